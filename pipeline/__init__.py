@@ -1,0 +1,1 @@
+"""Run folder, shard commit, Ray execution and the command line."""

@@ -1,0 +1,1 @@
+"""The stages: ingest, caption, parse, match, tag, select, export."""

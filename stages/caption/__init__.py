@@ -1,0 +1,1 @@
+"""Captions for images: given ones (oracle, import) and models."""

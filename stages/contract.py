@@ -1,0 +1,85 @@
+"""What a stage is: tables in, tables and an honest account of every record out.
+
+A stage knows nothing of Ray, of files or of other stages. `pipeline/` reads its input tables, calls
+`process` once per shard and commits what comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """One input record set aside because it could not be processed.
+
+    Args:
+        record: identity of the row, e.g. `{"image_id": "139", "box_id": 4}`.
+        reason: a stable snake_case code, e.g. `zero_area_box`; counted in the sidecar.
+        detail: the sentence a person reads; the exception text where there was one.
+    """
+
+    record: Mapping[str, Any]
+    reason: str
+    detail: str = ""
+
+
+@dataclass
+class StageResult:
+    """What became of one shard.
+
+    Every row of the primary input (the first name in `Stage.inputs`) ends in exactly one place:
+    `kept`, `dropped` under a reason, or `quarantined`. The commit refuses a result where
+    `kept + sum(dropped.values()) + len(quarantined)` differs from the rows read. Fan-out needs no
+    account of its own: output rows are counted from `tables`.
+
+    Args:
+        tables: table name -> rows, each in the schema of `relforge.stages.tables`.
+        kept: primary input rows that were processed (they may have produced zero or many rows).
+        dropped: reason code -> primary input rows left out by a rule.
+        quarantined: primary input rows that failed.
+        notes: small JSON-able facts for the sidecar (kernel chosen, cache hits, ...). Never timing
+            or anything else that differs between two runs of the same input.
+    """
+
+    tables: dict[str, pa.Table]
+    kept: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """One step of the job. Built once per worker by `relforge.stages.registry.build`."""
+
+    name: str
+    """The stage, e.g. `parse`."""
+    version: int
+    """Raise it when the same input would give different output; it is part of the fingerprint."""
+    inputs: tuple[str, ...]
+    """Tables read; the first is the primary one, whose rows are accounted for."""
+    outputs: tuple[str, ...]
+    """Tables written, each one file per shard."""
+
+    def files(self) -> Sequence[str]:
+        """Paths or URIs whose content decides the output (models, vocabularies, caption files);
+        their content hashes are part of the fingerprint. Callable before `setup`."""
+        ...
+
+    def setup(self) -> None:
+        """Load models and open files. Called once per worker process, before the first `process`."""
+        ...
+
+    def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
+        """Turn one shard's input tables into its output tables.
+
+        Must not depend on which shard, worker or attempt it is: randomness is counter-based from
+        (run seed, image_id, sample index). Bad records are returned as `Quarantined`; an exception
+        means a programming or infrastructure error.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Relations out: one writer per target format."""

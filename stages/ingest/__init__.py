@@ -1,0 +1,1 @@
+"""Detection datasets in: one adapter per source format."""

@@ -1,0 +1,1 @@
+"""Scene-graph entities to boxes through synonyms, and candidate relations."""

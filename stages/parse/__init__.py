@@ -1,0 +1,1 @@
+"""Captions to scene graphs: the parse stage and its parsers."""

@@ -1,0 +1,44 @@
+"""Every stage backend the user can choose by name, and how to build it.
+
+Values are `module:attribute` so that choosing a rule tagger never imports torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from relforge.stages.contract import Stage
+
+BACKENDS: dict[str, dict[str, str]] = {
+    "caption": {},
+    "parse": {},
+    "match": {},
+    "tag": {},
+    "select": {},
+}
+"""stage -> backend name -> `module:class`; the class takes the backend's options by keyword."""
+
+
+def build(stage: str, backend: str, **options: Any) -> Stage:
+    """Construct (without loading anything) the named backend of a stage.
+
+    Args:
+        stage: a key of `BACKENDS`.
+        backend: a key of `BACKENDS[stage]`, or `package.module:Class` for a user's own.
+        options: keyword arguments of the backend's constructor, as written in the config.
+
+    Raises:
+        ValueError: an unknown stage or backend, naming the choices.
+    """
+    if stage not in BACKENDS:
+        raise ValueError(f"unknown stage {stage!r}; choose one of {', '.join(BACKENDS)}")
+    target = BACKENDS[stage].get(backend, backend)
+    if ":" not in target:
+        choices = ", ".join(sorted(BACKENDS[stage]))
+        raise ValueError(
+            f"unknown {stage} backend {backend!r}; choose one of {choices}, or give module:Class"
+        )
+    module, attribute = target.split(":")
+    stage_object: Stage = getattr(import_module(module), attribute)(**options)
+    return stage_object

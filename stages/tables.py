@@ -1,0 +1,140 @@
+"""The schema of every table in a run folder (docs/formats.md says the same in words).
+
+Tables are flat and long, one row per fact, sorted by `image_id` and then by the ids that follow it.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+_ID = [pa.field("image_id", pa.string(), nullable=False)]
+
+_PAIR = [
+    *_ID,
+    pa.field("subject_box", pa.int32(), nullable=False),
+    pa.field("object_box", pa.int32(), nullable=False),
+    pa.field("predicate", pa.string(), nullable=False),
+]
+
+_CANDIDATE = [
+    *_PAIR,
+    pa.field("support", pa.int32(), nullable=False),  # how many captions say so
+    pa.field("caption_ids", pa.list_(pa.int32()), nullable=False),
+    pa.field("rule", pa.string(), nullable=False),  # which matching rule fired, subject|object
+]
+
+_SCORE = [
+    *_CANDIDATE,
+    pa.field("score", pa.float32(), nullable=False),  # sigmoid of the relation logit
+    pa.field("subject_score", pa.float32()),
+    pa.field("object_score", pa.float32()),
+    pa.field("tagger", pa.string(), nullable=False),
+]
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "images": pa.schema(
+        [
+            *_ID,
+            pa.field("dataset", pa.string(), nullable=False),
+            pa.field("split", pa.string(), nullable=False),
+            pa.field("uri", pa.string()),  # null: the dataset has no picture for it
+            pa.field("width", pa.int32(), nullable=False),
+            pa.field("height", pa.int32(), nullable=False),
+            pa.field("bytes", pa.binary()),  # the encoded picture, when embedded
+        ]
+    ),
+    "boxes": pa.schema(
+        [
+            *_ID,
+            pa.field("box_id", pa.int32(), nullable=False),  # index in the image's annotation order
+            pa.field("category", pa.string(), nullable=False),
+            pa.field("x", pa.float64(), nullable=False),  # pixels, top-left
+            pa.field("y", pa.float64(), nullable=False),
+            pa.field("w", pa.float64(), nullable=False),
+            pa.field("h", pa.float64(), nullable=False),
+            pa.field("iscrowd", pa.bool_(), nullable=False),
+            pa.field("source_id", pa.string(), nullable=False),
+        ]
+    ),
+    # relations known from the source (Visual Genome, Open Images, the demo world)
+    "gold": pa.schema(_PAIR),
+    "captions": pa.schema(
+        [
+            *_ID,
+            pa.field("caption_id", pa.int32(), nullable=False),
+            pa.field("text", pa.string(), nullable=False),
+            pa.field("source", pa.string(), nullable=False),  # model id, `oracle` or `import`
+            pa.field("seed", pa.int64()),
+            pa.field("logprob", pa.float32()),
+        ]
+    ),
+    "triplets": pa.schema(
+        [
+            *_ID,
+            pa.field("caption_id", pa.int32(), nullable=False),
+            pa.field("triplet_id", pa.int32(), nullable=False),
+            # surface noun phrases and predicate, as the caption has them
+            pa.field("subject", pa.string(), nullable=False),
+            pa.field("predicate", pa.string(), nullable=False),
+            pa.field("object", pa.string(), nullable=False),
+            # head noun of each phrase, surface form
+            pa.field("subject_head", pa.string(), nullable=False),
+            pa.field("object_head", pa.string(), nullable=False),
+            # lemmas of the whole phrase, single spaces between tokens
+            pa.field("subject_lemma", pa.string(), nullable=False),
+            pa.field("predicate_lemma", pa.string(), nullable=False),
+            pa.field("object_lemma", pa.string(), nullable=False),
+            # character offsets [start, end) in the caption text, where the parser knows them
+            pa.field("subject_start", pa.int32()),
+            pa.field("subject_end", pa.int32()),
+            pa.field("predicate_start", pa.int32()),
+            pa.field("predicate_end", pa.int32()),
+            pa.field("object_start", pa.int32()),
+            pa.field("object_end", pa.int32()),
+            pa.field("confidence", pa.float32()),
+            pa.field("parser", pa.string(), nullable=False),
+        ]
+    ),
+    "candidates": pa.schema(_CANDIDATE),
+    "scores": pa.schema(_SCORE),
+    "relations": pa.schema([*_SCORE, pa.field("relation_id", pa.string(), nullable=False)]),
+}
+
+SORT_KEYS: dict[str, tuple[str, ...]] = {
+    "images": ("image_id",),
+    "boxes": ("image_id", "box_id"),
+    "gold": ("image_id", "subject_box", "object_box", "predicate"),
+    "captions": ("image_id", "caption_id"),
+    "triplets": ("image_id", "caption_id", "triplet_id"),
+    "candidates": ("image_id", "subject_box", "object_box", "predicate"),
+    "scores": ("image_id", "subject_box", "object_box", "predicate"),
+    "relations": ("image_id", "subject_box", "object_box", "predicate"),
+}
+
+
+def empty(name: str) -> pa.Table:
+    """A table of that name without rows."""
+    return SCHEMAS[name].empty_table()
+
+
+def conform(name: str, table: pa.Table) -> pa.Table:
+    """Cast to the schema of `name` and sort by its keys.
+
+    Raises:
+        ValueError: a column is missing, surplus, of another type, or null where it may not be.
+    """
+    schema = SCHEMAS[name]
+    missing = [f.name for f in schema if f.name not in table.column_names]
+    surplus = [c for c in table.column_names if c not in schema.names]
+    if missing or surplus:
+        raise ValueError(f"table {name!r}: missing columns {missing}, surplus columns {surplus}")
+    try:
+        table = table.select(schema.names).cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise ValueError(f"table {name!r} does not fit its schema: {error}") from error
+    for field in schema:
+        if not field.nullable and table[field.name].null_count:
+            raise ValueError(f"table {name!r}: column {field.name!r} holds nulls")
+    return table.sort_by([(key, "ascending") for key in SORT_KEYS[name]])

@@ -1,0 +1,1 @@
+"""Scores for candidate relations: by rule or by model."""

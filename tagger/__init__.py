@@ -1,0 +1,1 @@
+"""The RLIPv2 model family and the R-Tagger."""

@@ -1,0 +1,1 @@
+"""The bundled trainer: targets, recipes, evaluators."""
