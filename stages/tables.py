@@ -20,6 +20,8 @@ _PAIR = [
 
 _CANDIDATE = [
     *_PAIR,
+    # order of first appearance of (subject class, predicate, object class) in the image's captions
+    pa.field("position", pa.int32(), nullable=False),
     pa.field("support", pa.int32(), nullable=False),  # how many captions say so
     pa.field("caption_ids", pa.list_(pa.int32()), nullable=False),
     pa.field("rule", pa.string(), nullable=False),  # which matching rule fired, subject|object
