@@ -12,7 +12,9 @@ from relforge.stages.contract import Stage
 
 BACKENDS: dict[str, dict[str, str]] = {
     "caption": {},
-    "parse": {},
+    "parse": {
+        "sng_parser": "relforge.stages.parse.backends:sng_parser",
+    },
     "match": {},
     "tag": {},
     "select": {},

@@ -1,0 +1,78 @@
+"""Which spaCy pipeline a parser runs on: the embedded one, an installed package, or a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import spacy
+from spacy.language import Language
+from spacy.util import get_package_path, is_package, load_config
+
+EMBEDDED = "embedded"
+EMBEDDED_PATH = Path(__file__).resolve().parent / "pipeline_en"
+
+UNUSED_FACTORIES = {
+    "ner",
+    "beam_ner",
+    "entity_linker",
+    "entity_ruler",
+    "span_ruler",
+    "spancat",
+    "spancat_singlelabel",
+    "textcat",
+    "textcat_multilabel",
+    "senter",
+}
+"""Components that never change a dependency parse, tag or lemma. Named entities alone cost about a
+third of a published English pipeline."""
+
+
+def pipeline_folder(pipeline: str) -> Path:
+    """The folder of a spaCy pipeline.
+
+    Args:
+        pipeline: `embedded`, the name of an installed package such as `en_core_web_sm`, or the path
+            of a folder written by `nlp.to_disk`.
+
+    Raises:
+        ValueError: there is no such pipeline; says how to get one.
+    """
+    if pipeline == EMBEDDED:
+        return EMBEDDED_PATH
+    if is_package(pipeline):
+        package = get_package_path(pipeline)
+        return next((found.parent for found in package.glob("*/config.cfg")), package)
+    folder = Path(pipeline)
+    if (folder / "config.cfg").is_file():
+        return folder
+    raise ValueError(
+        f"spaCy pipeline {pipeline!r} is neither an installed package nor a folder with a config.cfg; "
+        f"get a published one with `python -m spacy download en_core_web_sm`, "
+        f"or use pipeline={EMBEDDED!r}, which comes with relforge"
+    )
+
+
+def pipeline_files(pipeline: str) -> Sequence[str]:
+    """Every file of the pipeline, sorted: together they decide what it says."""
+    folder = pipeline_folder(pipeline)
+    return sorted(str(path) for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+
+
+def load_pipeline(pipeline: str) -> Language:
+    """Load a pipeline without the components a scene graph has no use for.
+
+    Raises:
+        ValueError: there is no such pipeline, or it lacks what noun chunks need (a dependency
+            parser and part-of-speech tags).
+    """
+    folder = pipeline_folder(pipeline)
+    components = load_config(folder / "config.cfg").get("components", {})
+    unused = [name for name, part in components.items() if part.get("factory") in UNUSED_FACTORIES]
+    nlp = spacy.load(folder, exclude=unused)
+    if "parser" not in nlp.pipe_names:
+        raise ValueError(
+            f"spaCy pipeline {pipeline!r} has no dependency parser (it has {', '.join(nlp.pipe_names)}); "
+            f"choose one that has, such as {EMBEDDED!r} or 'en_core_web_sm'"
+        )
+    return nlp

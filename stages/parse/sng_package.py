@@ -1,0 +1,53 @@
+"""The published scene graph rules, made to read a ready spaCy parse."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, distribution
+from typing import Any
+
+_FIX = "run `pip uninstall -y sng-parser && pip install --force-reinstall SceneGraphParser==0.1.0`"
+
+
+class SceneGraphParserMissing(ImportError):
+    """The rules cannot be imported, or another package sits in their place."""
+
+
+def check_distribution() -> None:
+    """Refuse the wrong owner of the module name `sng_parser`.
+
+    The rules are distributed as `SceneGraphParser`. A distribution *named* `sng-parser` owns the
+    same module name but reads the song files of a rhythm game.
+
+    Raises:
+        SceneGraphParserMissing: the wrong one is there, or the right one is not.
+    """
+    try:
+        wrong = distribution("sng-parser")
+    except PackageNotFoundError:
+        pass
+    else:
+        raise SceneGraphParserMissing(
+            f"distribution 'sng-parser' {wrong.version} is installed: it reads rhythm-game song files and "
+            f"overwrites the module of 'SceneGraphParser', the scene graph parser; {_FIX}"
+        )
+    try:
+        distribution("SceneGraphParser")
+    except PackageNotFoundError:
+        raise SceneGraphParserMissing(
+            "distribution 'SceneGraphParser' (module sng_parser) is not installed; "
+            "run `pip install SceneGraphParser==0.1.0`"
+        ) from None
+
+
+def published_rules() -> Any:
+    """The package's spaCy backend whose `parse(doc)` takes a parsed `Doc` instead of a sentence.
+
+    The package runs its own `nlp(sentence)` one sentence at a time; handing it an `nlp` that
+    returns what it is given leaves every rule as published while the parsing happens in batches.
+    """
+    check_distribution()
+    from sng_parser.backends.spacy_parser import SpacyParser
+
+    rules = SpacyParser.__new__(SpacyParser)  # its __init__ would load a second pipeline
+    rules.nlp = lambda doc: doc
+    return rules
