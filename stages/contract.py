@@ -6,7 +6,7 @@ A stage knows nothing of Ray, of files or of other stages. `pipeline/` reads its
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -81,5 +81,29 @@ class Stage(Protocol):
         Must not depend on which shard, worker or attempt it is: randomness is counter-based from
         (run seed, image_id, sample index). Bad records are returned as `Quarantined`; an exception
         means a programming or infrastructure error.
+        """
+        ...
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A dataset to ingest: the step in front of the stages. Built by `registry.build_source`."""
+
+    name: str
+    """The adapter, e.g. `coco`."""
+    version: int
+    """Raise it when the same files would give different tables; it is part of the fingerprint."""
+
+    def files(self) -> Sequence[str]:
+        """The annotation files; their content hashes are part of the fingerprint."""
+        ...
+
+    def shards(self, shard_images: int) -> Iterator[StageResult]:
+        """Read the dataset as a stream, one result per shard of at most `shard_images` images.
+
+        Shard i is the i-th result; the same files always give the same shards. Every result has the
+        tables `images`, `boxes` and `gold` (empty where the source has none). Records are the
+        source's image and box rows: `notes["rows_in"]` says how many the shard read, and equals
+        `kept + sum(dropped.values()) + len(quarantined)`.
         """
         ...

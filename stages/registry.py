@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from relforge.stages.contract import Stage
+from relforge.stages.contract import Source, Stage
 
 BACKENDS: dict[str, dict[str, str]] = {
     "caption": {},
@@ -20,6 +20,9 @@ BACKENDS: dict[str, dict[str, str]] = {
     "select": {},
 }
 """stage -> backend name -> `module:class`; the class takes the backend's options by keyword."""
+
+SOURCES: dict[str, str] = {}
+"""source adapter -> `module:class`; the class takes the adapter's options by keyword."""
 
 
 def build(stage: str, backend: str, **options: Any) -> Stage:
@@ -41,6 +44,24 @@ def build(stage: str, backend: str, **options: Any) -> Stage:
         raise ValueError(
             f"unknown {stage} backend {backend!r}; choose one of {choices}, or give module:Class"
         )
-    module, attribute = target.split(":")
-    stage_object: Stage = getattr(import_module(module), attribute)(**options)
+    stage_object: Stage = _load(target)(**options)
     return stage_object
+
+
+def build_source(adapter: str, **options: Any) -> Source:
+    """Construct a source adapter by its name in `SOURCES`, or `package.module:Class`.
+
+    Raises:
+        ValueError: an unknown adapter, naming the choices.
+    """
+    target = SOURCES.get(adapter, adapter)
+    if ":" not in target:
+        choices = ", ".join(sorted(SOURCES))
+        raise ValueError(f"unknown dataset format {adapter!r}; choose one of {choices}, or give module:Class")
+    source: Source = _load(target)(**options)
+    return source
+
+
+def _load(target: str) -> Any:
+    module, attribute = target.split(":")
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,42 @@
+"""Why a run stops, one class per thing the user would do about it.
+
+Every message is one sentence that names the file or field and the way out; the command line prints it
+as it is.
+"""
+
+from __future__ import annotations
+
+
+class RunError(Exception):
+    """The run cannot start or go on. The base of all that `relforge` reports without a traceback."""
+
+
+class ChangedInputs(RunError):
+    """Files or the shard layout differ from what this run folder was made from."""
+
+
+class AnotherDriver(RunError):
+    """A living driver works on the same folder with another configuration."""
+
+
+class StorageError(RunError):
+    """The storage refused a write or a read: full, read-only, vanished."""
+
+
+class BrokenShard(RunError):
+    """A committed shard no longer is what its sidecar says."""
+
+    def __init__(self, table: str, shard: int, why: str) -> None:
+        self.table, self.shard, self.why = table, shard, why
+        super().__init__(f"shard {shard} of table {table!r} is broken: {why}; run again to redo it")
+
+    def __reduce__(self) -> tuple[type[BrokenShard], tuple[str, int, str]]:
+        return type(self), (self.table, self.shard, self.why)
+
+
+class BrokenInvariant(RunError):
+    """A stage's account of its records does not add up; nothing was committed."""
+
+
+class StageFailed(RunError):
+    """A stage raised on a shard; the traceback and the record are under `RUN/logs/failed`."""
