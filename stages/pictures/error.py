@@ -1,0 +1,21 @@
+"""The one exception for a picture that cannot be used."""
+
+from __future__ import annotations
+
+
+class PictureError(Exception):
+    """A picture that cannot be used: a bad record for quarantine, never a reason to stop the run.
+
+    Args:
+        reason: a stable snake_case code: `no_picture`, `missing_file`, `empty_file`, `not_a_picture`,
+            `truncated`, `undecodable`, `unsupported_pixels` or `too_large`.
+        detail: the sentence a person reads.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type[PictureError], tuple[str, str]]:
+        return PictureError, (self.reason, self.detail)
