@@ -15,9 +15,15 @@ BACKENDS: dict[str, dict[str, str]] = {
     "parse": {
         "sng_parser": "relforge.stages.parse.backends:sng_parser",
     },
-    "match": {},
-    "tag": {},
-    "select": {},
+    "match": {
+        "synonyms": "relforge.stages.match.stage:MatchStage",
+    },
+    "tag": {
+        "rule": "relforge.stages.tag.rule:RuleTagger",
+    },
+    "select": {
+        "select": "relforge.stages.select:SelectStage",
+    },
 }
 """stage -> backend name -> `module:class`; the class takes the backend's options by keyword."""
 

@@ -1,0 +1,182 @@
+"""Which classes the two ends of every triplet name: the two methods, as arrays.
+
+`boundary` looks every distinct noun phrase up once (`phrases.PhraseMatcher`) and then asks which of its
+classes have boxes in the image. `substring` is the published rule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from relforge.stages.match.pairs import BoxIndex
+from relforge.stages.match.phrases import Hit, PhraseMatcher, is_quantity
+from relforge.stages.match.vocabulary import Vocabulary
+from relforge.stages.match.words import words
+
+METHODS = ("boundary", "substring")
+RULES = ("head", "compound", "of", "suffix", "hypernym", "substring")
+RULE_PAIRS = pa.array([f"{subject}|{object_}" for subject in RULES for object_ in RULES])
+_HYPERNYM = RULES.index("hypernym")
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Classes of one end of the triplets: parallel arrays sorted by triplet row."""
+
+    triplet: np.ndarray
+    category: np.ndarray
+    rule: np.ndarray
+
+
+@dataclass(frozen=True)
+class Named:
+    """Both ends, and per triplet what is needed to say why it was dropped (bool arrays)."""
+
+    subjects: Ends
+    objects: Ends
+    subject_known: np.ndarray
+    object_known: np.ndarray
+    quantity: np.ndarray
+
+
+def by_boundary(
+    triplets: pa.Table, image: np.ndarray, categories: list[str], boxes: BoxIndex, table: Vocabulary
+) -> Named:
+    """Whole words, head noun first; quantities resolved; classes that have boxes in the image."""
+    matcher = PhraseMatcher(table, categories)
+    code = {category: number for number, category in enumerate(categories)}
+    subject, object_, phrases = _phrases(triplets)
+    hits = [matcher.match(*phrase) for phrase in phrases]
+
+    # "a group of people riding bikes": what "a group" does, the people do
+    heads = [is_quantity(_last(phrase)) for phrase in phrases]
+    of = pc.equal(pc.utf8_lower(triplets["predicate_lemma"]), "of").to_numpy(zero_copy_only=False)
+    quantity = of & np.array(heads, bool)[subject] if len(subject) else np.zeros(0, bool)
+    subject, object_ = _resolve(triplets, image, quantity, subject, object_)
+
+    subjects, subject_known = _ends(subject, hits, code, image, boxes, ~quantity)
+    objects, object_known = _ends(object_, hits, code, image, boxes, ~quantity)
+    return Named(subjects, objects, subject_known, object_known, quantity)
+
+
+def by_substring(
+    triplets: pa.Table,
+    image: np.ndarray,
+    categories: list[str],
+    box_image: np.ndarray,
+    box_category: np.ndarray,
+    table: Vocabulary,
+    original_names: bool,
+) -> Named:
+    """The published rule: a class is named when one of its synonyms is a substring of the lower-cased
+    phrase; of the image's classes (all annotation rows, crowds included, in order of first appearance)
+    the last one named wins."""
+    pairs = box_image * max(len(categories), 1) + box_category
+    distinct, first = np.unique(pairs, return_index=True)
+    order = first.astype(np.int64)  # boxes are sorted by (image, box_id): annotation order
+    names = [[category.casefold()] if original_names else table.synonyms(category) for category in categories]
+    subject, object_, phrases = _phrases(triplets)
+    named = [
+        np.array(
+            [c for c, synonyms in enumerate(names) if any(s in text.lower() for s in synonyms)], np.int64
+        )
+        for text, _, _ in phrases
+    ]
+
+    def last_named(phrase: np.ndarray) -> tuple[Ends, np.ndarray]:
+        row, category = _explode(phrase, named)
+        key = image[row] * max(len(categories), 1) + category
+        at = np.searchsorted(distinct, key)
+        at[at == len(distinct)] = 0
+        present = distinct[at] == key if len(distinct) else np.zeros(len(key), bool)
+        row, category, rank = row[present], category[present], order[at[present]]
+        by_rank = np.lexsort((rank, row))
+        row, category = row[by_rank], category[by_rank]
+        last = np.ones(len(row), bool)
+        last[:-1] = row[1:] != row[:-1]
+        known = np.zeros(len(phrase), bool)
+        known[row] = True
+        rules = np.full(int(last.sum()), RULES.index("substring"), np.int64)
+        return Ends(row[last], category[last], rules), known
+
+    subjects, subject_known = last_named(subject)
+    objects, object_known = last_named(object_)
+    return Named(subjects, objects, subject_known, object_known, np.zeros(len(subject), bool))
+
+
+def _phrases(triplets: pa.Table) -> tuple[np.ndarray, np.ndarray, list[tuple[str, str, str]]]:
+    """Code of every subject and object phrase, and the distinct (text, head, lemma)."""
+    columns = [
+        pc.binary_join_element_wise(triplets[end], triplets[f"{end}_head"], triplets[f"{end}_lemma"], "\x1f")
+        for end in ("subject", "object")
+    ]
+    encoded = pa.concat_arrays(
+        [chunk for column in columns for chunk in column.chunks] or [pa.array([], pa.string())]
+    )
+    encoded = encoded.dictionary_encode()
+    codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    distinct = [tuple(text.split("\x1f")) for text in encoded.dictionary.to_pylist()]
+    count = triplets.num_rows
+    return codes[:count], codes[count : 2 * count], distinct  # type: ignore[return-value]
+
+
+def _last(phrase: tuple[str, str, str]) -> str:
+    head = words(phrase[1]) or words(phrase[0])
+    return head[-1] if head else ""
+
+
+def _resolve(
+    triplets: pa.Table, image: np.ndarray, quantity: np.ndarray, subject: np.ndarray, object_: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Replace a quantity phrase by what its own `of` triplet says, within the same caption."""
+    rows = np.flatnonzero(quantity)
+    if not len(rows):
+        return subject, object_
+    caption = triplets["caption_id"].to_numpy().astype(np.int64)
+    meaning = {(image[r], caption[r], subject[r]): object_[r] for r in rows}
+    phrases = np.unique(subject[rows])
+    subject, object_ = subject.copy(), object_.copy()
+    for end in (subject, object_):
+        for row in np.flatnonzero(np.isin(end, phrases)):
+            end[row] = meaning.get((image[row], caption[row], end[row]), end[row])
+    return subject, object_
+
+
+def _ends(
+    phrase: np.ndarray,
+    hits: list[list[Hit]],
+    code: dict[str, int],
+    image: np.ndarray,
+    boxes: BoxIndex,
+    wanted: np.ndarray,
+) -> tuple[Ends, np.ndarray]:
+    """Explode phrases to their classes, keep those with boxes in the image; whether any class is named."""
+    classes = [np.array([code[hit.category] for hit in found], np.int64) for found in hits]
+    rules = [np.array([RULES.index(hit.rule) for hit in found], np.int64) for found in hits]
+    row, category = _explode(phrase, classes)
+    _, rule = _explode(phrase, rules)
+    known = np.zeros(len(phrase), bool)
+    known[row] = True
+    present = (boxes.find(image[row], category)[1] > 0) & wanted[row]
+    row, category, rule = row[present], category[present], rule[present]
+    # "an animal" is evidence only where one kind of animal has boxes
+    loose = np.bincount(row[rule == _HYPERNYM], minlength=len(phrase)) > 1
+    keep = ~((rule == _HYPERNYM) & loose[row])
+    return Ends(row[keep], category[keep], rule[keep]), known
+
+
+def _explode(phrase: np.ndarray, values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and values of a list-valued column given by phrase code."""
+    if not len(phrase):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    sizes = np.array([len(v) for v in values], np.int64)
+    flat = np.concatenate(values) if sizes.sum() else np.zeros(0, np.int64)
+    starts = np.cumsum(sizes) - sizes
+    counts = sizes[phrase]
+    row = np.repeat(np.arange(len(phrase)), counts)
+    within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return row, flat[starts[phrase][row] + within]

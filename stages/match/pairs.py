@@ -1,0 +1,144 @@
+"""From named triplets to candidate (pair, predicate) rows, without a Python loop per pair.
+
+A *mention* says: in this image, a caption relates class A to class B by this predicate. All mentions of one
+(image, A, predicate, B) become one *claim*, and a claim becomes a row for every ordered pair of an A box
+and a B box.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from relforge.stages.match.overlap import overlapping
+
+
+@dataclass(frozen=True)
+class BoxIndex:
+    """Boxes grouped by (image, class).
+
+    Args:
+        image, category: codes, one per box, sorted by (image, category, box_id).
+        box_id: ids, in that order.
+        xywh: N x 4 pixels, in that order.
+    """
+
+    image: np.ndarray
+    category: np.ndarray
+    box_id: np.ndarray
+    xywh: np.ndarray
+    classes: int
+
+    def find(self, image: np.ndarray, category: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Start and count of the boxes of each (image, class)."""
+        keys = self.image * self.classes + self.category
+        wanted = image * self.classes + category
+        start = np.searchsorted(keys, wanted, "left")
+        return start, np.searchsorted(keys, wanted, "right") - start
+
+
+@dataclass
+class Mentions:
+    """Parallel arrays, one entry per (triplet, subject class, object class).
+
+    Args:
+        triplet: row of the triplets table, ascending.
+        image, subject, predicate, object: codes.
+        caption: caption_id.
+        rule: code of the matching rule.
+    """
+
+    triplet: np.ndarray
+    image: np.ndarray
+    subject: np.ndarray
+    predicate: np.ndarray
+    object: np.ndarray
+    caption: np.ndarray
+    rule: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Mentions:
+        return Mentions(**{name: values[rows] for name, values in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Columns of the candidates table with codes for image and predicate, and what was used."""
+
+    image: np.ndarray
+    subject_box: np.ndarray
+    object_box: np.ndarray
+    predicate: np.ndarray
+    position: np.ndarray
+    support: np.ndarray
+    caption_ids: pa.Array
+    rule: np.ndarray
+    mention_has_pair: np.ndarray
+    """bool per mention: it led to at least one row."""
+
+
+def candidates(mentions: Mentions, boxes: BoxIndex, overlap_prior: bool) -> Candidates:
+    """Claims of all mentions, expanded to box pairs."""
+    claim, first, order = _claims(mentions)
+    count = len(first)
+    claims = mentions.take(first)
+
+    # distinct captions of each claim: support, and the evidence list
+    by_claim = np.lexsort((mentions.caption, claim))
+    pairs = np.stack([claim[by_claim], mentions.caption[by_claim]], axis=1)
+    fresh = np.ones(len(pairs), bool)
+    fresh[1:] = np.any(pairs[1:] != pairs[:-1], axis=1)
+    support = np.bincount(pairs[fresh, 0], minlength=count)
+    offsets = np.concatenate([[0], np.cumsum(support)]).astype(np.int32)
+    evidence = pa.ListArray.from_arrays(offsets, pairs[fresh, 1].astype(np.int32))
+
+    subject_start, subject_count = boxes.find(claims.image, claims.subject)
+    object_start, object_count = boxes.find(claims.image, claims.object)
+    sizes = subject_count * object_count
+    row_claim = np.repeat(np.arange(count), sizes)
+    within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    width = np.maximum(object_count[row_claim], 1)
+    subject_row = subject_start[row_claim] + within // width
+    object_row = object_start[row_claim] + within % width
+
+    keep = subject_row != object_row
+    if overlap_prior:
+        keep &= overlapping(boxes.xywh[subject_row], boxes.xywh[object_row])
+    row_claim, subject_row, object_row = row_claim[keep], subject_row[keep], object_row[keep]
+    used = np.zeros(count, bool)
+    used[row_claim] = True
+    return Candidates(
+        image=claims.image[row_claim],
+        subject_box=boxes.box_id[subject_row],
+        object_box=boxes.box_id[object_row],
+        predicate=claims.predicate[row_claim],
+        position=order[row_claim],
+        support=support[row_claim],
+        caption_ids=evidence.take(pa.array(row_claim)),
+        rule=claims.rule[row_claim],
+        mention_has_pair=used[claim],
+    )
+
+
+def _claims(mentions: Mentions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Claim of each mention; first mention of each claim; rank of that first mention in its image."""
+    columns = (mentions.object, mentions.predicate, mentions.subject, mentions.image)
+    if not len(mentions.image):
+        nothing = np.zeros(0, np.int64)
+        return nothing, nothing, nothing
+    by_key = np.lexsort(columns)  # stable: mentions of a claim stay in caption order
+    fresh = np.zeros(len(by_key), bool)
+    fresh[0] = True
+    for column in columns:
+        ordered = column[by_key]
+        fresh[1:] |= ordered[1:] != ordered[:-1]
+    claim = np.empty(len(by_key), np.int64)
+    claim[by_key] = np.cumsum(fresh) - 1
+    first = by_key[fresh]
+    appearance = np.lexsort((first, mentions.image[first]))
+    image = mentions.image[first][appearance]
+    starts = np.searchsorted(image, image, "left")
+    order = np.empty(len(first), np.int64)
+    order[appearance] = np.arange(len(first)) - starts
+    return claim, first, order

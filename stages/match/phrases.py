@@ -1,0 +1,127 @@
+"""Which classes a noun phrase names (profile `fixed`).
+
+The head noun decides: "a wooden chair" is a chair, "a hot dog stand" is nothing that COCO knows. Of the
+synonyms that end at the head the longest wins ("hot dog" over "dog"); one that belongs to several classes
+names them all. Words are compared whole, in singular form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from relforge.stages.match.vocabulary import Vocabulary, class_key
+from relforge.stages.match.words import singular, words
+
+# fmt: off
+QUANTITY_NOUNS = frozenset({
+    "group", "bunch", "couple", "pair", "herd", "flock", "row", "line", "set", "pile", "stack", "piece",
+    "slice", "lot", "number", "crowd", "variety", "assortment", "collection", "team", "family", "dozen",
+    "hundred", "pack", "bundle", "cluster", "crop", "school", "swarm", "gaggle", "series", "selection",
+    "array", "handful", "trio", "party", "class", "gathering", "type", "kind", "sort",
+})
+# fmt: on
+"""Heads that pass their meaning on: "a group of people" names what "people" names."""
+
+_PERSON_SUFFIXES = ("man", "woman", "boy", "girl", "person")
+_NOT_PERSONS = frozenset(
+    {"snowman", "doberman", "ottoman", "german", "roman", "talisman", "cayman", "shaman"}
+)
+
+
+@dataclass(frozen=True)
+class Hit:
+    """`category` is named, by `rule`: head, compound, of, suffix or hypernym."""
+
+    category: str
+    rule: str
+
+
+class PhraseMatcher:
+    """Looks noun phrases up in a vocabulary.
+
+    Args:
+        vocabulary: the tables.
+        categories: the dataset's class names; hits are among these.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, categories: list[str]) -> None:
+        self._synonyms: dict[tuple[str, ...], list[str]] = {}
+        self._hypernyms: dict[tuple[str, ...], list[str]] = {}
+        self._exceptions = {_singular(words(phrase)) for phrase in vocabulary.exceptions}
+        # every table class takes part, in the dataset or not: "hot dog" must not fall back to "dog"
+        # in a dataset that has dogs only
+        by_key = {class_key(category): category for category in categories}
+        for key in {*vocabulary.classes, *by_key}:
+            for synonym in vocabulary.synonyms(key):
+                for form in {words(synonym), _singular(words(synonym))}:
+                    entry = self._synonyms.setdefault(form, [])
+                    if key in by_key and by_key[key] not in entry:
+                        entry.append(by_key[key])
+        for word, keys in vocabulary.hypernyms.items():
+            known = [by_key[key] for key in keys if key in by_key]
+            self._hypernyms[_singular(words(word))] = known
+        self._longest = max((len(form) for form in self._synonyms), default=1)
+        self._person = by_key.get("person")
+
+    def match(self, text: str, head: str = "", lemma: str = "") -> list[Hit]:
+        """Classes that a phrase names.
+
+        Args:
+            text: the phrase, e.g. "two men".
+            head: its head noun as it stands in the text; empty: the last word before a preposition.
+            lemma: lemmas of its words, single spaces between.
+        """
+        surface = words(text)
+        if not surface:
+            return []
+        lemmas = words(lemma)
+        if len(lemmas) != len(surface):
+            lemmas = surface
+        at = _head_index(surface, words(head))
+        hits = self._at_head(surface, lemmas, at)
+        if hits:
+            return hits
+        if is_quantity(surface[at]) and "of" in surface[at:-1]:
+            tail = surface.index("of", at) + 1
+            inner = self.match(" ".join(surface[tail:]), "", " ".join(lemmas[tail:]))
+            return [Hit(hit.category, "of") for hit in inner]
+        noun = singular(surface[at])
+        if self._person and noun.endswith(_PERSON_SUFFIXES) and noun not in _NOT_PERSONS:
+            return [Hit(self._person, "suffix")]
+        for start in range(max(0, at - 1), at + 1):
+            found = self._hypernyms.get(_singular(surface[start : at + 1]))
+            if found:
+                return [Hit(category, "hypernym") for category in found]
+        return []
+
+    def _at_head(self, surface: tuple[str, ...], lemmas: tuple[str, ...], at: int) -> list[Hit]:
+        plain = _singular(surface)
+        for start in range(max(0, at + 1 - self._longest), at + 1):
+            forms = (surface[start : at + 1], plain[start : at + 1], lemmas[start : at + 1])
+            if forms[1] in self._exceptions:
+                return []
+            found = [c for form in dict.fromkeys(forms) for c in self._synonyms.get(form, ())]
+            if found or any(form in self._synonyms for form in forms):
+                rule = "head" if start == at else "compound"
+                return [Hit(category, rule) for category in dict.fromkeys(found)]
+        return []
+
+
+def is_quantity(word: str) -> bool:
+    """Whether a head noun passes its meaning on to what follows its "of"."""
+    return singular(word) in QUANTITY_NOUNS
+
+
+def _singular(form: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(singular(word) for word in form)
+
+
+def _head_index(surface: tuple[str, ...], head: tuple[str, ...]) -> int:
+    if head:
+        for index in range(len(surface) - 1, -1, -1):
+            if surface[index] == head[-1]:
+                return index
+    for index, word in enumerate(surface):
+        if word in {"of", "in", "on", "with", "at", "for", "from", "by", "to"} and index:
+            return index - 1
+    return len(surface) - 1

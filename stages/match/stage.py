@@ -1,0 +1,172 @@
+"""The match stage: triplets and boxes in, candidate (pair, predicate) rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from relforge.stages import tables as schemas
+from relforge.stages.columns import codes, flat
+from relforge.stages.contract import StageResult
+from relforge.stages.match import naming, vocabulary
+from relforge.stages.match.overlap import corners
+from relforge.stages.match.pairs import BoxIndex, Mentions, candidates
+
+
+class MatchStage:
+    """Names the boxes that a caption's triplets speak of.
+
+    Args:
+        synonyms: tables, by built-in name (`coco`, `objects365`) or path; later ones add to earlier.
+        method: `boundary` (whole words, lemmas, head noun first, longest synonym, several classes) or
+            `substring` (the published rule: raw substring of the noun phrase, last class wins).
+        original_names: with `substring`: class names only, no synonyms (published `original_text`).
+        overlap_prior: keep only pairs of overlapping boxes.
+        crowd_boxes: let boxes flagged as crowds take part in pairs.
+    """
+
+    name = "match"
+    version = 1
+    inputs = ("triplets", "boxes", "images")
+    outputs = ("candidates",)
+
+    def __init__(
+        self,
+        synonyms: Sequence[str] = ("coco",),
+        method: str = "boundary",
+        original_names: bool = False,
+        overlap_prior: bool = False,
+        crowd_boxes: bool = False,
+    ) -> None:
+        if method not in naming.METHODS:
+            raise ValueError(f"match.method: {method!r} is not one of {', '.join(naming.METHODS)}")
+        if isinstance(synonyms, str):
+            raise ValueError(f"match.synonyms: give a list of tables, e.g. [{synonyms}]")
+        self._synonyms = list(synonyms)
+        self._method = method
+        self._original_names = original_names
+        self._overlap_prior = overlap_prior
+        self._crowd_boxes = crowd_boxes
+        self._vocabulary: vocabulary.Vocabulary | None = None
+
+    def files(self) -> Sequence[str]:
+        return [str(path) for path in vocabulary.paths(self._synonyms)]
+
+    def setup(self) -> None:
+        self._vocabulary = vocabulary.load(self._synonyms, own_name=self._method == "boundary")
+
+    def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
+        if self._vocabulary is None:
+            self.setup()
+        assert self._vocabulary is not None
+        triplets = schemas.conform("triplets", tables["triplets"])
+        boxes = schemas.conform("boxes", tables["boxes"])
+        categories = sorted(pc.unique(boxes["category"]).to_pylist())
+        if self._method == "boundary":
+            # classes without boxes in this shard take part, so that the reason for a dropped triplet does
+            # not depend on how images were sharded
+            present = {vocabulary.class_key(category) for category in categories}
+            categories += sorted(set(self._vocabulary.classes) - present)
+        images = pc.unique(
+            pa.concat_arrays(
+                [flat(triplets["image_id"]), flat(boxes["image_id"]), flat(tables["images"]["image_id"])]
+            )
+        )
+        image = codes(triplets["image_id"], images)
+        box_image = codes(boxes["image_id"], images)
+        box_category = codes(boxes["category"], pa.array(categories, pa.string()))
+
+        usable = boxes["iscrowd"].to_numpy(zero_copy_only=False) <= self._crowd_boxes
+        xywh = corners(boxes)
+        if self._method == "substring":
+            xywh = _clamped(xywh, box_image, images, tables["images"])
+            usable &= np.all(xywh[:, 2:] > 0, axis=1)
+        rows = np.flatnonzero(usable)
+        rows = rows[np.lexsort((rows, box_category[rows], box_image[rows]))]
+        index = BoxIndex(
+            image=box_image[rows],
+            category=box_category[rows],
+            box_id=boxes["box_id"].to_numpy()[rows],
+            xywh=xywh[rows],
+            classes=max(len(categories), 1),
+        )
+
+        if self._method == "substring":
+            named = naming.by_substring(
+                triplets, image, categories, box_image, box_category, self._vocabulary, self._original_names
+            )
+        else:
+            named = naming.by_boundary(triplets, image, categories, index, self._vocabulary)
+
+        # an entity of several classes: every combination of a subject class and an object class
+        subjects, objects = named.subjects, named.objects
+        object_start = np.searchsorted(objects.triplet, subjects.triplet, "left")
+        object_count = np.searchsorted(objects.triplet, subjects.triplet, "right") - object_start
+        left = np.repeat(np.arange(len(subjects.triplet)), object_count)
+        right = np.arange(len(left)) - np.repeat(np.cumsum(object_count) - object_count, object_count)
+        right = right + object_start[left]
+        triplet = subjects.triplet[left]
+        predicates = pc.unique(flat(triplets["predicate"]))
+        mentions = Mentions(
+            triplet=triplet,
+            image=image[triplet],
+            subject=subjects.category[left],
+            predicate=codes(triplets["predicate"], predicates)[triplet],
+            object=objects.category[right],
+            caption=triplets["caption_id"].to_numpy()[triplet],
+            rule=subjects.rule[left] * len(naming.RULES) + objects.rule[right],
+        )
+        found = candidates(mentions, index, self._overlap_prior)
+        table = pa.table(
+            {
+                "image_id": images.take(pa.array(found.image)),
+                "subject_box": pa.array(found.subject_box, pa.int32()),
+                "object_box": pa.array(found.object_box, pa.int32()),
+                "predicate": predicates.take(pa.array(found.predicate)),
+                "position": pa.array(found.position, pa.int32()),
+                "support": pa.array(found.support, pa.int32()),
+                "caption_ids": found.caption_ids,
+                "rule": naming.RULE_PAIRS.take(pa.array(found.rule)),
+            }
+        )
+        kept, dropped = _account(named, triplet, found.mention_has_pair, self._overlap_prior)
+        return StageResult({"candidates": schemas.conform("candidates", table)}, kept=kept, dropped=dropped)
+
+
+def _account(
+    named: naming.Named, triplet: np.ndarray, has_pair: np.ndarray, overlap_prior: bool
+) -> tuple[int, dict[str, int]]:
+    """Where every triplet went: one reason each, the first that applies."""
+    count = len(named.subject_known)
+    paired = np.zeros(count, bool)
+    paired[triplet[has_pair]] = True
+    mentioned = np.zeros(count, bool)
+    mentioned[triplet] = True
+    left = ~paired
+    reasons = {
+        "quantity_of": named.quantity,
+        "neither_names_a_class": ~named.subject_known & ~named.object_known,
+        "subject_names_no_class": ~named.subject_known,
+        "object_names_no_class": ~named.object_known,
+        "class_has_no_box_here": ~mentioned,
+        "no_second_box" if not overlap_prior else "no_overlapping_pair": np.ones(count, bool),
+    }
+    dropped = {}
+    for reason, applies in reasons.items():
+        if number := int(np.sum(left & applies)):
+            dropped[reason] = number
+        left &= ~applies
+    return int(paired.sum()), dropped
+
+
+def _clamped(xywh: np.ndarray, box_image: np.ndarray, images: pa.Array, sizes: pa.Table) -> np.ndarray:
+    """Boxes cut to the picture, as the published loader does before it drops empty ones."""
+    at = codes(pa.chunked_array([images.take(pa.array(box_image))]), flat(sizes["image_id"]))
+    width, height = (sizes[name].to_numpy()[at] for name in ("width", "height"))
+    limit = np.stack([width, height], axis=1).astype(np.float64)
+    low = np.clip(xywh[:, :2], 0, limit)
+    high = np.clip(xywh[:, :2] + xywh[:, 2:], 0, limit)
+    return np.concatenate([low, high - low], axis=1)

@@ -1,0 +1,138 @@
+"""The select stage: which scored relations are kept. Runs on stored scores, so it never needs a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from relforge.stages import tables as schemas
+from relforge.stages.columns import ordered_codes
+from relforge.stages.contract import StageResult
+from relforge.stages.relation_ids import relation_ids
+from relforge.stages.tag.rule import pairs_overlap
+
+CONFIDENCES = ("relation", "product")
+DEDUPLICATIONS = ("max", "published", "none")
+
+
+class SelectStage:
+    """Threshold, duplicates, overlap prior, then the best of each pair and image.
+
+    Args:
+        threshold: lowest confidence kept (inclusive, as the published loader does).
+        confidence: `relation` (sigmoid of the relation logit) or `product` (times subject and object
+            scores; a missing one counts as 1).
+        deduplicate: of equal (subject, predicate, object): `max` keeps one best row, `published` every row
+            that equals the maximum, `none` all.
+        top_k_pair, top_k_image: most relations of an ordered pair, of an image; None: all.
+        overlap_prior: drop pairs whose boxes do not overlap.
+    """
+
+    name = "select"
+    version = 1
+    inputs = ("scores", "images", "boxes")
+    outputs = ("relations",)
+
+    def __init__(
+        self,
+        threshold: float = 0.2,
+        confidence: str = "relation",
+        deduplicate: str = "max",
+        top_k_pair: int | None = None,
+        top_k_image: int | None = None,
+        overlap_prior: bool = False,
+    ) -> None:
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"select.threshold: {threshold} is not between 0 and 1")
+        if confidence not in CONFIDENCES:
+            raise ValueError(f"select.confidence: {confidence!r} is not one of {', '.join(CONFIDENCES)}")
+        if deduplicate not in DEDUPLICATIONS:
+            raise ValueError(f"select.deduplicate: {deduplicate!r} is not one of {', '.join(DEDUPLICATIONS)}")
+        for key, value in (("top_k_pair", top_k_pair), ("top_k_image", top_k_image)):
+            if value is not None and value < 1:
+                raise ValueError(f"select.{key}: {value} keeps nothing; use 1 or more, or leave it out")
+        self._threshold = threshold
+        self._confidence = confidence
+        self._deduplicate = deduplicate
+        self._top_k_pair = top_k_pair
+        self._top_k_image = top_k_image
+        self._overlap_prior = overlap_prior
+
+    def files(self) -> Sequence[str]:
+        return ()
+
+    def setup(self) -> None:
+        """Nothing to load."""
+
+    def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
+        rows = tables["scores"].combine_chunks()
+        dropped: dict[str, int] = {}
+
+        def keep(reason: str, wanted: np.ndarray) -> None:
+            nonlocal rows
+            if lost := int(len(wanted) - wanted.sum()):
+                dropped[reason] = lost
+                rows = rows.filter(pa.array(wanted))
+
+        confidence = self._confidences(rows)
+        keep("not_a_number", ~np.isnan(confidence))
+        # the score is float32: compare with the float32 that the threshold names
+        keep("below_threshold", self._confidences(rows) >= np.float32(self._threshold))
+        if self._overlap_prior:
+            keep("no_overlap", pairs_overlap(rows, tables["boxes"]))
+        if self._deduplicate != "none":
+            keep("duplicate", _best(rows, self._confidences(rows), ties=self._deduplicate == "published"))
+        if self._top_k_pair:
+            keys = ("image_id", "subject_box", "object_box")
+            keep("beyond_top_k_pair", _top(rows, self._confidences(rows), keys, self._top_k_pair))
+        if self._top_k_image:
+            keep("beyond_top_k_image", _top(rows, self._confidences(rows), ("image_id",), self._top_k_image))
+        rows = rows.append_column("relation_id", relation_ids(rows, tables["images"]))
+        return StageResult(
+            {"relations": schemas.conform("relations", rows)}, kept=rows.num_rows, dropped=dropped
+        )
+
+    def _confidences(self, rows: pa.Table) -> np.ndarray:
+        score = rows["score"].to_numpy()
+        if self._confidence == "product":
+            for name in ("subject_score", "object_score"):
+                score = score * pc.fill_null(rows[name], 1.0).to_numpy().astype(np.float32)
+        return score
+
+
+def _best(rows: pa.Table, confidence: np.ndarray, ties: bool) -> np.ndarray:
+    """One best row of each (image, subject, object, predicate), or every row equal to the best."""
+    columns = [ordered_codes(rows[key]) for key in ("image_id", "subject_box", "object_box", "predicate")]
+    order = np.lexsort((np.arange(len(confidence)), -confidence, *columns[::-1]))
+    fresh = _starts(columns, order)
+    wanted = np.zeros(len(confidence), bool)
+    wanted[order[fresh]] = True
+    if ties and len(order):
+        best = np.maximum.accumulate(np.where(fresh, np.arange(len(order)), 0))
+        wanted[order] = confidence[order] == confidence[order[best]]
+    return wanted
+
+
+def _top(rows: pa.Table, confidence: np.ndarray, keys: Sequence[str], count: int) -> np.ndarray:
+    """The `count` best rows of each group; ties fall to the smaller boxes and predicate."""
+    columns = [ordered_codes(rows[key]) for key in keys]
+    tie_break = [ordered_codes(rows[key]) for key in ("subject_box", "object_box", "predicate")]
+    order = np.lexsort((*tie_break[::-1], -confidence, *columns[::-1]))
+    position = np.arange(len(order))
+    start = np.maximum.accumulate(np.where(_starts(columns, order), position, 0))
+    wanted = np.zeros(len(order), bool)
+    wanted[order] = position - start < count
+    return wanted
+
+
+def _starts(columns: Sequence[np.ndarray], order: np.ndarray) -> np.ndarray:
+    """Where a new group begins, along `order`."""
+    fresh = np.zeros(len(order), bool)
+    fresh[:1] = True
+    for column in columns:
+        ordered = column[order]
+        fresh[1:] |= ordered[1:] != ordered[:-1]
+    return fresh
