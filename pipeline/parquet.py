@@ -1,0 +1,58 @@
+"""Shards as Parquet bytes that are the same whenever the rows are the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from relforge.stages.tables import SCHEMAS
+
+_TAIL = 8  # footer length (4 bytes, little endian) and the magic PAR1
+
+
+def to_bytes(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
+    """One Parquet file, with `metadata` as its key-value metadata. Nothing in it depends on time."""
+    sink = pa.BufferOutputStream()
+    plain = table.replace_schema_metadata(dict(metadata)).combine_chunks()
+    pq.write_table(plain, sink, compression="zstd", version="2.6")
+    return sink.getvalue().to_pybytes()
+
+
+def content_hash(data: bytes, schema: pa.Schema, rows: int) -> str:
+    """SHA-256 over rows and schema, without the footer.
+
+    The footer carries fingerprints and the code version; two shards with equal rows must count as
+    equal whatever made them, so that what descends from them need not be redone.
+    """
+    footer = int.from_bytes(data[-_TAIL:-4], "little")
+    digest = hashlib.sha256(memoryview(data)[: len(data) - _TAIL - footer])
+    digest.update(f"{rows}\n{schema.to_string()}".encode())
+    return digest.hexdigest()
+
+
+def check_rows(data: bytes, rows: int) -> None:
+    """Read the footer back; ValueError when it is not a Parquet file of that many rows."""
+    try:
+        found = pq.ParquetFile(pa.BufferReader(data)).metadata.num_rows
+    except pa.ArrowException as error:
+        raise ValueError(f"not readable as Parquet after writing: {error}") from error
+    if found != rows:
+        raise ValueError(f"{found} rows after writing {rows}")
+
+
+def from_bytes(name: str, data: bytes) -> pa.Table:
+    """The rows of a shard of table `name`.
+
+    Raises:
+        ValueError: not Parquet, a short column, or a schema of another version.
+    """
+    try:
+        table = pq.read_table(pa.BufferReader(data)).replace_schema_metadata(None)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"not readable as Parquet ({error})") from error
+    if not table.schema.equals(SCHEMAS[name]):
+        raise ValueError(f"its columns are {table.schema.names}, expected {SCHEMAS[name].names}")
+    return table

@@ -1,0 +1,65 @@
+"""The account that stands beside every data file and makes it count as committed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What `part-00042.json` says about `part-00042.parquet`.
+
+    Args:
+        stage, table, shard: whose output it is.
+        fingerprint: of everything that decided the content (`fingerprint.shard_fingerprint`).
+        inputs: table -> content hash of the shards it was made from.
+        sha256, size: of the data file, every byte.
+        content: hash of rows and schema alone (`parquet.content_hash`).
+        rows_in: rows of the primary input.
+        rows_out: rows of this table.
+        kept, dropped, quarantined: where the input rows went; the last two by reason.
+        notes: facts the stage wanted to keep.
+        seconds: reading, processing and writing. The commit itself is not in it.
+        finished: seconds since the epoch.
+        attempt: 1 for the first try in its run.
+        host, pid, code_version: who wrote it.
+    """
+
+    stage: str
+    table: str
+    shard: int
+    fingerprint: str
+    inputs: dict[str, str]
+    sha256: str
+    size: int
+    content: str
+    rows_in: int
+    rows_out: int
+    kept: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    quarantined: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    finished: float = 0.0
+    attempt: int = 1
+    host: str = ""
+    pid: int = 0
+    code_version: str = ""
+
+    def to_bytes(self) -> bytes:
+        """The file's content."""
+        return json.dumps(asdict(self), indent=1, sort_keys=True).encode() + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Sidecar:
+        """Read a sidecar; ValueError when it is not one."""
+        try:
+            values = json.loads(data)
+            return cls(**{name: values[name] for name in _NAMES if name in values})
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"not a sidecar ({error})") from error
+
+
+_NAMES = tuple(f.name for f in fields(Sidecar))

@@ -1,0 +1,205 @@
+"""One shard of one stage, from committed input to committed output. Knows nothing of Ray."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from relforge.pipeline.commit import Circumstances, commit
+from relforge.pipeline.errors import BrokenInvariant, BrokenShard, RunError, StageFailed, StorageError
+from relforge.pipeline.failure import is_transient, write_failure
+from relforge.pipeline.plan import Plan
+from relforge.pipeline.run_folder import RunFolder
+from relforge.pipeline.sidecar import Sidecar
+from relforge.pipeline.survey import expected_fingerprint
+from relforge.stages.contract import Stage
+
+COMMITTED = "committed"
+KEPT = "kept"
+BLOCKED = "blocked"
+UNLUCKY = "unlucky"
+
+
+@dataclass(frozen=True)
+class ShardReport:
+    """What became of one shard in one stage.
+
+    Args:
+        stage, shard: which.
+        state: `committed` (new), `kept` (was done already, or another driver was first), `blocked` (an
+            input is missing or broken), `unlucky` (storage trouble outlived the retries).
+        rows_in, rows_out, quarantined: of the commit.
+        seconds: spent on it.
+        detail: why it is blocked or unlucky.
+    """
+
+    stage: str
+    shard: int
+    state: str
+    rows_in: int = 0
+    rows_out: int = 0
+    quarantined: int = 0
+    seconds: float = 0.0
+    detail: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether the stages behind it can go on."""
+        return self.state in (COMMITTED, KEPT)
+
+
+@dataclass
+class ShardWorker:
+    """Runs shards of one stage in this process; the stage object is set up before its first shard.
+
+    Args:
+        plan: the run.
+        stage_name: which stage.
+        folder: the run folder.
+        forced: shards to redo although they are done.
+    """
+
+    plan: Plan
+    stage_name: str
+    folder: RunFolder
+    forced: frozenset[int] = frozenset()
+    _stage: Stage | None = field(default=None, init=False)
+
+    def run(self, shard: int) -> ShardReport:
+        """Make the shard unless it is done.
+
+        Raises:
+            StageFailed: the stage raised; traceback and record are in `logs/failed`.
+            BrokenInvariant: the stage's account does not add up; logged likewise.
+            StorageError: the storage refuses writes.
+        """
+        retries = self.plan.job.limits.retries
+        delay = 0.5
+        for left in range(retries, -1, -1):
+            try:
+                return self._attempt(shard)
+            except (RunError, StageFailed):
+                raise
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                if not left:
+                    detail = f"{type(error).__name__}: {error}, {retries + 1} times in a row"
+                    return ShardReport(self.stage_name, shard, UNLUCKY, detail=detail)
+                time.sleep(delay)
+                delay *= 2
+        raise AssertionError("unreachable")
+
+    def _attempt(self, shard: int) -> ShardReport:
+        started = time.monotonic()
+        step, folder = self.plan.step(self.stage_name), self.folder
+        inputs: dict[str, Sidecar] = {}
+        for table in step.inputs:
+            entry = folder.entry(table, shard)
+            if entry.problem or not entry.sidecar:
+                return self._blocked(shard, f"{table}: {entry.problem or 'not there'}")
+            inputs[table] = entry.sidecar
+        fingerprint = expected_fingerprint(step, shard, inputs)
+        if shard not in self.forced and self._is_done(shard, fingerprint):
+            return ShardReport(self.stage_name, shard, KEPT)
+        attempt = begin(self.plan, folder, self.stage_name, shard)
+        try:
+            tables = {table: folder.read_table(table, shard, inputs[table]) for table in step.inputs}
+        except BrokenShard as error:
+            self._disown(error, inputs[error.table])
+            return self._blocked(shard, str(error))
+        rows_in = tables[step.inputs[0]].num_rows
+        try:
+            result = self._ready().process(tables)
+            about = Circumstances(
+                fingerprint,
+                {table: sidecar.content for table, sidecar in inputs.items()},
+                rows_in,
+                time.monotonic() - started,
+                attempt,
+                shard in self.forced,
+            )
+            committed, ours = commit(folder, step, shard, result, about)
+        except StorageError:
+            raise
+        except Exception as error:
+            if is_transient(error):
+                raise
+            self._fail(shard, attempt, error, tables)
+        self._finish(shard)
+        first = committed[step.outputs[0]]
+        return ShardReport(
+            self.stage_name,
+            shard,
+            COMMITTED if ours else KEPT,
+            rows_in,
+            first.rows_out,
+            sum(first.quarantined.values()),
+            time.monotonic() - started,
+        )
+
+    def _ready(self) -> Stage:
+        if self._stage is None:
+            stage = self.plan.job.build_stage(self.stage_name)
+            stage.setup()
+            self._stage = stage
+        return self._stage
+
+    def _is_done(self, shard: int, fingerprint: str) -> bool:
+        for table in self.plan.step(self.stage_name).outputs:
+            entry = self.folder.entry(table, shard)
+            if entry.problem or not entry.sidecar or entry.sidecar.fingerprint != fingerprint:
+                return False
+        return True
+
+    def _disown(self, error: BrokenShard, read: Sidecar) -> None:
+        """Take a damaged input's sidecar away, so that the next pass makes it anew."""
+        now = self.folder.entry(error.table, error.shard).sidecar
+        if now and now.sha256 == read.sha256:  # else another driver replaced it while we read
+            self.folder.storage.delete(self.folder.sidecar_path(error.table, error.shard))
+
+    def _blocked(self, shard: int, detail: str) -> ShardReport:
+        self.folder.storage.delete(self.folder.running_path(self.stage_name, shard))
+        return ShardReport(self.stage_name, shard, BLOCKED, detail=detail)
+
+    def _finish(self, shard: int) -> None:
+        self.folder.storage.delete(self.folder.running_path(self.stage_name, shard))
+        self.folder.storage.delete(self.folder.failed_path(self.stage_name, shard))
+
+    def _fail(self, shard: int, attempt: int, error: Exception, tables: Mapping[str, pa.Table]) -> None:
+        stage = None if isinstance(error, BrokenInvariant) else self._stage
+        raise write_failure(self.folder, self.stage_name, shard, attempt, error, stage, tables) from error
+
+
+def begin(plan: Plan, folder: RunFolder, stage: str, shard: int) -> int:
+    """Leave a mark that this shard is being worked on; returns the number of this attempt.
+
+    A mark that is already there was left by a worker that died (the driver clears old ones at its
+    start), so a shard that kills its worker every time is noticed and not tried for ever.
+    """
+    path = folder.running_path(stage, shard)
+    try:
+        before = folder.read_json(path)
+    except RunError:
+        before = None
+    attempt = (before["attempt"] if before else 0) + 1
+    if attempt > plan.job.limits.retries + 1:
+        raise StageFailed(
+            f"stage {stage!r} lost its worker {attempt - 1} times on shard {shard}: out of memory or a crash "
+            "in native code; give it more memory or smaller shards"
+        )
+    folder.write_json(
+        path, {"attempt": attempt, "host": socket.gethostname(), "pid": os.getpid(), "started": time.time()}
+    )
+    return attempt
+
+
+def report_to_dict(report: ShardReport) -> dict[str, Any]:
+    """JSON-able form."""
+    return asdict(report)
