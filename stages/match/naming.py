@@ -44,10 +44,9 @@ class Named:
 
 
 def by_boundary(
-    triplets: pa.Table, image: np.ndarray, categories: list[str], boxes: BoxIndex, table: Vocabulary
+    triplets: pa.Table, image: np.ndarray, categories: list[str], boxes: BoxIndex, matcher: PhraseMatcher
 ) -> Named:
     """Whole words, head noun first; quantities resolved; classes that have boxes in the image."""
-    matcher = PhraseMatcher(table, categories)
     code = {category: number for number, category in enumerate(categories)}
     subject, object_, phrases = _phrases(triplets)
     hits = [matcher.match(*phrase) for phrase in phrases]

@@ -64,7 +64,10 @@ class Mentions:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Columns of the candidates table with codes for image and predicate, and what was used."""
+    """Columns of the candidates table with codes for image and predicate, and what was used.
+
+    `caption_ids` has one list per claim; `claim` says which one a row has.
+    """
 
     image: np.ndarray
     subject_box: np.ndarray
@@ -72,6 +75,7 @@ class Candidates:
     predicate: np.ndarray
     position: np.ndarray
     support: np.ndarray
+    claim: np.ndarray
     caption_ids: pa.Array
     rule: np.ndarray
     mention_has_pair: np.ndarray
@@ -115,7 +119,8 @@ def candidates(mentions: Mentions, boxes: BoxIndex, overlap_prior: bool) -> Cand
         predicate=claims.predicate[row_claim],
         position=order[row_claim],
         support=support[row_claim],
-        caption_ids=evidence.take(pa.array(row_claim)),
+        claim=row_claim,
+        caption_ids=evidence,
         rule=claims.rule[row_claim],
         mention_has_pair=used[claim],
     )

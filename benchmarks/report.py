@@ -1,0 +1,34 @@
+"""How every benchmark says what it saw: a small table for people, `--json` for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def emit(rows: Sequence[dict[str, Any]], as_json: bool, title: str = "") -> None:
+    """Print rows that have at least `case`, `peer`, `ours`, `theirs`, `ratio`.
+
+    Args:
+        rows: one measurement each; units are in the key names or in `unit`.
+        as_json: a JSON list on standard output and nothing else.
+        title: the line above the table.
+    """
+    if as_json:
+        print(json.dumps(list(rows), indent=1))
+        return
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    table = Table(*columns, title=title or None)
+    for row in rows:
+        table.add_row(*(_text(row.get(column)) for column in columns))
+    Console(width=max(100, 16 * len(columns))).print(table)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
