@@ -59,6 +59,7 @@ class Driver:
         self._folder.write_json(
             f"{DRIVERS}/{self.id}.json",
             {"host": socket.gethostname(), "pid": os.getpid(), "started": self._started, "beat": time.time()},
+            durable=False,
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from relforge.pipeline.driver import Driver, living_drivers
 from relforge.pipeline.errors import AnotherDriver, BrokenInvariant, ChangedInputs, RunError, StageFailed
 from relforge.pipeline.file_hash import FileHash, hash_file
+from relforge.pipeline.interrupt import stop_on_signals
 from relforge.pipeline.job import Job
 from relforge.pipeline.loop import run_loop
 from relforge.pipeline.outcome import Outcome, RunResult
@@ -131,27 +132,13 @@ def drive(
     def ended(outcome: Outcome, message: str, digest: str | None = None) -> RunResult:
         return RunResult(outcome, message, monitor.committed, digest, time.monotonic() - started)
 
-    survey = Survey(folder, plan)
-    work = choose(survey)
     try:
-        if work.empty:
-            _check_rates(survey)
-            if survey.complete:
-                return ended(Outcome.COMPLETE, "everything is done already", survey.dataset_hash())
-            return ended(Outcome.COMPLETE, "nothing to do")
-        troubles: list[ShardReport] = []
-        with Driver(folder) as driver:
-            _announce(folder, monitor, driver, survey, work)
-            for _ in range(_PASSES):
-                troubles = _one_pass(folder, plan, work, executor, monitor, driver)
-                survey = Survey(folder, plan)
-                rest = choose(survey)
-                if rest.empty or work.forced:
-                    break
-                work = rest
-        if troubles or (not work.forced and not rest.empty):
-            return ended(Outcome.INCOMPLETE, _incomplete(troubles))
-        _check_unchanged(plan)
+        with stop_on_signals():
+            survey, troubles = _work_off(folder, plan, choose, executor, monitor)
+        if troubles is not None:
+            return ended(Outcome.INCOMPLETE, troubles)
+        if monitor.committed:
+            _check_unchanged(plan)
         _check_rates(survey)
     except KeyboardInterrupt:
         return ended(Outcome.INCOMPLETE, "interrupted; the same command goes on from here")
@@ -160,6 +147,31 @@ def drive(
     except RunError as error:
         return ended(Outcome.INCOMPLETE, str(error))
     return ended(Outcome.COMPLETE, _done(monitor, survey), survey.dataset_hash() if survey.complete else None)
+
+
+def _work_off(
+    folder: RunFolder,
+    plan: Plan,
+    choose: Callable[[Survey], Work],
+    executor: Executor,
+    monitor: Monitor,
+) -> tuple[Survey, str | None]:
+    """The folder's state at the end, and why it is not what it should be, if so."""
+    survey = Survey(folder, plan)
+    work = choose(survey)
+    if work.empty:
+        return survey, None
+    with Driver(folder) as driver:
+        _announce(folder, monitor, driver, survey, work)
+        for _ in range(_PASSES):
+            troubles = _one_pass(folder, plan, work, executor, monitor, driver)
+            survey = Survey(folder, plan)
+            if work.forced:  # asked for once, done once
+                return survey, _incomplete(troubles) if troubles else None
+            work = choose(survey)
+            if work.empty:
+                return survey, None
+    return survey, _incomplete(troubles)
 
 
 def _one_pass(
@@ -217,6 +229,8 @@ def _incomplete(troubles: list[ShardReport]) -> str:
 
 def _done(monitor: Monitor, survey: Survey) -> str:
     made = sum(monitor.committed.values())
+    if not made:
+        return "everything is done already" if survey.complete else "nothing to do"
     if survey.complete:
         return f"complete: {survey.shards} shards, {made} commits in this run"
     return f"done: {made} commits; `relforge status` shows what became stale"

@@ -55,13 +55,18 @@ class LocalStorage:
             return file.read()
 
     def stage(self, path: str, data: bytes, check: Callable[[bytes], None] | None = None) -> _Renaming:
+        return self._stage(path, data, check, durable=True)
+
+    def _stage(
+        self, path: str, data: bytes, check: Callable[[bytes], None] | None, durable: bool
+    ) -> _Renaming:
         target = self._path(path)
         folder, name = os.path.split(target)
         temporary = os.path.join(folder, f".{name}.{_owner()}-{uuid4().hex[:8]}{_TEMPORARY}")
         with self._explained(path):
             os.makedirs(folder, exist_ok=True)
             try:
-                self._write_through(temporary, data)
+                self._write_through(temporary, data, durable)
                 if check:
                     with open(temporary, "rb") as file:
                         check(file.read())
@@ -69,10 +74,10 @@ class LocalStorage:
                 with suppress(OSError):
                     os.unlink(temporary)
                 raise
-        return _Renaming(self, temporary, target)
+        return _Renaming(self, temporary, target, durable)
 
-    def write(self, path: str, data: bytes) -> None:
-        self.stage(path, data).publish()
+    def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
+        self._stage(path, data, None, durable).publish()
 
     def listing(self, folder: str) -> dict[str, Stat]:
         found = {}
@@ -126,19 +131,22 @@ class LocalStorage:
     def _path(self, path: str) -> str:
         return os.path.join(self.root, path)
 
-    def _write_through(self, path: str, data: bytes) -> None:
+    def _write_through(self, path: str, data: bytes, durable: bool) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         try:
             rest = memoryview(data)
             while rest:
                 rest = rest[self._ops.write(descriptor, rest) :]
-            self._ops.fsync(descriptor)
+            if durable:
+                self._ops.fsync(descriptor)
         finally:
             os.close(descriptor)
 
-    def _rename(self, temporary: str, target: str) -> None:
+    def _rename(self, temporary: str, target: str, durable: bool) -> None:
         with self._explained(target):
             self._ops.rename(temporary, target)
+            if not durable:
+                return
             # the name itself must survive a power cut too
             descriptor = os.open(os.path.dirname(target), os.O_RDONLY)
             try:
@@ -159,11 +167,11 @@ class LocalStorage:
 class _Renaming:
     """A flushed temporary file beside its target."""
 
-    def __init__(self, storage: LocalStorage, temporary: str, target: str) -> None:
-        self._storage, self._temporary, self._target = storage, temporary, target
+    def __init__(self, storage: LocalStorage, temporary: str, target: str, durable: bool) -> None:
+        self._storage, self._temporary, self._target, self._durable = storage, temporary, target, durable
 
     def publish(self) -> None:
-        self._storage._rename(self._temporary, self._target)
+        self._storage._rename(self._temporary, self._target, self._durable)
 
     def discard(self) -> None:
         with suppress(FileNotFoundError):

@@ -43,7 +43,7 @@ class ObjectStorage:
             check(data)
         return _Putting(self, path, data)
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
         self._fs.pipe_file(self._path(path), data)
 
     def listing(self, folder: str) -> dict[str, Stat]:

@@ -8,7 +8,9 @@ back-pressure and the restarts.
 from __future__ import annotations
 
 import json
+import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -29,6 +31,10 @@ from relforge.pipeline.worker import BLOCKED, ShardReport, ShardWorker
 _POLL_SECONDS = 0.5
 _TASK_CPUS = 1.0
 _ACTOR_CPUS = 0.5
+_TASKS = 100_000
+"""Tasks of a light stage at once: no limit but the CPUs. Ray Data fuses operators whose sizes agree, so that
+one task takes a shard through neighbouring light stages, but never through ingest (its size is 1: fused, it
+would hold every shard back until its last) or through a model's actors."""
 
 Row = dict[str, Any]
 
@@ -108,15 +114,18 @@ def _stream(orders: Orders, local: bool) -> Callable[[], Iterator[Row]]:
     # one descriptor, one block: a shard goes on as soon as it is committed
     context.target_max_block_size = 1
     context.target_min_block_size = 1
-    work, retries = orders.work, orders.plan.job.limits.retries
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "The maximum number of concurrent tasks")  # see _TASKS
+    work = orders.work
     needs = {name: _needs(orders.plan, name) for name in work.steps}
     cpus = fit_cpus(needs, ray.cluster_resources().get("CPU", 1.0) if local else None)
     if INGEST in work.steps:
         start = ray.data.from_items([{"shard": -1, "reports": "[]"}], override_num_blocks=1)
-        # another number of retries than the stages': Ray Data fuses operators with equal arguments, and a
-        # fused ingest would hold every shard back until its last
         stream = start.map_batches(
-            partial(_ingest_rows, orders), batch_size=1, num_cpus=cpus[INGEST], max_retries=retries + 1
+            partial(_ingest_rows, orders),
+            batch_size=1,
+            num_cpus=cpus[INGEST],
+            compute=ray.data.TaskPoolStrategy(size=1),
         )
     else:
         items = [{"shard": shard, "reports": "[]"} for shard in work.shards or ()]
@@ -136,12 +145,11 @@ def _stream(orders: Orders, local: bool) -> Callable[[], Iterator[Row]]:
                 _StageActor,  # type: ignore[arg-type]  # Ray takes classes as well
                 fn_constructor_args=(orders, name),
                 compute=ray.data.ActorPoolStrategy(min_size=least, max_size=most),
-                max_restarts=-1,
-                max_task_retries=retries + 1,
                 **options,
             )
         else:
-            stream = stream.map(partial(_run_task, orders, name), max_retries=retries, **options)
+            tasks = ray.data.TaskPoolStrategy(size=_TASKS)
+            stream = stream.map(partial(_run_task, orders, name), compute=tasks, **options)
     return lambda: iter(stream.iter_rows())
 
 

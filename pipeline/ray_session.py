@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _OBJECT_STORE_BYTES = 128 << 20
 """Only shard descriptors travel through the object store."""
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep what `ray.init` would change: it announces its log level on stderr before it can be told to be
+    quiet, and puts a SIGTERM handler of its own in place of ours."""
+    on_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGTERM)
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+        if on_main:
+            signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager
@@ -22,23 +42,26 @@ def ray_session(num_cpus: int | None = None) -> Iterator[bool]:
         num_cpus: CPUs of a local Ray; None: all of the machine.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # at the next level it reports every actor pool of Ray Data as an error
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
 
     if ray.is_initialized():
         yield False
         return
     ours = not os.environ.get("RAY_ADDRESS")
-    if ours:
-        ray.init(
-            address="local",
-            num_cpus=num_cpus,
-            include_dashboard=False,
-            object_store_memory=_OBJECT_STORE_BYTES,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    else:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    with _undisturbed():
+        if ours:
+            ray.init(
+                address="local",
+                num_cpus=num_cpus,
+                include_dashboard=False,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        else:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR)
     try:
         yield ours
     finally:

@@ -88,9 +88,11 @@ class RunFolder:
             raise RunError(f"{self.uri}/{path} is damaged ({error}); restore or delete it") from error
         return value
 
-    def write_json(self, path: str, value: Any) -> None:
-        """Publish a JSON object atomically."""
-        self.storage.write(path, json.dumps(value, indent=1, sort_keys=True).encode() + b"\n")
+    def write_json(self, path: str, value: Any, *, durable: bool = True) -> None:
+        """Publish a JSON object atomically; see `Storage.write`."""
+        self.storage.write(
+            path, json.dumps(value, indent=1, sort_keys=True).encode() + b"\n", durable=durable
+        )
 
     def record(self) -> dict[str, Any]:
         """`run.json`; RunError when this is no run folder."""

@@ -194,9 +194,8 @@ def begin(plan: Plan, folder: RunFolder, stage: str, shard: int) -> int:
             f"stage {stage!r} lost its worker {attempt - 1} times on shard {shard}: out of memory or a crash "
             "in native code; give it more memory or smaller shards"
         )
-    folder.write_json(
-        path, {"attempt": attempt, "host": socket.gethostname(), "pid": os.getpid(), "started": time.time()}
-    )
+    mark = {"attempt": attempt, "host": socket.gethostname(), "pid": os.getpid(), "started": time.time()}
+    folder.write_json(path, mark, durable=False)
     return attempt
 
 
