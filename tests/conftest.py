@@ -22,7 +22,7 @@ def shared_path(relative: str) -> Path:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared():  # type: ignore[no-untyped-def]
     """`shared("goldens/g0_msda_units.npz")` -> Path, skipping where it is absent."""
     return shared_path

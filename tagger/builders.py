@@ -1,0 +1,89 @@
+"""RLIPv2-ParSeD, RLIPv2-ParSeDA and the R-Tagger: three builders over the same blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from relforge.tagger.backbone import Backbone
+from relforge.tagger.branch_fusion import MultiBranchFusion
+from relforge.tagger.decoder import AnchorPosition, Decoder, DecoderLayer
+from relforge.tagger.encoder import EncoderLayer, FusionEncoder
+from relforge.tagger.fusion import Fusion
+from relforge.tagger.heads import BoxHeads, LabelClassifier
+from relforge.tagger.language import LanguageLayer, Resizer
+from relforge.tagger.model import RelationModel
+from relforge.tagger.pair_queries import PairQueries
+from relforge.tagger.pyramid import Pyramid
+from relforge.tagger.queries import AnchorQueries, LearnedQueries
+from relforge.tagger.sizes import Sizes
+from relforge.tagger.text import TextEncoder
+
+
+def parsed(backbone: Backbone, text_encoder: TextEncoder, sizes: Sizes) -> RelationModel:
+    """RLIPv2-ParSeD: pairs are searched for, from a learned table (206.6 M parameters on ResNet-50)."""
+    queries = LearnedQueries(sizes.dim, sizes.pairs, relation_position=sizes.branch_fusion)
+    return _compose(backbone, text_encoder, sizes, queries, anchors=False)
+
+
+def parseda(backbone: Backbone, text_encoder: TextEncoder, sizes: Sizes) -> RelationModel:
+    """RLIPv2-ParSeDA: pairs are searched for, from learned anchor boxes (213.7 M on ResNet-50)."""
+    return _compose(backbone, text_encoder, sizes, AnchorQueries(sizes.dim, sizes.pairs), anchors=True)
+
+
+def rtagger(backbone: Backbone, text_encoder: TextEncoder, sizes: Sizes) -> RelationModel:
+    """The R-Tagger: pairs are given; only their relations are asked for."""
+    return _compose(backbone, text_encoder, sizes, PairQueries(sizes.dim, sizes.pairs), anchors=False)
+
+
+MODELS: dict[str, Callable[[Backbone, TextEncoder, Sizes], RelationModel]] = {
+    "parsed": parsed,
+    "parseda": parseda,
+    "rtagger": rtagger,
+}
+"""Family members by the name a config and a model card use."""
+
+
+def _compose(
+    backbone: Backbone, text_encoder: TextEncoder, s: Sizes, queries: nn.Module, *, anchors: bool
+) -> RelationModel:
+    def decoder() -> Decoder:
+        layers = [
+            DecoderLayer(s.dim, s.heads, s.feedforward, s.dropout, s.levels) for _ in range(s.decoder_layers)
+        ]
+        return Decoder(layers, AnchorPosition(s.dim) if anchors else None)
+
+    encoder = FusionEncoder(
+        [EncoderLayer(s.dim, s.heads, s.feedforward, s.dropout, s.levels) for _ in range(s.encoder_layers)],
+        [
+            Fusion(
+                vision_dim=s.dim,
+                text_dim=text_encoder.width,
+                embed_dim=s.fusion_dim,
+                heads=s.heads,
+                dropout=s.dropout,
+                gate=s.gate,
+            )
+            for _ in range(s.fusions)
+        ],
+        [
+            LanguageLayer(text_encoder.width, s.language_heads, s.language_feedforward, s.dropout)
+            for _ in range(s.fusions)
+        ],
+        mask_fusion=s.mask_fusion,
+    )
+    return RelationModel(
+        backbone=backbone,
+        pyramid=Pyramid(backbone.channels, s.dim, s.levels),
+        text_encoder=text_encoder,
+        encoder=encoder,
+        resizer=Resizer(text_encoder.width, s.dim, s.dropout),
+        queries=queries,
+        entity_decoder=decoder(),
+        relation_decoder=decoder(),
+        subject_boxes=BoxHeads(s.dim, 2 * s.decoder_layers),
+        object_boxes=BoxHeads(s.dim, 2 * s.decoder_layers),
+        classifier=LabelClassifier(s.dim),
+        pair_fusion=MultiBranchFusion(s.dim) if s.branch_fusion else None,
+    )

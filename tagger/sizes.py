@@ -1,0 +1,45 @@
+"""The numbers that a model of the family is built from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Widths, depths and switches; the defaults are RLIPv2-ParSeD and the R-Tagger on ResNet-50.
+
+    Args:
+        dim: width of the model; a multiple of 32.
+        heads: attention heads, vision side and fusion.
+        pairs: pair slots N_Q.
+        encoder_layers: deformable encoder layers.
+        fusions: N_ALIF; N_v = encoder_layers / fusions (paper, Table 1).
+        decoder_layers: of each of the two decoders.
+        feedforward: hidden width, vision side (2048 in ParSeDA and the Swin models).
+        dropout: everywhere but in the text encoder, which has its own.
+        levels: feature levels.
+        gate: a key of `GATES` (paper, Table 2).
+        branch_fusion: relation slots start from a multi-branch fusion of subject and object state
+            (published flag `vanilla_MBF`); otherwise their position is the sum of the two (`vanilla`).
+        fusion_dim: width of the fusion's attention.
+        language_heads: attention heads of a language layer.
+        language_feedforward: hidden width of a language layer.
+        mask_fusion: keep padding out of the fusion; the published code does not (reference §7, Q19).
+    """
+
+    dim: int = 256
+    heads: int = 8
+    pairs: int = 100
+    encoder_layers: int = 6
+    fusions: int = 3
+    decoder_layers: int = 3
+    feedforward: int = 1024
+    dropout: float = 0.1
+    levels: int = 4
+    gate: str = "vector"
+    branch_fusion: bool = False
+    fusion_dim: int = 2048
+    language_heads: int = 12
+    language_feedforward: int = 3072
+    mask_fusion: bool = True

@@ -1,0 +1,68 @@
+"""One vector per label: any Hugging Face encoder, pooled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+Tokenize = Callable[[str], Sequence[int]]
+"""A label to its token ids, special tokens included."""
+
+
+class TextEncoder(nn.Module):
+    """Encodes each label as a sentence of its own (reference §2.3).
+
+    Args:
+        model: a Hugging Face encoder. Its pooler output is the label's vector (RoBERTa: tanh of a
+            dense layer on `<s>`); an encoder without pooler gives the mean of its token states.
+        tokenize: label -> token ids.
+        pad: the id that fills short rows.
+        max_tokens: labels with more tokens than this are refused; the encoder's position table ends there.
+    """
+
+    def __init__(self, model: nn.Module, tokenize: Tokenize, *, pad: int = 1, max_tokens: int = 64) -> None:
+        super().__init__()
+        self.model = model
+        self.tokenize = tokenize
+        self.pad = pad
+        self.max_tokens = max_tokens
+
+    @property
+    def width(self) -> int:
+        """Width of a label's vector (768 for roberta-base)."""
+        return int(self.model.config.hidden_size)  # type: ignore[union-attr,arg-type]
+
+    def token_ids(self, labels: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Ids and attention mask (True = a token), both N x longest label.
+
+        Raises:
+            ValueError: a label is longer than `max_tokens`.
+        """
+        rows = [list(self.tokenize(label)) for label in labels]
+        for label, row in zip(labels, rows, strict=True):
+            if len(row) > self.max_tokens:
+                raise ValueError(
+                    f"label {label[:60]!r} has {len(row)} tokens; at most {self.max_tokens} are allowed"
+                )
+        longest = max((len(row) for row in rows), default=0)
+        device = next(self.model.parameters()).device
+        ids = torch.full((len(rows), longest), self.pad, dtype=torch.long, device=device)
+        for i, row in enumerate(rows):
+            ids[i, : len(row)] = torch.tensor(row, device=device)
+        lengths = torch.tensor([len(row) for row in rows], device=device)
+        return ids, torch.arange(longest, device=device) < lengths[:, None]
+
+    def forward(self, ids: Tensor, attention: Tensor) -> Tensor:
+        """Vectors N x width of token ids N x T."""
+        out = self.model(input_ids=ids, attention_mask=attention.to(ids.dtype))
+        pooled = getattr(out, "pooler_output", None)
+        if pooled is not None:
+            return pooled  # type: ignore[no-any-return]
+        weight = attention[..., None].to(out.last_hidden_state.dtype)
+        return (out.last_hidden_state * weight).sum(1) / weight.sum(1)  # type: ignore[no-any-return]
+
+    def encode(self, labels: Sequence[str]) -> Tensor:
+        """Vectors N x width of labels."""
+        return self(*self.token_ids(labels))  # type: ignore[no-any-return]
