@@ -1,0 +1,113 @@
+"""From a scene to a picture and the boxes of what can be seen in it."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from relforge.demo.world.catalogue import CLASSES
+from relforge.demo.world.pen import SUPERSAMPLE, Pen, shade
+from relforge.demo.world.scene import Scene, Thing
+
+Box = tuple[float, float, float, float]
+
+
+def render(scene: Scene, rng: np.random.Generator) -> tuple[Image.Image, list[Box | None], list[float]]:
+    """Draw a scene far to near.
+
+    Returns:
+        The RGB picture; for each thing its box (x, y, w, h, pixels, around all of it that lies inside the
+        picture, hidden parts included), or None where nothing of it is in the picture; and the share of
+        its pixels that nothing nearer hides.
+    """
+    width, height = scene.size
+    canvas = _backdrop(scene, rng)
+    alphas: list[np.ndarray] = [np.zeros(0)] * len(scene.things)
+    order = sorted(range(len(scene.things)), key=lambda i: (scene.things[i].depth, i))
+    for index in order:
+        layer = draw(scene.things[index], scene.size)
+        canvas.alpha_composite(layer)
+        alphas[index] = np.asarray(layer.getchannel("A")) > 127
+    _strings(canvas, scene)
+    boxes: list[Box | None] = [None] * len(scene.things)
+    visible = [0.0] * len(scene.things)
+    hidden = np.zeros((height * SUPERSAMPLE, width * SUPERSAMPLE), bool)
+    for index in reversed(order):
+        seen = alphas[index]
+        rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+        if len(rows):
+            x, y = columns[0] / SUPERSAMPLE, rows[0] / SUPERSAMPLE
+            right, bottom = (columns[-1] + 1) / SUPERSAMPLE, (rows[-1] + 1) / SUPERSAMPLE
+            boxes[index] = (round(x, 1), round(y, 1), round(right - x, 1), round(bottom - y, 1))
+            visible[index] = 1 - float(hidden[seen].mean())
+        hidden |= seen
+    picture = canvas.convert("RGB").resize(scene.size, Image.Resampling.BOX)
+    return _light(picture, rng), boxes, visible
+
+
+def draw(thing: Thing, size: tuple[int, int]) -> Image.Image:
+    """One thing on a transparent layer, `SUPERSAMPLE` times the picture's size."""
+    pen = Pen(size, thing.at, thing.height, thing.facing, thing.turn)
+    CLASSES[thing.kind].draw(pen, thing)
+    return pen.layer
+
+
+def _strings(canvas: Image.Image, scene: Scene) -> None:
+    """Leashes and kite strings: `tie` holds the two ends in picture pixels."""
+    draw_on = ImageDraw.Draw(canvas)
+    for thing in scene.things:
+        for (x0, y0), (x1, y1) in thing.pose.get("ties", ()):
+            draw_on.line(
+                [(x0 * SUPERSAMPLE, y0 * SUPERSAMPLE), (x1 * SUPERSAMPLE, y1 * SUPERSAMPLE)],
+                (40, 35, 35, 255),
+                2,
+            )
+
+
+def _backdrop(scene: Scene, rng: np.random.Generator) -> Image.Image:
+    width, height = scene.size[0] * SUPERSAMPLE, scene.size[1] * SUPERSAMPLE
+    look = scene.backdrop
+    horizon = int(look["horizon"] * SUPERSAMPLE)
+    image = np.empty((height, width, 3), np.float32)
+    fade = np.linspace(0.9, 1.08, height)[:, None, None]
+    image[:horizon] = np.array(look["far"]) * fade[::-1][:horizon]
+    image[horizon:] = np.array(look["near"]) * fade[horizon:]
+    # blotches of light and dark: grass, plaster, clouds
+    coarse = rng.normal(0, 1, (12, 12)).astype(np.float32)
+    blotches = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+    image += blotches[..., None] * look["texture"]
+    picture = Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).convert("RGBA")
+    pencil = ImageDraw.Draw(picture)
+    if look["place"] == "room":
+        pencil.line([(0, horizon), (width, horizon)], (90, 75, 65, 255), 5)
+        x, w = int(look["window"] * width), width // 5
+        pencil.rectangle(
+            (x, horizon // 5, x + w, horizon * 3 // 5), (190, 220, 240, 255), (240, 240, 235, 255), 6
+        )
+    elif look["place"] == "street":
+        for x in range(0, width, width // 6):
+            top = horizon - int(horizon * (0.3 + 0.5 * ((x * 7919) % 97) / 97))
+            pencil.rectangle((x, top, x + width // 6, horizon), shade(look["far"], 0.75))
+    elif look["place"] == "beach":
+        pencil.rectangle((0, int(horizon * 0.8), width, horizon), (90, 145, 185, 255))
+    else:
+        hill = [
+            (0, horizon),
+            (width * 0.25, horizon * 0.82),
+            (width * 0.6, horizon),
+            (width * 0.8, horizon * 0.88),
+            (width, horizon),
+        ]
+        pencil.polygon(hill, shade(look["near"], 0.8))
+    return picture
+
+
+def _light(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Brightness, a colour cast, a light that falls off to one side, sensor noise, sometimes soft focus."""
+    if rng.random() < 0.25:
+        picture = picture.filter(ImageFilter.GaussianBlur(0.5))
+    image = np.asarray(picture, np.float64)
+    across = np.linspace(-1, 1, image.shape[1])[None, :, None] * rng.uniform(-0.12, 0.12)
+    image = image * (rng.uniform(0.8, 1.12) + across) * rng.uniform(0.94, 1.06, 3)
+    image = image + rng.normal(0, rng.uniform(1, 5), image.shape)
+    return Image.fromarray(np.clip(image, 0, 255).astype(np.uint8))

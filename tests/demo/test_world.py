@@ -1,0 +1,83 @@
+"""The drawn world: the same arguments give the same bytes, and what it says of itself is so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from relforge.demo.world.captions import captions, plural
+from relforge.demo.world.catalogue import CLASSES, synonyms
+from relforge.demo.world.compose import picture
+from relforge.demo.world.dataset import UNSEEN, main, write_split
+from relforge.demo.world.interactions import INTERACTIONS, SPATIAL
+from relforge.demo.world.render import render
+from relforge.demo.world.stage import Stage
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_a_split_is_the_same_each_time(tmp_path: Path) -> None:
+    first = write_split(tmp_path / "a", "detection", 3, seed=1)
+    again = write_split(tmp_path / "b", "detection", 3, seed=1)
+    other = write_split(tmp_path / "c", "detection", 3, seed=2)
+    assert content(first) == content(again) != content(other)
+
+
+def test_splits_show_different_pictures(tmp_path: Path) -> None:
+    one, two = (write_split(tmp_path, name, 2) for name in ("vg-like", "caption"))
+    assert content(one)["images/000001.jpg"] != content(two)["images/000001.jpg"]
+
+
+def test_boxes_lie_in_the_picture_and_relations_name_boxes(tmp_path: Path) -> None:
+    folder = write_split(tmp_path, "hoi", 12, seed=3)
+    for graph in json.loads((folder / "scene_graphs.json").read_text()):
+        ids = {o["object_id"] for o in graph["objects"]}
+        assert len(ids) >= 2
+        for box in graph["objects"]:
+            assert min(box["w"], box["h"]) > 0
+            assert box["x"] + box["w"] <= graph["width"] + 0.1
+            assert box["y"] + box["h"] <= graph["height"] + 0.1
+        assert {r[end] for r in graph["relationships"] for end in ("subject_id", "object_id")} <= ids
+
+
+@pytest.mark.parametrize("name", INTERACTIONS)
+def test_every_interaction_can_be_seen_and_said(name: str) -> None:
+    stage = Stage((128, 112), np.random.default_rng(4))
+    INTERACTIONS[name](stage, 60.0, stage.ground(0.5, 0.9))
+    _, boxes, visible = render(stage.scene, stage.rng)
+    facts = stage.scene.facts
+    assert facts
+    assert any(boxes[s] and boxes[o] and visible[s] > 0.3 and visible[o] > 0.3 for s, _, o in facts)
+    assert all(text.isascii() for text in captions(stage.scene, facts, np.random.default_rng(0)))
+
+
+def test_the_world_is_as_large_as_promised() -> None:
+    assert len(CLASSES) >= 20
+    assert len({*INTERACTIONS, *SPATIAL} - {"sheltering"}) >= 25
+    assert "puppy" in synonyms()["dog"]
+    assert "bike" in synonyms()["bicycle"]
+
+
+def test_withheld_interactions_are_not_shown() -> None:
+    shown = {p for index in range(40) for _, p, _ in picture(0, index, 96, UNSEEN).facts}
+    assert not shown & set(UNSEEN)
+
+
+def test_plurals() -> None:
+    assert [plural(n) for n in ("woman", "baseball cap", "bench", "dog")] == [
+        "women",
+        "baseball caps",
+        "benches",
+        "dogs",
+    ]
+
+
+def test_an_unknown_split_is_named(tmp_path: Path, capsys) -> None:
+    with pytest.raises(SystemExit):
+        main([str(tmp_path), "--split", "vg=3"])
+    assert "'vg' is not one of vg-like" in capsys.readouterr().err
