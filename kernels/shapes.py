@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-Shapes = Tensor | Sequence[Sequence[int]]
+Shapes: TypeAlias = Tensor | Sequence[Sequence[int]]
 
 
 class Problem(NamedTuple):
