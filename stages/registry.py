@@ -11,7 +11,10 @@ from typing import Any
 from relforge.stages.contract import Source, Stage
 
 BACKENDS: dict[str, dict[str, str]] = {
-    "caption": {},
+    "caption": {
+        "import": "relforge.stages.caption.import_:ImportedCaptions",
+        "oracle": "relforge.stages.caption.oracle:OracleCaptions",
+    },
     "parse": {
         "sng_parser": "relforge.stages.parse.backends:sng_parser",
     },
@@ -27,7 +30,9 @@ BACKENDS: dict[str, dict[str, str]] = {
 }
 """stage -> backend name -> `module:class`; the class takes the backend's options by keyword."""
 
-SOURCES: dict[str, str] = {}
+SOURCES: dict[str, str] = {
+    "coco": "relforge.stages.ingest.coco:CocoSource",
+}
 """source adapter -> `module:class`; the class takes the adapter's options by keyword."""
 
 

@@ -1,0 +1,60 @@
+"""Record identities as 64-bit codes, so that 30 million of them fit in an array.
+
+Datasets write ids as numbers or as text. A non-negative integer is its own code, and so is its decimal
+text (`139` and `"139"` are one id); any other text gets a negative code in order of first appearance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+NONE = int(np.iinfo(np.int64).min)
+"""The code of an id that is absent."""
+
+
+class Ids:
+    """Codes for ids, and ids for codes."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, int] = {}
+        self._text: list[str] = []
+
+    def code(self, value: object) -> int:
+        """The code of one id; `NONE` for anything but an integer or a text."""
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            return NONE
+        if isinstance(value, int) and 0 <= value < 2**63:
+            return value
+        text = str(value)
+        if text.isascii() and text.isdigit() and len(text) < 19 and (text == "0" or text[0] != "0"):
+            return int(text)
+        if text not in self._code:
+            self._code[text] = -1 - len(self._text)
+            self._text.append(text)
+        return self._code[text]
+
+    def codes(self, values: Sequence[object]) -> np.ndarray:
+        """Codes of many ids, as int64; fast where all are non-negative integers."""
+        try:
+            found = np.array(values)
+        except (ValueError, OverflowError):
+            found = np.empty(0)
+        if found.dtype == np.int64 and len(found) == len(values) and (not len(found) or found.min() >= 0):
+            return found
+        return np.fromiter((self.code(v) for v in values), np.int64, len(values))
+
+    def text(self, code: int) -> str:
+        """The id as the tables write it; the empty text where it is absent."""
+        if code == NONE:
+            return ""
+        return str(code) if code >= 0 else self._text[-code - 1]
+
+    def texts(self, codes: np.ndarray) -> pa.Array:
+        """Ids of many codes, as an Arrow string array."""
+        if not len(codes) or codes.min() >= 0:
+            return pc.cast(pa.array(codes, pa.int64()), pa.string())
+        return pa.array([self.text(c) for c in codes.tolist()], pa.string())

@@ -1,0 +1,232 @@
+"""Large JSON files as a stream of decoded batches, in bounded memory.
+
+A detection file is one object with a few huge arrays of records. This reader walks the object's members and
+hands an array to the decoder a window at a time. Where to cut a window is guessed (the last `}, {"first key"`
+in it) and then proved: a slice that starts at a record and parses as a JSON array can only end at the
+end of a record. A guess that does not parse is replaced by an exact scan over strings and brackets.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, TypeVar
+
+import msgspec
+
+from relforge.stages.ingest.error import SourceError
+
+T = TypeVar("T")
+
+WINDOW = 4 << 20
+"""Bytes read at a time; the largest single record may exceed it."""
+
+_SPACE = b" \t\r\n"
+_SKIP = re.compile(rb"[ \t\r\n]*")
+_STRING = re.compile(rb'"((?:[^"\\]+|\\.)*)"', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]+|\\.)*("?)|[\[\]{}]', re.DOTALL)
+_FIRST_KEY = re.compile(rb'\s*\{\s*("[^"\\]*")')
+_GUESSES = 2
+
+
+def lenient(array: bytes) -> list[Any]:
+    """Decode a JSON array as Python does, which takes `NaN` and `Infinity` too."""
+    found: list[Any] = json.loads(array)
+    return found
+
+
+def _skim(array: bytes) -> list[Any]:
+    try:
+        return msgspec.json.decode(array, type=list[msgspec.Raw])
+    except msgspec.DecodeError:
+        return lenient(array)
+
+
+class JsonStream:
+    """One JSON file, read front to back once.
+
+    Args:
+        file: opened for reading bytes; local or any fsspec file.
+        name: what errors call it.
+        window: bytes read at a time.
+
+    Raises:
+        SourceError: the file is empty, truncated or malformed; the message says near which byte.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, window: int = WINDOW) -> None:
+        self._file = file
+        self._name = name
+        self._window = window
+        self._buffer = b""
+        self._at = 0
+        self._base = 0  # file offset of the buffer's first byte
+        self._ended = False
+
+    def members(self) -> Iterator[str]:
+        """The keys of the top-level object, in file order.
+
+        At each key the caller may consume the value with `elements`; a value left alone is skipped.
+        """
+        if self._peek() != b"{":
+            raise SourceError(
+                f"{self._name}: expected a JSON object, found {self._peek()!r}; is it another format?"
+            )
+        self._at += 1
+        while (mark := self._peek()) != b"}":
+            if mark == b",":
+                self._at += 1
+                continue
+            key = self._string()
+            if self._peek() != b":":
+                raise self._malformed(f"no ':' after {key!r}")
+            self._at += 1
+            self._peek()
+            before = self._base + self._at
+            yield key
+            if self._base + self._at == before:
+                self._skip_value()
+
+    def is_array(self) -> bool:
+        """Whether the value at hand is an array."""
+        return self._peek() == b"["
+
+    def elements(self, decode: Callable[[bytes], list[T]]) -> Iterator[list[T]]:
+        """The records of the array at hand, a window at a time.
+
+        Args:
+            decode: turns the bytes of a JSON array into a list; raises ValueError where they are
+                not exactly one JSON array.
+        """
+        if self._peek() != b"[":
+            raise self._malformed("expected an array")
+        self._at += 1
+        while (mark := self._peek()) != b"]":
+            if mark == b",":
+                self._at += 1
+                continue
+            yield self._batch(decode)
+        self._at += 1
+
+    def _batch(self, decode: Callable[[bytes], list[T]]) -> list[T]:
+        while len(self._buffer) - self._at < self._window and self._more():
+            pass
+        for cut in self._guesses():
+            try:
+                batch = decode(b"[" + self._buffer[self._at : cut] + b"]")
+            except ValueError:
+                continue
+            self._at = cut
+            return batch
+        cut = self._exact_cut()
+        try:
+            batch = decode(b"[" + self._buffer[self._at : cut] + b"]")
+        except ValueError as error:
+            raise self._malformed(str(error)) from error
+        self._at = cut
+        return batch
+
+    def _guesses(self) -> Iterator[int]:
+        """Offsets after which a record probably ends, last first."""
+        first = _FIRST_KEY.match(self._buffer, self._at)
+        end = len(self._buffer)
+        if first is None:
+            return
+        for _ in range(_GUESSES):
+            end = self._buffer.rfind(first[1], first.end(), end)
+            if end < 0:
+                return
+            at = end
+            for expected in (0x7B, 0x2C, 0x7D):  # { , }
+                at -= 1
+                while self._buffer[at] in _SPACE:
+                    at -= 1
+                if self._buffer[at] != expected:
+                    break
+            else:
+                yield at + 1
+
+    def _exact_cut(self) -> int:
+        """The offset after the last whole record in the buffer, reading on until there is one."""
+        while True:
+            depth, last = 0, -1
+            for token in _TOKEN.finditer(self._buffer, self._at):
+                mark = token[0]
+                if mark in (b"[", b"{"):
+                    depth += 1
+                elif mark in (b"]", b"}"):
+                    depth -= 1
+                    if depth < 0:
+                        return token.start()
+                    if depth == 0:
+                        last = token.end()
+                elif not token[1]:
+                    break  # the buffer ends inside this string
+            if last >= 0:
+                return last
+            if not self._more():
+                raise self._malformed("the file ends inside an array; was it cut short?")
+
+    def _skip_value(self) -> None:
+        mark = self._peek()
+        if mark == b"[":
+            for _ in self.elements(_skim):
+                pass
+        elif mark == b'"':
+            self._string()
+        elif mark == b"{":
+            self._skip_object()
+        else:
+            while self._peek() not in (b",", b"}"):
+                self._at += 1
+
+    def _skip_object(self) -> None:
+        while True:
+            depth = 0
+            for token in _TOKEN.finditer(self._buffer, self._at):
+                mark = token[0]
+                depth += (mark in (b"[", b"{")) - (mark in (b"]", b"}"))
+                if depth == 0:
+                    self._at = token.end()
+                    return
+                if mark[:1] == b'"' and not token[1]:
+                    break
+            if not self._more():
+                raise self._malformed("the file ends inside an object; was it cut short?")
+
+    def _string(self) -> str:
+        while (found := _STRING.match(self._buffer, self._at)) is None:
+            if not self._more():
+                raise self._malformed("expected a key in quotes")
+        self._at = found.end()
+        try:
+            return str(json.loads(found[0], strict=False))
+        except ValueError as error:
+            raise self._malformed(str(error)) from error
+
+    def _peek(self) -> bytes:
+        """The next byte that is not white space."""
+        while True:
+            self._at = _SKIP.match(self._buffer, self._at).end()  # type: ignore[union-attr]
+            if self._at < len(self._buffer):
+                return self._buffer[self._at : self._at + 1]
+            if not self._more():
+                raise self._malformed(
+                    "the file ends early; was it cut short?" if self._base else "the file is empty"
+                )
+
+    def _more(self) -> bool:
+        """Read one more window behind what is left; False at the end of the file."""
+        if self._ended:
+            return False
+        fresh = self._file.read(self._window)
+        self._ended = not fresh
+        first = self._base == 0 and not self._buffer
+        self._base += self._at
+        self._buffer = self._buffer[self._at :] + (fresh.removeprefix(b"\xef\xbb\xbf") if first else fresh)
+        self._at = 0
+        return not self._ended
+
+    def _malformed(self, detail: str) -> SourceError:
+        return SourceError(f"{self._name}: malformed JSON near byte {self._base + self._at}: {detail}")

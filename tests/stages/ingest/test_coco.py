@@ -1,0 +1,242 @@
+"""What the COCO source makes of a detection file, right and wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relforge.stages.ingest.coco import CocoSource
+from relforge.stages.ingest.error import SourceError
+from relforge.stages.tables import conform
+
+PERSON, HORSE = {"id": 1, "name": "person"}, {"id": 19, "name": "horse"}
+
+
+def image(identity: object = 7, **fields: object) -> dict[str, object]:
+    return {"id": identity, "file_name": f"{identity}.jpg", "width": 100, "height": 80} | fields
+
+
+def box(identity: object = 1, bbox: object = (10, 20, 30, 40), **fields: object) -> dict[str, object]:
+    return {"id": identity, "image_id": 7, "category_id": 1, "bbox": bbox, "iscrowd": 0} | fields
+
+
+def dataset(tmp_path: Path, images: list, boxes: list, name: str = "a.json") -> str:
+    path = tmp_path / name
+    path.write_text(json.dumps({"images": images, "annotations": boxes, "categories": [PERSON, HORSE]}))
+    return str(path)
+
+
+def shards(path: object, shard_images: int = 10, **options: object):
+    """All shards, after checking that every record is accounted for and every table fits its schema."""
+    found = list(CocoSource(path, **options).shards(shard_images))
+    for shard in found:
+        assert shard.notes["rows_in"] == shard.kept + sum(shard.dropped.values()) + len(shard.quarantined)
+        for name, table in shard.tables.items():
+            assert conform(name, table) == table
+    return found
+
+
+def reasons(shard) -> list[str]:
+    return [q.reason for q in shard.quarantined]
+
+
+def test_a_box_keeps_its_place_category_and_coordinates(tmp_path):
+    path = dataset(tmp_path, [image()], [box(5, [1.5, 2, 3, 4], category_id=19, iscrowd=1)])
+
+    [shard] = shards(path, images="photos", split="val", dataset="mine")
+
+    [row] = shard.tables["images"].to_pylist()
+    size = {"width": 100, "height": 80}
+    picture = {"uri": "photos/7.jpg", "bytes": None}
+    assert row == {"image_id": "7", "dataset": "mine", "split": "val"} | size | picture
+    [row] = shard.tables["boxes"].to_pylist()
+    place = {"x": 1.5, "y": 2.0, "w": 3.0, "h": 4.0}
+    identity = {"image_id": "7", "box_id": 0, "source_id": "5"}
+    assert row == identity | place | {"category": "horse", "iscrowd": True}
+    assert shard.tables["gold"].num_rows == 0
+
+
+def test_shards_are_consecutive_images_of_the_file_sorted_inside(tmp_path):
+    path = dataset(tmp_path, [image(9), image(10), image(3)], [])
+
+    found = shards(path, shard_images=2)
+
+    assert [s.tables["images"]["image_id"].to_pylist() for s in found] == [["10", "9"], ["3"]]
+
+
+def test_boxes_in_any_order_find_their_image(tmp_path):
+    boxes = [box(1, image_id=9), box(2, image_id=7), box(3, image_id=9), box(4, image_id=7)]
+
+    [shard] = shards(dataset(tmp_path, [image(7), image(9)], boxes))
+
+    rows = shard.tables["boxes"].select(["image_id", "box_id", "source_id"]).to_pylist()
+    found = [tuple(row.values()) for row in rows]
+    assert found == [("7", 0, "2"), ("7", 1, "4"), ("9", 0, "1"), ("9", 1, "3")]
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (box(2, [10, 20, 0, 40]), "zero_area_box"),
+        (box(2, [10, 20, 30, 0]), "zero_area_box"),
+        (box(2, [10, 20, -3, 40]), "negative_size_box"),
+        (box(2, [100, 20, 5, 5]), "outside_image_box"),
+        (box(2, [-9, 20, 9, 5]), "outside_image_box"),
+        (box(2, [float("nan"), 20, 5, 5]), "nonfinite_box"),
+        (box(2, [0, 0, float("inf"), 5]), "nonfinite_box"),
+        (box(2, [0, 0, 5]), "malformed_annotation"),
+        (box(2, None), "malformed_annotation"),
+        (box(2, [0, 0, "5", 5]), "malformed_annotation"),
+        (box(2, category_id=None), "malformed_annotation"),
+        (box(2, category_id=77), "unknown_category"),
+        (box(1), "duplicate_annotation_id"),
+        (box(2, image_id=8), "unknown_image"),
+        (box(2, image_id=None), "unknown_image"),
+        ("not a record", "unknown_image"),
+    ],
+)
+def test_an_unusable_box_is_set_aside_and_the_others_keep_their_ids(tmp_path, bad, reason):
+    path = dataset(tmp_path, [image()], [box(1), bad, box(3)])
+
+    [shard] = shards(path)
+
+    assert reasons(shard) == [reason]
+    last = 1 if reason == "unknown_image" else 2
+    assert shard.tables["boxes"]["box_id"].to_pylist() == [0, last]
+
+
+def test_a_box_partly_outside_stays_as_annotated(tmp_path):
+    [shard] = shards(dataset(tmp_path, [image()], [box(1, [-5, 70, 20, 20])]))
+
+    [row] = shard.tables["boxes"].select(["x", "y", "w", "h"]).to_pylist()
+    assert row == {"x": -5, "y": 70, "w": 20, "h": 20}
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (image(8, width=0), "bad_image_size"),
+        (image(8, height=None), "bad_image_size"),
+        (image(8, width="wide"), "bad_image_size"),
+        (image(None), "malformed_image"),
+    ],
+)
+def test_an_unusable_image_is_set_aside_and_its_boxes_are_counted(tmp_path, bad, reason):
+    boxes = [box(1), box(2, image_id=8)] if bad["id"] == 8 else [box(1)]
+
+    [shard] = shards(dataset(tmp_path, [image(7), bad], boxes))
+
+    assert reasons(shard) == [reason]
+    assert shard.dropped == ({"image_set_aside": 1} if bad["id"] == 8 else {})
+    assert shard.tables["boxes"].num_rows == 1
+
+
+def test_of_two_images_with_one_id_the_first_is_used(tmp_path):
+    path = dataset(tmp_path, [image(7), image(7, file_name="other.jpg")], [box(1), box(2)])
+
+    [shard] = shards(path, images="p")
+
+    assert reasons(shard) == ["duplicate_image_id"]
+    assert shard.tables["images"]["uri"].to_pylist() == ["p/7.jpg"]
+    assert shard.tables["boxes"].num_rows == 2
+
+
+def test_an_image_id_that_an_earlier_split_has_is_set_aside(tmp_path):
+    train = dataset(tmp_path, [image(7)], [box(1)], "train.json")
+    val = dataset(tmp_path, [image(7), image(8)], [box(1), box(2, image_id=8)], "val.json")
+
+    first, second = shards({"train": train, "val": val})
+
+    assert not first.quarantined
+    assert reasons(second) == ["duplicate_image_id"]
+    assert second.dropped == {"image_set_aside": 1}
+    assert second.tables["boxes"]["source_id"].to_pylist() == ["2"]
+
+
+def test_ids_may_be_text_and_a_number_in_quotes_is_the_number(tmp_path):
+    images = [image("street/one"), image("7")]
+    path = dataset(tmp_path, images, [box("b-1", image_id="street/one"), box(None, image_id=7)])
+
+    [shard] = shards(path)
+
+    rows = shard.tables["boxes"].select(["image_id", "source_id"]).to_pylist()
+    assert rows == [{"image_id": "7", "source_id": "1"}, {"image_id": "street/one", "source_id": "b-1"}]
+
+
+def test_members_may_come_in_any_order(tmp_path):
+    path = tmp_path / "a.json"
+    members = {"categories": [PERSON], "annotations": [box()], "info": {"year": 1}, "images": [image()]}
+    path.write_text(json.dumps(members))
+
+    [shard] = shards(str(path))
+
+    assert shard.tables["boxes"].num_rows == 1
+
+
+def test_a_file_without_images_gives_one_empty_shard(tmp_path):
+    [shard] = shards(dataset(tmp_path, [], []))
+
+    assert shard.notes["rows_in"] == 0
+    assert shard.tables["images"].num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ('{"images": [], "annotations": []}', "no 'categories' array"),
+        ('{"images": {}, "annotations": [], "categories": []}', "expected an array"),
+        ("", "empty"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_in_one_sentence(tmp_path, content, says):
+    path = tmp_path / "a.json"
+    path.write_text(content)
+
+    with pytest.raises(SourceError, match=rf"a\.json.*{says}"):
+        shards(str(path))
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(SourceError, match=r"nowhere\.json: cannot read"):
+        shards("nowhere.json")
+
+
+junk = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.lists(st.floats())
+fields = ["id", "image_id", "category_id", "bbox", "iscrowd", "width", "height", "file_name", "box_id"]
+fuzzed = st.dictionaries(st.sampled_from(fields), junk)
+mixed = st.lists(
+    st.one_of(
+        junk,
+        fuzzed,
+        st.builds(lambda record, noise: record | noise, st.builds(box, st.integers(0, 5)), fuzzed),
+        st.builds(lambda record, noise: record | noise, st.builds(image, st.integers(5, 8)), fuzzed),
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(mixed, mixed)
+def test_whatever_the_records_hold_each_is_accounted_for_once(tmp_path_factory, images, boxes):
+    path = dataset(tmp_path_factory.mktemp("fuzz"), images, boxes)
+
+    found = shards(path, shard_images=2)
+
+    assert sum(s.notes["rows_in"] for s in found) == len(images) + len(boxes)
+    for shard in found:
+        for row in shard.tables["boxes"].to_pylist():
+            assert row["w"] > 0
+            assert row["h"] > 0
+
+
+def test_the_real_validation_part_reads_whole(shared):
+    path = shared("data/coco/instances_val2017_part.json")
+
+    found = shards(str(path), shard_images=1000)
+
+    assert sum(s.tables["images"].num_rows for s in found) == 3897
+    assert sum(s.tables["boxes"].num_rows + len(s.quarantined) for s in found) == 28084
