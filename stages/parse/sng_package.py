@@ -46,8 +46,9 @@ def published_rules() -> Any:
     returns what it is given leaves every rule as published while the parsing happens in batches.
     """
     check_distribution()
-    from sng_parser.backends.spacy_parser import SpacyParser
+    import sng_parser.backends  # registers the backend; the module itself keeps no name for it
 
-    rules = SpacyParser.__new__(SpacyParser)  # its __init__ would load a second pipeline
+    backend = sng_parser.Parser._backend_registry["spacy"]
+    rules = backend.__new__(backend)  # its __init__ would load a second pipeline
     rules.nlp = lambda doc: doc
     return rules

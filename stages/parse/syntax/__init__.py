@@ -1,0 +1,1 @@
+"""Training material for the embedded spaCy pipeline: converted treebanks and generated captions."""
