@@ -14,6 +14,7 @@ BACKENDS: dict[str, dict[str, str]] = {
     "caption": {
         "import": "relforge.stages.caption.import_:ImportedCaptions",
         "oracle": "relforge.stages.caption.oracle:OracleCaptions",
+        "blip": "relforge.stages.caption.blip_stage:BlipStage",
     },
     "parse": {
         "sng_parser": "relforge.stages.parse.backends:sng_parser",

@@ -1,0 +1,226 @@
+"""BLIP's text decoder for a fixed tile of rows, each row one caption in the making.
+
+Every product runs over exactly `rows` rows, dead ones included, so that a row's bits do not depend on which
+captions happen to share the tile. The image's keys and values exist once per image, however many captions
+look at them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers.activations import ACT2FN
+
+from relforge.stages.caption.blip.linear import Linear
+from relforge.stages.caption.blip.shape import BlipShape
+from relforge.stages.caption.blip.weights import Weights
+
+
+@dataclass(frozen=True)
+class _Layer:
+    qkv: Linear
+    self_out: Linear
+    self_norm: tuple[Tensor, Tensor]
+    cross_q: Linear
+    cross_out: Linear
+    cross_norm: tuple[Tensor, Tensor]
+    up: Linear
+    down: Linear
+    norm: tuple[Tensor, Tensor]
+
+
+class TextDecoder:
+    """The decoder's weights, its self-attention cache and the images' cross-attention keys and values.
+
+    Args:
+        state: tensors under transformers' names.
+        rows: captions decoded together (the tile).
+        length: most tokens of a caption, prompt included: the static size of the self-attention cache.
+        images: how many images' keys and values are held at once.
+        samples: rows per image in cross-attention; fixed, so that an image's products always have one shape.
+    """
+
+    def __init__(
+        self,
+        state: Mapping[str, Tensor],
+        shape: BlipShape,
+        rows: int,
+        length: int,
+        images: int,
+        samples: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        text = shape.text
+        self.shape, self.rows, self.length, self.images, self.samples = text, rows, length, images, samples
+        self.device = device
+        self.act = ACT2FN[text.act]
+        self.head = text.width // text.heads
+        take = Weights(state, device, dtype, rows)
+        self.words = take.tensor("text_decoder.bert.embeddings.word_embeddings.weight")
+        self.positions = take.tensor("text_decoder.bert.embeddings.position_embeddings.weight")
+        self.first_norm = take.norm("text_decoder.bert.embeddings.LayerNorm")
+        self.layers = [_layer(take, f"text_decoder.bert.encoder.layer.{n}.") for n in range(text.depth)]
+        self.transform = take.linear("text_decoder.cls.predictions.transform.dense")
+        self.transform_norm = take.norm("text_decoder.cls.predictions.transform.LayerNorm")
+        vocabulary = take.tensor("text_decoder.cls.predictions.decoder.weight")
+        self.vocabulary = Linear(vocabulary, take.tensor("text_decoder.cls.predictions.bias"), rows)
+        # all layers' image keys and values in one product over one image
+        seen = Weights(state, device, dtype, shape.vision.tokens)
+        self.cross_kv = [
+            seen.linear(
+                f"text_decoder.bert.encoder.layer.{n}.crossattention.self.key",
+                f"text_decoder.bert.encoder.layer.{n}.crossattention.self.value",
+            )
+            for n in range(text.depth)
+        ]
+
+        def zeros(*size: int) -> Tensor:
+            return torch.zeros(size, device=device, dtype=dtype)
+
+        # depth x {key, value} x rows x heads x length x head width
+        self.cache = zeros(text.depth, 2, rows, text.heads, length, self.head)
+        # depth x {key, value} x images x heads x image tokens x head width
+        self.seen = zeros(text.depth, 2, images, text.heads, shape.vision.tokens, self.head)
+
+    def look(self, slot: int, tokens: Tensor) -> None:
+        """Keep the keys and values of one image, for all its captions, in `slot`.
+
+        Args:
+            tokens: image tokens x vision width.
+        """
+        for layer, project in enumerate(self.cross_kv):
+            both = project(tokens).view(len(tokens), 2, self.shape.heads, self.head)
+            self.seen[layer, :, slot].copy_(both.permute(1, 2, 0, 3))
+
+    def prefill(self, slots: list[int], prompt: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Run the prompt once per image.
+
+        Args:
+            slots: images, at most `rows // len(prompt)`.
+            prompt: token ids, `[DEC]` first.
+
+        Returns:
+            logits after the prompt: len(slots) x vocabulary, float32; and its self-attention cache, to be
+            copied to each of the image's rows: depth x 2 x len(slots) x heads x len(prompt) x head width.
+        """
+        n, steps = len(slots), len(prompt)
+        tokens = torch.zeros(self.rows, dtype=torch.long, device=self.device)
+        positions = torch.zeros_like(tokens)
+        tokens[: n * steps] = torch.tensor(prompt, device=self.device).repeat(n)
+        positions[: n * steps] = torch.arange(steps, device=self.device).repeat(n)
+        kept = []
+        x = self._embed(tokens, positions)
+        causal = torch.ones(steps, steps, dtype=torch.bool, device=self.device).tril()
+        for number, layer in enumerate(self.layers):
+            qkv = layer.qkv(x)[: n * steps].view(n, steps, 3, self.shape.heads, self.head)
+            q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each n x heads x steps x head width
+            kept.append(torch.stack([k, v]))
+            mixed = torch.zeros_like(x)
+            # one image at a time, always the same shape
+            for i in range(n):
+                seen = _attend(q[i], k[i], v[i], causal)
+                mixed[i * steps : (i + 1) * steps] = seen.transpose(0, 1).reshape(steps, -1)
+            x = self._after(x, layer.self_out(mixed), layer.self_norm)
+            q = layer.cross_q(x)[: n * steps].view(n, steps, self.shape.heads, self.head).transpose(1, 2)
+            mixed = torch.zeros_like(x)
+            for i, slot in enumerate(slots):
+                seen = _attend(q[i], self.seen[number, 0, slot], self.seen[number, 1, slot])
+                mixed[i * steps : (i + 1) * steps] = seen.transpose(0, 1).reshape(steps, -1)
+            x = self._after(x, layer.cross_out(mixed), layer.cross_norm)
+            x = self._feed_forward(x, layer)
+        return self._logits(x)[steps - 1 : n * steps : steps].clone(), torch.stack(kept)
+
+    def step(
+        self, tokens: Tensor, positions: Tensor, members: Tensor, home: Tensor, live: list[int]
+    ) -> Tensor:
+        """Logits of the next token of every row, after taking in one token each.
+
+        Args:
+            tokens: rows, the newest token of each.
+            positions: rows, its index in the caption.
+            members: images x samples, the rows that describe each image; `rows` where there is none.
+            home: rows, index into members.flatten() of each row (any, for a dead row).
+            live: image slots with at least one live row.
+
+        Returns:
+            rows x vocabulary float32; dead rows hold numbers without meaning.
+        """
+        every = torch.arange(self.rows, device=self.device)
+        unseen = (torch.arange(self.length, device=self.device) > positions[:, None])[:, None, None, :]
+        hide = torch.zeros(unseen.shape, device=self.device, dtype=self.words.dtype)
+        hide.masked_fill_(unseen, float("-inf"))  # rows x 1 x 1 x length
+        x = self._embed(tokens, positions)
+        for number, layer in enumerate(self.layers):
+            q, k, v = layer.qkv(x).view(self.rows, 3, self.shape.heads, self.head).unbind(1)
+            keys, values = self.cache[number]
+            keys[every, :, positions] = k
+            values[every, :, positions] = v
+            mixed = _mix(q[:, :, None] * self.head**-0.5, keys, values, hide)  # rows x heads x 1 x head width
+            x = self._after(x, layer.self_out(mixed.view(x.shape)), layer.self_norm)
+            mixed = self._cross(number, layer.cross_q(x), members, live)
+            x = self._after(x, layer.cross_out(mixed[home]), layer.cross_norm)
+            x = self._feed_forward(x, layer)
+        return self._logits(x)
+
+    def _cross(self, number: int, q: Tensor, members: Tensor, live: list[int]) -> Tensor:
+        """Attention to the images, each image's samples together: rows x width queries in, images*samples x
+        width out, in the order of `members`."""
+        queries = torch.cat([q, q.new_zeros(1, q.shape[1])])[members]  # images x samples x width
+        queries = queries.view(self.images, self.samples, self.shape.heads, self.head).transpose(1, 2)
+        keys, values = self.seen[number]
+        if self.device.type == "cpu":
+            # one image at a time: the same shape always, and nothing done for empty slots
+            mixed = torch.zeros(queries.shape, dtype=q.dtype)
+            for slot in live:
+                mixed[slot] = _attend(queries[slot], keys[slot], values[slot])
+        else:
+            mixed = F.scaled_dot_product_attention(queries, keys, values)
+        return mixed.transpose(1, 2).reshape(self.images * self.samples, -1)
+
+    def _embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        x = self.words[tokens] + self.positions[positions]
+        return F.layer_norm(x, (self.shape.width,), *self.first_norm, self.shape.eps)
+
+    def _after(self, x: Tensor, change: Tensor, norm: tuple[Tensor, Tensor]) -> Tensor:
+        return F.layer_norm(change.add_(x), (self.shape.width,), *norm, self.shape.eps)
+
+    def _feed_forward(self, x: Tensor, layer: _Layer) -> Tensor:
+        return self._after(x, layer.down(self.act(layer.up(x))), layer.norm)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        hidden = self.act(self.transform(x))
+        hidden = F.layer_norm(hidden, (self.shape.width,), *self.transform_norm, self.shape.eps)
+        return self.vocabulary(hidden).float()
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """heads x queries x head width, for one image."""
+    scores = torch.bmm(q * q.shape[-1] ** -0.5, k.transpose(1, 2))
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    return torch.bmm(scores.softmax(-1), v)
+
+
+def _mix(q: Tensor, k: Tensor, v: Tensor, hide: Tensor) -> Tensor:
+    """Self-attention of one query per row over the static cache."""
+    return torch.matmul((torch.matmul(q, k.transpose(2, 3)) + hide).softmax(-1), v)
+
+
+def _layer(take: Weights, prefix: str) -> _Layer:
+    own, cross = prefix + "attention.", prefix + "crossattention."
+    return _Layer(
+        qkv=take.linear(own + "self.query", own + "self.key", own + "self.value"),
+        self_out=take.linear(own + "output.dense"),
+        self_norm=take.norm(own + "output.LayerNorm"),
+        cross_q=take.linear(cross + "self.query"),
+        cross_out=take.linear(cross + "output.dense"),
+        cross_norm=take.norm(cross + "output.LayerNorm"),
+        up=take.linear(prefix + "intermediate.dense"),
+        down=take.linear(prefix + "output.dense"),
+        norm=take.norm(prefix + "output.LayerNorm"),
+    )

@@ -1,0 +1,142 @@
+"""The caption stage with our own BLIP decoder (backend `blip`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from relforge.stages.caption.blip.beams import Beams
+from relforge.stages.caption.blip.captioner import BlipCaptioner
+from relforge.stages.caption.blip.checkpoint import load
+from relforge.stages.caption.blip.folder import files
+from relforge.stages.caption.blip.nucleus import Nucleus
+from relforge.stages.caption.blip.uniform import image_key
+from relforge.stages.caption.captions import CaptionSheet
+from relforge.stages.caption.pixels import squashed
+from relforge.stages.caption.quality import REASONS
+from relforge.stages.contract import StageResult
+from relforge.stages.pictures import PictureError
+
+
+class BlipStage:
+    """Captions every image of a shard with BLIP. Defaults are the published settings.
+
+    Args:
+        model: transformers folder, hub name, or an original BLIP / LAVIS `.pth`.
+        seed: run seed; with the image id and the sample index it decides every caption.
+        mode: `nucleus` (sampled, `captions` per image) or `beam` (the likeliest one).
+        captions: per image, with `nucleus`.
+        top_p, top_k, temperature: see `Nucleus`.
+        repetition_penalty: default 1.1 with `nucleus`, 1.0 with `beam`.
+        num_beams: with `beam`.
+        min_length, max_length: tokens per caption, the prompt's included.
+        prompt: words every caption starts with; default: the model's.
+        tokenizer: folder or `vocab.txt`; default: the model's, `bert-base-uncased` for a `.pth`.
+        image_size: pixels; default: the model's.
+        revision: of a hub name.
+        device: `auto` (a GPU if there is one), `cpu`, `cuda`, ...
+        dtype: `auto` (bfloat16 on a GPU, float32 elsewhere), `float32` or `bfloat16`.
+        rows: captions decoded together; 0 chooses 64 on a CPU and 640 on a GPU.
+        threads: picture decoders.
+        drop: quality reasons whose captions are left out (`stages.caption.quality`); all are counted.
+    """
+
+    name = "caption"
+    version = 1
+    inputs = ("images",)
+    outputs = ("captions",)
+
+    def __init__(
+        self,
+        model: str = "Salesforce/blip-image-captioning-large",
+        seed: int = 0,
+        mode: str = "nucleus",
+        captions: int = 10,
+        top_p: float = 0.9,
+        top_k: int = 50,
+        temperature: float = 1.0,
+        repetition_penalty: float | None = None,
+        num_beams: int = 3,
+        min_length: int = 5,
+        max_length: int = 20,
+        prompt: str | None = None,
+        tokenizer: str | None = None,
+        image_size: int | None = None,
+        revision: str | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        rows: int = 0,
+        threads: int = 2,
+        drop: Sequence[str] = REASONS,
+    ) -> None:
+        if captions < 1:
+            raise ValueError(f"captions is {captions}; it must be 1 or more")
+        self.how: Nucleus | Beams
+        if mode == "nucleus":
+            penalty = 1.1 if repetition_penalty is None else repetition_penalty
+            self.how = Nucleus(top_p, top_k, temperature, penalty, min_length, max_length)
+        elif mode == "beam":
+            self.how = Beams(num_beams, repetition_penalty or 1.0, min_length, max_length)
+        else:
+            raise ValueError(f"mode is {mode!r}; choose nucleus or beam")
+        if dtype not in ("auto", "float32", "bfloat16"):
+            raise ValueError(f"dtype is {dtype!r}; choose auto, float32 or bfloat16")
+        self.samples = captions if mode == "nucleus" else 1
+        self.seed, self.rows, self.threads, self.drop = seed, rows, threads, tuple(drop)
+        self.device, self.dtype = device, dtype
+        self.options: dict[str, Any] = {
+            "model": model,
+            "tokenizer": tokenizer,
+            "prompt": prompt,
+            "image_size": image_size,
+            "revision": revision,
+        }
+        self.sheet = CaptionSheet("", seed, "", self.drop)  # refuses unknown reasons now, not on a worker
+        self.captioner: BlipCaptioner | None = None
+
+    def files(self) -> Sequence[str]:
+        return files(self.options["model"], self.options["tokenizer"], self.options["revision"])
+
+    def setup(self) -> None:
+        """Load the weights and pack them for this machine.
+
+        Raises:
+            FileNotFoundError, ValueError: see `checkpoint.load`.
+        """
+        kind = self.device
+        if kind == "auto":
+            kind = "cuda" if torch.cuda.is_available() else "cpu"
+        device = torch.device(kind)
+        wide = self.dtype == "float32" or (self.dtype == "auto" and device.type == "cpu")
+        self.captioner = BlipCaptioner(
+            load(**self.options),
+            self.how,
+            self.samples,
+            device,
+            torch.float32 if wide else torch.bfloat16,
+            self.rows or (64 if device.type == "cpu" else 640),
+        )
+
+    def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
+        """Caption the shard's images; a picture that cannot be read is quarantined under its reason."""
+        if self.captioner is None:
+            raise RuntimeError("setup() was not called")
+        model = self.captioner.checkpoint
+        prompt = model.tokenizer.decode(model.prompt[1:])
+        sheet = CaptionSheet(model.name, self.seed, prompt, self.drop)
+        for image_id, captions in self.captioner.run(self._pictures(tables["images"], sheet)):
+            sheet.add(image_id, [(caption.text, caption.logprob) for caption in captions])
+        return sheet.result()
+
+    def _pictures(self, images: pa.Table, sheet: CaptionSheet) -> Iterator[tuple[str, int, Tensor]]:
+        assert self.captioner is not None
+        size = self.captioner.checkpoint.shape.vision.image_size
+        for image_id, found in squashed(images, size, self.threads):
+            if isinstance(found, PictureError):
+                sheet.refuse(image_id, found.reason, found.detail)
+            else:
+                yield image_id, image_key(self.seed, image_id), found

@@ -1,0 +1,41 @@
+"""What is wrong with a caption, if anything: the reason it is counted and, by default, left out."""
+
+from __future__ import annotations
+
+import re
+
+REASONS = ("empty", "prompt_echo", "repeated_ngram", "non_ascii")
+
+
+def fault(text: str, prompt: str = "a picture of ") -> str | None:
+    """The first of `REASONS` that applies, or None for a sound caption.
+
+    * `empty`: no letter or digit.
+    * `prompt_echo`: the model repeats the prompt ("a picture of a picture of"), or wrote nothing else.
+    * `repeated_ngram`: a word three times running, or a run of two or more words at once again ("a dog and a
+      dog and a dog": the loop greedy and small models fall into).
+    * `non_ascii`: letters outside ASCII, which neither the parser nor the vocabulary knows.
+
+    Args:
+        text: the caption, prompt removed.
+        prompt: the words every caption started with.
+    """
+    words = re.findall(r"\w+", text.lower())
+    if not words:
+        return "empty"
+    asked = re.findall(r"\w+", prompt.lower())
+    if asked and (words[: len(asked)] == asked or words == asked[: len(words)]):
+        return "prompt_echo"
+    if _loops(words):
+        return "repeated_ngram"
+    return None if text.isascii() else "non_ascii"
+
+
+def _loops(words: list[str]) -> bool:
+    for size in range(1, len(words) // 2 + 1):
+        times = 3 if size == 1 else 2  # "very very tall" is English
+        for start in range(len(words) - size * times + 1):
+            unit = words[start : start + size]
+            if words[start : start + size * times] == unit * times:
+                return True
+    return False

@@ -1,0 +1,43 @@
+"""Packed layers compute the plain product, and a row's bits do not depend on the other rows."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from relforge.stages.caption.blip import linear
+from relforge.stages.caption.blip.linear import Linear
+
+AVAILABLE = ["plain"]
+if torch.backends.mkl.is_available() and hasattr(torch.ops.mkl, "_mkl_linear"):
+    AVAILABLE.append("mkl")
+if torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    AVAILABLE.append("onednn")
+
+
+@pytest.mark.parametrize("kind", AVAILABLE)
+@pytest.mark.parametrize(("rows", "inside", "outside"), [(64, 512, 768), (64, 1024, 300), (577, 256, 1024)])
+def test_rows_are_right_and_independent(
+    kind: str, rows: int, inside: int, outside: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linear, "packing", lambda: kind)
+    generator = torch.Generator().manual_seed(0)
+    weight, bias, x = (
+        torch.randn(size, generator=generator) for size in ((outside, inside), (outside,), (rows, inside))
+    )
+    layer = Linear(weight, bias, rows)
+    assert layer.kind == kind
+    y = layer(x)
+    assert torch.allclose(y, F.linear(x, weight, bias), atol=1e-3)
+    for seed in range(3):
+        generator.manual_seed(seed)
+        place = torch.randperm(rows, generator=generator)[: rows // 2]
+        other = 100 * torch.randn(rows, inside, generator=generator)
+        other[place] = x[: rows // 2]
+        assert torch.equal(layer(other)[place], y[: rows // 2])
+
+
+def test_another_number_of_rows_is_refused() -> None:
+    with pytest.raises(ValueError, match="packed for 4 rows, called with 3"):
+        Linear(torch.zeros(2, 2), torch.zeros(2), 4)(torch.zeros(3, 2))
