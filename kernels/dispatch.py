@@ -11,6 +11,8 @@ import os
 
 import torch
 
+from relforge.kernels.library import why_unavailable
+
 VARIABLE = "RELFORGE_MSDA"
 NAMES = ("auto", "twin", "cpu", "triton")
 
@@ -23,7 +25,13 @@ def why_not(name: str, device_type: str, dtype: torch.dtype) -> str | None:
     """The reason why kernel `name` cannot run tensors of this device and dtype, or None when it can."""
     if name == "twin":
         return None
-    return "it is not built yet"
+    if name == "triton":
+        return "it is not built yet"
+    if device_type != "cpu":
+        return "it runs on the CPU only"
+    if dtype not in (torch.float32, torch.bfloat16):
+        return "it stores float32 or bfloat16 only"
+    return why_unavailable()
 
 
 @torch.compiler.assume_constant_result

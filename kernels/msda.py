@@ -5,10 +5,16 @@ from relforge.kernels.msda import ms_deform_attn, ms_deform_attn_fused
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
+from relforge.kernels import operators  # noqa: F401  (defines torch.ops.relforge)
 from relforge.kernels.dispatch import choose
-from relforge.kernels.reference import ms_deform_attn_fused_reference, ms_deform_attn_reference
+from relforge.kernels.reference import (
+    ms_deform_attn_fused_reference,
+    ms_deform_attn_reference,
+    sampling_locations_of,
+)
 from relforge.kernels.shapes import Shapes, as_tensor, check, check_extras
 
 
@@ -37,9 +43,11 @@ def ms_deform_attn(
         KernelUnavailable: the kernel asked for cannot run here.
     """
     shapes = as_tensor(spatial_shapes)
-    choose(value.device.type, value.dtype, kernel)
-    check(value, shapes, sampling_locations, attention_weights)
-    return ms_deform_attn_reference(value, shapes, sampling_locations, attention_weights)
+    chosen = choose(value.device.type, value.dtype, kernel)
+    if chosen == "twin":
+        check(value, shapes, sampling_locations, attention_weights)
+        return ms_deform_attn_reference(value, shapes, sampling_locations, attention_weights)
+    return torch.ops.relforge.msda_forward(value, shapes, sampling_locations, attention_weights, chosen)
 
 
 def ms_deform_attn_fused(
@@ -66,9 +74,16 @@ def ms_deform_attn_fused(
         (B, Q, H * D) in the dtype of `value`.
     """
     shapes = as_tensor(spatial_shapes)
-    choose(value.device.type, value.dtype, kernel)
-    problem = check(value, shapes, sampling_offsets, attention_logits)
-    check_extras(problem, reference_points, padding_mask)
-    return ms_deform_attn_fused_reference(
-        value, shapes, reference_points, sampling_offsets, attention_logits, padding_mask
-    )
+    chosen = choose(value.device.type, value.dtype, kernel)
+    inputs = (value, shapes, reference_points, sampling_offsets, attention_logits, padding_mask)
+    if chosen == "twin":
+        check_extras(check(value, shapes, sampling_offsets, attention_logits), reference_points, padding_mask)
+        return ms_deform_attn_fused_reference(*inputs)
+    if torch.is_grad_enabled() and reference_points.requires_grad:
+        # Rare (a decoder's first layer learns its points), so autograd does the location arithmetic.
+        locations = sampling_locations_of(reference_points, sampling_offsets, shapes)
+        weights = attention_logits.flatten(-2).softmax(-1).view_as(attention_logits)
+        if padding_mask is not None:
+            value = value.masked_fill(padding_mask[..., None, None], 0.0)
+        return torch.ops.relforge.msda_forward(value, shapes, locations, weights, chosen)
+    return torch.ops.relforge.msda_fused_forward(*inputs, chosen)

@@ -43,9 +43,10 @@ def ms_deform_attn_reference(
     # Beyond one whole image away nothing is sampled; the clamp keeps grid_sample's index arithmetic in range.
     grids = 2 * sampling_locations.to(dtype).nan_to_num(-1.0).clamp(-2, 3) - 1
     weights = attention_weights.to(dtype)
+    if queries == 0:  # grid_sample refuses empty grids
+        nothing = grids.sum((2, 3, 4, 5)) * weights.sum((2, 3, 4)) * value.sum()  # B x 0
+        return nothing[..., None].expand(-1, -1, heads * channels).to(value.dtype)
     output = value.new_zeros((batch * heads, channels, queries), dtype=dtype)
-    if queries == 0:
-        return output.view(batch, heads * channels, queries).transpose(1, 2).to(value.dtype)
     start = 0
     for level, (height, width) in enumerate(levels):
         image = value[:, start : start + height * width].to(dtype)  # B x HW x H x D

@@ -1,0 +1,144 @@
+// Gradients with respect to value, locations and weights, for all queries of one (batch, head). One thread owns the
+// slice of the value gradient that it adds to: no atomics, and the sums do not depend on the number of threads.
+#pragma once
+
+#include "gather.h"
+
+namespace relforge::RF_ISA {
+
+// The four dot products <grad_output, corner> of N points from p0 on, in registers: lane = point.
+template <class V, int Vectors, class Gather>
+RF_INLINE void corner_dots(const Gather gather, const Sample s, const Points points, int64_t p0, int64_t channel,
+                           const float* grad_output, typename V::F dots[4]) {
+    using F = typename V::F;
+    F g[Vectors];
+    for (int j = 0; j < Vectors; ++j) g[j] = V::load(grad_output + channel + j * V::N);
+#pragma GCC unroll 2
+    for (int side = 0; side < 2; ++side) {  // top, then bottom: two products at a time fit the registers
+        const auto leaf = [=](int i, F& left, F& right) __attribute__((always_inline)) {
+            const auto value = Gather::corners(gather, s, points, p0 + i);
+            F product[2];
+            for (int k = 0; k < 2; ++k) {
+                const auto* at = value.at[2 * side + k] + channel;
+                product[k] = g[0] * V::load(at);
+                for (int j = 1; j < Vectors; ++j) product[k] = V::fma(g[j], V::load(at + j * V::N), product[k]);
+            }
+            left = product[0];
+            right = product[1];
+        };
+        F left, right;
+        V::sum_each(leaf, left, right);
+        dots[2 * side] = dots[2 * side] + left;
+        dots[2 * side + 1] = dots[2 * side + 1] + right;
+    }
+}
+
+// gradient(corner) += weight * grad_output, for all corners of all points.
+template <class V, int Vectors, class Gather>
+RF_INLINE void scatter(const Gather gradient, const Sample s, const Points points, int64_t channel,
+                       const float* grad_output) {
+    typename V::F g[Vectors];
+    for (int j = 0; j < Vectors; ++j) g[j] = V::load(grad_output + channel + j * V::N);
+    for (int64_t p = 0; p < points.count; ++p) {
+        const auto corners = Gather::corners(gradient, s, points, p);
+        for (int k = 0; k < 4; ++k) {
+            const auto weight = V::set(s.corner[k * points.padded + p]);
+            float* to = corners.at[k] + channel;
+            for (int j = 0; j < Vectors; ++j) V::store(to + j * V::N, V::fma(weight, g[j], V::load(to + j * V::N)));
+        }
+    }
+}
+
+// D numbers of a tensor in storage format, widened to `lanes` floats; the lanes beyond D are zero.
+template <class V>
+RF_INLINE void load_line(const rf_call& c, const void* tensor, int64_t at, int64_t lanes, float* line) {
+    const bool narrow = c.storage == RF_BFLOAT16;
+    for (int64_t j = 0; j < lanes; j += V::N) {
+        const int64_t n = c.channels - j;
+        V::store(line + j, narrow ? V::load(static_cast<const uint16_t*>(tensor) + at + j, n)
+                                  : V::load(static_cast<const float*>(tensor) + at + j, n));
+    }
+}
+
+// One (query, head): its points' gradients go to grad_locations and grad_weights from number `first` on.
+template <class V, class Gather, class GradGather>
+RF_INLINE void backward_query(const rf_call& c, const Points& points, const Gather& gather, const GradGather& gradient,
+                              const Sample& s, const float* grad_output, int64_t lanes, int64_t first) {
+    using F = typename V::F;
+    constexpr int Wide = V::N >= 16 ? 2 : 4;  // vectors of channels taken together
+    const int64_t vectors = lanes / V::N;
+    for (int64_t v = 0; v < vectors;) {
+        if (vectors - v >= Wide) {
+            scatter<V, Wide>(gradient, s, points, v * V::N, grad_output);
+            v += Wide;
+        } else {
+            scatter<V, 1>(gradient, s, points, v * V::N, grad_output);
+            v += 1;
+        }
+    }
+    float* grad_attention = s.corner;  // free now that they are scattered
+    float expected = 0;
+    for (int64_t k = 0; k < points.count; k += V::N) {
+        F dots[4] = {V::zero(), V::zero(), V::zero(), V::zero()};
+        for (int64_t v = 0; v < vectors;) {
+            if (vectors - v >= Wide) {
+                corner_dots<V, Wide>(gather, s, points, k, v * V::N, grad_output, dots);
+                v += Wide;
+            } else {
+                corner_dots<V, 1>(gather, s, points, k, v * V::N, grad_output, dots);
+                v += 1;
+            }
+        }
+        const F x = V::load(s.x + k), y = V::load(s.y + k), masked = V::load(s.masked + k);
+        const F top_step = dots[1] - dots[0], bottom_step = dots[3] - dots[2];
+        const F top = V::fma(x, top_step, dots[0]), bottom = V::fma(x, bottom_step, dots[2]);
+        const F along_x = V::fma(y, bottom_step - top_step, top_step), along_y = bottom - top;
+        const int64_t n = points.count - k < V::N ? points.count - k : V::N;
+        V::store_pairs(c.grad_locations + 2 * (first + k), n, masked * along_x * V::load(s.scale_x + k),
+                       masked * along_y * V::load(s.scale_y + k));
+        const F grad_weight = V::fma(y, along_y, top);
+        if (c.reference_dim) {
+            const F attention = V::select(V::first(n), V::load(s.attention + k), V::zero());
+            expected += V::sum(attention * grad_weight);
+            V::store(grad_attention + k, grad_weight);
+        } else {
+            V::store(c.grad_weights + first + k, grad_weight, n);
+        }
+    }
+    if (!c.reference_dim) return;
+    for (int64_t k = 0; k < points.count; k += V::N) {  // backward of the softmax
+        const F attention = V::load(s.attention + k);
+        V::store(c.grad_weights + first + k, attention * (V::load(grad_attention + k) - expected), points.count - k);
+    }
+}
+
+RF_INLINE void prefetch_gradient(const rf_call& c, int64_t line) {
+    const int64_t bytes = c.channels * (c.storage == RF_BFLOAT16 ? 2 : 4);
+    const char* at = static_cast<const char*>(c.grad_output) + line * bytes;
+    for (int64_t k = 0; k < bytes; k += 64) __builtin_prefetch(at + k);
+}
+
+// All queries of (batch b, head h). `scratch` holds BLOCK samples and lines of `lanes` floats.
+template <class V, class Gather, class GradGather>
+static void backward_queries(const rf_call& c, const Points& points, const Gather& gather, const GradGather& gradient,
+                             int64_t b, int64_t h, int64_t lanes, float* scratch) {
+    const int64_t sample = SAMPLE_ARRAYS * points.padded;
+    float* lines = scratch + BLOCK * sample;
+    for (int64_t first = 0; first < c.queries; first += BLOCK) {
+        const int64_t last = first + BLOCK < c.queries ? first + BLOCK : c.queries;
+        for (int64_t q = first; q < last; ++q) {
+            const int64_t row = b * c.queries + q, line = row * c.heads + h;
+            prefetch_query(c, points, row + 2 * BLOCK, h);
+            prefetch_gradient(c, line + 2 * BLOCK * c.heads);
+            prepare<V, Gather::packed>(c, points, row, h, sample_at(scratch + (q - first) * sample, points.padded));
+            load_line<V>(c, c.grad_output, line * c.channels, lanes, lines + (q - first) * lanes);
+        }
+        for (int64_t q = first; q < last; ++q) {
+            const Sample s = sample_at(scratch + (q - first) * sample, points.padded);
+            backward_query<V>(c, points, gather, gradient, s, lines + (q - first) * lanes, lanes,
+                              ((b * c.queries + q) * c.heads + h) * points.count);
+        }
+    }
+}
+
+}  // namespace relforge::RF_ISA

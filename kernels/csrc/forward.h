@@ -1,0 +1,83 @@
+// The weighted sum over all corners of all points, for a run of queries of one (batch, head).
+#pragma once
+
+#include "gather.h"
+
+namespace relforge::RF_ISA {
+
+// Where the D numbers of one (query, head) go.
+struct Line {
+    void* tensor;
+    int64_t at;
+    bool narrow;  // bfloat16
+    bool stream;  // past the caches: whole aligned vectors of float32 only
+};
+
+// Channels [channel, channel + Vectors * N) of one (query, head).
+template <class V, int Vectors, class Gather>
+RF_INLINE void weighted_sum(const Gather& gather, const Sample& s, const Points& points, int64_t channel,
+                            int64_t channels, const Line& out) {
+    using F = typename V::F;
+    constexpr int Chains = Vectors >= 4 ? 2 : 4;  // independent sums hide the latency of the multiply-adds
+    F sums[Chains][Vectors];
+    for (int k = 0; k < Chains; ++k)
+        for (int j = 0; j < Vectors; ++j) sums[k][j] = V::zero();
+    for (int64_t p = 0; p < points.count; ++p) {
+        const auto corners = Gather::corners(gather, s, points, p);
+        for (int k = 0; k < 4; ++k) {
+            const F weight = V::set(s.corner[k * points.padded + p]);
+            for (int j = 0; j < Vectors; ++j) {
+                F& sum = sums[k % Chains][j];
+                sum = V::fma(weight, V::load(corners.at[k] + channel + j * V::N), sum);
+            }
+        }
+    }
+    for (int j = 0; j < Vectors; ++j) {
+        F sum = sums[0][j];
+        for (int k = 1; k < Chains; ++k) sum = sum + sums[k][j];
+        const int64_t at = channel + j * V::N, left = channels - at;
+        if (out.stream)
+            V::stream(static_cast<float*>(out.tensor) + out.at + at, sum);
+        else if (out.narrow)
+            V::store(static_cast<uint16_t*>(out.tensor) + out.at + at, sum, left);
+        else
+            V::store(static_cast<float*>(out.tensor) + out.at + at, sum, left);
+    }
+}
+
+// Queries [begin, end) of (batch b, head h). `scratch` holds BLOCK samples.
+template <class V, class Gather>
+static void forward_queries(const rf_call& c, const Points& points, const Gather& gather, int64_t b, int64_t h,
+                            int64_t begin, int64_t end, int64_t lanes, float* scratch) {
+    const int64_t vectors = lanes / V::N, sample = SAMPLE_ARRAYS * points.padded;
+    const bool narrow = c.storage == RF_BFLOAT16;
+    const bool stream = RF_STREAM && !narrow && c.channels % V::N == 0 &&
+                        reinterpret_cast<uintptr_t>(c.output) % (4 * V::N) == 0;
+    for (int64_t first = begin; first < end; first += BLOCK) {
+        const int64_t last = first + BLOCK < end ? first + BLOCK : end;
+        for (int64_t q = first; q < last; ++q) {
+            const int64_t row = b * c.queries + q;
+            prefetch_query(c, points, row + 2 * BLOCK, h);
+            prepare<V, Gather::packed>(c, points, row, h, sample_at(scratch + (q - first) * sample, points.padded));
+        }
+        for (int64_t q = first; q < last; ++q) {
+            const Sample s = sample_at(scratch + (q - first) * sample, points.padded);
+            const Line out{c.output, ((b * c.queries + q) * c.heads + h) * c.channels, narrow, stream};
+            for (int64_t v = 0; v < vectors;) {
+                const int64_t left = vectors - v;
+                if (left >= 4) {
+                    weighted_sum<V, 4>(gather, s, points, v * V::N, c.channels, out);
+                    v += 4;
+                } else if (left >= 2) {
+                    weighted_sum<V, 2>(gather, s, points, v * V::N, c.channels, out);
+                    v += 2;
+                } else {
+                    weighted_sum<V, 1>(gather, s, points, v * V::N, c.channels, out);
+                    v += 1;
+                }
+            }
+        }
+    }
+}
+
+}  // namespace relforge::RF_ISA
