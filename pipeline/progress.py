@@ -103,7 +103,7 @@ def check_rate(plan: Plan, stage: str, rows: int, quarantined: int) -> None:
         raise TooManyQuarantined(
             f"stage {stage!r} quarantined {quarantined} of {rows} records ({quarantined / rows:.1%}), "
             f"the limit is {limit:.1%}; look at them with `relforge quarantine`, mend the input or raise "
-            "limits.quarantine_rate"
+            "run.quarantine_limit"
         )
 
 

@@ -82,7 +82,7 @@ class RunFolder:
         """The JSON object at `path`; None when the file is absent. RunError when it is damaged."""
         try:
             value: dict[str, Any] = json.loads(self.storage.read(path))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except ValueError as error:
             raise RunError(f"{self.uri}/{path} is damaged ({error}); restore or delete it") from error

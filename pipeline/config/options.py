@@ -1,0 +1,79 @@
+"""Which options a backend or a dataset format takes, read from its constructor."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from relforge.pipeline.config.errors import ConfigError, unknown_key
+from relforge.pipeline.config.source import Source
+
+_UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+
+
+def constructor(source: Source, field: str, table: Mapping[str, str], name: str) -> Callable[..., Any]:
+    """The callable behind a name of a registry table, or behind `package.module:Class`.
+
+    Raises:
+        ConfigError: an unknown name (with the nearest or all choices), or code that cannot be imported.
+    """
+    target = table.get(name, name)
+    if ":" not in target:
+        sentence = unknown_key(name, table).replace("unknown key", "unknown name")
+        raise ConfigError(
+            source.name, field, f"{sentence.replace('valid keys', 'valid names')} (or module:Class)"
+        )
+    module, _, attribute = target.partition(":")
+    try:
+        found: Callable[..., Any] = getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            source.name, field, f"{name!r} needs the Python package {error.name!r}, which is not installed"
+        ) from error
+    except AttributeError as error:
+        raise ConfigError(source.name, field, f"module {module} has no {attribute!r}") from error
+    return found
+
+
+def parameters(target: Callable[..., Any]) -> tuple[list[str], bool]:
+    """Names of the options a constructor takes, and whether it takes others too (`**options`)."""
+    declared = inspect.signature(target).parameters.values()
+    named = [one.name for one in declared if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    return named, any(one.kind is one.VAR_KEYWORD for one in declared)
+
+
+def construct(
+    source: Source,
+    field: str,
+    target: Callable[..., Any],
+    options: Mapping[str, Any],
+    hide: tuple[str, ...] = (),
+) -> Any:
+    """Build the object, turning what its constructor rejects into a `ConfigError`.
+
+    Args:
+        field: dotted path of the section the options were written in.
+        hide: options that the config does not write itself (the run seed, ...); not offered as choices.
+    """
+    names, open_ended = parameters(target)
+    for key in options:
+        if key not in names and not open_ended:
+            choices = [name for name in names if name not in hide]
+            raise ConfigError(source.name, f"{field}.{key}", unknown_key(key, choices))
+    for name, one in inspect.signature(target).parameters.items():
+        if name in names and one.default is one.empty and options.get(name) is None:
+            here = f"{field}.{name}"
+            raise ConfigError(source.name, here, f"missing; {source.fix(here)}")
+    try:
+        return target(**options)
+    except TypeError as error:
+        unexpected = _UNEXPECTED.search(str(error))
+        if unexpected is None or unexpected.group(1) not in options:
+            raise
+        key = unexpected.group(1)
+        raise ConfigError(source.name, f"{field}.{key}", f"unknown key {key!r}") from error
+    except (ValueError, OSError) as error:
+        raise ConfigError(source.name, field, str(error)) from error

@@ -1,0 +1,111 @@
+"""A checked config becomes a `Job`: options completed from the run and the profile, files looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from relforge.pipeline.config.errors import ConfigError
+from relforge.pipeline.config.options import construct, constructor, parameters
+from relforge.pipeline.config.profiles import switches
+from relforge.pipeline.config.schema import Config, StageChoice
+from relforge.pipeline.config.source import Source
+from relforge.pipeline.job import Job, Limits, Resources, SourceSpec, StageSpec
+from relforge.stages.contract import Source as SourceAdapter
+from relforge.stages.contract import Stage
+from relforge.stages.registry import BACKENDS, SOURCES
+
+
+def resolve(config: Config, source: Source) -> Job:
+    """The job a config describes. Every backend is built once, so that a wrong option shows now.
+
+    Raises:
+        ConfigError: an unknown backend, format or option, or one with a value its owner rejects.
+    """
+    run = config.run
+    context = {
+        "dataset": config.dataset.name,
+        "split": config.dataset.split,
+        "seed": run.seed,
+        "profile": run.profile,
+    }
+    adapter = SourceSpec(config.dataset.format, _source_options(config, source, context))
+    stages = tuple(
+        StageSpec(name, choice.backend, _stage_options(name, choice, source, context), _resources(choice))
+        for name, choice in config.stages.chosen().items()
+    )
+    return Job(
+        folder=run.folder,
+        dataset=config.dataset.name,
+        source=adapter,
+        stages=stages,
+        shard_images=run.shard_images,
+        seed=run.seed,
+        profile=run.profile,
+        limits=Limits(run.quarantine_limit, run.retries, run.stall_minutes),
+        config=_as_written(config, stages),
+    )
+
+
+def _source_options(config: Config, source: Source, context: dict[str, Any]) -> dict[str, Any]:
+    target = constructor(source, "dataset.format", SOURCES, config.dataset.format)
+    options = _complete(target, config.dataset.options, context)
+    construct(source, "dataset", target, options, hide=tuple(context))
+    return options
+
+
+def _stage_options(name: str, choice: StageChoice, source: Source, context: dict[str, Any]) -> dict[str, Any]:
+    field = f"stages.{name}"
+    target = constructor(source, f"{field}.backend", BACKENDS[name], choice.backend)
+    chosen = switches(name, context["profile"], parameters(target)[0]) | choice.options
+    options = _complete(target, chosen, context)
+    construct(source, field, target, options, hide=tuple(context))
+    return options
+
+
+def _complete(target: Callable[..., Any], options: dict[str, Any], context: dict[str, Any]) -> dict[str, Any]:
+    """Add what the run knows (seed, dataset, ...) where the constructor asks for it by name."""
+    wanted = {name: context[name] for name in parameters(target)[0] if name in context}
+    return wanted | options
+
+
+def _resources(choice: StageChoice) -> Resources:
+    return Resources(**choice.resources.model_dump())
+
+
+def _as_written(config: Config, stages: Sequence[StageSpec]) -> dict[str, Any]:
+    """The config with every default and switch spelled out, as the user could have written it."""
+    written: dict[str, Any] = config.model_dump(mode="json", exclude_none=True)
+    for spec in stages:
+        written["stages"][spec.name] |= spec.options
+    return written
+
+
+def check_files(job: Job, source: Source) -> None:
+    """Look for every file the job reads, before anything runs.
+
+    Raises:
+        ConfigError: a file is missing; names the field it came from and what sets it.
+    """
+    readers: list[tuple[str, Mapping[str, Any], Stage | SourceAdapter]]
+    readers = [("dataset", job.source.options, job.build_source())]
+    readers += [(f"stages.{s.name}", s.options, job.build_stage(s.name)) for s in job.stages]
+    for field, options, built in readers:
+        try:
+            files = [str(file) for file in built.files()]
+        except (ValueError, OSError) as error:
+            raise ConfigError(source.name, field, str(error)) from error
+        for file in files:
+            _check_file(file, field, options, source)
+
+
+def _check_file(file: str, field: str, options: Mapping[str, Any], source: Source) -> None:
+    import fsspec
+
+    filesystem, path = fsspec.core.url_to_fs(file)
+    if filesystem.exists(path):
+        return
+    key = next((key for key, value in options.items() if str(value) == file), None)
+    where = f"{field}.{key}" if key else field
+    fix = source.fix(where) if key else "check the paths of this section"
+    raise ConfigError(source.name, where, f"no such file or folder: {file}; {fix}")

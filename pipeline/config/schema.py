@@ -1,0 +1,147 @@
+"""What a config may say. Every field has a name, a type and a default or a reason to be asked for."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
+
+from relforge.pipeline.config.errors import ConfigError, unknown_key
+from relforge.pipeline.config.source import Source
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Dataset(_Strict):
+    """The detection dataset that is read.
+
+    Args:
+        name: what relation ids and exports call it, e.g. `coco`.
+        split: e.g. `train2017`.
+        format: a source format, e.g. `coco`; the rest of the keys are that format's own options
+            (annotation files, image folder, ...).
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = Field(min_length=1)
+    split: str = Field(min_length=1)
+    format: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys that belong to the format."""
+        return dict(self.model_extra or {})
+
+
+class Run(_Strict):
+    """Where a run lives and how it is cut.
+
+    Args:
+        folder: run folder; a local path or any fsspec/pyarrow URI.
+        shard_images: images per shard.
+        seed: run seed of all counter-based randomness.
+        profile: `fixed` does the right thing, `compat` what the published scripts do.
+        quarantine_limit: fraction of a stage's records above which the run stops.
+        retries: how often a shard is tried again after storage trouble or a lost worker.
+        stall_minutes: with no commit for so long, the slowest shard is named in a warning.
+    """
+
+    folder: str
+    shard_images: int = Field(default=500, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    profile: Literal["fixed", "compat"] = "fixed"
+    quarantine_limit: float = Field(default=0.05, ge=0, le=1)
+    retries: int = Field(default=3, ge=0)
+    stall_minutes: float = Field(default=10.0, gt=0)
+
+
+class Resources(_Strict):
+    """What one worker of a stage takes from Ray; `relforge.pipeline.job.Resources` says what each means."""
+
+    num_cpus: float | None = Field(default=None, ge=0)
+    num_gpus: float = Field(default=0.0, ge=0)
+    memory: ByteSize | None = None
+    actors: int | tuple[int, int] | None = None
+    py_executable: str | None = None
+    runtime_env: dict[str, Any] | None = None
+
+
+class StageChoice(_Strict):
+    """One stage: which backend, its resources, and whatever options that backend takes."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    backend: str
+    resources: Resources = Resources()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys that belong to the backend."""
+        return dict(self.model_extra or {})
+
+
+class Stages(_Strict):
+    """The chain after ingest. A run may stop early: leave out stages from the end."""
+
+    caption: StageChoice
+    parse: StageChoice | None = None
+    match: StageChoice | None = None
+    tag: StageChoice | None = None
+    select: StageChoice | None = None
+
+    def chosen(self) -> dict[str, StageChoice]:
+        """Stage name -> choice, in the order they run."""
+        pairs = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return {name: choice for name, choice in pairs if choice is not None}
+
+
+class Config(_Strict):
+    """A whole config file."""
+
+    dataset: Dataset
+    run: Run
+    stages: Stages
+
+
+def check(source: Source) -> Config:
+    """The typed config.
+
+    Raises:
+        ConfigError: the first field that is unknown, missing, or of the wrong type or range.
+    """
+    try:
+        config = Config.model_validate(source.values)
+    except ValidationError as error:
+        raise _first(source, error) from None
+    chosen = list(config.stages.chosen())
+    order = list(Stages.model_fields)[: len(chosen)]
+    if chosen != order:
+        absent = next(name for name in order if name not in chosen)
+        raise ConfigError(source.name, f"stages.{absent}", "missing, but a stage after it is given")
+    return config
+
+
+def _first(source: Source, error: ValidationError) -> ConfigError:
+    details = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")[0]
+    path = [str(part) for part in details["loc"]]
+    field = ".".join(path)
+    if details["type"] == "extra_forbidden":
+        return ConfigError(source.name, field, unknown_key(path[-1], _fields(path[:-1])))
+    if details["type"] == "missing" or details["input"] is None:
+        return ConfigError(source.name, field, f"missing; {source.fix(field)}")
+    return ConfigError(
+        source.name, field, f"{details['msg'].lower()}, found {details['input']!r}; {source.fix(field)}"
+    )
+
+
+def _fields(path: list[str]) -> list[str]:
+    """Names of the fields of the model at `path`."""
+    model: type[BaseModel] = Config
+    for key in path:
+        annotation = model.model_fields[key].annotation
+        kinds = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
+    return list(model.model_fields)

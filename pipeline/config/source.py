@@ -1,0 +1,132 @@
+"""A config as written: YAML, `key=value` overrides and `${NAME}` references, before fields are checked."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from relforge.pipeline.config.errors import ConfigError
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+PACKAGED = Path(__file__).resolve().parents[2] / "configs"
+"""Configs that come with relforge: `relforge run coco_sample` finds them by bare name."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The values of a config and where each came from.
+
+    Args:
+        name: the file, as the person named it.
+        values: nested values with overrides applied and references resolved.
+        references: dotted field -> environment variable it was written with, for messages.
+    """
+
+    name: str
+    values: dict[str, Any]
+    references: dict[str, str] = field(default_factory=dict)
+
+    def fix(self, dotted: str) -> str:
+        """How to set this field, e.g. `set COCO_IMAGES or pass dataset.images=...`."""
+        variable = self.references.get(dotted)
+        override = f"pass {dotted}=..."
+        return f"set {variable} or {override}" if variable else override
+
+
+def read(path: str, overrides: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> Source:
+    """Read a YAML file, apply overrides, then resolve `${NAME}` and `${NAME:-default}`.
+
+    Overrides come first so that a field given on the command line needs no environment variable.
+    A reference whose default is empty (`${NAME:-}`) and is not set becomes null.
+
+    Raises:
+        ConfigError: no such file, not YAML, not a mapping, a malformed override, a variable not set.
+    """
+    environment = os.environ if environment is None else environment
+    values = _parse(path)
+    for override in overrides:
+        _apply(values, override)
+    source = Source(path, values)
+    _resolve(source, values, (), environment)
+    return source
+
+
+def find(path: str) -> Path:
+    """The file itself, or the packaged config of that name.
+
+    Raises:
+        ConfigError: neither exists; names the packaged ones.
+    """
+    if Path(path).is_file():
+        return Path(path)
+    packaged = PACKAGED / f"{Path(path).name.removesuffix('.yaml')}.yaml"
+    if Path(path).name == path and packaged.is_file():
+        return packaged
+    names = ", ".join(sorted(file.stem for file in PACKAGED.glob("*.yaml")))
+    raise ConfigError(path, "", f"no such config file; give a path, or one of relforge's own: {names}")
+
+
+def _parse(path: str) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(find(path).read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(path, "", f"not valid YAML: {' '.join(str(error).split())}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(path, "", f"cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(path, "", "expected a mapping with the keys dataset, run and stages")
+    return values
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    """Set `a.b.c=value`; the value is YAML, so `0.2`, `true`, `null` and `[1, 2]` keep their types."""
+    dotted, equals, text = override.partition("=")
+    keys = dotted.split(".")
+    if not equals or not all(keys):
+        raise ConfigError(override, "", "an override is written key=value, e.g. run.folder=runs/mine")
+    try:
+        value = yaml.safe_load(text) if text else None
+    except yaml.YAMLError as error:
+        raise ConfigError(override, "", "the value is not valid YAML; quote it") from error
+    for depth, key in enumerate(keys[:-1], start=1):
+        if values.get(key) is None:
+            values[key] = {}
+        values = values[key]
+        if not isinstance(values, dict):
+            parent = ".".join(keys[:depth])
+            raise ConfigError(override, "", f"{parent} holds a value, so nothing can be set below it")
+    values[keys[-1]] = value
+
+
+def _resolve(source: Source, node: Any, path: tuple[str, ...], environment: Mapping[str, str]) -> None:
+    """Replace references in place, remembering which field named which variable."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in list(items):
+        here = (*path, str(key))
+        if isinstance(value, str) and (found := _REFERENCE.search(value)):
+            source.references[".".join(here)] = found.group(1)
+            node[key] = _substitute(source, value, here, environment)
+        else:
+            _resolve(source, value, here, environment)
+
+
+def _substitute(
+    source: Source, text: str, path: tuple[str, ...], environment: Mapping[str, str]
+) -> str | None:
+    def value_of(found: re.Match[str]) -> str:
+        name, default = found.groups()
+        value = environment.get(name) or default
+        if value is None:
+            dotted = ".".join(path)
+            raise ConfigError(
+                source.name, dotted, f"environment variable {name} is not set; {source.fix(dotted)}"
+            )
+        return value
+
+    return _REFERENCE.sub(value_of, text) or None

@@ -1,0 +1,123 @@
+"""Talking to a cluster's job server, in sentences when it does not go well."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from relforge.pipeline.errors import RunError
+from relforge.pipeline.submit.token import ADVICE, use_token
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobDetails, JobSubmissionClient
+
+_PATIENCE_SECONDS = 60.0
+"""How long a job server may be away while logs are followed."""
+_FOLDER = "relforge_run_folder"
+
+
+class ClusterError(RunError):
+    """The cluster cannot be reached, or refuses."""
+
+
+class JobServer:
+    """A cluster's job server.
+
+    Args:
+        address: e.g. `http://head:8265`.
+
+    Raises:
+        ClusterError: nobody answers there, or the token is missing or wrong.
+    """
+
+    def __init__(self, address: str) -> None:
+        use_token()
+        from ray.job_submission import JobSubmissionClient
+
+        self.address = address
+        self._client: JobSubmissionClient = self._ask(lambda: JobSubmissionClient(address))
+
+    def running(self, run_folder: str) -> str | None:
+        """The id of an unfinished job on that run folder, if there is one."""
+        for job in self._ask(self._client.list_jobs):
+            mine = (job.metadata or {}).get(_FOLDER) == run_folder
+            if mine and job.submission_id and not job.status.is_terminal():
+                return str(job.submission_id)
+        return None
+
+    def submit(self, entrypoint: str, runtime_env: dict[str, Any], run_folder: str) -> str:
+        """Start a job and return its id."""
+        digest = hashlib.sha256(run_folder.encode()).hexdigest()[:8]
+        return str(
+            self._ask(
+                lambda: self._client.submit_job(
+                    entrypoint=entrypoint,
+                    runtime_env=runtime_env,
+                    submission_id=f"relforge-{digest}-{time.time_ns() // 1_000_000:x}",
+                    metadata={_FOLDER: run_folder},
+                )
+            )
+        )
+
+    def details(self, job: str) -> JobDetails:
+        """What the server knows about a job."""
+        return self._ask(lambda: self._client.get_job_info(job))
+
+    def stop(self, job: str) -> None:
+        """Ask a job to end; what it has committed stays."""
+        self._ask(lambda: self._client.stop_job(job))
+
+    def follow(self, job: str, write: Callable[[str], object]) -> JobDetails:
+        """Hand on the job's log until it ends, over lost connections; returns how it ended.
+
+        Raises:
+            ClusterError: no such job, or the server stayed away for a minute.
+        """
+        written = 0
+        last_word = time.monotonic()
+
+        async def tail() -> None:
+            nonlocal written, last_word
+            seen = 0
+            async for text in self._client.tail_job_logs(job):
+                last_word = time.monotonic()
+                seen += len(text)
+                if seen > written:  # after a reconnect the log starts again from its beginning
+                    write(text[len(text) - (seen - written) :])
+                    written = seen
+
+        self.details(job)
+        while True:
+            try:
+                asyncio.run(tail())
+                details = self.details(job)
+                if details.status.is_terminal():
+                    return details
+            except (ClusterError, ConnectionError, OSError, RuntimeError) as error:
+                if time.monotonic() - last_word > _PATIENCE_SECONDS:
+                    raise ClusterError(
+                        f"the job server at {self.address} stopped answering; job {job} goes on, "
+                        f"follow it again with --attach {job}"
+                    ) from error
+            time.sleep(1.0)
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        from ray.exceptions import AuthenticationError
+
+        try:
+            return question()
+        except AuthenticationError as error:
+            raise ClusterError(f"the cluster at {self.address} refuses the token; {ADVICE}") from error
+        except ConnectionError as error:
+            raise ClusterError(
+                f"no Ray job server answers at {self.address}; --address is the dashboard's, "
+                "e.g. http://head-node:8265"
+            ) from error
+        except (RuntimeError, ValueError) as error:
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            raise ClusterError(
+                f"the cluster at {self.address} refuses: {lines[-1] if lines else error}"
+            ) from error

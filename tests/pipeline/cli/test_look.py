@@ -1,0 +1,114 @@
+"""inspect, quarantine, logs and diff: looking into runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+
+def test_a_run_folder_shows_its_tables_and_first_relations(relforge, finished) -> None:
+    said = relforge("inspect", finished)
+
+    assert said.code == 0
+    assert "relations   7" in said.out
+    assert "thing#0" in said.out  # boxes by category and number
+
+
+def test_a_condition_is_sql_over_the_readable_columns_and_other_tables(relforge, finished) -> None:
+    condition = "object = 'thing#1' AND image_id IN (SELECT image_id FROM captions WHERE text LIKE '%00007%')"
+
+    said = relforge("inspect", finished, "--where", condition, "--json")
+
+    assert [row["image_id"] for row in said.json] == ["00007"]
+
+
+@pytest.mark.parametrize("path", ["boxes", "boxes/part-00001.parquet"])
+def test_a_table_or_a_shard_can_be_pointed_at(relforge, finished, path) -> None:
+    rows = relforge("inspect", finished / path, "--json").json
+
+    assert len(rows) == (17 if path == "boxes" else 8)
+
+
+def test_a_shard_is_found_from_inside_its_folder(relforge, finished, monkeypatch) -> None:
+    monkeypatch.chdir(finished / "relations")
+
+    assert "subject" in relforge("inspect", "part-00001.parquet", "--json").json[0]
+
+
+def test_uncommitted_data_does_not_count(relforge, finished) -> None:
+    (finished / "relations" / "part-00000.json").unlink()
+
+    assert "00000" not in {
+        row["image_id"] for row in relforge("inspect", finished / "relations", "--json").json
+    }
+
+
+def test_schema_and_statistics(relforge, finished) -> None:
+    schema = {row["column"]: row["type"] for row in relforge("inspect", finished, "--schema", "--json").json}
+    stats = relforge("inspect", finished, "--table", "boxes", "--stats", "--json").json
+
+    assert schema["score"] == "float"
+    assert next(row for row in stats if row["column_name"] == "w")["max"] == "5.0"
+
+
+def test_a_sample_is_the_same_every_time(relforge, finished) -> None:
+    once, again = (relforge("inspect", finished, "--sample", 3, "--json").json for _ in range(2))
+
+    assert once == again
+    assert len(once) == 3
+
+
+def test_an_image_is_told_in_words(relforge, finished) -> None:
+    said = relforge("inspect", finished, "--image", "00001")
+
+    assert 'thing#0 near thing#1  1.00  (1 caption: "caption of 00001")' in said.out
+
+
+def test_any_parquet_file_can_be_looked_into(relforge, tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    pq.write_table(pa.table({"a": [1, 2], "b": ["x", "y"]}), tmp_path / "loose.parquet")
+
+    assert relforge("inspect", tmp_path / "loose.parquet", "--where", "a > 1", "--json").json == [
+        {"a": 2, "b": "y"}
+    ]
+
+
+def test_a_run_on_another_file_system_looks_the_same(relforge, config) -> None:
+    folder = "memory://look/run"
+    relforge("run", config, "--executor", "loop", f"run.folder={folder}")
+
+    assert relforge("status", folder).code == 0
+    assert len(relforge("inspect", folder, "--json", "--where", "true").json) == 7
+
+
+def test_quarantine_counts_by_stage_and_reason(relforge, finished) -> None:
+    said = relforge("quarantine", finished)
+    rows = relforge("quarantine", finished, "--reason", "zero_area_box", "--json").json
+
+    assert "ingest  zero_area_box  3" in said.out
+    assert [row["image_id"] for row in rows] == ["00003", "00008", "00009"]
+
+
+def test_logs_list_commits_in_order(relforge, finished) -> None:
+    said = relforge("logs", finished, "--shard", 1, "--json").json
+
+    stages = [commit["stage"] for commit in said["commits"]]
+    assert stages == ["ingest", "caption", "parse", "match", "tag", "select"]
+    assert said["failures"] == []
+
+
+def test_diff_shows_the_option_and_the_relations_it_moved(relforge, config, finished, tmp_path) -> None:
+    other = tmp_path / "other"
+    relforge("run", config, "--executor", "loop", f"run.folder={other}", "stages.caption.dropped=[1]")
+
+    said = relforge("diff", finished, other, "--json").json
+
+    assert said["config"]["stages.caption.options.dropped"] == [None, [1]]
+    assert said["relations"] == {
+        "in A": 7, "in B": 6, "unchanged": 6, "added": 0, "removed": 1, "rescored": 0
+    }  # fmt: skip
+    assert said["examples"]["removed"][0]["image_id"] == "00001"
+    assert relforge("diff", finished, finished).out.startswith("config: the same")

@@ -1,0 +1,144 @@
+"""A config becomes a job, or one sentence that says what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from relforge.pipeline.config import ConfigError, Source, check, check_files, resolve
+from relforge.pipeline.job import Job
+
+
+def values(**stages: dict[str, Any]) -> dict[str, Any]:
+    """The tiny job of tests/pipeline as a config."""
+    return {
+        "dataset": {"name": "tiny", "split": "train", "format": "tiny:TinySource", "path": "source.json"},
+        "run": {"folder": "run"},
+        "stages": {"caption": {"backend": "tiny:TinyCaption"}, **stages},
+    }
+
+
+def job(given: dict[str, Any]) -> Job:
+    source = Source("tiny.yaml", given, {"dataset.path": "TINY"})
+    return resolve(check(source), source)
+
+
+def message(given: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as error:
+        job(given)
+    return str(error.value)
+
+
+def test_every_section_reaches_the_job() -> None:
+    given = values(parse={"backend": "tiny:TinyParse", "shout": True, "resources": {"num_cpus": 0.5}})
+    given["run"] |= {"shard_images": 7, "seed": 3, "quarantine_limit": 0.1}
+
+    made = job(given)
+
+    assert (made.dataset, made.folder, made.shard_images, made.seed) == ("tiny", "run", 7, 3)
+    assert made.limits.quarantine_rate == 0.1
+    assert made.source.options["path"] == "source.json"
+    assert [stage.name for stage in made.stages] == ["caption", "parse"]
+    assert made.stage("parse").options["shout"] is True
+    assert made.stage("parse").resources.num_cpus == 0.5
+
+
+def test_memory_is_written_with_its_unit() -> None:
+    given = values()
+    given["stages"]["caption"]["resources"] = {"memory": "2GiB"}
+
+    assert job(given).stage("caption").resources.memory == 2 * 1024**3
+
+
+@pytest.mark.parametrize(
+    ("section", "wrong", "right"),
+    [("run", "shard_image", "shard_images"), ("dataset", "pth", "path"), ("stages", "captoin", "caption")],
+)
+def test_an_unknown_key_names_file_field_and_nearest_key(section, wrong, right) -> None:
+    given = values()
+    given[section][wrong] = 1
+
+    assert message(given) == f"tiny.yaml: {section}.{wrong}: unknown key {wrong!r}; did you mean {right!r}?"
+
+
+def test_an_unknown_option_of_a_backend_names_the_nearest_one() -> None:
+    given = values(parse={"backend": "tiny:TinyParse", "shuot": True})
+
+    assert message(given) == "tiny.yaml: stages.parse.shuot: unknown key 'shuot'; did you mean 'shout'?"
+
+
+def test_an_unknown_resource_is_found_inside_its_stage() -> None:
+    given = values()
+    given["stages"]["caption"]["resources"] = {"num_cpu": 1}
+
+    assert message(given).startswith("tiny.yaml: stages.caption.resources.num_cpu: unknown key")
+
+
+def test_an_unknown_backend_names_the_choices() -> None:
+    given = values(parse={"backend": "sng_parse"})
+
+    assert "stages.parse.backend: unknown name 'sng_parse'; did you mean 'sng_parser'?" in message(given)
+
+
+def test_a_backend_that_cannot_be_imported_says_which_package_is_absent() -> None:
+    given = values(parse={"backend": "no_such_package.parser:Parser"})
+
+    assert "needs the Python package 'no_such_package', which is not installed" in message(given)
+
+
+def test_a_missing_option_says_how_to_give_it() -> None:
+    given = values()
+    del given["dataset"]["path"]
+
+    assert message(given) == "tiny.yaml: dataset.path: missing; set TINY or pass dataset.path=..."
+
+
+def test_a_gap_in_the_chain_of_stages_is_refused() -> None:
+    given = values(match={"backend": "tiny:TinyMatch"})
+
+    assert message(given) == "tiny.yaml: stages.parse: missing, but a stage after it is given"
+
+
+def test_a_file_that_is_not_there_says_what_sets_its_path() -> None:
+    source = Source("tiny.yaml", values(), {"dataset.path": "TINY"})
+    made = resolve(check(source), source)
+
+    with pytest.raises(ConfigError) as error:
+        check_files(made, source)
+
+    assert str(error.value) == (
+        "tiny.yaml: dataset.path: no such file or folder: source.json; set TINY or pass dataset.path=..."
+    )
+
+
+def test_the_profile_sets_the_switches_and_an_option_in_the_config_wins() -> None:
+    chain = {
+        "parse": {"backend": "sng_parser"},
+        "match": {"backend": "synonyms"},
+        "tag": {"backend": "rule"},
+        "select": {"backend": "select"},
+    }
+    fixed, compat, mixed = values(**chain), values(**chain), values(**chain)
+    compat["run"]["profile"] = mixed["run"]["profile"] = "compat"
+    mixed["stages"]["match"] = {"backend": "synonyms", "method": "boundary"}
+
+    assert job(fixed).stage("match").options["method"] == "boundary"
+    assert job(compat).stage("match").options["method"] == "substring"
+    assert job(mixed).stage("match").options["method"] == "boundary"
+    assert job(compat).stage("select").options["deduplicate"] == "none"
+    assert job(compat).config["stages"]["select"]["deduplicate"] == "none"  # as run.json records it
+
+
+def test_the_run_seed_and_dataset_reach_a_backend_that_asks_for_them(tmp_path, monkeypatch) -> None:
+    (tmp_path / "asking.py").write_text(
+        "from tiny import TinyCaption\n"
+        "class Asking(TinyCaption):\n"
+        "    def __init__(self, seed, dataset, word='x'): super().__init__(f'{word}{seed}{dataset}')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    given = values()
+    given["run"]["seed"] = 5
+    given["stages"]["caption"] = {"backend": "asking:Asking"}
+
+    assert job(given).stage("caption").options == {"seed": 5, "dataset": "tiny"}
