@@ -33,6 +33,9 @@ BACKENDS: dict[str, dict[str, str]] = {
 
 SOURCES: dict[str, str] = {
     "coco": "relforge.stages.ingest.coco:CocoSource",
+    "objects365": "relforge.stages.ingest.objects365:objects365",
+    "rlipv2": "relforge.stages.ingest.visual_genome:rlipv2",
+    "visual_genome": "relforge.stages.ingest.visual_genome:VisualGenomeSource",
 }
 """source adapter -> `module:class`; the class takes the adapter's options by keyword."""
 

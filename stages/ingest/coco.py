@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -16,8 +17,8 @@ from relforge.stages.ingest.assemble import Assembler, ImageRecords
 from relforge.stages.ingest.error import SourceError
 from relforge.stages.ingest.ids import NONE, Ids
 from relforge.stages.ingest.json_stream import JsonStream, lenient
-from relforge.stages.ingest.pictures import PicturePattern
-from relforge.stages.ingest.spool import RECORD, BoxSpool
+from relforge.stages.ingest.pictures import Pictures
+from relforge.stages.ingest.spool import BOX, RelationSpool, Spool
 
 
 class _Image(msgspec.Struct, gc=False):
@@ -52,10 +53,12 @@ class CocoSource:
 
     Args:
         annotations: path or URI of the JSON file, or split -> path.
-        images: folder, URI or pattern of the pictures (`PicturePattern`), or split -> such;
+        images: folder, URI or pattern of the pictures (`Pictures`), or split -> such;
             None where there are none.
         split: name of the split where `annotations` is one file.
         dataset: name written to the `images` table.
+        require_images, embed_images: see `Pictures`.
+        class_name, file_name: what the tables have for a class's name and a record's `file_name`.
     """
 
     name = "coco"
@@ -67,31 +70,40 @@ class CocoSource:
         images: str | Mapping[str, str] | None = None,
         split: str = "all",
         dataset: str = "coco",
+        require_images: bool = False,
+        embed_images: bool = False,
+        class_name: Callable[[str], str] = str,
+        file_name: Callable[[str], str] = str,
     ) -> None:
         self._files = {split: annotations} if isinstance(annotations, str) else dict(annotations)
         roots = images if isinstance(images, Mapping) else dict.fromkeys(self._files, images)
-        self._pictures = {name: PicturePattern(roots.get(name)) for name in self._files}
+        self._pictures = {s: Pictures(roots.get(s), require_images, embed_images) for s in self._files}
         self._dataset = dataset
+        self._class_name = class_name
+        self._file_name = file_name
 
     def files(self) -> Sequence[str]:
         return list(self._files.values())
 
     def shards(self, shard_images: int) -> Iterator[StageResult]:
+        for result in self.with_relations(shard_images):
+            del result.tables["relations"]
+            yield result
+
+    def with_relations(self, shard_images: int) -> Iterator[StageResult]:
+        """Like `shards`, with a `relations` table that keeps all a `relations` list of the file says."""
         ids = Ids()
-        assembler = Assembler(self._dataset, ids)
+        assembler = Assembler(self._dataset, ids, shard_images)
         for split, path in self._files.items():
-            with BoxSpool() as spool:
-                images, categories = self._read(path, ids, spool)
-                yield from assembler.shards(
-                    images, spool, categories, split, self._pictures[split], shard_images
-                )
+            with Spool(BOX) as boxes, RelationSpool() as relations:
+                images, categories = self._read(path, ids, boxes, relations)
+                pictures = self._pictures[split]
+                yield from assembler.shards(images, boxes, relations, categories, split, pictures)
 
-    def category_name(self, name: str) -> str:
-        """The class name the tables use for a name in the file."""
-        return name
-
-    def _read(self, path: str, ids: Ids, spool: BoxSpool) -> tuple[ImageRecords, dict[int, str]]:
-        """Read one file, boxes into the spool."""
+    def _read(
+        self, path: str, ids: Ids, boxes: Spool, relations: RelationSpool
+    ) -> tuple[ImageRecords, dict[int, str]]:
+        """Read one file, boxes and relations into their spools."""
         images, categories, seen = ImageRecords(), {}, set()
         try:
             opened = fsspec.open(path, "rb").open()
@@ -102,19 +114,20 @@ class CocoSource:
             for member in stream.members():
                 seen.add(member)
                 if member == "images":
-                    images = _image_records(stream, ids)
+                    images = _image_records(stream, ids, self._file_name)
                 elif member == "annotations":
                     for batch in stream.elements(_decode_annotations):
-                        spool.append(_box_records(batch, ids, len(spool)))
+                        boxes.append(_box_records(batch, ids, len(boxes)))
+                elif member == "relations" and stream.is_array():
+                    for batch in stream.elements(lenient):
+                        _spool_relations(batch, ids, relations)
                 elif member == "categories":
                     for record in chain.from_iterable(stream.elements(lenient)):
                         if isinstance(record, dict) and isinstance(record.get("name"), str):
-                            categories[ids.code(record.get("id"))] = self.category_name(record["name"])
+                            categories[ids.code(record.get("id"))] = self._class_name(record["name"])
         for member in ("images", "annotations", "categories"):
             if member not in seen:
-                raise SourceError(
-                    f"{path}: no {member!r} array at the top level; is this a COCO detection file?"
-                )
+                raise SourceError(f"{path}: no {member!r} array at the top level; is it a COCO file?")
         return images, categories
 
 
@@ -140,12 +153,13 @@ def _lenient_image(record: Any) -> _Image:
     )
 
 
-def _image_records(stream: JsonStream, ids: Ids) -> ImageRecords:
+def _image_records(stream: JsonStream, ids: Ids, file_name: Callable[[str], str]) -> ImageRecords:
     codes, sizes, names = [], [], []
     for batch in stream.elements(_decode_images):
         codes.append(ids.codes([r.id for r in batch]))
         sizes.append(np.clip([(r.width, r.height) for r in batch], 0, 2**31 - 1).astype(np.int32))
-        names.append(pa.array([r.file_name for r in batch], pa.string()))
+        files = [None if r.file_name is None else file_name(r.file_name) for r in batch]
+        names.append(pa.array(files, pa.string()))
     if not codes:
         return ImageRecords()
     return ImageRecords(np.concatenate(codes), np.concatenate(sizes), pa.concat_arrays(names))
@@ -162,15 +176,16 @@ def _lenient_annotation(record: Any) -> _Annotation:
     """A record that does not fit, with what is usable of it; `box_id` says if something needed is not."""
     record = record if isinstance(record, dict) else {}
     box = record.get("bbox")
-    numbers = isinstance(box, list) and [isinstance(v, int | float) and not isinstance(v, bool) for v in box]
-    whole = numbers == [True] * 4 and all(
-        isinstance(record.get(k), int | str) for k in ("image_id", "category_id")
-    )
+    box = box if isinstance(box, list) else []
+    # an integer too large for a float is no coordinate
+    numeric = [isinstance(v, float) or (type(v) is int and abs(v) < 2**1000) for v in box]
+    numbers = numeric == [True] * 4
+    whole = numbers and all(isinstance(record.get(k), int | str) for k in ("image_id", "category_id"))
     source, place = record.get("source_id"), record.get("box_id")
     return _Annotation(
         record.get("image_id"),  # type: ignore[arg-type]
         record.get("category_id"),  # type: ignore[arg-type]
-        tuple(box) if numbers == [True] * 4 else (np.nan,) * 4,  # type: ignore[arg-type]
+        tuple(box) if numbers else (np.nan,) * 4,  # type: ignore[arg-type]
         record.get("id"),
         bool(record.get("iscrowd", 0)),
         (place if isinstance(place, int) else -1) if whole else _MALFORMED,
@@ -180,7 +195,7 @@ def _lenient_annotation(record: Any) -> _Annotation:
 
 def _box_records(batch: list[Any], ids: Ids, start: int) -> np.ndarray:
     """Annotations as spool records; `start` is the place of the first one in the file."""
-    records = np.empty(len(batch), RECORD)
+    records = np.empty(len(batch), BOX)
     records["image"] = ids.codes([r.image_id for r in batch])
     records["category"] = ids.codes([r.category_id for r in batch])
     records["annotation"] = ids.codes([r.id for r in batch])
@@ -197,3 +212,12 @@ def _box_records(batch: list[Any], ids: Ids, start: int) -> np.ndarray:
     for k in np.flatnonzero([s is not None for s in sources]).tolist() if any(sources) else ():
         records["source"][k] = ids.code(sources[k])
     return records
+
+
+def _spool_relations(batch: list[Any], ids: Ids, relations: RelationSpool) -> None:
+    """The `relations` list `relforge export --to coco` writes."""
+    rows = [record if isinstance(record, dict) else {} for record in batch]
+    image, subject, object_ = (
+        ids.codes([row.get(k) for row in rows]) for k in ("image_id", "subject_id", "object_id")
+    )
+    relations.add(image, subject, object_, [json.dumps(row).encode() for row in rows])

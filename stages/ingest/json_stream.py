@@ -88,6 +88,10 @@ class JsonStream:
             if self._base + self._at == before:
                 self._skip_value()
 
+    def is_object(self) -> bool:
+        """Whether the value at hand is an object."""
+        return self._peek() == b"{"
+
     def is_array(self) -> bool:
         """Whether the value at hand is an array."""
         return self._peek() == b"["

@@ -1,33 +1,40 @@
-"""Where the picture of an image is."""
+"""Where the picture of an image is, and whether it can be read."""
 
 from __future__ import annotations
 
 import string
 
+from relforge.stages.pictures import PictureError, decode, read
 
-class PicturePattern:
-    """Turns an image record into the URI of its picture.
+
+class Pictures:
+    """Turns an image record into the URI of its picture, and checks the picture where it is needed.
 
     Args:
         root: a folder or URI, to which the record's file name is joined; or a pattern with any of the
             fields `{file_name}`, `{image_id}` and `{split}`, e.g. `s3://b/{split}/{image_id:0>12}.jpg`.
             None: the dataset has no pictures.
+        require: whether every image needs a readable picture of the size the boxes are written for. A run
+            whose captions exist already needs none, so the default is to read no picture at all.
+        embed: store the encoded pictures in the `images` table; implies `require`.
 
     Raises:
-        ValueError: a field this pattern cannot have.
+        ValueError: a field the pattern cannot have, or pictures required without a root.
     """
 
-    def __init__(self, root: str | None) -> None:
+    def __init__(self, root: str | None, require: bool = False, embed: bool = False) -> None:
         self._pattern = root
+        self._require = require or embed
+        self._embed = embed
         if root is None:
+            if self._require:
+                raise ValueError("require_images and embed_images need `images`: the folder of the pictures")
             return
         fields = {name for _, name, _, _ in string.Formatter().parse(root) if name is not None}
         unknown = fields - {"file_name", "image_id", "split"}
         if unknown:
-            raise ValueError(
-                f"images: {root!r} has fields {sorted(unknown)}; use file_name, image_id or split"
-            )
-        if not fields:
+            raise ValueError(f"images: {root!r}: unknown {sorted(unknown)}; use file_name, image_id or split")
+        if not fields & {"file_name", "image_id"}:
             self._pattern = root.rstrip("/") + "/{file_name}"
 
     def uri(self, image_id: str, file_name: str | None, split: str) -> str | None:
@@ -35,3 +42,22 @@ class PicturePattern:
         if self._pattern is None or (file_name is None and "{file_name" in self._pattern):
             return None
         return self._pattern.format(image_id=image_id, file_name=file_name, split=split)
+
+    def check(self, uri: str | None, annotated: tuple[int, int]) -> bytes | None:
+        """Decode the picture where that is required; its bytes where they are embedded.
+
+        Raises:
+            PictureError: the picture is missing, cannot be decoded, or has neither upright nor as stored the
+                annotated (width, height) (`image_size_mismatch`).
+            OSError: the storage fails; the run tries again.
+        """
+        if not self._require:
+            return None
+        data = read(uri)
+        height, width, _ = decode(data, annotated).shape
+        if (width, height) != annotated:
+            raise PictureError(
+                "image_size_mismatch",
+                f"{uri} has {width} x {height} pixels, the annotations say {annotated[0]} x {annotated[1]}",
+            )
+        return data if self._embed else None

@@ -1,24 +1,23 @@
-"""Box records on disk, so that grouping them by image needs little memory.
+"""Records on disk, so that grouping them by image needs little memory.
 
 Annotation files list boxes in any order. The reader appends fixed-size records to an unnamed temporary file
 (in TMPDIR); once all images are known, the records are grouped by a stable sort of their image rows, and
-each shard gathers its own. Memory: 12 bytes per box while grouping, 8 after.
+each shard gathers its own. Memory: 20 bytes per record while grouping, 4 after.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 
-RECORD = np.dtype(
+BOX = np.dtype(
     [
         ("image", "<i8"),  # codes of relforge.stages.ingest.ids
         ("annotation", "<i8"),
-        (
-            "source",
-            "<i8",
-        ),  # what the tables call the record; the annotation id unless the file says otherwise
+        ("source", "<i8"),  # what the tables call it; the annotation id unless the file says otherwise
         ("category", "<i8"),
         ("xywh", "<f8", (4,)),  # pixels, top-left
         ("box_id", "<i4"),  # -1: the place among the image's records
@@ -28,19 +27,31 @@ RECORD = np.dtype(
 )
 """One annotation, 70 bytes."""
 
+RELATION = np.dtype(
+    [
+        ("image", "<i8"),
+        ("subject", "<i8"),  # annotation codes, or box ids
+        ("object", "<i8"),
+        ("start", "<i8"),  # where its other fields lie in the payload file, as JSON
+        ("length", "<i4"),
+    ]
+)
+"""One relation, 36 bytes and its JSON."""
+
 _PIECE = 1 << 16
 
 
-class BoxSpool:
-    """Append records, then read them grouped by image."""
+class Spool:
+    """Append records of one dtype with a field `image`, then read them grouped by image."""
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: np.dtype) -> None:
+        self._dtype = dtype
         self._file = tempfile.TemporaryFile(prefix="relforge-ingest-")  # noqa: SIM115
         self._count = 0
-        self._order = np.empty(0, np.int64)
+        self._order = np.empty(0, np.uint32)
         self._starts = np.zeros(1, np.int64)
 
-    def __enter__(self) -> BoxSpool:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -50,16 +61,16 @@ class BoxSpool:
         return self._count
 
     def append(self, records: np.ndarray) -> None:
-        """Add records of dtype `RECORD`, in source order."""
+        """Add records, in source order."""
         records.tofile(self._file)
         self._count += len(records)
 
     def column(self, name: str) -> np.ndarray:
         """One field of every record, in source order; read in pieces, so only the field stays in memory."""
-        field = np.empty((self._count, *RECORD[name].shape), RECORD[name].base)
+        field = np.empty(self._count, self._dtype[name])
         self._file.seek(0)
         for start in range(0, self._count, _PIECE):
-            piece = np.fromfile(self._file, RECORD, min(_PIECE, self._count - start))
+            piece = np.fromfile(self._file, self._dtype, min(_PIECE, self._count - start))
             field[start : start + len(piece)] = piece[name]
         return field
 
@@ -70,7 +81,8 @@ class BoxSpool:
             rows: for each record in source order, its image's row in [0, images), or `images` for none.
             images: number of images.
         """
-        self._order = np.argsort(rows, kind="stable").astype(np.uint32 if self._count < 2**32 else np.int64)
+        order = np.argsort(rows, kind="stable")
+        self._order = order.astype(np.uint32 if self._count < 2**32 else np.int64)
         self._starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=images + 1))])
 
     def of(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -84,10 +96,45 @@ class BoxSpool:
         owner = np.repeat(np.arange(len(images)), counts)
         place = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
         chosen = self._order[self._starts[images][owner] + place]
-        # reading the file front to back is several times faster than in grouped order
-        sequential = np.argsort(chosen, kind="stable")
-        records = np.empty(len(chosen), RECORD)
+        records = np.empty(len(chosen), self._dtype)
         if len(chosen):  # mapped anew each time, so that only this shard's pages stay resident
-            mapped = np.memmap(self._file, RECORD, mode="r", shape=(self._count,))
-            records[sequential] = mapped[chosen[sequential]]
+            self._file.flush()
+            mapped = np.memmap(self._file, self._dtype, mode="r", shape=(self._count,))
+            in_file_order = np.argsort(chosen, kind="stable")
+            records[in_file_order] = mapped[chosen[in_file_order]]
         return records, owner, place, chosen
+
+
+class RelationSpool(Spool):
+    """Relations with their JSON.
+
+    Args:
+        by_box_id: whether `subject` and `object` are box ids rather than annotation codes.
+    """
+
+    def __init__(self, by_box_id: bool = False) -> None:
+        super().__init__(RELATION)
+        self.by_box_id = by_box_id
+        self._payload = tempfile.TemporaryFile(prefix="relforge-ingest-")  # noqa: SIM115
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        self._payload.close()
+
+    def add(
+        self, images: np.ndarray, subjects: np.ndarray, objects: np.ndarray, payloads: Sequence[bytes]
+    ) -> None:
+        """Add relations, in source order."""
+        records = np.empty(len(payloads), RELATION)
+        records["image"], records["subject"], records["object"] = images, subjects, objects
+        records["length"] = [len(p) for p in payloads]
+        ends = np.cumsum(records["length"], dtype=np.int64)
+        self._payload.seek(0, 2)
+        records["start"] = self._payload.tell() + ends - records["length"]
+        self._payload.write(b"".join(payloads))
+        self.append(records)
+
+    def payload(self, record: np.void) -> bytes:
+        """The JSON of one relation."""
+        self._payload.seek(int(record["start"]))
+        return self._payload.read(int(record["length"]))

@@ -1,0 +1,83 @@
+"""COCO detection JSON with a `relations` list."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+import msgspec
+import pyarrow as pa
+
+from relforge.stages.export.scenes import Scene, number_or_text, scenes
+
+
+def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int]:
+    """`images`, `annotations`, `relations` and `categories`; any COCO reader ignores what it does not know.
+
+    Annotations are numbered from 1, and have `source_id` (the id in the dataset relforge read) and
+    `box_id`. A relation has id, image_id, subject_id and object_id (annotation ids), predicate and, where
+    it was scored, all further columns of the `relations` table. Categories are numbered from 1 by first
+    appearance.
+    """
+    counts = Counter(images=0, boxes=0, relations=0)
+    with ExitStack() as stack:
+        parts = {
+            name: stack.enter_context(tempfile.TemporaryFile(dir=path.parent))
+            for name in ("images", "annotations", "relations")
+        }
+        writer = _Writer(parts, counts)
+        for shard in tables:
+            for scene in scenes(shard):
+                writer.add(scene)
+        with path.open("wb") as out:
+            out.write(b'{"info": {"description": "relforge"}')
+            for name, part in parts.items():
+                out.write(f',\n"{name}": ['.encode())
+                part.seek(0)
+                while piece := part.read(1 << 20):
+                    out.write(piece)
+                out.write(b"\n]")
+            categories = [{"id": k, "name": name} for name, k in writer.categories.items()]
+            out.write(b',\n"categories": ' + msgspec.json.encode(categories) + b"}\n")
+    return dict(counts)
+
+
+class _Writer:
+    def __init__(self, parts: dict[str, Any], counts: Counter[str]) -> None:
+        self._parts: dict[str, BinaryIO] = parts
+        self._counts = counts
+        self._encode = msgspec.json.Encoder().encode
+        self.categories: dict[str, int] = {}
+
+    def add(self, scene: Scene) -> None:
+        image = scene.image
+        image_id = number_or_text(image["image_id"])
+        uri = image["uri"]
+        row = {"id": image_id, "width": image["width"], "height": image["height"]}
+        row |= {"dataset": image["dataset"], "split": image["split"]}
+        row |= {"file_name": PurePosixPath(uri).name, "uri": uri} if uri else {}
+        self._put("images", "images", row)
+        annotation = {}
+        for box in scene.boxes:
+            annotation[box["box_id"]] = self._counts["boxes"] + 1
+            category = self.categories.setdefault(box["category"], len(self.categories) + 1)
+            row = {"id": annotation[box["box_id"]], "image_id": image_id, "category_id": category}
+            row |= {"bbox": [box["x"], box["y"], box["w"], box["h"]], "area": box["w"] * box["h"]}
+            row |= {"iscrowd": int(box["iscrowd"]), "box_id": box["box_id"], "source_id": box["source_id"]}
+            self._put("annotations", "boxes", row)
+        for relation in scene.relations:
+            ends = {
+                "subject_id": annotation[relation["subject_box"]],
+                "object_id": annotation[relation["object_box"]],
+            }
+            rest = {k: v for k, v in relation.items() if k not in ("subject_box", "object_box")}
+            row = {"id": self._counts["relations"] + 1, "image_id": image_id, **ends, **rest}
+            self._put("relations", "relations", row)
+
+    def _put(self, part: str, counted: str, row: dict[str, Any]) -> None:
+        self._parts[part].write((b",\n" if self._counts[counted] else b"\n") + self._encode(row))
+        self._counts[counted] += 1

@@ -1,0 +1,67 @@
+"""Label Studio tasks: boxes and relations as predictions for a person to correct."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from relforge.stages.export.scenes import Scene, scenes
+
+
+def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int]:
+    """A list of tasks for a labelling interface with `<Image name="image">`, `<RectangleLabels
+    name="label" toName="image">` and `<Relations>`.
+
+    Boxes are in percent of the image, as Label Studio has them; a relation's label is its predicate.
+    `data` has the picture's URI, the image id, and nothing else.
+    """
+    counts = Counter(images=0, boxes=0, relations=0)
+    with path.open("wb") as out:
+        out.write(b"[")
+        for shard in tables:
+            for scene in scenes(shard):
+                task = _task(scene)
+                out.write((b",\n" if counts["images"] else b"\n") + msgspec.json.encode(task))
+                counts.update(images=1, boxes=len(scene.boxes), relations=len(scene.relations))
+        out.write(b"\n]\n")
+    return dict(counts)
+
+
+def _task(scene: Scene) -> dict[str, Any]:
+    width, height = scene.image["width"], scene.image["height"]
+    regions: list[dict[str, Any]] = [
+        {
+            "id": f"box-{box['box_id']}",
+            "type": "rectanglelabels",
+            "from_name": "label",
+            "to_name": "image",
+            "original_width": width,
+            "original_height": height,
+            "value": {
+                "x": 100 * box["x"] / width,
+                "y": 100 * box["y"] / height,
+                "width": 100 * box["w"] / width,
+                "height": 100 * box["h"] / height,
+                "rotation": 0,
+                "rectanglelabels": [box["category"]],
+            },
+        }
+        for box in scene.boxes
+    ]
+    relations = [
+        {
+            "type": "relation",
+            "from_id": f"box-{relation['subject_box']}",
+            "to_id": f"box-{relation['object_box']}",
+            "direction": "right",
+            "labels": [relation["predicate"]],
+        }
+        for relation in scene.relations
+    ]
+    data = {"image": scene.image["uri"], "image_id": scene.image["image_id"]}
+    return {"data": data, "predictions": [{"model_version": "relforge", "result": regions + relations}]}

@@ -1,0 +1,56 @@
+"""Every export format the user can choose by name, and the one call that writes any of them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+import pyarrow as pa
+
+from relforge.stages.export.publish import published
+
+TARGETS: dict[str, str] = {
+    "coco": "relforge.stages.export.coco:write",
+    "hico": "relforge.stages.export.hico:write",
+    "label-studio": "relforge.stages.export.label_studio:write",
+    "open-images": "relforge.stages.export.open_images:write",
+    "parquet": "relforge.stages.export.parquet:write",
+    "rlipv2": "relforge.stages.export.rlipv2:write",
+    "vg": "relforge.stages.export.rlipv2:write_visual_genome",
+}
+"""format -> `module:function(tables, path, **options)`."""
+
+
+def export(to: str, tables: Iterator[Mapping[str, pa.Table]], out: str, **options: Any) -> dict[str, int]:
+    """Write a relation dataset in another format, a shard at a time.
+
+    `out` appears whole or not at all: it is written beside its place and renamed.
+
+    Args:
+        to: a key of `TARGETS`.
+        tables: per shard the tables `images`, `boxes` and `relations`; where there is no `relations`
+            table, `gold` is written, without scores.
+        out: file, or folder for the formats that are folders (`open-images`, `parquet`); path or URI.
+        options: keyword arguments of the format's writer.
+
+    Returns:
+        rows written: `images`, `boxes`, `relations`, and `left_out` where the format cannot hold all.
+
+    Raises:
+        ValueError: an unknown format or option, naming the choices.
+        OSError: the output cannot be written; nothing is left at `out`.
+    """
+    if to not in TARGETS:
+        raise ValueError(f"unknown export format {to!r}; choose one of {', '.join(sorted(TARGETS))}")
+    module, function = TARGETS[to].split(":")
+    write = getattr(import_module(module), function)
+    known = [p for p in inspect.signature(write).parameters if p not in ("tables", "path")]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        choices = f"it takes {', '.join(known)}" if known else "it takes none"
+        raise ValueError(f"export format {to!r} has no option {', '.join(unknown)}; {choices}")
+    with published(str(out)) as path:
+        counts: dict[str, int] = write(tables, path, **options)
+    return counts

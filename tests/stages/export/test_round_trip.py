@@ -1,0 +1,108 @@
+"""What is written can be read again: the same relations, and then the same file."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from relforge.stages.export import export
+from relforge.stages.registry import build_source
+from relforge.stages.relation_ids import relation_ids
+from relforge.stages.tables import SCHEMAS, conform
+
+PAIR = ["image_id", "subject_box", "object_box", "predicate", "score"]
+
+
+@pytest.fixture
+def dataset(rows) -> list[dict[str, pa.Table]]:
+    """Two shards: box ids with gaps (boxes set aside at ingest), a crowd, an image without relations,
+    awkward text, scores without a short binary form."""
+    shards = []
+    for ids in (["10", "9"], ["b/1"]):
+        images = rows.table(
+            "images", *({"image_id": i, "uri": f"p/{i}.jpg"} for i in ids), width=90, height=70
+        )
+        boxes = [
+            {
+                "image_id": i,
+                "box_id": k,
+                "category": c,
+                "x": 1.5 + k,
+                "y": 2.25,
+                "w": 9.1,
+                "h": 7,
+                "source_id": f"{i}-{k}",
+            }
+            | {"iscrowd": k == 4}
+            for i in ids
+            for k, c in ((0, "person"), (2, 'b"ike\\'), (3, "person"), (4, "horse"))
+        ]
+        facts = [
+            (0, 2, "riding", 0.1),
+            (0, 2, "on a", 1 / 3),
+            (3, 0, "näxt to 🐕", 0.99),
+            (2, 3, "under", 0.2),
+        ]
+        scored = [
+            {"image_id": i, "subject_box": s, "object_box": o, "predicate": p, "score": score, "support": 3}
+            | {"position": 1, "caption_ids": [0, 2], "rule": "a|b", "tagger": "t", "subject_score": 0.7}
+            for i in ids
+            if i != "9"
+            for s, o, p, score in facts
+        ]
+        blank = dict.fromkeys(SCHEMAS["scores"].names)
+        relations = conform("scores", pa.Table.from_pylist([blank | r for r in scored], SCHEMAS["scores"]))
+        relations = relations.append_column("relation_id", relation_ids(relations, images))
+        tables = {"images": images, "boxes": rows.table("boxes", *boxes)}
+        shards.append(tables | {"relations": conform("relations", relations)})
+    return shards
+
+
+def whole(shards, name: str) -> pa.Table:
+    return conform(name, pa.concat_tables(s[name] for s in shards))
+
+
+def read(source, shard_images: int = 2):
+    return [result.tables for result in source.with_relations(shard_images)]
+
+
+NAMES = {"dataset": "d", "split": "s"}
+FORMATS = {
+    "rlipv2": lambda path: build_source("rlipv2", annotations=path),
+    "vg": lambda path: build_source(
+        "visual_genome", annotations=path, dataset="d", split="s", lowercase=False
+    ),
+    "coco": lambda path: build_source("coco", annotations=path, images="p/{image_id}.jpg", **NAMES),
+}
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_relations_come_back_identical(dataset, tmp_path, to):
+    out = str(tmp_path / "out.json")
+
+    counts = export(to, iter(dataset), out)
+    found = read(FORMATS[to](out))
+
+    assert counts["relations"] == 8
+    expected = whole(dataset, "relations")
+    keep = expected.column_names if to == "coco" else [*PAIR, "relation_id"]
+    assert whole(found, "relations").select(keep) == expected.select(keep)
+    assert whole(found, "gold") == expected.select(SCHEMAS["gold"].names).cast(SCHEMAS["gold"])
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_a_second_export_is_the_same_file(dataset, tmp_path, to):
+    first, second = tmp_path / "1.json", tmp_path / "2.json"
+
+    export(to, iter(dataset), str(first))
+    export(to, iter(read(FORMATS[to](str(first)))), str(second))
+
+    assert second.read_bytes() == first.read_bytes()
+
+
+def test_coco_boxes_come_back_whole(dataset, tmp_path):
+    out = str(tmp_path / "out.json")
+
+    export("coco", iter(dataset), out)
+
+    assert whole(read(FORMATS["coco"](out)), "boxes") == whole(dataset, "boxes")
