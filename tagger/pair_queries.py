@@ -62,6 +62,8 @@ class PairQueries(nn.Module):
         positions = self.box(inverse_sigmoid(given.boxes)) * filled
         index = given.labels[..., None].expand(-1, -1, labels.shape[-1])
         content = labels.detach().gather(1, index) * filled
+        empty = given.empty.clone()
+        empty[empty.all(1), 0] = False  # a row without pairs reads its own blank slot: reading nothing is NaN
         first, second = self.relation_content.weight.expand(len(given.boxes), -1, -1).chunk(2, 1)
         return Queries(
             content=content,
@@ -69,7 +71,7 @@ class PairQueries(nn.Module):
             references=self.points(positions),
             relation_content=first[:, :width] + second[:, :width],
             blocked=given.blocked,
-            empty=given.empty,
+            empty=empty,
         )
 
 
