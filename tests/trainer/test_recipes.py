@@ -1,0 +1,130 @@
+"""Recipes: the loss falls, a resumed run ends in the same weights, the model folder loads."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from relforge.tagger import model_folder
+from relforge.trainer import snapshots
+from relforge.trainer.recipe import settings_from
+from relforge.trainer.recipes import pretrain, rtagger
+
+
+def losses(out: str) -> list[float]:
+    return [json.loads(line)["total"] for line in (Path(out) / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_stopped_run_continues_to_the_same_weights(settings: dict[str, Any], monkeypatch) -> None:
+    # given a run that is stopped after its second step
+    whole = rtagger.main(settings)
+    stopped = deepcopy(settings) | {"out": settings["out"] + "-stopped"}
+    save = snapshots.save
+
+    def save_and_stop(folder: Path, step: int, *rest: Any) -> None:
+        save(folder, step, *rest)
+        if step == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(snapshots, "save", save_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        rtagger.main(stopped)
+    monkeypatch.setattr(snapshots, "save", save)
+
+    # when the same command runs again
+    resumed = rtagger.main(stopped)
+
+    # then weights and log are those of the undisturbed run
+    one, two = (load_file(folder / "model.safetensors") for folder in (whole, resumed))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert losses(settings["out"]) == losses(stopped["out"])
+
+
+def test_other_settings_refuse_the_snapshot(settings: dict[str, Any]) -> None:
+    rtagger.main(settings)
+    with pytest.raises(ValueError, match="other settings"):
+        rtagger.main(settings | {"seed": 1})
+
+
+@pytest.mark.parametrize("kind", ["parsed", "parseda"])
+def test_pre_training_steps_and_leaves_a_model_folder(settings: dict[str, Any], kind: str) -> None:
+    settings["model"]["kind"] = kind
+    settings["steps"] = 2
+    model, config = model_folder.load(pretrain.main(settings))
+    assert config["kind"] == kind
+    assert not model.training
+
+
+def test_training_lowers_the_loss(settings: dict[str, Any]) -> None:
+    settings["steps"] = 30
+    settings["batch"]["mirror"] = 0.0
+    rtagger.main(settings)
+    seen = losses(settings["out"])
+    assert sum(seen[-5:]) < 0.9 * sum(seen[:5])
+
+
+def test_bf16_and_a_model_to_start_from(settings: dict[str, Any]) -> None:
+    start = rtagger.main(settings)
+    settings |= {"out": settings["out"] + "-2", "model": {"start": str(start)}, "steps": 1}
+    settings["optimisation"] = {"precision": "bf16"}
+    assert rtagger.main(settings).is_dir()
+
+
+def test_two_processes_train_as_one_group(settings: dict[str, Any], tmp_path: Path) -> None:
+    settings["steps"] = 1
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(settings))
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        "29613",
+    ]
+    command += ["-m", "relforge.trainer.recipes.rtagger", str(recipe)]
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    done = subprocess.run(
+        command, cwd=root, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    model_folder.load(Path(settings["out"]) / "model")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ouput": "x"}, "unknown setting ouput"),
+        ({"batch": {"sizes": 1}}, "unknown setting batch.sizes"),
+        ({"optimisation": {"precision": "fp8"}}, "fp8"),
+    ],
+)
+def test_bad_settings_are_named(settings: dict[str, Any], change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        settings_from(settings | change)
+
+
+def test_a_model_folder_with_missing_keys_is_refused(settings: dict[str, Any]) -> None:
+    from safetensors.torch import save_file
+
+    settings["steps"] = 1
+    folder = rtagger.main(settings)
+    weights = load_file(folder / "model.safetensors")
+    name = sorted(weights)[0]
+    weights["surplus"] = weights.pop(name).clone()
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(ValueError, match="surplus \\['surplus'\\]") as error:
+        model_folder.load(folder)
+    assert name in str(error.value)

@@ -1,0 +1,1 @@
+"""Training examples: from run folders and sources to batches."""

@@ -1,0 +1,194 @@
+"""Batches that depend on (seed, step, rank) alone, so that a resumed run continues exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from relforge.tagger.targets import Targets
+from torch import Tensor
+
+from relforge.trainer.data.labels import LabelList, extended, label_list
+from relforge.trainer.data.pictures import load_picture, mirrored_predicate, stack
+from relforge.trainer.data.relations import Example, RelationData
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's input.
+
+    Args:
+        images: B x 3 x H x W normalised; padding: B x H x W, True = padded, or None.
+        targets: per picture.
+        labels: what the pictures are asked about.
+    """
+
+    images: Tensor
+    padding: Tensor | None
+    targets: list[Targets]
+    labels: LabelList
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """How batches are made.
+
+    Args:
+        size: pictures per process and step.
+        short_sides: sizes of the short side in pixels, one is drawn per picture.
+        longest: upper bound of the long side in pixels.
+        mirror: probability of mirroring; left and right change places in the predicates.
+        objects, relations: quotas of the label list (published: 333 and 167).
+        unrelated_pairs: pairs of a picture that stand in no relation, added as pairs with no positive
+            label. Only where the gold is complete; published: 0.
+        max_pairs: pair slots of the model.
+    """
+
+    size: int = 8
+    short_sides: tuple[int, ...] = (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800)
+    longest: int = 1333
+    mirror: float = 0.5
+    objects: int = 333
+    relations: int = 167
+    unrelated_pairs: int = 0
+    max_pairs: int = 100
+
+
+class Batches:
+    """Endless shuffled batches.
+
+    Args:
+        data: the training set.
+        options: how batches are made.
+        seed: of the run.
+        rank, world: this process among how many; they share each epoch's shuffle.
+        threads: that decode pictures ahead.
+    """
+
+    def __init__(
+        self,
+        data: RelationData,
+        options: BatchOptions,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        threads: int = 2,
+    ) -> None:
+        if len(data) < options.size * world:
+            raise ValueError(
+                f"{len(data)} pictures do not fill a batch of {options.size} on {world} processes"
+            )
+        self._data, self._options, self._seed = data, options, seed
+        self._rank, self._world, self._threads = rank, world, threads
+        self._category_counts, self._predicate_counts = data.category_counts(), data.predicate_counts()
+        where = {name: code for code, name in enumerate(data.predicates)}
+        self._mirrored = np.array([where.get(mirrored_predicate(name), -1) for name in data.predicates])
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches of an epoch; the rest of the shuffle is left out."""
+        return len(self._data) // (self._options.size * self._world)
+
+    def from_step(self, start: int) -> Iterator[Batch]:
+        """Batches `start`, `start + 1`, ...; the next ones are made while one is used."""
+        with ThreadPoolExecutor(self._threads) as pool:
+            waiting: list[Future[Batch]] = [pool.submit(self.at, start + i) for i in range(self._threads + 1)]
+            step = start + len(waiting)
+            while True:
+                yield waiting.pop(0).result()
+                waiting.append(pool.submit(self.at, step))
+                step += 1
+
+    def at(self, step: int) -> Batch:
+        """The batch of that step."""
+        epoch, within = divmod(step, self.steps_per_epoch)
+        order = np.random.default_rng([self._seed, epoch]).permutation(len(self._data))
+        first = (within * self._world + self._rank) * self._options.size
+        rng = np.random.default_rng([self._seed, step, self._rank])
+        options = self._options
+        examples, pictures, mirrors = [], [], []
+        for index in order[first : first + options.size]:
+            example = self._data[int(index)]
+            mirror = bool(rng.random() < options.mirror)
+            short = int(rng.choice(options.short_sides))
+            pictures.append(load_picture(example, short, options.longest, mirror))
+            examples.append(example)
+            mirrors.append(mirror)
+        predicates = [
+            [self._in_mirror(p) if m else p for p in e.predicates]
+            for e, m in zip(examples, mirrors, strict=True)
+        ]
+        own_objects = [c for e in examples for c in e.categories]
+        own_relations = [c for rows in predicates for row in rows for c in row]
+        labels = label_list(
+            extended(own_objects, self._category_counts, options.objects, rng),
+            extended(own_relations, self._predicate_counts, options.relations, rng),
+            self._data.categories,
+            self._data.predicates,
+        )
+        targets = [
+            make_targets(
+                e,
+                rows,
+                labels,
+                mirror=m,
+                unrelated=min(options.unrelated_pairs, options.max_pairs - len(rows)),
+                rng=rng,
+            )
+            for e, rows, m in zip(examples, predicates, mirrors, strict=True)
+        ]
+        images, padding = stack(pictures)
+        return Batch(images, padding, targets, labels)
+
+    def _in_mirror(self, codes: np.ndarray) -> np.ndarray:
+        """Codes of the mirrored predicates; one whose mirror image no annotation uses is left out."""
+        mirrored = self._mirrored[codes]
+        return mirrored[mirrored >= 0]
+
+
+def make_targets(
+    example: Example,
+    predicates: list[np.ndarray],
+    labels: LabelList,
+    *,
+    mirror: bool = False,
+    unrelated: int = 0,
+    rng: np.random.Generator | None = None,
+) -> Targets:
+    """Targets of one picture against a label list.
+
+    Args:
+        predicates: data set codes per pair of `example.pairs`.
+        mirror: the picture is mirrored.
+        unrelated: pairs without a relation to add, drawn with `rng`.
+    """
+    width, height = example.size
+    x, y, w, h = example.boxes.T
+    boxes = np.stack([x + w / 2, y + h / 2, w, h], 1) / np.array([width, height, width, height])
+    if mirror:
+        boxes[:, 0] = 1 - boxes[:, 0]
+    pairs = example.pairs.reshape(-1, 2)
+    if unrelated:
+        assert rng is not None
+        pairs = np.concatenate([pairs, _unrelated(len(boxes), pairs, unrelated, rng)])
+    relations = np.zeros((len(pairs), len(labels.relations)), np.float32)
+    for row, held in enumerate(predicates):
+        relations[row, labels.relation_index[held]] = 1
+    kinds = labels.object_index[example.categories]
+    cxcywh = torch.from_numpy(boxes.astype(np.float32)).clamp(0, 1)
+    names = torch.from_numpy(kinds)
+    subject, object_ = torch.from_numpy(pairs[:, 0].copy()), torch.from_numpy(pairs[:, 1].copy())
+    return Targets(
+        cxcywh[subject], cxcywh[object_], names[subject], names[object_], torch.from_numpy(relations)
+    )
+
+
+def _unrelated(count: int, related: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    free = np.ones((count, count), bool)
+    np.fill_diagonal(free, False)
+    free[related[:, 0], related[:, 1]] = False
+    rows = np.argwhere(free)
+    return rows[rng.permutation(len(rows))[: min(most, len(rows))]]

@@ -1,0 +1,1 @@
+"""How good relations are, against gold."""

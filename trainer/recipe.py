@@ -1,0 +1,127 @@
+"""What recipes share: settings from YAML, the model they start from, and the folder they leave."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerFast
+
+from relforge.tagger import model_folder
+from relforge.tagger.model import RelationModel
+from relforge.trainer.data import sources
+from relforge.trainer.data.batches import BatchOptions
+from relforge.trainer.data.relations import RelationData
+from relforge.trainer.optimise import Optimisation
+from relforge.trainer.tokenizer import train_tokenizer
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A training run, as its YAML file has it.
+
+    Args:
+        out: folder of snapshots, the log and the finished model (`out/model`).
+        data: see `trainer.data.sources.load`.
+        model: see `tagger.model_folder.build`; `text` may be `{folder: roberta-base}`, and `start` names
+            a model folder to start from.
+        epochs, steps: length of the run; `steps` wins.
+        batch, optimisation: fields of `BatchOptions` and `Optimisation`.
+        noise: fields of `tagger.denoising.Noise` (R-Tagger only).
+        published: reproduce the published training where it differs from its paper: file-order cap.
+        half: store the finished model's weights as float16.
+        save_every, log_every: steps.
+    """
+
+    out: str
+    data: list[dict[str, Any]]
+    model: dict[str, Any]
+    seed: int = 0
+    epochs: float = 20
+    steps: int | None = None
+    batch: BatchOptions = field(default_factory=BatchOptions)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    noise: dict[str, Any] = field(default_factory=dict)
+    published: bool = False
+    half: bool = False
+    save_every: int = 500
+    log_every: int = 20
+
+    def length(self, steps_per_epoch: int) -> int:
+        """Steps of the run."""
+        return self.steps if self.steps is not None else max(1, round(self.epochs * steps_per_epoch))
+
+
+def settings_from(values: Mapping[str, Any]) -> Settings:
+    """Settings from a mapping.
+
+    Raises:
+        ValueError: an unknown or missing key, naming it and the choices.
+    """
+    values = dict(values)
+    kinds: dict[str, Any] = {"batch": BatchOptions, "optimisation": Optimisation}
+    for key, kind in kinds.items():
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in values.get(key, {}).items()}
+        _known(given, kind, f"{key}.")
+        values[key] = kind(**given)
+    _known(values, Settings, "")
+    missing = [key for key in ("out", "data", "model") if key not in values]
+    if missing:
+        raise ValueError(f"a training recipe needs {', '.join(missing)}")
+    return Settings(**values)
+
+
+def _known(values: Mapping[str, Any], kind: Any, prefix: str) -> None:
+    names = [f.name for f in fields(kind)]
+    for key in values:
+        if key not in names:
+            raise ValueError(
+                f"unknown setting {prefix}{key}; choose from {', '.join(prefix + n for n in names)}"
+            )
+
+
+def load_data(settings: Settings) -> RelationData:
+    """The training set, capped at the model's pair slots."""
+    return sources.load(settings.data, max_pairs=settings.batch.max_pairs, first_rows=settings.published)
+
+
+def start_model(
+    settings: Settings, data: RelationData
+) -> tuple[RelationModel, dict[str, Any], PreTrainedTokenizerFast]:
+    """The model that training begins with, its config, and its tokenizer."""
+    config = {key: value for key, value in settings.model.items() if key != "start"}
+    config.setdefault("sizes", {})
+    config["sizes"] = {**config["sizes"], "pairs": settings.batch.max_pairs}
+    if "start" in settings.model:
+        folder = Path(settings.model["start"])
+        model, config = model_folder.load(folder)
+        return model, config, model_folder.load_tokenizer(folder / "tokenizer.json")
+    torch.manual_seed(settings.seed)
+    text = dict(config.get("text") or {"folder": "roberta-base"})
+    if "folder" in text:
+        encoder, tokenizer = (
+            AutoModel.from_pretrained(text["folder"]),
+            AutoTokenizer.from_pretrained(text["folder"]),
+        )
+        config["text"] = {"model": encoder.config.to_diff_dict() | {"model_type": encoder.config.model_type}}
+        model = model_folder.build(config, tokenizer)
+        model.text_encoder.model.load_state_dict(encoder.state_dict())
+        return model, config, tokenizer
+    tokenizer = train_tokenizer([*data.categories, *data.predicates], text["model"].get("vocab_size", 1000))
+    text["model"] = {**text["model"], "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    config["text"] = text
+    return model_folder.build(config, tokenizer), config, tokenizer
+
+
+def data_hash(data: RelationData) -> str:
+    """SHA-256 of what was trained on: ids, boxes, pairs, relations and their names."""
+    digest = hashlib.sha256(json.dumps([data.categories, data.predicates]).encode())
+    digest.update("\n".join(data.images["image_id"].to_pylist()).encode())
+    for array in (data.boxes, data.box_category, data.box_start, data.pairs, data.pair_start, data.relations):
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,93 @@
+"""Relational pre-training of ParSeD and ParSeDA on gold and pseudo-labels: pairs are searched for.
+
+Hungarian matching, focal, cross-entropy, L1 and GIoU losses, Label Sequence Extension, Relation Quality
+Labels and Relation Pseudo-Labels (RLIPv1, kept in RLIPv2).
+
+    relforge train configs/train/parseda.yaml
+    torchrun --nproc-per-node 8 -m relforge.trainer.recipes.pretrain configs/train/parseda.yaml
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+
+from relforge.tagger import model_folder
+from relforge.tagger.criterion import LossWeights, search_losses
+from relforge.tagger.relation_labels import pseudo_labels
+from relforge.tagger.targets import together
+from relforge.trainer import loop, processes
+from relforge.trainer.data.batches import Batch, Batches
+from relforge.trainer.recipe import data_hash, load_data, settings_from, start_model
+
+
+def main(values: Mapping[str, Any]) -> Path:
+    """Run the recipe; settings as `trainer.recipe.Settings`. Returns the finished model's folder."""
+    settings = settings_from(values)
+    group = processes.join()
+
+    # gold and pseudo-labelled pictures in one set, as the `data` list names them
+    data = load_data(settings)
+    batches = Batches(data, settings.batch, settings.seed, group.rank, group.world)
+    steps = settings.length(batches.steps_per_epoch)
+    model, config, tokenizer = start_model(settings, data)
+
+    average = loop.train(
+        model,
+        batches,
+        lambda m, batch, _: step_loss(m, batch, published=settings.published),
+        settings.optimisation,
+        steps=steps,
+        out=Path(settings.out),
+        seed=settings.seed,
+        processes=group,
+        plan=asdict(settings) | {"data_hash": data_hash(data)},
+        save_every=settings.save_every,
+        log_every=settings.log_every,
+    )
+    if average:
+        model.load_state_dict(average.state, strict=False)
+    finished = Path(settings.out) / "model"
+    if group.first:
+        card = {
+            "recipe": "pretrain",
+            "settings": asdict(settings),
+            "data_sha256": data_hash(data),
+            "steps": steps,
+        }
+        model_folder.save(finished, model, config, tokenizer, card, half=settings.half)
+    return finished
+
+
+def step_loss(model: nn.Module, batch: Batch, *, published: bool = False) -> dict[str, Tensor]:
+    """All decoder layers' losses of one batch.
+
+    Args:
+        published: let the gradient of pseudo-label targets flow into the text encoder, as the published
+            training does (reference §7, Q24).
+    """
+    objects = len(batch.labels.objects)
+    features = model.text_encoder.encode(batch.labels.texts)
+    memory = model.encode(batch.images, features, batch.padding)
+    predictions = model.decode(memory, model.queries(len(batch.images)), objects)
+    names = features[objects:]
+    pseudo = pseudo_labels(together(batch.targets).relations, names if published else names.detach())
+    layers = [search_losses(prediction, batch.targets, pseudo=pseudo) for prediction in predictions]
+    last = layers[-1]
+    return {
+        "total": torch.stack([layer.total(LossWeights()) for layer in layers]).sum(),
+        "relations": last.relations,
+        "labels": last.labels,
+        "boxes": last.subject_boxes + last.object_boxes,
+    }
+
+
+if __name__ == "__main__":
+    print(main(yaml.safe_load(Path(sys.argv[1]).read_text())))

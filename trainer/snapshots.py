@@ -1,0 +1,94 @@
+"""Where a training run stands, on disk: complete or absent, and enough to continue exactly.
+
+A snapshot holds the model, the optimiser, the moving average and the step. Random numbers need no saving:
+every draw is a function of (seed, step, rank).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from relforge.trainer.optimise import Average
+
+
+def save(
+    folder: Path,
+    step: int,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    average: Average | None,
+    plan: str,
+) -> None:
+    """Write `snapshot.pt` by temporary name and rename.
+
+    Args:
+        plan: fingerprint of the recipe's settings; `load` refuses another one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {
+        "step": step,
+        "plan": plan,
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "average": average.state if average else None,
+    }
+    temporary = folder / f".snapshot.{os.getpid()}.tmp"
+    with temporary.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / "snapshot.pt")
+
+
+def load(
+    folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: Average | None, plan: str
+) -> int:
+    """Restore a snapshot.
+
+    Returns:
+        The step to continue with; 0 where there is no snapshot.
+
+    Raises:
+        ValueError: the snapshot belongs to other settings.
+    """
+    path = folder / "snapshot.pt"
+    if not path.exists():
+        return 0
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    if state["plan"] != plan:
+        raise ValueError(
+            f"{path} was made with other settings; give `out` a new folder, or remove it to start again"
+        )
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    if average and state["average"] is not None:
+        average.state = state["average"]
+    return int(state["step"])
+
+
+class Journal:
+    """One JSON line per logged step in `log.jsonl`; lines after the step that a resume starts from go."""
+
+    def __init__(self, folder: Path, start: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / "log.jsonl"
+        kept = [line for line in self._lines() if json.loads(line)["step"] < start]
+        self._path.write_text("".join(kept))
+
+    def _lines(self) -> list[str]:
+        if not self._path.exists():
+            return []
+        return [line for line in self._path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+    def write(self, **values: Any) -> None:
+        with self._path.open("a") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def read(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._lines()]
