@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from relforge.tagger.targets import Targets
 from torch import Tensor
 
+from relforge.tagger.targets import Targets
 from relforge.trainer.data.labels import LabelList, extended, label_list
 from relforge.trainer.data.pictures import load_picture, mirrored_predicate, stack
 from relforge.trainer.data.relations import Example, RelationData
