@@ -24,6 +24,8 @@ VERBS = (
     "logs",
     "diff",
     "submit",
+    "train",
+    "eval",
     "doctor",
 )
 """In the order of `--help`. A new verb is one module here with a function `command`, and one line above.

@@ -50,13 +50,18 @@ def load(parts: Sequence[Mapping[str, Any]], **options: Any) -> RelationData:
 def _run_tables(folder: str, name: str, threshold: float | None) -> tuple[pa.Table, pa.Table, pa.Table]:
     if name not in {"relations", "gold"}:
         raise ValueError(f"data.relations: {name!r} is not `relations` or `gold`")
-    found = [_read(folder, table) for table in ("images", "boxes", name)]
+    found = [read_table(folder, table) for table in ("images", "boxes", name)]
     if threshold is not None and name == "relations":
         found[2] = found[2].filter(pc.greater_equal(found[2]["score"], threshold))
     return found[0], found[1], found[2]
 
 
-def _read(folder: str, table: str) -> pa.Table:
+def read_table(folder: str, table: str) -> pa.Table:
+    """All shards of one table of a run folder (a path or URI).
+
+    Raises:
+        ValueError: it has none.
+    """
     filesystem, path = fs.FileSystem.from_uri(folder) if "://" in folder else (fs.LocalFileSystem(), folder)
     selector = fs.FileSelector(f"{path}/{table}", allow_not_found=True)
     parts = sorted(f.path for f in filesystem.get_file_info(selector) if f.path.endswith(".parquet"))

@@ -1,0 +1,42 @@
+"""`relforge train RECIPE`: train, or continue, one model of the family."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from relforge.pipeline.cli.errors import BadInput
+from relforge.pipeline.cli.output import Json, print_json
+from relforge.pipeline.cli.run import Overrides
+
+RECIPES = {"rtagger": "rtagger", "parsed": "pretrain", "parseda": "pretrain"}
+"""model kind -> recipe module."""
+
+
+def command(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="YAML file of a training run.")],
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Train the R-Tagger, ParSeD or ParSeDA; the same command continues where it stopped.
+
+    On several GPUs: torchrun --nproc-per-node N -m relforge.trainer.recipes.rtagger RECIPE.
+    """
+    from importlib import import_module
+
+    from relforge.pipeline.config.source import read
+
+    values = read(recipe, overrides or []).values
+    model = values.get("model") or {}
+    kind = model.get("kind") or ("rtagger" if "start" in model else None)
+    if kind not in RECIPES:
+        raise BadInput(f"{recipe}: model.kind is {kind!r}; choose one of {', '.join(RECIPES)}")
+    try:
+        folder = import_module(f"relforge.trainer.recipes.{RECIPES[kind]}").main(values)
+    except (ValueError, FileNotFoundError) as error:
+        raise BadInput(f"{recipe}: {error}") from error
+    if as_json:
+        print_json({"model": str(folder)})
+    else:
+        print(f"the finished model is {folder}")
