@@ -34,6 +34,8 @@ BACKENDS: dict[str, dict[str, str]] = {
 SOURCES: dict[str, str] = {
     "coco": "relforge.stages.ingest.coco:CocoSource",
     "objects365": "relforge.stages.ingest.objects365:objects365",
+    "openimages": "relforge.stages.ingest.open_images:OpenImagesSource",
+    "parquet": "relforge.stages.ingest.parquet:ParquetSource",
     "rlipv2": "relforge.stages.ingest.visual_genome:rlipv2",
     "visual_genome": "relforge.stages.ingest.visual_genome:VisualGenomeSource",
 }

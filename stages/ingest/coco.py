@@ -18,6 +18,7 @@ from relforge.stages.ingest.error import SourceError
 from relforge.stages.ingest.ids import NONE, Ids
 from relforge.stages.ingest.json_stream import JsonStream, lenient
 from relforge.stages.ingest.pictures import Pictures
+from relforge.stages.ingest.skip import without_polygons
 from relforge.stages.ingest.spool import BOX, RelationSpool, Spool
 
 
@@ -166,10 +167,14 @@ def _image_records(stream: JsonStream, ids: Ids, file_name: Callable[[str], str]
 
 
 def _decode_annotations(array: bytes) -> list[Any]:
-    try:
-        return _ANNOTATIONS.decode(array)
-    except msgspec.DecodeError:
-        return [_lenient_annotation(record) for record in lenient(array)]
+    for text in (without_polygons(array), array):
+        try:
+            return _ANNOTATIONS.decode(text)
+        except msgspec.ValidationError:
+            break
+        except msgspec.DecodeError:
+            continue
+    return [_lenient_annotation(record) for record in lenient(array)]
 
 
 def _lenient_annotation(record: Any) -> _Annotation:

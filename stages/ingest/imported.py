@@ -25,6 +25,8 @@ _BLANK: dict[str, Any] = {
 def gold_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     """The `gold` table of rows with at least image_id, subject_box, object_box and predicate."""
     schema = SCHEMAS["gold"]
+    if not rows:
+        return schema.empty_table()
     return conform("gold", pa.Table.from_pylist([{n: row[n] for n in schema.names} for row in rows], schema))
 
 
@@ -36,6 +38,8 @@ def relation_table(rows: Sequence[Mapping[str, Any]], images: pa.Table) -> pa.Ta
         rows: pair columns and any other column of the table.
         images: the images the rows belong to.
     """
+    if not rows:
+        return SCHEMAS["relations"].empty_table()
     schema = pa.schema([f for f in SCHEMAS["relations"] if f.name != "relation_id"])
     table = pa.Table.from_pylist(
         [_BLANK | {k: v for k, v in row.items() if v is not None} for row in rows], schema

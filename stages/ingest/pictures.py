@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import string
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from relforge.stages.pictures import PictureError, decode, read
 
 
@@ -24,35 +27,43 @@ class Pictures:
 
     def __init__(self, root: str | None, require: bool = False, embed: bool = False) -> None:
         self._pattern = root
-        self._require = require or embed
+        self.required = require or embed
         self._embed = embed
         if root is None:
-            if self._require:
+            if self.required:
                 raise ValueError("require_images and embed_images need `images`: the folder of the pictures")
             return
         fields = {name for _, name, _, _ in string.Formatter().parse(root) if name is not None}
         unknown = fields - {"file_name", "image_id", "split"}
         if unknown:
             raise ValueError(f"images: {root!r}: unknown {sorted(unknown)}; use file_name, image_id or split")
-        if not fields & {"file_name", "image_id"}:
+        if root != "{file_name}" and not fields & {"file_name", "image_id"}:
             self._pattern = root.rstrip("/") + "/{file_name}"
 
+    def uris(self, image_ids: pa.Array, file_names: pa.Array, split: str) -> pa.Array:
+        """The pictures' paths or URIs; null where there is no pattern or it needs a file name not known."""
+        if self._pattern is None:
+            return pa.nulls(len(image_ids), pa.string())
+        if self._pattern.endswith("/{file_name}") and self._pattern.count("{") == 1:
+            root = self._pattern.removesuffix("{file_name}")
+            return pc.binary_join_element_wise(root, file_names, "")
+        rows = zip(image_ids.to_pylist(), file_names.to_pylist(), strict=True)
+        return pa.array([self.uri(image_id, name, split) for image_id, name in rows], pa.string())
+
     def uri(self, image_id: str, file_name: str | None, split: str) -> str | None:
-        """The picture's path or URI; None where there is no pattern or it needs a file name not known."""
+        """The same for one picture."""
         if self._pattern is None or (file_name is None and "{file_name" in self._pattern):
             return None
         return self._pattern.format(image_id=image_id, file_name=file_name, split=split)
 
     def check(self, uri: str | None, annotated: tuple[int, int]) -> bytes | None:
-        """Decode the picture where that is required; its bytes where they are embedded.
+        """Decode the picture; gives its bytes where they are embedded.
 
         Raises:
             PictureError: the picture is missing, cannot be decoded, or has neither upright nor as stored the
                 annotated (width, height) (`image_size_mismatch`).
             OSError: the storage fails; the run tries again.
         """
-        if not self._require:
-            return None
         data = read(uri)
         height, width, _ = decode(data, annotated).shape
         if (width, height) != annotated:

@@ -92,32 +92,32 @@ class ShardBuilder:
         faults: np.ndarray,
     ) -> tuple[pa.Table, np.ndarray]:
         """The `images` table, and the positions of its images in the shard."""
-        good, uris, embedded = [], [], []
-        names = self.ids.texts(codes).to_pylist()
-        for k, (image_id, file_name) in enumerate(zip(names, file_names.to_pylist(), strict=True)):
+        names = self.ids.texts(codes)
+        uris = self.pictures.uris(names, file_names, self.split)
+        embedded: list[bytes | None] = [None] * len(codes)
+        good = faults < 0
+        for k in range(len(codes)) if self.pictures.required else np.flatnonzero(~good).tolist():
+            image_id = names[k].as_py()
             try:
-                if faults[k] >= 0:
+                if not good[k]:
                     reason = list(IMAGE_REASONS)[faults[k]]
-                    raise PictureError(
-                        reason, f"image {image_id or '?'} ({file_name}): {IMAGE_REASONS[reason]}"
-                    )
-                uri = self.pictures.uri(image_id, file_name, self.split)
-                embedded.append(self.pictures.check(uri, (int(sizes[k, 0]), int(sizes[k, 1]))))
+                    what = f"image {image_id or '?'} ({file_names[k]}): {IMAGE_REASONS[reason]}"
+                    raise PictureError(reason, what)
+                embedded[k] = self.pictures.check(uris[k].as_py(), (int(sizes[k, 0]), int(sizes[k, 1])))
             except PictureError as error:
+                good[k] = False
                 result.quarantined.append(Quarantined({"image_id": image_id}, error.reason, error.detail))
-                continue
-            uris.append(uri)
-            good.append(k)
-        chosen = np.array(good, np.int64)
-        result.kept += len(good)
+        chosen = np.flatnonzero(good)
+        result.kept += len(chosen)
+        taken = pa.array(chosen)
         columns = {
-            "image_id": pa.array([names[k] for k in good], pa.string()),
-            "dataset": pa.repeat(self.dataset, len(good)),
-            "split": pa.repeat(self.split, len(good)),
-            "uri": pa.array(uris, pa.string()),
+            "image_id": names.take(taken),
+            "dataset": pa.repeat(self.dataset, len(chosen)),
+            "split": pa.repeat(self.split, len(chosen)),
+            "uri": uris.take(taken),
             "width": pa.array(sizes[chosen, 0], pa.int32()),
             "height": pa.array(sizes[chosen, 1], pa.int32()),
-            "bytes": pa.array(embedded, pa.binary()),
+            "bytes": pa.array([embedded[k] for k in chosen.tolist()], pa.binary()),
         }
         return pa.table(columns, schema=SCHEMAS["images"]), chosen
 
@@ -133,7 +133,7 @@ class ShardBuilder:
             records["xywh"],
             sizes[owner],
             records["malformed"],
-            np.isin(source_row, self.repeats),
+            np.isin(source_row, self.repeats) if len(self.repeats) else np.zeros(len(records), bool),
             known[inverse] if len(records) else np.zeros(0, bool),
         )
         for at in np.flatnonzero(faults >= 0).tolist():

@@ -1,8 +1,9 @@
 """Records on disk, so that grouping them by image needs little memory.
 
-Annotation files list boxes in any order. The reader appends fixed-size records to an unnamed temporary file
-(in TMPDIR); once all images are known, the records are grouped by a stable sort of their image rows, and
-each shard gathers its own. Memory: 20 bytes per record while grouping, 4 after.
+Annotation files list boxes in any order. The reader appends fixed-size records, which move to an unnamed
+temporary file (in TMPDIR) once they exceed 128 MiB; when all images are known, the records are grouped by a
+stable sort of their image rows, and each shard gathers its own. Memory beside: 20 bytes per record while
+grouping, 4 after.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ RELATION = np.dtype(
 """One relation, 36 bytes and its JSON."""
 
 _PIECE = 1 << 16
+_IN_MEMORY = 128 << 20
+"""Bytes of records that are kept in memory; beyond, all go to the file."""
 
 
 class Spool:
@@ -48,6 +51,7 @@ class Spool:
         self._dtype = dtype
         self._file = tempfile.TemporaryFile(prefix="relforge-ingest-")  # noqa: SIM115
         self._count = 0
+        self._kept: list[np.ndarray] | None = []
         self._order = np.empty(0, np.uint32)
         self._starts = np.zeros(1, np.int64)
 
@@ -62,11 +66,20 @@ class Spool:
 
     def append(self, records: np.ndarray) -> None:
         """Add records, in source order."""
-        records.tofile(self._file)
         self._count += len(records)
+        if self._kept is None:
+            records.tofile(self._file)
+            return
+        self._kept.append(records)
+        if self._count * self._dtype.itemsize > _IN_MEMORY:
+            for kept in self._kept:
+                kept.tofile(self._file)
+            self._kept = None
 
     def column(self, name: str) -> np.ndarray:
         """One field of every record, in source order; read in pieces, so only the field stays in memory."""
+        if self._kept is not None:
+            return np.concatenate([k[name] for k in self._kept] or [np.empty(0, self._dtype[name])])
         field = np.empty(self._count, self._dtype[name])
         self._file.seek(0)
         for start in range(0, self._count, _PIECE):
@@ -96,13 +109,22 @@ class Spool:
         owner = np.repeat(np.arange(len(images)), counts)
         place = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
         chosen = self._order[self._starts[images][owner] + place]
+        return self._gather(chosen), owner, place, chosen
+
+    def _gather(self, chosen: np.ndarray) -> np.ndarray:
+        if not len(chosen):
+            return np.empty(0, self._dtype)
+        if self._kept is not None:
+            if len(self._kept) > 1:
+                self._kept = [np.concatenate(self._kept)]
+            return self._kept[0][chosen]
+        # mapped anew each time, so that only this shard's pages stay resident
+        self._file.flush()
+        mapped = np.memmap(self._file, self._dtype, mode="r", shape=(self._count,))
         records = np.empty(len(chosen), self._dtype)
-        if len(chosen):  # mapped anew each time, so that only this shard's pages stay resident
-            self._file.flush()
-            mapped = np.memmap(self._file, self._dtype, mode="r", shape=(self._count,))
-            in_file_order = np.argsort(chosen, kind="stable")
-            records[in_file_order] = mapped[chosen[in_file_order]]
-        return records, owner, place, chosen
+        in_file_order = np.argsort(chosen, kind="stable")
+        records[in_file_order] = mapped[chosen[in_file_order]]
+        return records
 
 
 class RelationSpool(Spool):

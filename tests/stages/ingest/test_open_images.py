@@ -1,0 +1,103 @@
+"""Open Images CSV files: boxes in pixels, relations as gold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from relforge.stages.ingest.error import SourceError
+from relforge.stages.registry import build_source
+from relforge.stages.tables import conform
+
+HEAD = "ImageID,LabelName1,LabelName2,XMin1,XMax1,YMin1,YMax1,XMin2,XMax2,YMin2,YMax2,RelationshipLabel\n"
+HOLDS = "a1,/m/w,/m/b,0.1,0.5,0.2,0.6,0.4,0.5,0.5,0.6,holds\n"
+WOODEN = "a1,/m/b,/m/wood,0.4,0.5,0.5,0.6,0.4,0.5,0.5,0.6,is\n"
+
+
+def write(tmp_path: Path, name: str, text: str) -> str:
+    (tmp_path / name).write_text(text)
+    return str(tmp_path / name)
+
+
+def read(shard_images: int = 10, **options):
+    found = list(build_source("openimages", **options).shards(shard_images))
+    for shard in found:
+        assert set(shard.tables) == {"images", "boxes", "gold"}
+        assert shard.notes["rows_in"] == shard.kept + sum(shard.dropped.values()) + len(shard.quarantined)
+        for name, table in shard.tables.items():
+            assert conform(name, table) == table
+    return found
+
+
+def test_relations_alone_give_boxes_in_pixels_and_gold(tmp_path):
+    relations = write(tmp_path, "vrd.csv", HEAD + HOLDS + WOODEN)
+    classes = write(tmp_path, "classes.csv", "/m/w,Woman\n/m/b,Beer\n")
+
+    [shard] = read(relations=relations, classes=classes, image_size=[100, 50])
+
+    rows = shard.tables["boxes"].select(["category", "x", "y", "w", "h"]).to_pylist()
+    boxes = [tuple(row.values()) for row in rows]
+    assert boxes == [("woman", 10, 10, 40, 20), ("beer", 40, 25, 10, 5)]
+    [gold] = shard.tables["gold"].to_pylist()
+    assert (gold["subject_box"], gold["object_box"], gold["predicate"]) == (0, 1, "holds")
+    assert shard.dropped == {"attribute_relation": 1}
+
+
+def test_a_relation_finds_its_boxes_in_the_box_file(tmp_path):
+    head = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf\n"
+    rows = "a1,v,/m/b,1,0.4,0.5,0.5,0.6,0,0,0\na1,v,/m/x,1,0,1,0,1,0,0,1\na1,v,/m/w,1,0.1,0.5,0.2,0.6,0,0,0\n"
+    boxes = write(tmp_path, "boxes.csv", head + rows)
+    sizes = write(tmp_path, "sizes.csv", "ImageID,Width,Height\na1,100,50\nb2,10,10\n")
+
+    [shard] = read(relations=write(tmp_path, "vrd.csv", HEAD + HOLDS), boxes=boxes, sizes=sizes)
+
+    assert shard.tables["boxes"]["iscrowd"].to_pylist() == [False, True, False]
+    [gold] = shard.tables["gold"].to_pylist()
+    assert (gold["subject_box"], gold["object_box"]) == (2, 0)
+    assert shard.tables["images"]["image_id"].to_pylist() == ["a1", "b2"]
+
+
+def test_an_unusable_box_takes_its_relations_with_it(tmp_path):
+    flat = HOLDS.replace("0.5,0.6,holds", "0.5,0.5,holds")
+
+    [shard] = read(relations=write(tmp_path, "vrd.csv", HEAD + flat), image_size=[100, 50])
+
+    assert [q.reason for q in shard.quarantined] == ["zero_area_box"]
+    assert shard.dropped == {"box_set_aside": 1}
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({}, "needs `boxes`, `relations`"),
+        ({"relations": "r.csv"}, "either `sizes`"),
+        ({"relations": "nowhere.csv", "image_size": [9, 9]}, r"nowhere\.csv: cannot read"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(options, says):
+    with pytest.raises(ValueError, match=says):
+        read(**options)
+
+
+def test_a_file_of_another_kind_names_the_column(tmp_path):
+    with pytest.raises(SourceError, match="no values in column 'ImageID'"):
+        read(relations=write(tmp_path, "x.csv", "A,B\n1,2\n"), image_size=[9, 9])
+
+
+def test_the_real_validation_part_gives_a_gold_row_for_each_relation(shared):
+    folder = shared("data/openimages/validation_vrd_part.csv").parent
+    lines = (folder / "validation_vrd_part.csv").read_text().splitlines()[1:]
+
+    found = read(
+        500,
+        relations=str(folder / "validation_vrd_part.csv"),
+        classes=str(folder / "challenge-2019-classes-vrd.csv"),
+        image_size=[1000, 1000],
+    )
+
+    attributes = sum(line.endswith(",is") for line in lines)
+    gold = sum(s.tables["gold"].num_rows for s in found)
+    lost = sum(sum(s.dropped.values()) for s in found) - attributes
+    assert gold + lost == len(lines) - attributes
+    assert lost < 0.02 * len(lines)
