@@ -24,6 +24,8 @@ BACKENDS: dict[str, dict[str, str]] = {
     },
     "tag": {
         "rule": "relforge.stages.tag.rule:RuleTagger",
+        "rtagger": "relforge.stages.tag.rtagger:RTaggerStage",
+        "clip": "relforge.stages.tag.clip:ClipTagger",
     },
     "select": {
         "select": "relforge.stages.select:SelectStage",

@@ -5,7 +5,8 @@ The networks are transformers' own backbones; `backbone_keys.py` converts torchv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from transformers import ResNetBackbone, ResNetConfig, SwinBackbone, SwinConfig
@@ -95,3 +96,21 @@ def swin_large() -> Backbone:
 
 BACKBONES = {"resnet50": resnet50, "swin_tiny": swin_tiny, "swin_large": swin_large}
 """Backbones by the name a config uses."""
+
+
+def build_backbone(spec: str | Mapping[str, Any]) -> Backbone:
+    """A backbone by name, or from `{"family": "resnet" | "swin", ...}` with the family's own arguments.
+
+    Raises:
+        ValueError: an unknown name or family.
+    """
+    if isinstance(spec, str):
+        if spec not in BACKBONES:
+            raise ValueError(f"unknown backbone {spec!r}; choose one of {', '.join(BACKBONES)}")
+        return BACKBONES[spec]()
+    families = {"resnet": resnet, "swin": swin}
+    arguments = dict(spec)
+    family = arguments.pop("family", None)
+    if family not in families:
+        raise ValueError(f"unknown backbone family {family!r}; choose one of {', '.join(families)}")
+    return families[family](**arguments)  # type: ignore[operator,no-any-return]

@@ -116,22 +116,21 @@ class RelationModel(nn.Module):
             labels=features[::step],
         )
 
-    def decode(self, memory: Memory, queries: Queries, objects: int) -> list[Prediction]:
+    def decode(
+        self, memory: Memory, queries: Queries, objects: int, *, last_only: bool = False
+    ) -> list[Prediction]:
         """Predictions of every decoder layer, the last one last.
 
         Args:
             memory: of B pictures.
             queries: N = B * passes rows, the passes of a picture next to each other.
             objects: how many of the labels are object labels; they come first.
+            last_only: classify the last layer only.
         """
         states, boxes = self._entities(memory, queries)
         relations = self._relations(memory, queries, states[-1], boxes[-1])
-        predictions = []
-        for k, (entity, (subjects, objects_), relation) in enumerate(
-            zip(states, boxes, relations, strict=True)
-        ):
-            predictions.append(self._classify(memory, k, entity, subjects, objects_, relation, objects))
-        return predictions
+        layers = range(len(states) - 1 if last_only else 0, len(states))
+        return [self._classify(memory, k, states[k], *boxes[k], relations[k], objects) for k in layers]
 
     def _entities(self, memory: Memory, queries: Queries) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
         """States N x 2P x dim and (subject, object) boxes of every layer of the entity decoder."""

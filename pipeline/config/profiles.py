@@ -13,6 +13,7 @@ from typing import Any
 SWITCHES: dict[str, dict[str, tuple[Any, Any]]] = {
     "parse": {"lower_spans": (False, True)},
     "match": {"method": ("boundary", "substring")},
+    "tag": {"texts": ("own", "union")},
     "select": {"deduplicate": ("max", "none")},
 }
 """stage -> option -> (value under `fixed`, value under `compat`)."""

@@ -1,0 +1,96 @@
+"""The pictures a tagger asks about, decoded and resized in threads while the model works on earlier ones."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from torch import Tensor
+
+from relforge.stages.pictures import PictureError, decode, read
+from relforge.stages.pictures.resize import resize
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The detection resize: shorter side to `short`, unless the longer one would pass `long` (DETR)."""
+
+    short: int = 800
+    long: int = 1333
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) in pixels after resizing, with DETR's rounding."""
+        low, high = min(height, width), max(height, width)
+        side = self.short
+        if high / low * side > self.long:
+            side = round(self.long * low / high)
+        if height <= width:
+            return side, max(1, int(side * width / height))
+        return max(1, int(side * height / width)), side
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """H x W x 3 uint8 -> 3 x height x width uint8."""
+        return resize(pixels, *self.size(*pixels.shape[:2]), "bilinear")
+
+
+def prepared(
+    images: pa.Table, prepare: Callable[[NDArray[np.uint8]], T], threads: int = 2
+) -> Iterator[tuple[str, T | PictureError]]:
+    """Every picture of `images`, in table order, read, decoded and passed through `prepare`.
+
+    A picture whose shape is not the annotated one (width and height of the row) is refused with
+    `size_mismatch`: its boxes would point elsewhere.
+
+    Args:
+        images: rows of the `images` table.
+        prepare: what to make of the pixels, in the decoding thread.
+        threads: decoders at work; each holds a picture ahead or two.
+
+    Yields:
+        (image_id, what `prepare` made, or why there is no picture).
+    """
+    columns = ("image_id", "uri", "bytes", "width", "height")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="picture")
+    try:
+        ahead: deque[tuple[str, Future[T]]] = deque()
+        for image_id, uri, data, width, height in zip(*(images[c].to_pylist() for c in columns), strict=True):
+            ahead.append((image_id, pool.submit(_one, uri, data, (width, height), prepare)))
+            if len(ahead) > 4 * threads:
+                done, future = ahead.popleft()
+                found = _result(future)
+                yield done, found
+        for done, future in ahead:
+            found = _result(future)
+            yield done, found
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _one(
+    uri: str | None,
+    data: bytes | None,
+    annotated: tuple[int, int],
+    prepare: Callable[[NDArray[np.uint8]], T],
+) -> T:
+    pixels = decode(read(uri, data), annotated)
+    height, width = pixels.shape[:2]
+    # a picture stored at another scale keeps its boxes in place; one of another shape does not
+    if abs(width * annotated[1] - height * annotated[0]) > max(width, height, *annotated):
+        detail = f"the picture is {width} x {height}, its annotation says {annotated[0]} x {annotated[1]}"
+        raise PictureError("size_mismatch", detail)
+    return prepare(pixels)
+
+
+def _result(future: Future[T]) -> T | PictureError:
+    try:
+        return future.result()
+    except PictureError as error:
+        return error

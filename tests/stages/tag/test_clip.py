@@ -1,0 +1,112 @@
+"""The CLIP baseline on a small random CLIP."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from PIL import Image
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+
+from relforge.stages.registry import build
+from relforge.stages.tables import SCHEMAS, conform
+from relforge.stages.tag.clip import union_crop
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("clip")
+    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
+    tokens = [*letters, *(f"{c}</w>" for c in letters), "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    tokenizer.save_pretrained(folder)
+    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {**small, "vocab_size": len(tokens), "bos_token_id": 52, "eos_token_id": 53, "pad_token_id": 53}
+    vision = {**small, "image_size": 32, "patch_size": 8}
+    torch.manual_seed(0)
+    CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def shard() -> dict[str, pa.Table]:
+    out = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(out, "png")
+    image = {
+        "image_id": "1",
+        "dataset": "d",
+        "split": "s",
+        "width": 90,
+        "height": 60,
+        "bytes": out.getvalue(),
+    }
+    box = {"image_id": "1", "w": 20.0, "h": 20.0, "iscrowd": False, "source_id": ""}
+    boxes = [
+        box | {"box_id": 0, "category": "person", "x": 0.0, "y": 0.0},
+        box | {"box_id": 1, "category": "dog", "x": 60.0, "y": 30.0},
+    ]
+    candidate = {"image_id": "1", "position": 0, "support": 1, "caption_ids": [0], "rule": "r"}
+    candidates = [
+        candidate | {"subject_box": 0, "object_box": 1, "predicate": "holding"},
+        candidate | {"subject_box": 0, "object_box": 1, "predicate": "near"},
+        candidate | {"subject_box": 1, "object_box": 0, "predicate": "near"},
+    ]
+
+    def table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
+        return conform(name, pa.Table.from_pylist(rows, SCHEMAS[name]))
+
+    return {
+        "images": table("images", [image]),
+        "boxes": table("boxes", boxes),
+        "candidates": table("candidates", candidates),
+    }
+
+
+def test_every_candidate_is_scored_against_its_negative_prompt(clip: str, shard: Any) -> None:
+    stage = build("tag", "clip", model=clip, floor=0.0)
+    stage.setup()
+    result = stage.process(shard)
+    scores = result.tables["scores"].to_pylist()
+    assert [(r["subject_box"], r["object_box"], r["predicate"]) for r in scores] == [
+        (0, 1, "holding"),
+        (0, 1, "near"),
+        (1, 0, "near"),
+    ]
+    assert all(0 < row["score"] <= 1 and row["subject_score"] is None for row in scores)
+    assert result.kept == 3
+    assert len(stage.prompts) == 5  # three positive ones, two negative ones
+
+
+def test_a_positive_prompt_that_equals_the_negative_one_scores_one_half(clip: str, shard: Any) -> None:
+    same = "a photo of {subject} and {object}"
+    stage = build("tag", "clip", model=clip, floor=0.0, positive=same, negative=same)
+    stage.setup()
+    scores = stage.process(shard).tables["scores"]["score"].to_pylist()
+    assert scores == pytest.approx([0.5] * 3)
+
+
+def test_the_crop_is_the_union_of_both_boxes_cut_to_the_picture() -> None:
+    pixels = np.arange(60 * 90 * 3, dtype=np.uint32).astype(np.uint8).reshape(60, 90, 3)
+    crop = union_crop(pixels, (10, 5, 20, 20), (40, 30, 100, 10), 1.0)
+    assert crop.shape == (35, 80, 3)
+    assert np.array_equal(crop, pixels[5:40, 10:90])
+    assert union_crop(pixels, (200, 200, 5, 5), (201, 201, 5, 5), 1.0).shape == (1, 1, 3)
+
+
+def test_a_prompt_with_another_field_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"positive is '\{verb\}'"):
+        build("tag", "clip", positive="{verb}")
+
+
+def test_files_are_the_weights_of_a_local_model(clip: str) -> None:
+    assert [Path(f).name for f in build("tag", "clip", model=clip).files()] == ["model.safetensors"]
+    assert build("tag", "clip").files() == []

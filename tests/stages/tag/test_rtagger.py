@@ -1,0 +1,193 @@
+"""The tag stage with the R-Tagger, on a small model with random weights."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from relforge.stages.registry import build
+from relforge.stages.tables import SCHEMAS
+from relforge.stages.tag.pixels import Scale
+
+
+@pytest.fixture(scope="module")
+def model(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny.folder(tmp_path_factory.mktemp("tagger")))
+
+
+@pytest.fixture(scope="module")
+def stage(model: str) -> Any:
+    """`stage(floor=0.01)`: a set-up tag stage with small pictures."""
+
+    def make(**options: Any) -> Any:
+        built = build("tag", "rtagger", **{"model": model, "short_side": 64, "long_side": 128, **options})
+        built.setup()
+        return built
+
+    return make
+
+
+def png(seed: int, width: int = 100, height: int = 80) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "png")
+    return out.getvalue()
+
+
+@pytest.fixture
+def shard(rows: Any) -> dict[str, pa.Table]:
+    """Two pictures; the second has one candidate."""
+    images = [{"image_id": str(i), "width": 100, "height": 80, "bytes": png(i)} for i in (1, 2)]
+    boxes = [
+        {"image_id": str(i), "box_id": b, "category": c, "x": 10.0 * b, "y": 5.0 * b, "w": 30.0, "h": 40.0}
+        for i in (1, 2)
+        for b, c in ((0, "person"), (2, "horse"), (3, "dog"))
+    ]
+    asked = [("1", 0, 2, "riding"), ("1", 0, 2, "next to"), ("1", 3, 0, "near"), ("2", 0, 3, "holding")]
+    candidates = [
+        {"image_id": i, "subject_box": s, "object_box": o, "predicate": p, "position": n}
+        for n, (i, s, o, p) in enumerate(asked)
+    ]
+    return {
+        "images": rows.table("images", *images),
+        "boxes": rows.table("boxes", *boxes),
+        "candidates": rows.table("candidates", *candidates),
+    }
+
+
+@pytest.fixture
+def rows() -> Any:
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("stage_rows", Path(__file__).parents[1] / "rows.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def accounted(result: Any) -> int:
+    return result.kept + sum(result.dropped.values()) + len(result.quarantined)
+
+
+def test_every_candidate_gets_a_score_of_its_own(stage: Any, shard: Any) -> None:
+    result = stage(floor=0.0).process(shard)
+    scores = result.tables["scores"]
+    assert scores.schema.equals(SCHEMAS["scores"])
+    keys = ("image_id", "subject_box", "object_box", "predicate", "position")
+    assert scores.select(keys).to_pylist() == shard["candidates"].select(keys).to_pylist()
+    for column in ("score", "subject_score", "object_score"):
+        assert all(0 < value < 1 for value in scores[column].to_pylist())
+    assert set(scores["tagger"].to_pylist()) == {scores["tagger"][0].as_py()}
+    assert scores["tagger"][0].as_py().startswith("rtagger:")
+    assert result.kept == 4
+    assert result.notes["kernel"] in ("cpu", "twin")
+
+
+def test_scores_not_above_the_floor_are_counted_and_dropped(stage: Any, shard: Any) -> None:
+    every = stage(floor=0.0).process(shard).tables["scores"]["score"].to_pylist()
+    floor = float(np.float32(sorted(every)[1]))
+    result = stage(floor=floor).process(shard)
+    assert result.tables["scores"].num_rows == 2
+    assert result.dropped == {"below_floor": 2}
+    assert accounted(result) == 4
+
+
+def test_a_shard_without_candidates_gives_an_empty_table(stage: Any, shard: Any) -> None:
+    result = stage().process({**shard, "candidates": shard["candidates"].slice(0, 0)})
+    assert result.tables["scores"].num_rows == 0
+    assert accounted(result) == 0
+
+
+def test_a_damaged_picture_is_quarantined_with_its_candidates(stage: Any, shard: Any, rows: Any) -> None:
+    images = shard["images"].to_pylist()
+    images[0]["bytes"] = images[0]["bytes"][:50]
+    result = stage(floor=0.0).process({**shard, "images": rows.table("images", *images)})
+    assert [q.record["predicate"] for q in result.quarantined] == ["next to", "riding", "near"]
+    assert {q.record["image_id"] for q in result.quarantined} == {"1"}
+    assert result.kept == 1
+
+
+def test_a_picture_of_another_shape_than_annotated_is_quarantined(stage: Any, shard: Any, rows: Any) -> None:
+    images = shard["images"].to_pylist()
+    images[1]["bytes"] = png(2, width=60, height=90)
+    result = stage(floor=0.0).process({**shard, "images": rows.table("images", *images)})
+    assert [(q.reason, q.record["image_id"]) for q in result.quarantined] == [("size_mismatch", "2")]
+
+
+def test_a_text_longer_than_the_encoder_reads_is_dropped(stage: Any, shard: Any, rows: Any) -> None:
+    candidates = shard["candidates"].to_pylist()
+    candidates[3]["predicate"] = "on " * 100
+    result = stage(floor=0.0).process({**shard, "candidates": rows.table("candidates", *candidates)})
+    assert result.dropped == {"text_too_long": 1}
+    assert accounted(result) == 4
+
+
+def test_scores_do_not_depend_on_the_rest_of_the_shard(stage: Any, shard: Any) -> None:
+    tagger = stage(floor=0.0, pictures=2)
+    whole = tagger.process(shard).tables["scores"].slice(3, 1)["score"][0].as_py()
+    part = shard["candidates"].slice(3, 1)
+    alone = tagger.process({**shard, "candidates": part}).tables["scores"]["score"][0].as_py()
+    assert abs(whole - alone) < 2e-5
+
+
+def test_categories_the_model_does_not_know_are_asked_too(stage: Any, shard: Any, rows: Any) -> None:
+    boxes = [row | {"category": "mat horse"} for row in shard["boxes"].to_pylist()]
+    result = stage(floor=0.0).process({**shard, "boxes": rows.table("boxes", *boxes)})
+    assert result.kept == 4
+
+
+def test_union_scores_pairs_against_texts_of_their_companions(stage: Any, shard: Any) -> None:
+    result = stage(floor=0.0, texts="union").process(shard)
+    scores = result.tables["scores"].to_pylist()
+    first = [row for row in scores if row["image_id"] == "1"]
+    # three candidates are three slots (a pair is repeated), each scored against three texts
+    assert len(first) == 9
+    leaked = [row for row in first if row["rule"] == "union"]
+    assert {(row["subject_box"], row["object_box"], row["predicate"]) for row in leaked} == {
+        (3, 0, "riding"),
+        (3, 0, "next to"),
+        (0, 2, "near"),
+    }
+    assert all(row["support"] == 0 for row in leaked)
+    assert result.kept == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"texts": "all"}, "texts is 'all'; choose own or union"),
+        ({"dtype": "float16"}, "dtype is 'float16'; choose auto, float32 or bfloat16"),
+        ({"floor": 1.5}, "floor is 1.5; it must be a probability below 1"),
+    ],
+)
+def test_bad_options_are_named(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence.replace("?", r"\?")):
+        build("tag", "rtagger", model="m", **options)
+
+
+def test_a_model_that_searches_for_pairs_is_no_tagger(tiny: Any, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from relforge.tagger.checkpoint import save_model
+
+    blueprint = replace(tiny.BLUEPRINT, kind="parsed")
+    save_model(tmp_path, tiny.model("parsed"), blueprint, tiny.tokenizer())
+    stage = build("tag", "rtagger", model=str(tmp_path))
+    with pytest.raises(ValueError, match="is a parsed model, not an R-Tagger"):
+        stage.setup()
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    [(480, 640, (800, 1066)), (640, 480, (1066, 800)), (500, 500, (800, 800)), (300, 900, (444, 1332))],
+)
+def test_the_detection_resize_rounds_as_published(height: int, width: int, expected: tuple[int, int]) -> None:
+    assert Scale().size(height, width) == expected
