@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from relforge.pipeline.errors import RunError
+
 _OBJECT_STORE_BYTES = 128 << 20
 """Only shard descriptors travel through the object store."""
 
@@ -32,6 +34,18 @@ def _undisturbed() -> Iterator[None]:
 
 
 @contextmanager
+def _explained() -> Iterator[None]:
+    """What keeps Ray from starting as a sentence; it raises bare `Exception` when a machine is too busy."""
+    try:
+        yield
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise RunError(
+            f"Ray did not start ({lines[0]}); give the same command again, or use --executor loop"
+        ) from error
+
+
+@contextmanager
 def ray_session(num_cpus: int | None = None) -> Iterator[bool]:
     """Ray for the length of the context; yields whether it is our own, started here and stopped at the end.
 
@@ -50,7 +64,7 @@ def ray_session(num_cpus: int | None = None) -> Iterator[bool]:
         yield False
         return
     ours = not os.environ.get("RAY_ADDRESS")
-    with _undisturbed():
+    with _undisturbed(), _explained():
         if ours:
             ray.init(
                 address="local",

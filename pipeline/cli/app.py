@@ -14,6 +14,7 @@ from relforge.pipeline.cli.errors import BadInput
 from relforge.pipeline.cli.output import report_error
 
 VERBS = (
+    "demo",
     "validate",
     "plan",
     "run",
@@ -23,6 +24,7 @@ VERBS = (
     "quarantine",
     "logs",
     "diff",
+    "export",
     "submit",
     "train",
     "eval",

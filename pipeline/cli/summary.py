@@ -19,12 +19,16 @@ def run_and_report(job: Job, executor: str, accept_changes: bool, as_json: bool)
     Returns:
         the exit code.
     """
+    return report(job.folder, execute(job, executor, accept_changes), as_json)
+
+
+def execute(job: Job, executor: str, accept_changes: bool = False) -> RunResult:
+    """Run the job with progress on standard error."""
     from relforge.pipeline.execute import run
 
     kind = executor_kind(executor)
     with show_progress(job) as progress:
-        result = run(job, executor=kind, progress=progress, accept_changes=accept_changes)
-    return report(job.folder, result, as_json)
+        return run(job, executor=kind, progress=progress, accept_changes=accept_changes)
 
 
 def executor_kind(name: str) -> Literal["ray", "loop"]:

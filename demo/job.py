@@ -1,0 +1,50 @@
+"""The demo as a job: a drawn dataset in COCO form and a config of the usual kind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import yaml
+
+from relforge.demo.world.catalogue import synonyms
+from relforge.demo.world.dataset import write_split
+
+SPLIT = "detection"
+SHARD_IMAGES = 16
+
+
+def write_job(folder: Path, pictures: int, seed: int = 0) -> Path:
+    """Draw the pictures and write the config that labels them. The same arguments give the same files.
+
+    Args:
+        folder: gets `world/` (pictures, boxes, captions), `demo.yaml`, and later `run/`.
+        pictures: how many to draw.
+        seed: of the pictures.
+
+    Returns:
+        The config file.
+    """
+    drawn = write_split(folder / "world", SPLIT, pictures, seed)
+    nouns = folder / "world" / "synonyms.json"
+    nouns.write_text(json.dumps(synonyms(), indent=1), encoding="utf-8")
+    values = {
+        "dataset": {
+            "name": "world",
+            "split": SPLIT,
+            "format": "coco",
+            "annotations": str(drawn / "instances.json"),
+            "images": str(drawn / "images"),
+        },
+        "run": {"folder": str(folder / "run"), "shard_images": SHARD_IMAGES},
+        "stages": {
+            "caption": {"backend": "oracle", "files": str(drawn / "captions.json")},
+            "parse": {"backend": "sng_parser"},
+            "match": {"backend": "synonyms", "synonyms": [str(nouns)]},
+            "tag": {"backend": "rule"},
+            "select": {"backend": "select"},
+        },
+    }
+    config = folder / "demo.yaml"
+    config.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    return config

@@ -1,0 +1,75 @@
+"""`relforge demo`: the whole job on pictures that relforge draws itself."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relforge.pipeline.cli import codes
+from relforge.pipeline.cli.output import Json, print_json
+from relforge.pipeline.cli.run import Executor
+
+_SHOWN = 8
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where everything goes.")] = Path(
+        "runs/demo"
+    ),
+    pictures: Annotated[int, typer.Option(min=1, help="How many pictures to draw.")] = 48,
+    executor: Executor = "ray",
+    as_json: Json = False,
+) -> None:
+    """Draw a small dataset, label its relations, export them. No download, no account, no GPU."""
+    from relforge.demo.job import write_job
+    from relforge.pipeline.cli.summary import execute, print_stages
+    from relforge.pipeline.config import load
+    from relforge.pipeline.export import export_run
+    from relforge.pipeline.status import status
+
+    print(f"drawing {pictures} pictures into {folder / 'world'}", file=sys.stderr)
+    config = write_job(folder, pictures)
+    job = load(str(config))
+    result = execute(job, executor)
+    if result.outcome != codes.COMPLETE:
+        print(result.message, file=sys.stderr)
+        raise typer.Exit(int(result.outcome))
+    exported = folder / "relations.json"
+    counts = export_run(job.folder, "rlipv2", str(exported))
+    relations = _in_words(job.folder)
+    if as_json:
+        paths = {"config": config, "run": job.folder, "export": exported}
+        return print_json({"message": result.message, **paths, "exported": counts, "relations": relations})
+    print_stages(status(job.folder))
+    print(f"\n{result.message} ({result.seconds:.0f} s). Some of {counts['relations']:,} relations:")
+    for line in relations:
+        print(f"  {line}")
+    print(f"\npictures     {folder / 'world' / 'detection' / 'images'}")
+    print(f"config       {config}")
+    print(f"run folder   {job.folder}")
+    print(f"relations    {exported} (as the RLIPv2 trainer reads them)")
+    print(f"look closer  relforge inspect {job.folder} --image 1")
+    return None
+
+
+def _in_words(run: str) -> list[str]:
+    """The relations most captions speak of, one per predicate."""
+    from relforge.pipeline.cli.image import sentence
+    from relforge.pipeline.datasets import open_datasets
+    from relforge.pipeline.query import connect, readable, select
+
+    datasets, _ = open_datasets(run)
+    if "relations" not in datasets:
+        return []
+    connection = connect(datasets)
+    rows = select(
+        connection,
+        f"SELECT r.*, c.text FROM {readable('relations', datasets)} r JOIN captions c "
+        "ON c.image_id = r.image_id AND c.caption_id = r.caption_ids[1] "
+        "QUALIFY row_number() OVER (PARTITION BY predicate ORDER BY support DESC, relation_id) = 1 "
+        f"ORDER BY support DESC, predicate LIMIT {_SHOWN}",
+    ).to_pylist()
+    return [f"image {row['image_id']}: {sentence(row, {row['caption_ids'][0]: row['text']})}" for row in rows]

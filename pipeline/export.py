@@ -1,0 +1,84 @@
+"""A finished run written in another format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from relforge.pipeline.errors import RunError
+from relforge.pipeline.plan import Plan
+from relforge.pipeline.run_folder import RunFolder
+from relforge.pipeline.survey import Survey
+from relforge.stages.export import export
+
+SUFFIXES = {
+    "coco": ".json",
+    "hico": ".json",
+    "label-studio": ".json",
+    "open-images": "",
+    "parquet": "",
+    "rlipv2": ".json",
+    "vg": ".json",
+}
+"""export format -> suffix of its default name under `RUN/export`; none for folders."""
+
+Tables = dict[str, pa.Table]
+
+
+class Unfinished(RunError):
+    """The run is not complete, so an export would silently lack relations."""
+
+
+def default_path(run: str, to: str) -> str:
+    """Where an export goes when no place is named: `RUN/export/rlipv2.json`."""
+    return f"{run.rstrip('/')}/export/{to}{SUFFIXES.get(to, '')}"
+
+
+def export_run(
+    run: str, to: str, out: str, *, least_score: float = 0.0, partial: bool = False, **options: Any
+) -> dict[str, int]:
+    """Write the relations of a run in another format, a shard at a time.
+
+    Args:
+        run: the run folder.
+        to: a key of `relforge.stages.export.TARGETS`.
+        out: file or folder; appears whole or not at all.
+        least_score: leave out relations that score lower. The run itself keeps them.
+        partial: export the shards that are done though others are not.
+        options: of the format.
+
+    Returns:
+        rows written, as the format counts them.
+
+    Raises:
+        Unfinished: shards are missing and `partial` was not given.
+        RunError: not a run folder, a run that stops before `select`, or a damaged shard.
+        ValueError: an unknown format or option.
+    """
+    folder = RunFolder(run)
+    plan = Plan.from_record(folder.record())
+    if "relations" not in plan.tables:
+        raise RunError(
+            f"{run} has no select stage, so there are no relations to export; add it to the config"
+        )
+    survey = Survey(folder, plan)
+    if not survey.complete and not partial:
+        raise Unfinished(f"{run} is not complete; finish it with relforge run, or pass --partial")
+    return export(to, _shards(folder, survey, least_score), out, **options)
+
+
+def _shards(folder: RunFolder, survey: Survey, least_score: float) -> Iterator[Tables]:
+    writers = {table: step for step in survey.plan.steps for table in step.outputs}
+    ready = survey.sidecars(writers["relations"])
+    for shard in sorted(ready):
+        tables: Tables = {}
+        for name in ("images", "boxes", "relations"):
+            sidecar = survey.entries[name][shard].sidecar
+            assert sidecar is not None  # relations count as done only when what they descend from is
+            tables[name] = folder.read_table(name, shard, sidecar)
+        if least_score > 0:
+            tables["relations"] = tables["relations"].filter(pc.field("score") >= least_score)
+        yield tables

@@ -1,0 +1,66 @@
+"""export: a finished run in another format."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+def test_counts_are_those_of_the_run(relforge, finished) -> None:
+    said = relforge("export", finished, "--to", "rlipv2", "--json")
+
+    written = json.loads((finished / "export" / "rlipv2.json").read_text())
+    assert said.code == 0
+    assert said.json["relations"] == sum(len(image["relationships"]) for image in written) == 7
+    assert relforge("inspect", finished, "--json").json["relations"] == 7
+
+
+@pytest.mark.parametrize("to", ["coco", "hico", "label-studio", "open-images", "parquet", "vg"])
+def test_every_format_has_a_place_of_its_own(relforge, finished, to) -> None:
+    said = relforge("export", finished, "--to", to)
+
+    assert said.code == 0, said.err
+    assert (finished / "export").joinpath(to).exists() or (finished / "export" / f"{to}.json").exists()
+
+
+def test_a_score_can_be_asked_for(relforge, finished) -> None:
+    (finished / "relations" / "part-00000.json").unlink()
+
+    every = relforge("export", finished, "--to", "rlipv2", "--partial", "--json")
+    none = relforge("export", finished, "--to", "rlipv2", "--partial", "--min-score", "1", "--json")
+
+    assert every.json["relations"] == none.json["relations"] == 4  # the rule scores everything 1
+
+
+def test_an_unfinished_run_is_refused_unless_asked_for(relforge, finished) -> None:
+    (finished / "relations" / "part-00000.json").unlink()
+
+    said = relforge("export", finished, "--to", "rlipv2")
+
+    assert said.code == 2
+    assert "--partial" in said.err
+    assert not (finished / "export").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--to", "voc"], "choose one of"),
+        (["--to", "rlipv2", "colour=red"], "has no option colour"),
+        (["--to", "rlipv2", "colour"], "key=value"),
+        ([], "--to"),
+    ],
+)
+def test_a_wrong_format_or_option_names_the_choices(relforge, finished, arguments, hint) -> None:
+    said = relforge("export", finished, *arguments)
+
+    assert said.code == 64
+    assert hint in said.err
+
+
+def test_a_place_that_cannot_be_written_exits_3(relforge, finished) -> None:
+    said = relforge("export", finished, "--to", "rlipv2", "--out", "/proc/nowhere/x.json")
+
+    assert said.code == 3
+    assert "cannot be written" in said.err

@@ -1,0 +1,104 @@
+"""What is sent to a cluster: the package, the config, the environment."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from relforge.pipeline.config import ConfigError
+from relforge.pipeline.submit.bundle import requirements
+from relforge.pipeline.submit.job import prepare
+from relforge.pipeline.submit.token import token_source, use_token
+
+
+@pytest.fixture
+def config(tmp_path: Path, source) -> Path:
+    path = tmp_path / "tiny.yaml"
+    values = {
+        "dataset": {
+            "name": "tiny",
+            "split": "train",
+            "format": "tiny:TinySource",
+            "path": str(source(images=3)),
+        },
+        "run": {"folder": "runs/tiny"},
+        "stages": {"caption": {"backend": "tiny:TinyCaption"}},
+    }
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def test_the_bundle_runs_without_relforge_installed(config, tmp_path) -> None:
+    with prepare(str(config), []).runtime_env() as shipped:
+        bundle = Path(shipped["working_dir"])
+        code = "import relforge, relforge.pipeline.cli, relforge.kernels.dispatch; print(relforge.__file__)"
+        done = subprocess.run([sys.executable, "-c", code], cwd=bundle, capture_output=True, text=True)
+
+        assert done.stdout.strip() == str(bundle / "relforge" / "__init__.py"), done.stderr
+        assert not [path for path in bundle.rglob("*") if path.is_symlink()]
+        assert {path.name for path in bundle.iterdir()} == {"relforge", "config.yaml"}
+    assert not bundle.exists()
+
+
+def test_relative_paths_are_sent_as_absolute_ones(config, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    submission = prepare(str(config), ["dataset.path=./source.json"])
+
+    assert submission.run_folder == str(tmp_path / "runs" / "tiny")
+    assert submission.values["run"]["folder"] == submission.run_folder
+    assert submission.values["dataset"]["path"] == str(tmp_path / "source.json")
+
+
+def test_a_run_folder_on_an_object_store_is_sent_as_it_is(config) -> None:
+    assert prepare(str(config), ["run.folder=s3://bucket/run"]).run_folder == "s3://bucket/run"
+
+
+def test_variables_and_further_fields_of_the_environment(config, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HF_HOME", "/models")
+    extra = tmp_path / "env.yaml"
+    extra.write_text("pip: [einops]\nenv_vars: {A: '1'}\n")
+
+    sent = prepare(str(config), [], str(extra), ["HF_HOME", "B=2"], install=True).environment
+
+    assert sent["env_vars"] == {"A": "1", "B": "2", "HF_HOME": "/models"}
+    assert sent["pip"][0] == "einops"
+    assert any(line.startswith("pyarrow") for line in sent["pip"])
+
+
+def test_the_cluster_keeps_its_own_ray() -> None:
+    assert not [line for line in requirements() if line.startswith("ray")]
+
+
+def test_a_variable_that_is_not_set_here_is_refused(config) -> None:
+    with pytest.raises(ConfigError, match="NOT_SET_HERE is not set here"):
+        prepare(str(config), [], variables=["NOT_SET_HERE"])
+
+
+def test_the_token_is_looked_for_where_ray_looks(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    assert token_source() is None
+
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("secret")
+    assert token_source() == str(tmp_path / ".ray" / "auth_token")
+
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+    assert "secret" not in str(token_source())
+
+
+def test_a_mode_the_user_chose_stands(monkeypatch) -> None:
+    import os
+
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+
+    use_token()
+
+    assert os.environ["RAY_AUTH_MODE"] == "disabled"

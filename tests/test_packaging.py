@@ -1,0 +1,148 @@
+"""relforge can be imported wherever it has to be: a wheel, an editable install, a checkout, Ray workers.
+
+A Ray job on a cluster without relforge is in tests/pipeline/submit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from collections.abc import Iterator
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = ROOT / "tests" / "pipeline"
+LEFT_OUT = shutil.ignore_patterns(
+    ".*", "__pycache__", "runs", "build", "dist", "*.egg-info", "*.so", "tests", "benchmarks"
+)
+
+
+def run(*command: object, cwd: Path, **variables: str) -> str:
+    """Standard output of a command; what it said on standard error when it fails."""
+    inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        list(map(str, command)), cwd=cwd, env={**inherited, **variables}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clean copy of the source tree, links kept as links."""
+    return shutil.copytree(
+        ROOT, tmp_path_factory.mktemp("source") / "relforge", symlinks=True, ignore=LEFT_OUT
+    )
+
+
+@pytest.fixture(scope="module")
+def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel built from the source distribution. The native kernel is optional and has tests of its own."""
+    built, unpacked = (tmp_path_factory.mktemp(name) for name in ("built", "unpacked"))
+    quick = {"CXX": "/no/compiler"}
+    run(sys.executable, "-m", "build", "--sdist", "--no-isolation", "-o", built, checkout, cwd=built, **quick)
+    shutil.unpack_archive(next(built.glob("*.tar.gz")), unpacked, filter="data")
+    source = next(unpacked.iterdir())
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", built, source, cwd=built, **quick)
+    return next(built.glob("*.whl"))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """The tiny job of tests/pipeline."""
+    source = tmp_path / "source.json"
+    source.write_text(json.dumps({"images": 4}))
+    small = {"resources": {"num_cpus": 0.5}}
+    values = {
+        "dataset": {"name": "tiny", "split": "t", "format": "tiny:TinySource", "path": str(source)},
+        "run": {"folder": str(tmp_path / "run"), "shard_images": 2},
+        "stages": {
+            "caption": {"backend": "tiny:TinyCaption", **small},
+            "parse": {"backend": "tiny:TinyParse", **small},
+        },
+    }
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def bare_python(folder: Path) -> Path:
+    """A fresh environment that sees this one's packages, but none of its editable installs."""
+    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
+    packages = next(folder.glob("lib/python3*/site-packages"))
+    (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return folder / "bin" / "python"
+
+
+def names(wheel: Path) -> Iterator[str]:
+    yield from zipfile.ZipFile(wheel).namelist()
+
+
+def test_the_wheel_holds_every_package_and_its_data(wheel) -> None:
+    tracked = {
+        f"relforge/{path.relative_to(ROOT)}"
+        for folder in ("configs", "demo", "kernels", "pipeline", "stages", "tagger", "trainer")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix not in (".pyc", ".so") and "__pycache__" not in path.parts
+    }
+
+    assert not tracked - set(names(wheel))
+    assert "relforge/kernels/__init__.py" not in set(names(wheel))  # see docs/decisions.md
+
+
+def test_the_wheel_holds_one_top_level_package_and_no_tests(wheel) -> None:
+    assert {name.split("/")[0] for name in names(wheel) if ".dist-info" not in name} == {"relforge"}
+    assert not [name for name in names(wheel) if "test_" in name or "/tests/" in name]
+
+
+def test_metadata_names_the_pythons_and_the_command(wheel) -> None:
+    archive = zipfile.ZipFile(wheel)
+    folder = next(name.split("/")[0] for name in names(wheel) if ".dist-info/" in name)
+    metadata = Parser().parsestr(archive.read(f"{folder}/METADATA").decode())
+
+    assert metadata["Requires-Python"] == "<3.14,>=3.11"
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert "relforge = relforge.pipeline.cli:main" in archive.read(f"{folder}/entry_points.txt").decode()
+
+
+def test_the_installed_wheel_runs_a_job(wheel, config, tmp_path) -> None:
+    site = tmp_path / "site"
+    run(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", site, wheel, cwd=tmp_path)
+    path = {"PYTHONPATH": f"{site}{os.pathsep}{TINY}"}
+
+    where = run(sys.executable, "-c", "import relforge; print(relforge.__file__)", cwd=tmp_path, **path)
+    said = run(sys.executable, "-m", "relforge", "run", config, "--executor", "loop", cwd=tmp_path, **path)
+
+    assert where.strip() == str(site / "relforge" / "__init__.py")
+    assert "complete: 2 shards" in said
+
+
+def test_an_editable_install_imports_the_source_tree(checkout, tmp_path) -> None:
+    python = bare_python(tmp_path / "env")
+    install = ("-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-build-isolation")
+    run(sys.executable, *install, "-e", checkout, cwd=tmp_path, CXX="/no/compiler")
+
+    code = "import relforge.stages.tables as t, relforge.kernels.dispatch as d; print(t.__file__, d.__file__)"
+    files = run(python, "-c", code, cwd=tmp_path).split()
+
+    assert [Path(file).resolve().relative_to(checkout) for file in files] == [
+        Path("stages/tables.py"),
+        Path("kernels/dispatch.py"),
+    ]
+
+
+def test_ray_workers_import_a_checkout_that_is_not_installed(checkout, config, tmp_path) -> None:
+    python = bare_python(tmp_path / "env")
+
+    said = run(python, "-m", "relforge", "run", config, cwd=checkout, PYTHONPATH=str(TINY))
+
+    assert "complete: 2 shards" in said
