@@ -11,6 +11,7 @@ import os
 
 import torch
 
+from relforge.kernels import triton_launch
 from relforge.kernels.library import why_unavailable
 
 VARIABLE = "RELFORGE_MSDA"
@@ -26,7 +27,7 @@ def why_not(name: str, device_type: str, dtype: torch.dtype) -> str | None:
     if name == "twin":
         return None
     if name == "triton":
-        return "it is not built yet"
+        return triton_launch.why_unavailable(device_type, dtype)
     if device_type != "cpu":
         return "it runs on the CPU only"
     if dtype not in (torch.float32, torch.bfloat16):

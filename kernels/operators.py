@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relforge.kernels import cpu
+from relforge.kernels import cpu, triton_launch
 from relforge.kernels.shapes import check, check_extras
 
 LIBRARY = torch.library.Library("relforge", "DEF")
@@ -31,9 +31,10 @@ SCHEMAS = {
 
 def kernel_named(name: str) -> Any:
     """The module that implements a kernel, with `forward` and `backward`."""
-    if name == "cpu":
-        return cpu
-    raise ValueError(f"no compiled deformable attention kernel is called {name!r}")
+    kernels = {"cpu": cpu, "triton": triton_launch}
+    if name not in kernels:
+        raise ValueError(f"no compiled kernel is called {name!r}; choose one of {', '.join(kernels)}")
+    return kernels[name]
 
 
 def forward(value: Tensor, shapes: Tensor, points: Tensor, weights: Tensor, kernel: str) -> Tensor:

@@ -1,0 +1,90 @@
+// What this core can do at most: multiply-adds per second, and bytes per second from each level of the memory.
+// Plain loops that the compiler vectorises for the machine it runs on (-march=native). Prints "name value" lines.
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+typedef float Lanes __attribute__((vector_size(64)));
+
+static double now() {
+    timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+// The best of many short runs: on a shared machine the others are somebody else's.
+template <class Run>
+static double fastest(int runs, const Run& run) {
+    double best = 1e9;
+    for (int i = 0; i < runs; ++i) {
+        const double begin = now();
+        run();
+        const double took = now() - begin;
+        if (took < best) best = took;
+    }
+    return best;
+}
+
+static float* aligned(size_t bytes) {
+    void* memory = nullptr;
+    if (posix_memalign(&memory, size_t{2} << 20, bytes)) exit(1);
+#if defined(__linux__)
+    madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+    memset(memory, 0, bytes);
+    return static_cast<float*>(memory);
+}
+
+int main() {
+    const Lanes step = Lanes{} + 0.5f;
+    Lanes a = step, b = step, c = step, d = step, e = step, f = step, g = step, h = step, i = step, j = step;
+    const long rounds = 200000;
+    const double arithmetic = fastest(30, [&] {
+        for (long n = 0; n < rounds; ++n) {
+            a = a * step + step, b = b * step + step, c = c * step + step, d = d * step + step, e = e * step + step;
+            f = f * step + step, g = g * step + step, h = h * step + step, i = i * step + step, j = j * step + step;
+        }
+    });
+    volatile float keep = (a + b + c + d + e + f + g + h + i + j)[0];
+    (void)keep;
+    printf("gflop_per_s %.1f\n", static_cast<double>(rounds) * 10 * 32 / arithmetic * 1e-9);
+    const size_t sizes[] = {16, 512, 2304, 17408, 262144};
+    const char* names[] = {"l1", "l2", "slice", "value", "memory"};
+    for (int k = 0; k < 5; ++k) {
+        const size_t bytes = sizes[k] << 10;
+        float* data = aligned(bytes);
+        const size_t passes = bytes < (size_t{8} << 20) ? (size_t{8} << 20) / bytes : 1;
+        const double took = fastest(k == 4 ? 4 : 30, [&] {
+            Lanes s = {}, t = {}, u = {}, v = {};
+            for (size_t pass = 0; pass < passes; ++pass) {
+                const Lanes* from = reinterpret_cast<const Lanes*>(data);
+                for (size_t n = 0; n < bytes / 256; ++n, from += 4) s += from[0], t += from[1], u += from[2], v += from[3];
+                asm volatile("" ::: "memory");
+            }
+            volatile float sum = (s + t + u + v)[0];
+            (void)sum;
+        });
+        printf("%s_gb_per_s %.1f\n", names[k], static_cast<double>(passes * bytes) / took * 1e-9);
+        // Random 256-byte blocks, two neighbouring pixels of one head: what the kernel reads from a packed slice.
+        const size_t blocks = bytes / 256;
+        const double random = fastest(k == 4 ? 4 : 30, [&] {
+            Lanes s = {}, t = {}, u = {}, v = {};
+            uint64_t state = 1;
+            for (size_t n = 0; n < 32768; ++n) {
+                state = state * 6364136223846793005ull + 1442695040888963407ull;
+                const Lanes* from = reinterpret_cast<const Lanes*>(data) + (state >> 33) % blocks * 4;
+                s += from[0], t += from[1], u += from[2], v += from[3];
+            }
+            volatile float sum = (s + t + u + v)[0];
+            (void)sum;
+        });
+        printf("%s_random_gb_per_s %.1f\n", names[k], 32768.0 * 256 / random * 1e-9);
+        free(data);
+    }
+}

@@ -1,0 +1,66 @@
+"""What the Triton kernels share: where a block of queries samples, and how its softmax is normalised.
+
+One program handles QUERIES queries of one (batch, head), all channels. A point's coordinates, corner weights
+and indices are computed once per query, not once per channel; `value` stays in its storage dtype in memory
+and every sum is float32.
+"""
+
+# mypy: disable-error-code="no-untyped-def"
+# Triton reads annotations itself: only `constexpr` may be written.
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def softmax_scale(logits, rows, inside, POINTS: tl.constexpr, POINTS_2: tl.constexpr):
+    """(largest logit, 1 / sum of exponentials) of each query; `rows` are the offsets of its first logit."""
+    index = tl.arange(0, POINTS_2)
+    used = inside[:, None] & (index[None, :] < POINTS)
+    x = tl.load(logits + rows[:, None] + index[None, :], mask=used, other=-float("inf")).to(tl.float32)
+    most = tl.max(x, axis=1)
+    most = tl.where(inside, most, 0.0)
+    return most, 1.0 / tl.sum(tl.exp(x - most[:, None]), axis=1)
+
+
+@triton.jit
+def attention_weight(weights, at, inside, most, scale, FUSED: tl.constexpr):
+    """The attention weight of one point of each query: read, or the softmax of the logit that is read."""
+    weight = tl.load(weights + at, mask=inside, other=0.0).to(tl.float32)
+    if FUSED:
+        weight = tl.exp(weight - most) * scale
+    return weight
+
+
+@triton.jit
+def pixel(
+    points, reference, at, reference_at, inside, height, width, REFERENCE: tl.constexpr, P: tl.constexpr
+):
+    """Pixel coordinates x, y of one point of each query, and d(pixel) / d(given number) along x and y."""
+    x = tl.load(points + 2 * at, mask=inside, other=0.0).to(tl.float32)
+    y = tl.load(points + 2 * at + 1, mask=inside, other=0.0).to(tl.float32)
+    scale_x = width + tl.zeros_like(x)
+    scale_y = height + tl.zeros_like(y)
+    shift_x = tl.zeros_like(x) - 0.5
+    shift_y = tl.zeros_like(y) - 0.5
+    if REFERENCE > 0:
+        shift_x += width * tl.load(reference + reference_at, mask=inside, other=0.0).to(tl.float32)
+        shift_y += height * tl.load(reference + reference_at + 1, mask=inside, other=0.0).to(tl.float32)
+    if REFERENCE == 2:
+        scale_x = tl.full(x.shape, 1.0, tl.float32)
+        scale_y = tl.full(y.shape, 1.0, tl.float32)
+    if REFERENCE == 4:
+        side_x = tl.load(reference + reference_at + 2, mask=inside, other=0.0).to(tl.float32)
+        side_y = tl.load(reference + reference_at + 3, mask=inside, other=0.0).to(tl.float32)
+        scale_x = side_x * width * (0.5 / P)
+        scale_y = side_y * height * (0.5 / P)
+    return x * scale_x + shift_x, y * scale_y + shift_y, scale_x, scale_y
+
+
+@triton.jit
+def visible(mask, token, inside, MASKED: tl.constexpr):
+    """`inside`, less the padded pixels."""
+    if MASKED:
+        inside = inside & (tl.load(mask + token, mask=inside, other=1) == 0)
+    return inside

@@ -1,0 +1,100 @@
+"""The C++ is clean under sanitizers, and the library is built and found as promised."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+from relforge.kernels import build
+from relforge.kernels.msda import ms_deform_attn
+from tests.kernels.agreement import assert_agrees
+
+ROOT = Path(__file__).resolve().parents[2]
+SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O0")
+
+
+def test_address_and_undefined_behaviour_sanitizers_find_nothing(tmp_path):
+    command = build.compiler()
+    if command is None:
+        pytest.skip("no C++ compiler")
+    flags = [flag for flag in build.FLAGS if flag != "-O3"]
+    probe = tmp_path / "probe.cpp"
+    probe.write_text("int main() { return 0; }")
+    if subprocess.run(
+        [*command.split(), *SANITIZE, str(probe), "-o", str(tmp_path / "probe")], capture_output=True
+    ).returncode:
+        pytest.skip(f"{command} has no sanitizer runtime")
+    common = [*command.split(), *flags, *build.QUIET, *SANITIZE, '-DRF_SOURCE_HASH="test"']
+    common += ["-I", str(build.SOURCES)]
+
+    def compiled(unit):
+        name, extra = unit
+        folder = Path(__file__).parent if name == "sanitized" else build.SOURCES
+        source = folder / f"{name}.cpp"
+        target = tmp_path / f"{name}.o"
+        subprocess.run([*common, *extra, "-c", str(source), "-o", str(target)], check=True)
+        return str(target)
+
+    with ThreadPoolExecutor(2) as pool:
+        objects = list(pool.map(compiled, [*build.units().items(), ("sanitized", ())]))
+    program = tmp_path / "sanitized"
+    subprocess.run([*common, *objects, "-o", str(program)], check=True)
+    result = subprocess.run([str(program)], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr[-3000:]
+    assert "portable" in result.stdout
+
+
+def test_without_a_compiler_the_build_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setenv("CXX", "/nonexistent/c++")
+    with pytest.raises(build.BuildError, match="install g\\+\\+ or clang\\+\\+, or set CXX"):
+        build.compile_library(tmp_path / "msda.so")
+
+
+def test_a_compiler_that_fails_leaves_no_library_and_shows_its_complaint(monkeypatch, tmp_path):
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\necho 'disk is full' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CXX", str(broken))
+    with pytest.raises(build.BuildError, match="disk is full"):
+        build.compile_library(tmp_path / "out" / "msda.so")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_machine_without_compiler_or_cache_still_computes(tmp_path):
+    code = (
+        "import torch; from relforge.kernels.dispatch import describe;"
+        "from relforge.kernels.self_test import self_test;"
+        "print(self_test().kernel, '|', describe()['cpu'])"
+    )
+    environment = {**os.environ, "CXX": "/nonexistent/c++", "XDG_CACHE_HOME": str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    if "available" in result.stdout:
+        pytest.skip("an installed library is found first")
+    assert result.stdout.startswith("twin | no C++ compiler found")
+
+
+def test_idle_buffers_can_be_given_back(case, native):
+    problem = case([(64, 64)], queries=2000, batch=1)
+    ms_deform_attn(problem.value, problem.shapes, problem.locations, problem.weights, kernel="cpu")
+    assert native.rf_release_buffers() > 0
+    assert native.rf_release_buffers() == 0
+    assert_agrees(problem, "cpu")
+
+
+def test_a_forked_child_computes_too(case, native):
+    problem = case([(32, 32)], queries=1000, batch=1)
+    arguments = (problem.value, problem.shapes, problem.locations, problem.weights)
+    expected = ms_deform_attn(*arguments, kernel="cpu")
+    child = os.fork()
+    if child == 0:  # the child of a threaded process: exit without running any of the test session's clean-up
+        same = torch.equal(ms_deform_attn(*arguments, kernel="cpu"), expected)
+        os._exit(0 if same else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -1,0 +1,135 @@
+"""What each export format holds."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from relforge.stages.export import export
+
+
+@pytest.fixture
+def shards(rows):
+    """A person on a horse, a dog that chases the horse, and a crowd nobody mentions."""
+    relations = [
+        {"subject_box": 0, "object_box": 1, "predicate": "riding", "score": 0.8},
+        {"subject_box": 2, "object_box": 1, "predicate": "chasing", "score": 0.3},
+    ]
+    boxes = [
+        {"box_id": 0, "category": "person", "x": 10, "y": 10, "w": 20, "h": 40},
+        {"box_id": 1, "category": "horse", "x": 5, "y": 30, "w": 50, "h": 50},
+        {"box_id": 2, "category": "dog", "x": 70, "y": 70, "w": 10, "h": 10},
+        {"box_id": 3, "category": "person", "x": 0, "y": 0, "w": 90, "h": 10, "iscrowd": True},
+    ]
+    tables = {"images": rows.table("images", {"image_id": "139", "uri": "p/139.jpg"})}
+    tables["boxes"] = rows.table("boxes", *boxes, image_id="139")
+    tables["relations"] = rows.table("scores", *relations, image_id="139")
+    return [tables]
+
+
+def test_rlipv2_has_the_fields_the_published_trainer_reads(shards, tmp_path):
+    counts = export("rlipv2", iter(shards), str(tmp_path / "out.json"))
+
+    [row] = json.loads((tmp_path / "out.json").read_text())
+    assert counts == {"images": 1, "boxes": 3, "relations": 2}
+    assert (row["image_id"], row["dataset"], row["data_split"]) == (139, "d", "s")
+    assert [o["names"] for o in row["objects"]] == ["person", "horse", "dog"]  # no crowd
+    assert {"object_id", "x", "y", "w", "h", "names"} <= set(row["objects"][0])
+    assert all(isinstance(row["objects"][0][k], float) for k in "xywh")
+    ids = {o["object_id"]: o["names"] for o in row["objects"]}
+    relations = row["relationships"]
+    ends = [(ids[r["subject_id"]], ids[r["object_id"]]) for r in relations]
+    found = [(s, r["predicate"], o, r["confidence"]) for r, (s, o) in zip(relations, ends, strict=True)]
+    assert found == [("person", "riding", "horse", 0.8), ("dog", "chasing", "horse", 0.3)]
+    assert len({r["relationship_id"] for r in row["relationships"]}) == 2
+
+
+def test_vg_has_lists_of_names_and_no_dataset(shards, tmp_path):
+    export("vg", iter(shards), str(tmp_path / "out.json"))
+
+    [row] = json.loads((tmp_path / "out.json").read_text())
+    assert row["objects"][0]["names"] == ["person"]
+    assert "dataset" not in row
+
+
+def test_hico_has_people_as_subjects_and_counts_the_rest(shards, tmp_path):
+    counts = export("hico", iter(shards), str(tmp_path / "out.json"))
+
+    [row] = json.loads((tmp_path / "out.json").read_text())
+    assert counts["left_out"] == 1
+    assert row["file_name"] == "139.jpg"
+    assert row["annotations"][0] == {"bbox": [10, 10, 30, 50], "category_id": 1, "category": "person"}
+    [action] = row["hoi_annotation"]
+    assert action == {"subject_id": 0, "object_id": 1, "category_id": 1, "verb": "riding", "score": 0.8}
+
+
+def test_pycocotools_loads_the_coco_export(shards, tmp_path):
+    from pycocotools.coco import COCO
+
+    export("coco", iter(shards), str(tmp_path / "out.json"))
+
+    coco = COCO(str(tmp_path / "out.json"))
+    assert len(coco.getAnnIds(imgIds=[139])) == 4
+    relation = coco.dataset["relations"][0]
+    assert coco.anns[relation["subject_id"]]["bbox"] == [10, 10, 20, 40]
+
+
+def test_label_studio_has_regions_in_percent_and_relations_between_them(shards, tmp_path):
+    export("label-studio", iter(shards), str(tmp_path / "out.json"))
+
+    [task] = json.loads((tmp_path / "out.json").read_text())
+    result = task["predictions"][0]["result"]
+    assert task["data"]["image"] == "p/139.jpg"
+    assert result[0]["value"]["width"] == 20
+    regions = {r["id"] for r in result if r["type"] == "rectanglelabels"}
+    relation = next(r for r in result if r["type"] == "relation")
+    assert {relation["from_id"], relation["to_id"]} <= regions
+    assert relation["labels"] == ["riding"]
+
+
+def test_without_relations_the_gold_of_the_dataset_is_written(shards, rows, tmp_path):
+    pair = {"subject_box": 0, "object_box": 1, "predicate": "on"}
+    shards[0]["gold"] = rows.table("gold", pair, image_id="139")
+    del shards[0]["relations"]
+
+    export("rlipv2", iter(shards), str(tmp_path / "out.json"))
+
+    [row] = json.loads((tmp_path / "out.json").read_text())
+    assert "confidence" not in row["relationships"][0]
+
+
+@pytest.mark.parametrize("to", ["rlipv2", "coco", "parquet"])
+def test_a_failed_export_leaves_the_old_output_and_nothing_else(shards, tmp_path, to):
+    out = tmp_path / "sub" / "out"
+    export(to, iter(shards), str(out))
+    before = sorted(p.name for p in out.parent.rglob("*"))
+
+    def broken():
+        yield shards[0]
+        raise OSError("the mount is gone")
+
+    with pytest.raises(OSError, match="mount"):
+        export(to, broken(), str(out))
+
+    assert sorted(p.name for p in out.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize("to", ["rlipv2", "parquet"])
+def test_an_export_replaces_an_earlier_one_and_may_go_to_a_uri(shards, tmp_path, to):
+    import fsspec
+
+    for out in (str(tmp_path / "out"), f"memory://export/{to}"):
+        for _ in range(2):
+            export(to, iter(shards), out)
+        filesystem, path = fsspec.core.url_to_fs(out)
+        assert filesystem.exists(path)
+
+
+@pytest.mark.parametrize(
+    ("to", "options", "says"),
+    [("yolo", {}, "choose one of coco"), ("hico", {"verb": 1}, "no option verb; it takes subject")],
+)
+def test_an_unknown_format_or_option_names_the_choices(shards, tmp_path, to, options, says):
+    with pytest.raises(ValueError, match=says):
+        export(to, iter(shards), str(tmp_path / "out"), **options)

@@ -1,0 +1,98 @@
+"""Where pictures are looked for, and what happens to images whose picture is not usable."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from relforge.stages.ingest.pictures import Pictures
+from relforge.stages.registry import build_source
+
+
+@pytest.mark.parametrize(
+    ("root", "uri"),
+    [
+        (None, None),
+        ("photos", "photos/a/7.jpg"),
+        ("s3://bucket/photos/", "s3://bucket/photos/a/7.jpg"),
+        ("photos/{split}", "photos/val/a/7.jpg"),
+        ("{split}/{image_id:0>12}.jpg", "val/000000000007.jpg"),
+    ],
+)
+def test_a_folder_or_a_pattern_says_where_the_picture_is(root, uri):
+    assert Pictures(root).uri("7", "a/7.jpg", "val") == uri
+
+
+def test_a_picture_without_a_known_file_name_has_no_uri():
+    assert Pictures("photos").uri("7", None, "val") is None
+
+
+WRONG = [({"root": "{id}.jpg"}, "unknown"), ({"root": None, "require": True}, "need")]
+
+
+@pytest.mark.parametrize(("options", "says"), WRONG)
+def test_a_wrong_setting_is_one_sentence(options, says):
+    with pytest.raises(ValueError, match=says):
+        Pictures(**options)
+
+
+def picture(width: int, height: int, kind: str = "JPEG", **options: object) -> bytes:
+    data = io.BytesIO()
+    Image.effect_noise((width, height), 50).convert("RGB").save(data, kind, **options)
+    return data.getvalue()
+
+
+def turned(width: int, height: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return picture(height, width, exif=exif)
+
+
+FAULTS = {
+    "good.jpg": (picture(40, 30), None),
+    "png_inside.jpg": (picture(40, 30, "PNG"), None),
+    "turned.jpg": (turned(40, 30), None),
+    "zero.jpg": (b"", "empty_file"),
+    "cut.jpg": (picture(40, 30)[:-200], "truncated"),
+    "text.jpg": (b"not a picture at all", "not_a_picture"),
+    "other_size.jpg": (picture(41, 30), "image_size_mismatch"),
+    "absent.jpg": (None, "missing_file"),
+}
+
+
+def source(tmp_path: Path, **options: object):
+    images = []
+    for k, (name, (data, _)) in enumerate(FAULTS.items()):
+        images.append({"id": k, "file_name": name, "width": 40, "height": 30})
+        if data is not None:
+            (tmp_path / name).write_bytes(data)
+    boxes = [{"id": k, "image_id": k, "category_id": 1, "bbox": [1, 1, 9, 9]} for k in range(len(FAULTS))]
+    document = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "dog"}]}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    return build_source("coco", annotations=str(tmp_path / "a.json"), images=str(tmp_path), **options)
+
+
+def test_pictures_are_not_looked_at_unless_they_are_required(tmp_path):
+    [shard] = source(tmp_path).shards(99)
+
+    assert shard.tables["images"].num_rows == len(FAULTS)
+    assert not shard.quarantined
+
+
+def test_required_pictures_are_decoded_and_bad_ones_set_aside_with_their_boxes_counted(tmp_path):
+    [shard] = source(tmp_path, require_images=True).shards(99)
+
+    expected = {str(k): reason for k, (_, reason) in enumerate(FAULTS.values()) if reason}
+    assert {q.record["image_id"]: q.reason for q in shard.quarantined} == expected
+    assert shard.tables["boxes"].num_rows == len(FAULTS) - len(expected)
+    assert shard.dropped == {"image_set_aside": len(expected)}
+
+
+def test_embedded_pictures_are_the_files_bytes(tmp_path):
+    [shard] = source(tmp_path, embed_images=True).shards(99)
+
+    assert shard.tables["images"]["bytes"].to_pylist()[0] == FAULTS["good.jpg"][0]
