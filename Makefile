@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench format clean
+.PHONY: lavis-env demo test check bench format clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -25,6 +25,17 @@ check: .venv/.ready
 format: .venv/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# salesforce-lavis pins versions nothing else here can use: an environment of its own, for backend `lavis`.
+LAVIS_ENV ?= .venv-lavis
+lavis-env: $(LAVIS_ENV)/.ready
+
+$(LAVIS_ENV)/.ready: configs/lavis-requirements.txt
+	$(PYTHON) -m venv $(LAVIS_ENV)
+	$(LAVIS_ENV)/bin/python -m pip install --quiet 'setuptools<81' wheel
+	$(LAVIS_ENV)/bin/python -m pip install --quiet torch==2.13.0
+	$(LAVIS_ENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation -r $<
+	touch $@
 
 clean:
 	rm -rf .venv build dist *.egg-info

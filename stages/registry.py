@@ -15,6 +15,8 @@ BACKENDS: dict[str, dict[str, str]] = {
         "import": "relforge.stages.caption.import_:ImportedCaptions",
         "oracle": "relforge.stages.caption.oracle:OracleCaptions",
         "blip": "relforge.stages.caption.blip_stage:BlipStage",
+        "lavis": "relforge.stages.caption.lavis:LavisStage",
+        "transformers": "relforge.stages.caption.generic:TransformersStage",
     },
     "parse": {
         "sng_parser": "relforge.stages.parse.backends:sng_parser",

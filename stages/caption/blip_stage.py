@@ -16,7 +16,7 @@ from relforge.stages.caption.blip.folder import files
 from relforge.stages.caption.blip.nucleus import Nucleus
 from relforge.stages.caption.blip.uniform import image_key
 from relforge.stages.caption.captions import CaptionSheet
-from relforge.stages.caption.pixels import squashed
+from relforge.stages.caption.pixels import pictures
 from relforge.stages.caption.quality import REASONS
 from relforge.stages.contract import StageResult
 from relforge.stages.pictures import PictureError
@@ -135,7 +135,7 @@ class BlipStage:
     def _pictures(self, images: pa.Table, sheet: CaptionSheet) -> Iterator[tuple[str, int, Tensor]]:
         assert self.captioner is not None
         size = self.captioner.checkpoint.shape.vision.image_size
-        for image_id, found in squashed(images, size, self.threads):
+        for image_id, found in pictures(images, size, self.threads):
             if isinstance(found, PictureError):
                 sheet.refuse(image_id, found.reason, found.detail)
             else:

@@ -13,17 +13,19 @@ from relforge.stages.pictures import PictureError, decode, read
 from relforge.stages.pictures.resize import resize
 
 
-def squashed(images: pa.Table, size: int, threads: int = 2) -> Iterator[tuple[str, Tensor | PictureError]]:
-    """Every image of a shard at size x size, in table order, aspect ratio given up as BLIP's own transform
-    does.
+def pictures(
+    images: pa.Table, size: int | None, threads: int = 2
+) -> Iterator[tuple[str, Tensor | PictureError]]:
+    """Every image of a shard, in table order.
 
     Args:
         images: rows of the `images` table.
-        size: pixels.
+        size: pixels of the square they are squashed to, aspect ratio given up as BLIP's own transform does;
+            None: as they are.
         threads: decoders at work; each holds one picture ahead or two.
 
     Yields:
-        (image_id, 3 x size x size uint8 tensor, or why there is none).
+        (image_id, 3 x H x W uint8 tensor, or why there is none).
     """
     columns = zip(*(images[name].to_pylist() for name in ("image_id", "uri", "bytes")), strict=True)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="picture")
@@ -39,8 +41,10 @@ def squashed(images: pa.Table, size: int, threads: int = 2) -> Iterator[tuple[st
         pool.shutdown(cancel_futures=True)
 
 
-def _one(uri: str | None, embedded: bytes | None, size: int) -> Tensor:
-    return resize(decode(read(uri, embedded)), size, size, "bicubic")
+def _one(uri: str | None, embedded: bytes | None, size: int | None) -> Tensor:
+    pixels = decode(read(uri, embedded))
+    height, width = (size, size) if size else pixels.shape[:2]
+    return resize(pixels, height, width, "bicubic")
 
 
 def _outcome(image_id: str, future: Future[Tensor]) -> tuple[str, Tensor | PictureError]:

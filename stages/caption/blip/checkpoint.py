@@ -59,6 +59,17 @@ def load(
         FileNotFoundError: a file is missing.
         ValueError: not a BLIP captioner, missing or surplus tensors (all listed), tensors of another size.
     """
+    bare = weights_of(model, image_size, revision)
+    path = locate(model, revision)
+    words = _tokenizer(tokenizer or (str(path) if path.is_dir() else "bert-base-uncased"), bare.shape)
+    own = _json(path / "caption.json").get("prompt", PROMPT)
+    return replace(
+        bare, tokenizer=words, prompt=_prompt(words, own if prompt is None else prompt, bare.shape)
+    )
+
+
+def weights_of(model: str, image_size: int | None = None, revision: str | None = None) -> Checkpoint:
+    """As `load`, without words: no tokenizer, no prompt. Needs nothing of transformers."""
     path = locate(model, revision)
     folder = path if path.is_dir() else path.parent
     state = canonical(_tensors(path))
@@ -66,15 +77,13 @@ def load(
     shape = from_config(json.loads(config.read_text())) if config.exists() else _guess(state, path)
     state, shape = _interpolate(state, shape, image_size)
     check(state, shape, str(path))
-    words = _tokenizer(tokenizer or (str(folder) if path.is_dir() else "bert-base-uncased"), shape)
-    extra = _json(folder / "caption.json") if path.is_dir() else {}
-    pictures = _json(folder / "preprocessor_config.json") if path.is_dir() else {}
+    pictures = _json(path / "preprocessor_config.json")
     return Checkpoint(
-        name=model if not path.exists() or not Path(model).exists() else path.name,
+        name=path.name if Path(model).expanduser().exists() else model,
         shape=shape,
         state={name: tensor.float() for name, tensor in state.items()},
-        tokenizer=words,
-        prompt=_prompt(words, extra.get("prompt", PROMPT) if prompt is None else prompt, shape),
+        tokenizer=None,
+        prompt=(),
         mean=tuple(pictures.get("image_mean", CLIP_MEAN)),
         std=tuple(pictures.get("image_std", CLIP_STD)),
     )
@@ -92,6 +101,9 @@ def save(model: Any, tokenizer: Any, folder: str | Path, prompt: str = PROMPT) -
     folder = Path(folder)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    # the word list as every version of transformers, LAVIS's old one included, reads it
+    words = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    (folder / "vocab.txt").write_text("".join(f"{word}\n" for word, _ in words))
     size = model.config.vision_config.image_size
     pictures = {"size": {"height": size, "width": size}, "image_mean": CLIP_MEAN, "image_std": CLIP_STD}
     pictures["image_processor_type"] = "BlipImageProcessor"
@@ -183,5 +195,6 @@ def _prompt(words: Any, prompt: str, shape: BlipShape) -> tuple[int, ...]:
 
 
 def _json(path: Path) -> dict[str, Any]:
+    """Empty where there is no such file: a `.pth` has no folder of its own."""
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return found

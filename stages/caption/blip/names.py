@@ -58,6 +58,23 @@ def canonical(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
+def original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The way back: tensors under transformers' names as BLIP's and LAVIS's own classes name them."""
+    renamed: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        name = re.sub(r"^vision_model\.embeddings\.class_embedding$", "visual_encoder.cls_token", name)
+        name = re.sub(r"^vision_model\.embeddings\.position_embedding$", "visual_encoder.pos_embed", name)
+        name = name.replace("vision_model.embeddings.patch_embedding.", "visual_encoder.patch_embed.proj.")
+        name = name.replace("vision_model.post_layernorm.", "visual_encoder.norm.")
+        name = re.sub(r"^vision_model\.encoder\.layers\.(\d+)\.", r"visual_encoder.blocks.\1.", name)
+        if name.startswith("visual_encoder.blocks."):
+            name = name.replace(".layer_norm", ".norm").replace(".self_attn.projection.", ".attn.proj.")
+            name = name.replace(".self_attn.", ".attn.")
+        renamed[name] = tensor
+    renamed["text_decoder.cls.predictions.decoder.bias"] = state["text_decoder.cls.predictions.bias"]
+    return renamed
+
+
 def expected(shape: BlipShape) -> dict[str, tuple[int, ...]]:
     """Name -> size of every tensor a captioner of that shape has."""
     v, t = shape.vision, shape.text

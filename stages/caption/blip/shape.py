@@ -52,44 +52,59 @@ class BlipShape:
     text: TextShape
 
 
+_VISION: dict[str, Any] = {
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "image_size": 384,
+}
+_VISION |= {"patch_size": 16, "hidden_act": "gelu", "layer_norm_eps": 1e-5}
+_TEXT: dict[str, Any] = {
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 8,
+    "vocab_size": 30524,
+}
+_TEXT |= {"max_position_embeddings": 512, "hidden_act": "gelu", "layer_norm_eps": 1e-12}
+_TEXT |= {"bos_token_id": 30522, "sep_token_id": 102, "pad_token_id": 0}
+
+
 def from_config(config: Mapping[str, Any]) -> BlipShape:
     """From a transformers `config.json` of model type `blip`.
 
-    Absent keys take the defaults of transformers' `BlipConfig`.
+    Absent keys take the defaults of transformers' `BlipConfig`, which is not imported: the LAVIS
+    environment's transformers has none.
 
     Raises:
         ValueError: another model type.
     """
-    from transformers import BlipConfig
-
     if config.get("model_type") != "blip":
         raise ValueError(
             f"model type {config.get('model_type')!r} is not blip; use the backend `transformers` for it"
         )
-    full = BlipConfig.from_dict(dict(config))
-    vision: Any = full.vision_config
-    text: Any = full.text_config
+    vision = _VISION | dict(config.get("vision_config") or {})
+    text = _TEXT | dict(config.get("text_config") or {})
     return BlipShape(
         VisionShape(
-            image_size=vision.image_size,
-            patch_size=vision.patch_size,
-            width=vision.hidden_size,
-            depth=vision.num_hidden_layers,
-            heads=vision.num_attention_heads,
-            eps=vision.layer_norm_eps,
-            act=vision.hidden_act,
+            image_size=vision["image_size"],
+            patch_size=vision["patch_size"],
+            width=vision["hidden_size"],
+            depth=vision["num_hidden_layers"],
+            heads=vision["num_attention_heads"],
+            eps=vision["layer_norm_eps"],
+            act=vision["hidden_act"],
         ),
         TextShape(
-            width=text.hidden_size,
-            depth=text.num_hidden_layers,
-            heads=text.num_attention_heads,
-            vocabulary=text.vocab_size,
-            positions=text.max_position_embeddings,
-            bos=text.bos_token_id,
-            eos=text.sep_token_id,
-            pad=text.pad_token_id,
-            eps=text.layer_norm_eps,
-            act=text.hidden_act,
+            width=text["hidden_size"],
+            depth=text["num_hidden_layers"],
+            heads=text["num_attention_heads"],
+            vocabulary=text["vocab_size"],
+            positions=text["max_position_embeddings"],
+            bos=text["bos_token_id"],
+            eos=text["sep_token_id"],
+            pad=text["pad_token_id"],
+            eps=text["layer_norm_eps"],
+            act=text["hidden_act"],
         ),
     )
 

@@ -62,6 +62,8 @@ class VisionEncoder:
         for norm1, qkv, projection, norm2, fc1, fc2 in self.layers:
             parts = qkv(F.layer_norm(x, (shape.width,), *norm1, shape.eps))
             parts = parts.view(self.batch, shape.tokens, 3, shape.heads, -1).permute(2, 0, 3, 1, 4)
+            # attention over strided views takes a third longer than the copy and itself
+            parts = parts.contiguous()
             q, k, v = parts.unbind(0)  # each batch x heads x tokens x head width
             mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape)
             x = projection(mixed).add_(x)
