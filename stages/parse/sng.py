@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from spacy.language import Language
-from spacy.tokens import Doc, Token
 
-from relforge.stages.parse.graph import Entity, ParseError, Relation, SceneGraph
+from relforge.stages.parse.graph import ParseError, SceneGraph
+from relforge.stages.parse.packed import pack
 from relforge.stages.parse.pipelines import EMBEDDED, load_pipeline, pipeline_files
-from relforge.stages.parse.sng_package import check_distribution, published_rules
+from relforge.stages.parse.sng_package import check_distribution, word_tests
+from relforge.stages.parse.sng_rules import SentenceRules
 
-BATCH = 512
-"""Captions per spaCy batch: throughput is flat from 256 to 2,000."""
+BATCH = 256
+"""Captions per spaCy batch: throughput is flat from 128 to 2,000."""
 
 
 class SngParser:
@@ -36,7 +36,6 @@ class SngParser:
     def __init__(self, pipeline: str = EMBEDDED) -> None:
         self.pipeline = pipeline
         self._nlp: Language | None = None
-        self._rules: Any = None
 
     def files(self) -> Sequence[str]:
         return pipeline_files(self.pipeline)
@@ -44,7 +43,8 @@ class SngParser:
     def setup(self) -> None:
         check_distribution()
         self._nlp = load_pipeline(self.pipeline)
-        self._rules = published_rules()
+        pack(self._nlp)
+        self._word_tests = word_tests()
         meta = self._nlp.meta
         self.name = f"sng_parser/{meta['lang']}_{meta['name']}-{meta['version']}"
 
@@ -56,54 +56,5 @@ class SngParser:
                 raise ParseError(
                     index, f"{len(caption)} characters; this pipeline takes {self._nlp.max_length}"
                 )
-        return [self._graph(doc) for doc in self._nlp.pipe(captions, batch_size=BATCH)]
-
-    def _graph(self, doc: Doc) -> SceneGraph:
-        published = self._rules.parse(doc)
-        entities = tuple(_entity(doc, entity) for entity in published["entities"])
-        bounds = [entity["span_bounds"] for entity in published["entities"]]
-        relations = tuple(_relation(doc, bounds, relation) for relation in published["relations"])
-        return SceneGraph(entities, relations)
-
-
-def _entity(doc: Doc, entity: dict[str, Any]) -> Entity:
-    first = entity["span_bounds"][0]
-    start = doc[first].idx
-    return Entity(
-        text=entity["span"],
-        lemma=entity["lemma_span"],
-        head=entity["head"],
-        start=start,
-        end=start + len(entity["span"]),
-        attributes=tuple(m["span"] for m in entity["modifiers"] if m["dep"] != "det"),
-    )
-
-
-def _relation(doc: Doc, bounds: list[tuple[int, int]], relation: dict[str, Any]) -> Relation:
-    start, end = _predicate_span(doc, bounds[relation["object"]], relation["relation"])
-    return Relation(
-        subject=relation["subject"],
-        predicate=relation["relation"],
-        lemma=relation["lemma_relation"],
-        object=relation["object"],
-        start=start,
-        end=end,
-    )
-
-
-def _predicate_span(doc: Doc, chunk: tuple[int, int], predicate: str) -> tuple[int, int]:
-    """Character span of a relation's words, which the package gives as text alone.
-
-    The words end at the head of the object noun (or of the noun it is coordinated with), and start
-    there or up to two heads higher.
-    """
-    for noun in doc[chunk[0] : chunk[1]]:
-        while True:
-            last: Token = noun.head
-            for first in (last, last.head, last.head.head):
-                if first.i <= last.i and doc[first.i : last.i + 1].text == predicate:
-                    return first.idx, last.idx + len(last.text)
-            if noun.dep_ != "conj" or noun.head is noun:
-                break
-            noun = noun.head
-    return -1, -1
+        docs = self._nlp.pipe(captions, batch_size=BATCH)
+        return [SentenceRules(doc, *self._word_tests).graph() for doc in docs]

@@ -1,7 +1,8 @@
-"""The published scene graph rules, made to read a ready spaCy parse."""
+"""The package SceneGraphParser: is it the right one, and what is taken from it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
@@ -39,11 +40,18 @@ def check_distribution() -> None:
         ) from None
 
 
-def published_rules() -> Any:
-    """The package's spaCy backend whose `parse(doc)` takes a parsed `Doc` instead of a sentence.
+def word_tests() -> tuple[Callable[[str], bool], Callable[[str], bool]]:
+    """Whether a phrase is on the package's lists of phrasal verbs and of phrasal prepositions."""
+    check_distribution()
+    from sng_parser import database
 
-    The package runs its own `nlp(sentence)` one sentence at a time; handing it an `nlp` that
-    returns what it is given leaves every rule as published while the parsing happens in batches.
+    return database.is_phrasal_verb, database.is_phrasal_prep
+
+
+def published_rules() -> Any:
+    """The package's own spaCy backend, whose `parse(doc)` takes a parsed `Doc` instead of a sentence.
+
+    It is the oracle of `sng_rules.py`: the same rules, slower, without character offsets.
     """
     check_distribution()
     import sng_parser.backends  # registers the backend; the module itself keeps no name for it
