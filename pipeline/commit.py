@@ -114,19 +114,13 @@ def commit(
             accounts.append(storage.stage(folder.sidecar_path(table, shard), sidecars[table].to_bytes()))
             undo.callback(accounts[-1].discard)
         with storage.lock(f"{stage.outputs[0]}/.commit.lock"):
-            there = {table: folder.entry(table, shard) for table in stage.outputs}
-            committed = {
-                table: entry.sidecar
-                for table, entry in there.items()
-                if entry.sidecar and not entry.problem and entry.sidecar.fingerprint == about.fingerprint
-            }
-            if len(committed) == len(stage.outputs) and not about.forced:
+            committed = folder.committed(stage.outputs, shard, about.fingerprint)
+            if committed and not about.forced:
                 return committed, False
             _publish_quarantine(folder, stage, shard, result, about.attempt)
-            for table, entry in there.items():
-                if entry.sidecar and entry.sidecar.sha256 != sidecars[table].sha256:
-                    # a death before the new sidecar must not leave the old one vouching for new data
-                    storage.delete(folder.sidecar_path(table, shard))
+            for table in stage.outputs:
+                # a death before the new sidecar must not leave the old one vouching for new data
+                storage.delete(folder.sidecar_path(table, shard))
             for pending in (*data, *accounts):
                 pending.publish()
             undo.pop_all()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from relforge.pipeline.driver import Driver, living_drivers
+from relforge.pipeline.driver import DRIVERS, Driver, living_drivers
 from relforge.pipeline.errors import AnotherDriver, BrokenInvariant, ChangedInputs, RunError, StageFailed
 from relforge.pipeline.file_hash import FileHash, hash_file
 from relforge.pipeline.interrupt import stop_on_signals
@@ -23,7 +23,7 @@ from relforge.pipeline.progress import (
     Watcher,
     check_rate,
 )
-from relforge.pipeline.run_folder import RUN_FILE, RUNNING, RunFolder
+from relforge.pipeline.run_folder import FAILED, RUN_FILE, RUNNING, RunFolder
 from relforge.pipeline.storage import Storage
 from relforge.pipeline.survey import Survey
 from relforge.pipeline.work import Work, to_complete
@@ -210,8 +210,9 @@ def _announce(folder: RunFolder, monitor: Monitor, driver: Driver, survey: Surve
     else:
         for name in folder.storage.listing(RUNNING):
             folder.storage.delete(f"{RUNNING}/{name}")
-        for table in survey.plan.tables:
-            folder.storage.sweep(table)
+        quarantines = [f"quarantine/{step.name}" for step in survey.plan.steps]
+        for place in (*survey.plan.tables, *quarantines, "", RUNNING, FAILED, DRIVERS):
+            folder.storage.sweep(place)
     reasons = work.reasons(survey)
     monitor.emit(Started({name: sum(counts.values()) for name, counts in reasons.items()}, survey.shards))
 

@@ -60,7 +60,7 @@ def ingest(plan: Plan, folder: RunFolder, forced: frozenset[int] = frozenset()) 
 def _commit(plan: Plan, folder: RunFolder, shard: int, result: StageResult, forced: bool) -> ShardReport:
     started = time.monotonic()
     fingerprint = expected_fingerprint(plan.ingest, shard, {})
-    if not forced and _is_done(plan, folder, shard, fingerprint):
+    if not forced and folder.committed(plan.ingest.outputs, shard, fingerprint):
         return ShardReport(INGEST, shard, KEPT)
     if "rows_in" not in result.notes:
         raise BrokenInvariant(f"source {plan.job.source.adapter!r} gives no notes['rows_in']; it has to")
@@ -76,8 +76,3 @@ def _commit(plan: Plan, folder: RunFolder, shard: int, result: StageResult, forc
         len(result.quarantined),
         time.monotonic() - started,
     )
-
-
-def _is_done(plan: Plan, folder: RunFolder, shard: int, fingerprint: str) -> bool:
-    entries = [folder.entry(table, shard) for table in plan.ingest.outputs]
-    return all(e.sidecar and not e.problem and e.sidecar.fingerprint == fingerprint for e in entries)

@@ -77,7 +77,12 @@ class LocalStorage:
         return _Renaming(self, temporary, target, durable)
 
     def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
-        self._stage(path, data, None, durable).publish()
+        pending = self._stage(path, data, None, durable)
+        try:
+            pending.publish()
+        except BaseException:
+            pending.discard()
+            raise
 
     def listing(self, folder: str) -> dict[str, Stat]:
         found = {}

@@ -103,9 +103,24 @@ class RunFolder:
 
     # --- shards
 
-    def entry(self, table: str, shard: int) -> Entry:
-        """One shard as it lies there, without reading its data."""
-        return self._entry(table, shard, self.storage.size(self.data_path(table, shard)))
+    def sidecar(self, table: str, shard: int) -> Sidecar | None:
+        """The account of a shard; None when there is none or it cannot be read."""
+        try:
+            return Sidecar.from_bytes(self.storage.read(self.sidecar_path(table, shard)))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def committed(self, tables: Iterable[str], shard: int, fingerprint: str) -> dict[str, Sidecar] | None:
+        """The accounts of a shard in all these tables if it is done with that fingerprint; else None."""
+        found = {}
+        for table in tables:
+            sidecar = self.sidecar(table, shard)
+            if not sidecar or sidecar.fingerprint != fingerprint:
+                return None
+            if self.storage.size(self.data_path(table, shard)) != sidecar.size:
+                return None
+            found[table] = sidecar
+        return found
 
     def survey(self, table: str) -> dict[int, Entry]:
         """Every shard of a table that left any trace, by index."""

@@ -6,8 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -15,7 +14,7 @@ from relforge.pipeline.commit import Circumstances, commit
 from relforge.pipeline.errors import BrokenInvariant, BrokenShard, RunError, StageFailed, StorageError
 from relforge.pipeline.failure import is_transient, write_failure
 from relforge.pipeline.plan import Plan
-from relforge.pipeline.run_folder import RunFolder
+from relforge.pipeline.run_folder import FAILED, RunFolder
 from relforge.pipeline.sidecar import Sidecar
 from relforge.pipeline.survey import expected_fingerprint
 from relforge.stages.contract import Stage
@@ -70,6 +69,7 @@ class ShardWorker:
     folder: RunFolder
     forced: frozenset[int] = frozenset()
     _stage: Stage | None = field(default=None, init=False)
+    _failed: set[int] | None = field(default=None, init=False)
 
     def run(self, shard: int) -> ShardReport:
         """Make the shard unless it is done.
@@ -101,12 +101,12 @@ class ShardWorker:
         step, folder = self.plan.step(self.stage_name), self.folder
         inputs: dict[str, Sidecar] = {}
         for table in step.inputs:
-            entry = folder.entry(table, shard)
-            if entry.problem or not entry.sidecar:
-                return self._blocked(shard, f"{table}: {entry.problem or 'not there'}")
-            inputs[table] = entry.sidecar
+            sidecar = folder.sidecar(table, shard)
+            if not sidecar:
+                return self._blocked(shard, f"table {table!r} has no committed shard {shard}")
+            inputs[table] = sidecar
         fingerprint = expected_fingerprint(step, shard, inputs)
-        if shard not in self.forced and self._is_done(shard, fingerprint):
+        if shard not in self.forced and folder.committed(step.outputs, shard, fingerprint):
             return ShardReport(self.stage_name, shard, KEPT)
         attempt = begin(self.plan, folder, self.stage_name, shard)
         try:
@@ -151,16 +151,9 @@ class ShardWorker:
             self._stage = stage
         return self._stage
 
-    def _is_done(self, shard: int, fingerprint: str) -> bool:
-        for table in self.plan.step(self.stage_name).outputs:
-            entry = self.folder.entry(table, shard)
-            if entry.problem or not entry.sidecar or entry.sidecar.fingerprint != fingerprint:
-                return False
-        return True
-
     def _disown(self, error: BrokenShard, read: Sidecar) -> None:
         """Take a damaged input's sidecar away, so that the next pass makes it anew."""
-        now = self.folder.entry(error.table, error.shard).sidecar
+        now = self.folder.sidecar(error.table, error.shard)
         if now and now.sha256 == read.sha256:  # else another driver replaced it while we read
             self.folder.storage.delete(self.folder.sidecar_path(error.table, error.shard))
 
@@ -170,7 +163,10 @@ class ShardWorker:
 
     def _finish(self, shard: int) -> None:
         self.folder.storage.delete(self.folder.running_path(self.stage_name, shard))
-        self.folder.storage.delete(self.folder.failed_path(self.stage_name, shard))
+        if self._failed is None:
+            self._failed = set(self.folder.numbers(FAILED, self.stage_name))
+        if shard in self._failed:
+            self.folder.storage.delete(self.folder.failed_path(self.stage_name, shard))
 
     def _fail(self, shard: int, attempt: int, error: Exception, tables: Mapping[str, pa.Table]) -> None:
         stage = None if isinstance(error, BrokenInvariant) else self._stage
@@ -197,8 +193,3 @@ def begin(plan: Plan, folder: RunFolder, stage: str, shard: int) -> int:
     mark = {"attempt": attempt, "host": socket.gethostname(), "pid": os.getpid(), "started": time.time()}
     folder.write_json(path, mark, durable=False)
     return attempt
-
-
-def report_to_dict(report: ShardReport) -> dict[str, Any]:
-    """JSON-able form."""
-    return asdict(report)
