@@ -113,7 +113,7 @@ def commit(
             undo.callback(data[-1].discard)
             accounts.append(storage.stage(folder.sidecar_path(table, shard), sidecars[table].to_bytes()))
             undo.callback(accounts[-1].discard)
-        with storage.lock(f"{stage.outputs[0]}/.commit.lock"):
+        with storage.lock(f"logs/locks/{stage.name}"):
             committed = folder.committed(stage.outputs, shard, about.fingerprint)
             if committed and not about.forced:
                 return committed, False

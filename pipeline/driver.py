@@ -47,8 +47,12 @@ class Driver:
 
     def halt(self) -> None:
         """Ask this driver's workers to begin no further shard."""
-        with suppress(OSError, RunError):
-            self._folder.write_json(halt_path(self.id), {"when": time.time()})
+        halt(self._folder, self.id)
+
+    def halted_by(self) -> dict[str, Any] | None:
+        """The report of the worker that halted the run, if one did."""
+        mark = self._folder.read_json(halt_path(self.id))
+        return mark["report"] if mark else None
 
     def _beat(self) -> None:
         while not self._stop.wait(BEAT_SECONDS):
@@ -66,6 +70,12 @@ class Driver:
 def halt_path(driver: str) -> str:
     """The mark that stops a driver's workers."""
     return f"logs/halt-{driver}.json"
+
+
+def halt(folder: RunFolder, driver: str, report: dict[str, Any] | None = None) -> None:
+    """Leave the mark. Best effort: a full disk must not hide the reason for the halt."""
+    with suppress(OSError, RunError):
+        folder.write_json(halt_path(driver), {"report": report}, durable=False)
 
 
 def living_drivers(folder: RunFolder, forget_dead: bool = False) -> list[dict[str, Any]]:

@@ -19,7 +19,8 @@ from threading import Thread
 from typing import Any
 
 import relforge
-from relforge.pipeline.driver import Driver, halt_path
+from relforge.pipeline.driver import Driver, halt, halt_path
+from relforge.pipeline.errors import RunError
 from relforge.pipeline.ingest import ingest
 from relforge.pipeline.job import INGEST, Resources
 from relforge.pipeline.plan import Plan
@@ -58,7 +59,9 @@ def run_ray(
         the reports that did not end well (blocked, unlucky).
 
     Raises:
-        Whatever a worker raised, and what `tick` raises (which stops the run).
+        StageFailed, StorageError: a worker raised; the run was halted.
+        RunError: Ray itself gave up.
+        Whatever `tick` raises, which stops the run too.
     """
     with ray_session() as ours:
         rows = _stream(Orders(plan, folder, work, driver.id), ours)
@@ -67,6 +70,8 @@ def run_ray(
         try:
             while consumer.is_alive():
                 consumer.join(_POLL_SECONDS)
+                if report := driver.halted_by():
+                    ShardReport(**report).raise_if_fatal()
                 tick()
         except BaseException:
             driver.halt()
@@ -94,13 +99,11 @@ class _Consumer(Thread):
             self._error = error
 
     def result(self) -> list[ShardReport]:
-        """The troubles, or the error that ended the stream (the worker's own where there was one)."""
-        error = self._error
-        while error is not None:
-            cause = getattr(error, "cause", None) or error.__cause__
-            if cause is None or not isinstance(cause, BaseException):
-                raise error
-            error = cause
+        """The troubles. Raises the first that stands for an exception, or what ended the stream itself."""
+        for report in self._troubles:
+            report.raise_if_fatal()
+        if self._error:
+            raise RunError(f"Ray gave up: {self._error}; give the same command again") from self._error
         return self._troubles
 
 
@@ -197,10 +200,14 @@ def _needs(plan: Plan, name: str) -> Resources:
 
 def _ingest_rows(orders: Orders, batch: dict[str, Any]) -> Iterator[dict[str, list[Any]]]:
     forced = orders.work.forced.get(INGEST, frozenset())
-    for report in ingest(orders.plan, orders.folder, forced):
+    try:
+        for report in ingest(orders.plan, orders.folder, forced):
+            yield {"shard": [report.shard], "reports": [json.dumps([asdict(report)])]}
+            if _halted(orders):
+                return
+    except Exception as error:
+        report = _stopped_by(orders, INGEST, -1, error)
         yield {"shard": [report.shard], "reports": [json.dumps([asdict(report)])]}
-        if _halted(orders):
-            return
 
 
 _WORKERS: dict[tuple[str, str], ShardWorker] = {}
@@ -238,8 +245,18 @@ def _run_row(orders: Orders, worker: ShardWorker, row: Row) -> Row:
     if _halted(orders):
         report = ShardReport(worker.stage_name, shard, BLOCKED, detail="the run was stopped")
     else:
-        report = worker.run(shard)
+        try:
+            report = worker.run(shard)
+        except Exception as error:
+            report = _stopped_by(orders, worker.stage_name, shard, error)
     return {"shard": shard, "reports": json.dumps([*reports, asdict(report)])}
+
+
+def _stopped_by(orders: Orders, stage: str, shard: int, error: Exception) -> ShardReport:
+    """Halt the run at once, rather than when the report has found its way to the driver."""
+    report = ShardReport.of_error(stage, shard, error)
+    halt(orders.folder, orders.driver, asdict(report))
+    return report
 
 
 def _halted(orders: Orders) -> bool:

@@ -13,6 +13,8 @@ from relforge.pipeline.errors import RunError
 
 _OBJECT_STORE_BYTES = 128 << 20
 """Only shard descriptors travel through the object store."""
+_STARTS = 3
+"""Ray gives its own processes 15 to 30 s to come up, which a busy machine can miss."""
 
 
 @contextmanager
@@ -64,19 +66,29 @@ def ray_session(num_cpus: int | None = None) -> Iterator[bool]:
         yield False
         return
     ours = not os.environ.get("RAY_ADDRESS")
-    with _undisturbed(), _explained():
-        if ours:
-            ray.init(
-                address="local",
-                num_cpus=num_cpus,
-                include_dashboard=False,
-                object_store_memory=_OBJECT_STORE_BYTES,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        else:
-            ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    for tries_left in range(_STARTS - 1, -1, -1):
+        try:
+            with _undisturbed(), _explained():
+                _start(num_cpus) if ours else ray.init(log_to_driver=False, logging_level=logging.ERROR)
+            break
+        except RunError as error:
+            ray.shutdown()  # what did come up
+            if not tries_left or "timed out" not in str(error):
+                raise
     try:
         yield ours
     finally:
         ray.shutdown()
+
+
+def _start(num_cpus: int | None) -> None:
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=num_cpus,
+        include_dashboard=False,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )

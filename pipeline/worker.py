@@ -23,6 +23,8 @@ COMMITTED = "committed"
 KEPT = "kept"
 BLOCKED = "blocked"
 UNLUCKY = "unlucky"
+FAILED_FOR_GOOD = "failed"
+REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,12 @@ class ShardReport:
     Args:
         stage, shard: which.
         state: `committed` (new), `kept` (was done already, or another driver was first), `blocked` (an
-            input is missing or broken), `unlucky` (storage trouble outlived the retries).
+            input is missing or broken), `unlucky` (storage trouble outlived the retries). Two more stop the
+            run and stand for an exception where exceptions lose their type on the way, on Ray: `failed`
+            (the stage raised) and `refused` (the storage takes no writes).
         rows_in, rows_out, quarantined: of the commit.
         seconds: spent on it.
-        detail: why it is blocked or unlucky.
+        detail: what went wrong.
     """
 
     stage: str
@@ -46,6 +50,21 @@ class ShardReport:
     quarantined: int = 0
     seconds: float = 0.0
     detail: str = ""
+
+    @classmethod
+    def of_error(cls, stage: str, shard: int, error: Exception) -> ShardReport:
+        """The report that stands for an exception; `raise_if_fatal` turns it back."""
+        if isinstance(error, RunError) and not isinstance(error, StageFailed | BrokenInvariant):
+            return cls(stage, shard, REFUSED, detail=str(error))
+        detail = str(error) if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
+        return cls(stage, shard, FAILED_FOR_GOOD, detail=detail)
+
+    def raise_if_fatal(self) -> None:
+        """StageFailed or StorageError, when the report stands for one."""
+        if self.state == FAILED_FOR_GOOD:
+            raise StageFailed(self.detail)
+        if self.state == REFUSED:
+            raise StorageError(self.detail)
 
     @property
     def usable(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -42,6 +43,23 @@ def source(tmp_path: Path) -> Make:
         return path
 
     return make
+
+
+@pytest.fixture
+def start(monkeypatch) -> Callable[..., multiprocessing.Process]:
+    """`start(function, *args)` runs a function of forked.py in a process forked from a clean one."""
+    # else every child would first import pytest, as the main module
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    monkeypatch.delattr(sys.modules["__main__"], "__file__")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["forked", "tiny", "pandas"])  # pyarrow imports pandas on first use
+
+    def start(function: Callable[..., None], *args) -> multiprocessing.Process:
+        process = context.Process(target=function, args=args)
+        process.start()
+        return process
+
+    return start
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 from shims import KillAt, KillOnce
@@ -26,3 +28,9 @@ def drive_to_death_at(job: Job, kind: str, ending: str, marks: Path) -> None:
 
 def redo_to_death(job: Job, n: int, log: Path) -> None:
     rerun(job.folder, "caption", executor="loop", storage=LocalStorage(job.folder, KillAt(n, log)))
+
+
+def drive_and_report(job: Job, report: Path) -> None:
+    result = run(job, executor="loop")
+    report.write_text(json.dumps(result.message))
+    sys.exit(result.outcome)

@@ -6,9 +6,7 @@ second, so that a long schedule fits into the test. test_ray.py kills workers, a
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -23,23 +21,6 @@ from relforge.pipeline.status import status
 
 KILLS = 40
 SEED = 20261121
-
-
-@pytest.fixture
-def start(monkeypatch) -> Callable[..., multiprocessing.Process]:
-    """`start(function, *args)` runs a function of forked.py in a process forked from a clean one."""
-    # else every child would first import pytest, as the main module
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
-    monkeypatch.delattr(sys.modules["__main__"], "__file__")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["forked", "tiny", "pandas"])  # pyarrow imports pandas on first use
-
-    def start(function: Callable[..., None], *args) -> multiprocessing.Process:
-        process = context.Process(target=function, args=args)
-        process.start()
-        return process
-
-    return start
 
 
 @pytest.fixture

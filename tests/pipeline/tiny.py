@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,7 @@ class TinyCaption:
         dictionary: a file whose content goes into the captions.
         wait: seconds per shard.
         note_pid: a folder where every process leaves its id at each shard.
+        word_from: a module with a WORD to use instead.
     """
 
     name, version = "caption", 1
@@ -94,14 +96,18 @@ class TinyCaption:
         dictionary: str | None = None,
         wait: float = 0.0,
         note_pid: str | None = None,
+        word_from: str | None = None,
     ) -> None:
         self.word, self.dictionary, self.wait, self.note_pid = word, dictionary, wait, note_pid
+        self.word_from = word_from
         self.dropped, self.quarantined, self.raising = set(dropped), set(quarantined), set(raising)
 
     def files(self) -> Sequence[str]:
         return [self.dictionary] if self.dictionary else []
 
     def setup(self) -> None:
+        if self.word_from:
+            self.word = import_module(self.word_from).WORD
         self.extra = Path(self.dictionary).read_text().strip() if self.dictionary else ""
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
