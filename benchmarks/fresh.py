@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _CHILD = """
-import json, resource, sys, time
+import json, sys, time
 sys.path.insert(0, {folder!r})
 from importlib import import_module
 run = getattr(import_module({module!r}), {function!r})
 prepare = getattr(import_module({module!r}), {function!r} + "_imports", lambda: None)
 prepare()
-def resident():
+def memory(field):  # ru_maxrss would start from the parent's peak
     with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
-before = resident()
+        return next(int(line.split()[1]) for line in status if line.startswith(field)) / 1024
+before = memory("VmRSS")
 started, cpu = time.perf_counter(), time.process_time()
 result = run(*{arguments!r})
 took = time.perf_counter() - started, time.process_time() - cpu
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+peak = memory("VmHWM")
 print(json.dumps([*took, peak - before, result]))
 """
 

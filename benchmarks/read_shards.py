@@ -32,10 +32,8 @@ def scan(folder: str) -> int:
     """Boxes read; a shard is let go before the next."""
     import pyarrow.parquet as pq
 
-    return sum(
-        pq.read_table(path, columns=COLUMNS, use_threads=False, memory_map=True, pre_buffer=False).num_rows
-        for path in sorted(Path(folder).glob("boxes/*.parquet"))
-    )
+    paths = sorted(Path(folder).glob("boxes/*.parquet"))
+    return sum(pq.ParquetFile(path).read(COLUMNS, use_threads=False).num_rows for path in paths)
 
 
 first_imports = scan_imports
@@ -46,7 +44,7 @@ def first(folder: str) -> str:
     import pyarrow.parquet as pq
 
     paths = sorted(Path(folder).glob("boxes/*.parquet"))
-    table = pq.read_table(paths[len(paths) // 2], columns=COLUMNS, use_threads=False)
+    table = pq.ParquetFile(paths[len(paths) // 2]).read(COLUMNS, use_threads=False)
     return str(table["image_id"][0].as_py())
 
 
