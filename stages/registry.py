@@ -19,7 +19,9 @@ BACKENDS: dict[str, dict[str, str]] = {
         "transformers": "relforge.stages.caption.generic:TransformersStage",
     },
     "parse": {
+        "relforge": "relforge.stages.parse.backends:relforge",
         "sng_parser": "relforge.stages.parse.backends:sng_parser",
+        "flan_t5": "relforge.stages.parse.backends:flan_t5",
     },
     "match": {
         "synonyms": "relforge.stages.match.stage:MatchStage",

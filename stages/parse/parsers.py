@@ -7,8 +7,12 @@ from typing import Any
 
 from relforge.stages.parse.graph import Parser
 
+DEFAULT = "relforge"
+
 PARSERS: dict[str, str] = {
+    "relforge": "relforge.stages.parse.learned.parser:LearnedParser",
     "sng_parser": "relforge.stages.parse.sng:SngParser",
+    "flan_t5": "relforge.stages.parse.flan:FlanParser",
 }
 """parser name -> `module:class`; the class takes the parser's options by keyword."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ import pyarrow.compute as pc
 from relforge.stages.contract import Quarantined, StageResult
 from relforge.stages.parse.graph import SceneGraph
 from relforge.stages.parse.isolate import Unparsed, parse_isolated
-from relforge.stages.parse.parsers import build_parser
+from relforge.stages.parse.parsers import DEFAULT, build_parser
+from relforge.stages.parse.policy import PredicatePolicy
 from relforge.stages.parse.rows import triplet_rows
 
 
@@ -26,10 +28,12 @@ class ParseStage:
         parser: a key of `relforge.stages.parse.parsers.PARSERS`, or `module:Class`.
         lower_spans: lower-case the subject and object phrases, as the published scripts do; the
             predicate stays as the caption has it. False keeps the caption's own spelling.
+        predicate_form, prepositions, stop_predicates: how predicates are worded and which are dropped
+            (`policy.PredicatePolicy`); the note `dropped_relations` counts the latter by reason.
         options: keyword arguments of the parser.
 
     Raises:
-        ValueError: an unknown parser.
+        ValueError: an unknown parser, form or rule.
     """
 
     name = "parse"
@@ -37,9 +41,19 @@ class ParseStage:
     inputs = ("captions",)
     outputs = ("triplets",)
 
-    def __init__(self, parser: str, *, lower_spans: bool = False, **options: Any) -> None:
+    def __init__(
+        self,
+        parser: str = DEFAULT,
+        *,
+        lower_spans: bool = False,
+        predicate_form: str = "surface",
+        prepositions: str = "kept",
+        stop_predicates: Sequence[str] = (),
+        **options: Any,
+    ) -> None:
         self.parser = build_parser(parser, **options)
         self.lower_spans = lower_spans
+        self.policy = PredicatePolicy(predicate_form, prepositions, stop_predicates)
 
     def files(self) -> Sequence[str]:
         return self.parser.files()
@@ -66,10 +80,14 @@ class ParseStage:
             )
             for row, bad in self._failures(captions, which, parsed)
         ]
-        graphs = [graph if isinstance(graph, SceneGraph) else SceneGraph() for graph in parsed]
+        graphs, dropped = self._worded(parsed, np.bincount(which, minlength=len(distinct)))
         triplets = triplet_rows(captions, which, graphs, self.parser.name, self.lower_spans)
         silent = np.array(
-            [isinstance(graph, SceneGraph) and not graph.relations for graph in parsed], dtype=bool
+            [
+                isinstance(found, SceneGraph) and not graph.relations
+                for found, graph in zip(parsed, graphs, strict=True)
+            ],
+            dtype=bool,
         )
         return StageResult(
             tables={"triplets": triplets},
@@ -80,8 +98,23 @@ class ParseStage:
                 "parser": self.parser.name,
                 "distinct_captions": len(distinct),
                 "without_relation": int(silent[which].sum()),
+                **({"dropped_relations": dropped} if dropped else {}),
             },
         )
+
+    def _worded(
+        self, parsed: Sequence[SceneGraph | Unparsed], times: np.ndarray
+    ) -> tuple[list[SceneGraph], dict[str, int]]:
+        """The graphs after the predicate policy, and dropped relations by reason, each graph counted
+        as often as captions share it."""
+        graphs: list[SceneGraph] = []
+        dropped: Counter[str] = Counter()
+        for graph, shared in zip(parsed, times.tolist(), strict=True):
+            worded, gone = self.policy.apply(graph if isinstance(graph, SceneGraph) else SceneGraph())
+            graphs.append(worded)
+            for reason, count in gone.items():
+                dropped[reason] += count * shared
+        return graphs, dict(sorted(dropped.items()))
 
     @staticmethod
     def _failures(

@@ -1,0 +1,1 @@
+"""The parser relforge ships: a small graph tagger trained on FACTUAL captions."""

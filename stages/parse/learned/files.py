@@ -1,0 +1,84 @@
+"""Model folders: weights as safetensors, tables and card as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from relforge.stages.parse.learned.lexicon import SHAPES, Lexicon
+from relforge.stages.parse.learned.model import GraphTagger, WordEncoder
+from relforge.stages.parse.learned.network import Network
+from relforge.stages.parse.learned.tables import Tables
+
+EMBEDDED = Path(__file__).parent / "weights"
+"""The model that comes with relforge."""
+
+WEIGHTS, TABLES, CARD = "parser.safetensors", "tables.json", "card.json"
+
+
+def model_files(folder: Path) -> list[Path]:
+    """Files whose content decides the output.
+
+    Raises:
+        ValueError: one is not there.
+    """
+    paths = [folder / WEIGHTS, folder / TABLES, folder / CARD]
+    for path in paths:
+        if not path.is_file():
+            raise ValueError(
+                f"parser model: {path} not found; give a folder written by "
+                "`python -m relforge.stages.parse.learned.train`, or leave `model` out for the embedded one"
+            )
+    return paths
+
+
+def build(sizes: dict[str, Any], tables: Tables, dropout: float = 0.0) -> tuple[WordEncoder, GraphTagger]:
+    """Untrained modules. `sizes`: width, hidden, layers, pair, buckets."""
+    words = WordEncoder(len(tables.known), sizes["buckets"], SHAPES, sizes["width"])
+    tagger = GraphTagger(
+        width=sizes["width"],
+        hidden=sizes["hidden"],
+        layers=sizes["layers"],
+        pair=sizes["pair"],
+        frames=len(tables.frames),
+        implied=len(tables.implied),
+        dropout=dropout,
+    )
+    return words, tagger
+
+
+def save_model(
+    folder: Path, words: WordEncoder, tagger: GraphTagger, tables: Tables, card: dict[str, Any]
+) -> None:
+    """Write a model folder; weights are stored as half precision."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {f"words.{k}": v for k, v in words.state_dict().items()}
+    state |= {f"tagger.{k}": v for k, v in tagger.state_dict().items()}
+    save_file({k: v.detach().half().contiguous() for k, v in state.items()}, str(folder / WEIGHTS))
+    tables.save(folder / TABLES)
+    (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def load_model(folder: Path) -> tuple[Network, Tables]:
+    """Read a model folder."""
+    weights, tables_path, card_path = model_files(folder)
+    card = json.loads(card_path.read_text(encoding="utf-8"))
+    tables = Tables.load(tables_path)
+    words, tagger = build(card["sizes"], tables)
+    state = {key: value.float() for key, value in load_file(str(weights)).items()}
+    for prefix, module in (("words.", words), ("tagger.", tagger)):
+        module.load_state_dict(
+            {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
+        )
+    slotted = np.array(["_" in frame.split() for frame in tables.frames])
+    return Network(words, tagger, Lexicon(tables.known, card["sizes"]["buckets"]), slotted), tables
+
+
+def parameters(*modules: torch.nn.Module) -> int:
+    """How many numbers the modules hold."""
+    return sum(p.numel() for module in modules for p in module.parameters())

@@ -1,0 +1,110 @@
+"""What becomes of a predicate between parser and triplet: the one place that decides its wording.
+
+Attributes ("the ball is red") are no predicates here: every parser keeps them on the entity
+(`Entity.attributes`), so no policy can turn them into relations between boxes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+
+from relforge.stages.parse.graph import Relation, SceneGraph
+
+FORMS = ("surface", "lemma")
+PREPOSITION_RULES = ("kept", "collapsed")
+
+_PREPOSITIONS = """
+about above across against along alongside amid among around as at atop before behind below beneath beside
+besides between beyond by down for from in inside into near next of off on onto opposite out outside over
+past through throughout to toward towards under underneath up upon via with within without
+"""
+PREPOSITIONS = frozenset(_PREPOSITIONS.split())
+"""First words of the part of a predicate that follows its verb."""
+
+
+class PredicatePolicy:
+    """Rewrites or drops the relations of a scene graph.
+
+    Args:
+        form: `surface` keeps the caption's wording ("sitting on"), `lemma` writes "sit on", so that
+            "holds", "holding" and "held" are one label.
+        prepositions: `kept` leaves a verb with its preposition; `collapsed` does as the published
+            parser: the verb goes and the preposition stays, except in the two-word phrasal verbs on
+            SceneGraphParser's list ("sit on").
+        stop: predicates (lemma or surface, as the parser gives them) whose relations are dropped.
+
+    Raises:
+        ValueError: an unknown form or rule, or `stop` given as one string.
+    """
+
+    def __init__(self, form: str = "surface", prepositions: str = "kept", stop: Sequence[str] = ()) -> None:
+        for name, value, choices in (
+            ("predicate_form", form, FORMS),
+            ("prepositions", prepositions, PREPOSITION_RULES),
+        ):
+            if value not in choices:
+                raise ValueError(f"parse.{name}: {value!r} is not one of {', '.join(choices)}")
+        if isinstance(stop, str):
+            raise ValueError(f"parse.stop_predicates: give a list of predicates, e.g. [{stop}]")
+        self.form, self.collapse = form, prepositions == "collapsed"
+        self.stop = frozenset(" ".join(predicate.lower().split()) for predicate in stop)
+
+    def apply(self, graph: SceneGraph) -> tuple[SceneGraph, Counter[str]]:
+        """The graph with its predicates reworded, and how many relations were dropped, by reason."""
+        kept: list[Relation] = []
+        dropped: Counter[str] = Counter()
+        for relation in graph.relations:
+            reworded = self._reword(relation)
+            if not reworded.predicate:
+                dropped["empty_predicate"] += 1
+            elif self.stop & {reworded.lemma.lower(), reworded.predicate.lower()}:
+                dropped["stop_predicate"] += 1
+            else:
+                kept.append(reworded)
+        if not dropped and all(new is old for new, old in zip(kept, graph.relations, strict=True)):
+            return graph, dropped
+        return SceneGraph(graph.entities, tuple(kept)), dropped
+
+    def _reword(self, relation: Relation) -> Relation:
+        predicate, lemma = relation.predicate, relation.lemma
+        if self.collapse:
+            predicate, lemma = collapsed(predicate, lemma)
+        if self.form == "lemma":
+            predicate = lemma
+        if (predicate, lemma) == (relation.predicate, relation.lemma):
+            return relation
+        return replace(relation, predicate=predicate, lemma=lemma)
+
+
+def collapsed(predicate: str, lemma: str, phrasal: Callable[[str], bool] | None = None) -> tuple[str, str]:
+    """A verb with a preposition, down to the preposition, unless the two are a phrasal verb.
+
+    Args:
+        phrasal: tells phrasal verbs ("sit on") by their lemma; None: the published list.
+    """
+    words = lemma.split()
+    at = next((i for i, word in enumerate(words) if word.lower() in PREPOSITIONS), 0)
+    if at == 0 or (len(words) == 2 and (phrasal or published_phrasal)(lemma)):
+        return predicate, lemma
+    surface = predicate.split()
+    first = next((i for i, word in enumerate(surface) if word.lower() in PREPOSITIONS), 0)
+    return " ".join(surface[first:]), " ".join(words[at:])
+
+
+def published_phrasal(lemma: str) -> bool:
+    """Whether SceneGraphParser lists a phrasal verb."""
+    return bool(_published_list()(lemma))
+
+
+@cache
+def _published_list() -> Callable[[str], bool]:
+    from relforge.stages.parse.sng_package import check_distribution
+
+    check_distribution()
+    from sng_parser.database import is_phrasal_verb
+
+    known: Callable[[str], bool] = is_phrasal_verb
+    return known

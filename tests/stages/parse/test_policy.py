@@ -1,0 +1,97 @@
+"""The predicate policy: wording, collapsing, stop-predicates."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from relforge.stages.parse.graph import Entity, Relation, SceneGraph
+from relforge.stages.parse.policy import PredicatePolicy, collapsed
+from relforge.stages.parse.stage import ParseStage
+from relforge.stages.tables import SCHEMAS
+
+
+def graph(*relations: tuple[str, str]) -> SceneGraph:
+    ends = (Entity("a man", "a man", "man", attributes=("tall",)), Entity("a bench", "a bench", "bench"))
+    return SceneGraph(ends, tuple(Relation(0, predicate, lemma, 1) for predicate, lemma in relations))
+
+
+def predicates(given: SceneGraph, **policy: object) -> list[tuple[str, str]]:
+    worded, _ = PredicatePolicy(**policy).apply(given)  # type: ignore[arg-type]
+    return [(relation.predicate, relation.lemma) for relation in worded.relations]
+
+
+def test_the_surface_is_kept_unless_asked_otherwise() -> None:
+    given = graph(("sitting on", "sit on"))
+
+    assert PredicatePolicy().apply(given)[0] is given
+
+
+def test_the_lemma_makes_one_label_of_all_verb_forms() -> None:
+    given = graph(("holds", "hold"), ("holding", "hold"), ("held", "hold"))
+
+    assert {predicate for predicate, _ in predicates(given, form="lemma")} == {"hold"}
+
+
+@pytest.mark.parametrize(
+    ("predicate", "lemma", "expected"),
+    [
+        ("sleeping near", "sleep near", ("near", "near")),
+        ("standing in front of", "stand in front of", ("in front of", "in front of")),
+        ("looking at", "look at", ("looking at", "look at")),
+        ("holding", "hold", ("holding", "hold")),
+        ("on top of", "on top of", ("on top of", "on top of")),
+    ],
+)
+def test_collapsing_leaves_the_preposition_and_phrasal_verbs(
+    predicate: str, lemma: str, expected: tuple[str, str]
+) -> None:
+    assert collapsed(predicate, lemma, phrasal=lambda verb: verb == "look at") == expected
+
+
+def test_phrasal_verbs_are_those_the_published_parser_lists() -> None:
+    given = graph(("sitting on", "sit on"), ("sleeping near", "sleep near"))
+
+    assert predicates(given, prepositions="collapsed") == [("sitting on", "sit on"), ("near", "near")]
+
+
+def test_stop_predicates_are_dropped_and_counted_and_attributes_stay() -> None:
+    worded, dropped = PredicatePolicy(stop=["Have"]).apply(graph(("has", "have"), ("on", "on")))
+
+    assert [relation.predicate for relation in worded.relations] == ["on"]
+    assert dropped == {"stop_predicate": 1}
+    assert worded.entities[0].attributes == ("tall",)
+
+
+def test_a_predicate_without_words_is_dropped_under_its_own_reason() -> None:
+    assert PredicatePolicy().apply(graph(("", "")))[1] == {"empty_predicate": 1}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"predicate_form": "stem"}, r"parse.predicate_form: 'stem' is not one of surface, lemma"),
+        ({"prepositions": "gone"}, r"parse.prepositions: 'gone' is not one of kept, collapsed"),
+        ({"stop_predicates": "have"}, r"give a list of predicates, e.g. \[have\]"),
+    ],
+)
+def test_a_wrong_option_names_field_and_fix(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ParseStage(**options)
+
+
+def test_the_stage_counts_dropped_relations_once_per_caption() -> None:
+    stage = ParseStage(predicate_form="lemma", stop_predicates=["ride"])
+    stage.setup()
+    rows = [
+        dict.fromkeys(SCHEMAS["captions"].names)
+        | {"image_id": image, "caption_id": 0, "text": "a man riding a horse", "source": "import"}
+        for image in ("1", "2")
+    ]
+
+    result = stage.process({"captions": pa.Table.from_pylist(rows, SCHEMAS["captions"])})
+
+    assert result.tables["triplets"].num_rows == 0
+    assert result.kept == 2
+    assert result.notes["dropped_relations"] == {"stop_predicate": 2}
+    assert result.notes["without_relation"] == 2
