@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from pathlib import Path
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
-from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerFast
+from relforge.tagger.checkpoint import Blueprint, load_model
+from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
-from relforge.tagger import model_folder
 from relforge.tagger.model import RelationModel
+from relforge.tagger.sizes import Sizes
 from relforge.trainer.data import sources
 from relforge.trainer.data.batches import BatchOptions
 from relforge.trainer.data.relations import RelationData
@@ -28,13 +28,14 @@ class Settings:
     Args:
         out: folder of snapshots, the log and the finished model (`out/model`).
         data: see `trainer.data.sources.load`.
-        model: see `tagger.model_folder.build`; `text` may be `{folder: roberta-base}`, and `start` names
-            a model folder to start from.
+        model: `kind` and `sizes` (fields of `Sizes`), `backbone` and `text` as in `Blueprint`; `text` may
+            also name a Hugging Face encoder (roberta-base by default). Or `start`: a model folder to
+            start from.
         epochs, steps: length of the run; `steps` wins.
         batch, optimisation: fields of `BatchOptions` and `Optimisation`.
         noise: fields of `tagger.denoising.Noise` (R-Tagger only).
         published: reproduce the published training where it differs from its paper: file-order cap.
-        half: store the finished model's weights as float16.
+        half: store the finished model's weights as float16, half the size.
         save_every, log_every: steps.
     """
 
@@ -92,30 +93,35 @@ def load_data(settings: Settings) -> RelationData:
 
 def start_model(
     settings: Settings, data: RelationData
-) -> tuple[RelationModel, dict[str, Any], PreTrainedTokenizerFast]:
-    """The model that training begins with, its config, and its tokenizer."""
-    config = {key: value for key, value in settings.model.items() if key != "start"}
-    config.setdefault("sizes", {})
-    config["sizes"] = {**config["sizes"], "pairs": settings.batch.max_pairs}
-    if "start" in settings.model:
-        folder = Path(settings.model["start"])
-        model, config = model_folder.load(folder)
-        return model, config, model_folder.load_tokenizer(folder / "tokenizer.json")
+) -> tuple[RelationModel, Blueprint, PreTrainedTokenizerBase]:
+    """The model that training begins with, what it is built from, and its tokenizer.
+
+    Raises:
+        ValueError: an unknown kind, backbone or size; a folder that holds no model.
+    """
     torch.manual_seed(settings.seed)
-    text = dict(config.get("text") or {"folder": "roberta-base"})
-    if "folder" in text:
-        encoder, tokenizer = (
-            AutoModel.from_pretrained(text["folder"]),
-            AutoTokenizer.from_pretrained(text["folder"]),
-        )
-        config["text"] = {"model": encoder.config.to_diff_dict() | {"model_type": encoder.config.model_type}}
-        model = model_folder.build(config, tokenizer)
+    wanted = settings.model
+    if "start" in wanted:
+        loaded = load_model(wanted["start"])
+        blueprint = replace(loaded.blueprint, classes=tuple(data.categories))
+        return loaded.model, blueprint, AutoTokenizer.from_pretrained(wanted["start"])
+    sizes = {**wanted.get("sizes", {}), "pairs": settings.batch.max_pairs}
+    _known(sizes, Sizes, "model.sizes.")
+    text = wanted.get("text", "roberta-base")
+    encoder = None
+    if isinstance(text, str):
+        encoder, tokenizer = AutoModel.from_pretrained(text), AutoTokenizer.from_pretrained(text)
+        text = encoder.config.to_diff_dict() | {"model_type": encoder.config.model_type}
+    else:
+        tokenizer = train_tokenizer([*data.categories, *data.predicates], text.get("vocab_size", 1000))
+        text = {**text, "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    blueprint = Blueprint(
+        wanted["kind"], Sizes(**sizes), wanted.get("backbone", "resnet50"), text, tuple(data.categories)
+    )
+    model = blueprint.build(tokenizer)
+    if encoder is not None:
         model.text_encoder.model.load_state_dict(encoder.state_dict())
-        return model, config, tokenizer
-    tokenizer = train_tokenizer([*data.categories, *data.predicates], text["model"].get("vocab_size", 1000))
-    text["model"] = {**text["model"], "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-    config["text"] = text
-    return model_folder.build(config, tokenizer), config, tokenizer
+    return model, blueprint, tokenizer
 
 
 def data_hash(data: RelationData) -> str:

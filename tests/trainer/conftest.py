@@ -57,16 +57,14 @@ def settings(run_folder: Path, tmp_path: Path) -> dict[str, Any]:
             "sizes": {"dim": 64, "heads": 2, "encoder_layers": 2, "fusions": 2, "decoder_layers": 2}
             | {"feedforward": 64, "fusion_dim": 64, "language_heads": 2, "language_feedforward": 64},
             "backbone": {
-                "name": "swin",
+                "family": "swin",
                 "embed_dim": 16,
                 "depths": [1, 1, 1, 1],
                 "heads": [1, 2, 2, 4],
                 "window": 4,
             },
-            "text": {
-                "model": {"model_type": "roberta", "hidden_size": 32, "num_hidden_layers": 1}
-                | {"num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 66}
-            },
+            "text": {"model_type": "roberta", "hidden_size": 32, "num_hidden_layers": 1}
+            | {"num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 66},
         },
         "batch": {
             "size": 2,

@@ -17,9 +17,9 @@ from typing import Any
 
 import torch
 import yaml
+from relforge.tagger.checkpoint import save_model
 from torch import Tensor, nn
 
-from relforge.tagger import model_folder
 from relforge.tagger.criterion import LossWeights, search_losses
 from relforge.tagger.relation_labels import pseudo_labels
 from relforge.tagger.targets import together
@@ -37,7 +37,7 @@ def main(values: Mapping[str, Any]) -> Path:
     data = load_data(settings)
     batches = Batches(data, settings.batch, settings.seed, group.rank, group.world)
     steps = settings.length(batches.steps_per_epoch)
-    model, config, tokenizer = start_model(settings, data)
+    model, blueprint, tokenizer = start_model(settings, data)
 
     average = loop.train(
         model,
@@ -56,13 +56,16 @@ def main(values: Mapping[str, Any]) -> Path:
         model.load_state_dict(average.state, strict=False)
     finished = Path(settings.out) / "model"
     if group.first:
-        card = {
-            "recipe": "pretrain",
-            "settings": asdict(settings),
-            "data_sha256": data_hash(data),
-            "steps": steps,
-        }
-        model_folder.save(finished, model, config, tokenizer, card, half=settings.half)
+        save_model(
+            finished,
+            model,
+            blueprint,
+            tokenizer,
+            metrics={"steps": steps, "seed": settings.seed, "pictures": len(data)},
+            made_by="relforge train, recipe pretrain",
+            data_hash=data_hash(data),
+            half=settings.half,
+        )
     return finished
 
 

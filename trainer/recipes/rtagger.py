@@ -14,14 +14,14 @@ from typing import Any
 
 import torch
 import yaml
+from relforge.tagger.checkpoint import save_model
 from torch import Tensor, nn
 
-from relforge.tagger import model_folder
 from relforge.tagger.criterion import LossWeights, tagger_losses
 from relforge.tagger.denoising import Noise, denoising_pairs
 from relforge.trainer import loop, processes
 from relforge.trainer.data.batches import Batch, Batches
-from relforge.trainer.recipe import Settings, data_hash, load_data, settings_from, start_model
+from relforge.trainer.recipe import data_hash, load_data, settings_from, start_model
 
 
 def main(values: Mapping[str, Any]) -> Path:
@@ -42,7 +42,7 @@ def main(values: Mapping[str, Any]) -> Path:
     steps = settings.length(batches.steps_per_epoch)
 
     # the model, from scratch or from another run's end
-    model, config, tokenizer = start_model(settings, data)
+    model, blueprint, tokenizer = start_model(settings, data)
     noise = Noise(**settings.noise)
 
     average = loop.train(
@@ -64,8 +64,15 @@ def main(values: Mapping[str, Any]) -> Path:
         model.load_state_dict(average.state, strict=False)
     finished = Path(settings.out) / "model"
     if group.first:
-        model_folder.save(
-            finished, model, config, tokenizer, card(settings, data_hash(data), steps), half=settings.half
+        save_model(
+            finished,
+            model,
+            blueprint,
+            tokenizer,
+            metrics={"steps": steps, "seed": settings.seed, "pictures": len(data)},
+            made_by="relforge train, recipe rtagger",
+            data_hash=data_hash(data),
+            half=settings.half,
         )
     return finished
 
@@ -92,11 +99,6 @@ def step_loss(model: nn.Module, batch: Batch, generator: torch.Generator, noise:
         "labels": last.labels,
         "boxes": last.subject_boxes + last.object_boxes,
     }
-
-
-def card(settings: Settings, data: str, steps: int) -> dict[str, Any]:
-    """What the finished model says of its making."""
-    return {"recipe": "rtagger", "settings": asdict(settings), "data_sha256": data, "steps": steps}
 
 
 if __name__ == "__main__":
