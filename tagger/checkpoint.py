@@ -84,6 +84,7 @@ def save_model(
     metrics: Mapping[str, Any] | None = None,
     made_by: str = "",
     data_hash: str = "",
+    half: bool = False,
 ) -> str:
     """Write a model folder.
 
@@ -91,6 +92,7 @@ def save_model(
         metrics: figures for the card, name -> number.
         made_by: the command that made the weights.
         data_hash: of what they were trained on.
+        half: store weights as float16, half the size; they are computed in float32 all the same.
 
     Returns:
         The sha256 of the weights file.
@@ -98,6 +100,8 @@ def save_model(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if half:
+        weights = {n: t.half() if t.is_floating_point() else t for n, t in weights.items()}
     save_file(weights, folder / WEIGHTS)
     tokenizer.save_pretrained(folder)
     digest = file_sha256(folder / WEIGHTS)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
-from relforge.tagger.checkpoint import Blueprint, load_model
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
+from relforge.tagger.checkpoint import Blueprint, load_model
 from relforge.tagger.model import RelationModel
 from relforge.tagger.sizes import Sizes
 from relforge.trainer.data import sources

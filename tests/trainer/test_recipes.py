@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from relforge.tagger.checkpoint import load_model
 from safetensors.torch import load_file
 
+from relforge.tagger.checkpoint import load_model
 from relforge.trainer import snapshots
 from relforge.trainer.recipe import settings_from
 from relforge.trainer.recipes import pretrain, rtagger

@@ -17,9 +17,9 @@ from typing import Any
 
 import torch
 import yaml
-from relforge.tagger.checkpoint import save_model
 from torch import Tensor, nn
 
+from relforge.tagger.checkpoint import save_model
 from relforge.tagger.criterion import LossWeights, search_losses
 from relforge.tagger.relation_labels import pseudo_labels
 from relforge.tagger.targets import together

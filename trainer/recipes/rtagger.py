@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 import yaml
-from relforge.tagger.checkpoint import save_model
 from torch import Tensor, nn
 
+from relforge.tagger.checkpoint import save_model
 from relforge.tagger.criterion import LossWeights, tagger_losses
 from relforge.tagger.denoising import Noise, denoising_pairs
 from relforge.trainer import loop, processes
