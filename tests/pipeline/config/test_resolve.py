@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from relforge.pipeline.config import ConfigError, Source, check, check_files, resolve
+from relforge.pipeline.config import ConfigError, Source, check, check_files, read, resolve
 from relforge.pipeline.job import Job
 
 
@@ -142,3 +142,14 @@ def test_the_run_seed_and_dataset_reach_a_backend_that_asks_for_them(tmp_path, m
     given["stages"]["caption"] = {"backend": "asking:Asking"}
 
     assert job(given).stage("caption").options == {"seed": 5, "dataset": "tiny"}
+
+
+@pytest.mark.parametrize("name", ["coco", "coco_sample", "objects365", "openimages", "visual_genome"])
+def test_every_packaged_config_resolves(name, tmp_path) -> None:
+    roots = ("COCO_ROOT", "OBJECTS365_ROOT", "OPENIMAGES_ROOT", "VG_ROOT", "RTAGGER")
+    files = ("COCO_ANNOTATIONS", "COCO_CAPTIONS", "VG_CAPTIONS")
+    environment = {variable: str(tmp_path / variable) for variable in (*roots, *files)}
+
+    source = read(name, environment=environment)
+
+    assert [stage.name for stage in resolve(check(source), source).stages][-1] == "select"

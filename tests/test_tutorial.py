@@ -1,0 +1,40 @@
+"""Every command of docs/tutorial.md works as written."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+from relforge.pipeline.cli.app import invoke
+
+TUTORIAL = Path(__file__).resolve().parent.parent / "docs" / "tutorial.md"
+
+
+def commands() -> list[str]:
+    blocks = re.findall(r"```bash\n(.*?)```", TUTORIAL.read_text(), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line]
+
+
+def test_the_tutorial_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    for line in commands():
+        program, *arguments = shlex.split(line)
+        if arguments[0] in ("run", "rerun"):
+            arguments += ["--executor", "loop"]  # the demo has gone through Ray
+        assert program == "relforge"
+        assert invoke(arguments) == 0, f"{line}\n{capsys.readouterr().err}"
+
+    assert (tmp_path / "runs" / "demo" / "relations.json").is_file()
+    assert (tmp_path / "runs" / "demo" / "run" / "export" / "rlipv2.json").is_file()
+
+
+def test_the_demo_again_does_nothing_and_says_so(tmp_path, capsys) -> None:
+    arguments = ["demo", str(tmp_path), "--pictures", "4", "--executor", "loop"]
+    assert invoke(arguments) == 0
+    capsys.readouterr()
+
+    assert invoke(arguments) == 0
+
+    assert "everything is done already" in capsys.readouterr().out
