@@ -165,11 +165,11 @@ def real_job(folder: Path, boxes: Path, captions: Path, shard_images: int) -> Jo
         "coco",
         SourceSpec("coco", {"annotations": str(boxes)}),
         (
-            StageSpec("caption", "oracle", {"path": str(captions)}),
+            StageSpec("caption", "oracle", {"files": [str(captions)]}),
             StageSpec("parse", "sng_parser"),
-            StageSpec("match", "fixed"),
+            StageSpec("match", "synonyms"),
             StageSpec("tag", "rule"),
-            StageSpec("select", "fixed"),
+            StageSpec("select", "select"),
         ),
         shard_images,
     )

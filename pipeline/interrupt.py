@@ -6,7 +6,8 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 from relforge.pipeline.outcome import Outcome
@@ -28,6 +29,7 @@ def stop_on_signals() -> Iterator[None]:
         nonlocal interrupted
         if interrupted:
             os.write(2, b"stopped at once; what was committed is safe, the same command goes on\n")
+            _kill_descendants()
             os._exit(Outcome.INCOMPLETE)
         interrupted = True
         raise KeyboardInterrupt
@@ -38,3 +40,18 @@ def stop_on_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _kill_descendants() -> None:
+    """End the local Ray that nobody will stop any more; its agents alone outlive it for minutes."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):  # nothing to find where there is no /proc
+        with suppress(OSError, ValueError, IndexError):
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.parent.name))
+    family = list(children.get(os.getpid(), []))
+    for pid in family:  # grows while it is walked
+        family += children.get(pid, [])
+    for pid in family:
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
