@@ -78,7 +78,7 @@ int main() {
             uint64_t state = 1;
             for (size_t n = 0; n < 32768; ++n) {
                 state = state * 6364136223846793005ull + 1442695040888963407ull;
-                const Lanes* from = reinterpret_cast<const Lanes*>(data) + (state >> 33) % blocks * 4;
+                const Lanes* from = reinterpret_cast<const Lanes*>(data) + ((state >> 32) * blocks >> 32) * 4;
                 s += from[0], t += from[1], u += from[2], v += from[3];
             }
             volatile float sum = (s + t + u + v)[0];
