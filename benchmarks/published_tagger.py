@@ -1,0 +1,53 @@
+"""The published labelling procedure, on our blocks: the peer of `benchmarks/tagger.py`.
+
+One picture per step; its pixels repeated once per group of 100 pairs, up to 16 at a time, through backbone
+and encoder; RoBERTa for every class name and text of every step; every decoder layer classified
+(reference §1.6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from relforge.tagger.label_lists import NO_OBJECTS
+from relforge.tagger.model import RelationModel
+from relforge.tagger.pair_queries import pad_pairs
+from relforge.tagger.question import Question
+
+Group = tuple[list[tuple[int, int]], list[str]]
+
+
+@torch.inference_mode()
+def published_procedure(
+    model: RelationModel,
+    question: Question,
+    images: torch.Tensor,
+    groups: Sequence[Group],
+    together: int = 16,
+    threshold: float = 0.05,
+) -> list[tuple[tuple[int, int], str, float]]:
+    """Relations (pair, text, score) of one picture above the threshold, in the published order.
+
+    Args:
+        images: 1 x 3 x H x W float32, normalised.
+        groups: of the picture, the trailing empty one included.
+    """
+    index = {name: i for i, name in enumerate(question.classes)}
+    label = torch.tensor([index[name] for name in question.labels])
+    found = []
+    for start in range(0, len(groups), together):
+        call = groups[start : start + together]
+        texts = list(dict.fromkeys(text for _, own in call for text in own))
+        names = [*question.classes, NO_OBJECTS]
+        features = model.text_encoder.encode([*names, *texts])
+        memory = model.encode(images.repeat(len(call), 1, 1, 1), features)
+        pairs = [torch.tensor(own, dtype=torch.long).reshape(-1, 2) for own, _ in call]
+        given = pad_pairs([question.boxes[p] for p in pairs], [label[p] for p in pairs], 100)
+        last = model.decode(memory, model.queries(given, memory.labels[-1]), len(names))[-1]
+        scores = last.relation_logits.sigmoid()
+        for number, (own, _) in enumerate(call):
+            for slot, text in (scores[number, : len(own)] > threshold).nonzero().tolist():
+                found.append((own[slot], texts[text], float(scores[number, slot, text])))
+    return found

@@ -1,0 +1,272 @@
+"""Images per second of the tag stage against the published procedure: same weights, machine, candidates.
+
+    python benchmarks/tagger.py [--json] [--model FOLDER] [--image FILE ...] [--pairs 300] [--texts 3]
+
+Without `--model`, an R-Tagger of the published sizes with random weights (speed does not depend on their
+values); without `--image`, noise. Ours and theirs run alternately, and their relations are compared first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from published_tagger import published_procedure
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import RobertaConfig, RobertaModel
+
+from relforge.kernels.dispatch import VARIABLE, choose
+from relforge.stages.match.groups import published_groups
+from relforge.stages.pictures import decode, read
+from relforge.stages.tag.pixels import Scale
+from relforge.tagger.backbone import resnet50
+from relforge.tagger.builders import rtagger
+from relforge.tagger.engine import IMAGENET_MEAN, IMAGENET_STD, Engine
+from relforge.tagger.model import RelationModel
+from relforge.tagger.published_groups import label_groups
+from relforge.tagger.published_model import load_tagger
+from relforge.tagger.question import Question
+from relforge.tagger.sizes import Sizes
+from relforge.tagger.text import TextEncoder
+from relforge.tagger.text_cache import TextFeatures
+
+CLASSES = [f"class {i}" for i in range(80)]
+RELATIONS = [f"relation number {i}" for i in range(20)]
+
+
+def words(text: str) -> list[int]:
+    """One token id per word: speed needs no vocabulary."""
+    return [0, *(5 + zlib.crc32(word.encode()) % 50000 for word in text.split()), 2]
+
+
+def random_tagger() -> RelationModel:
+    """The published R-Tagger on ResNet-50 (206.5 M parameters), untrained, with scores around the floor."""
+    torch.manual_seed(0)
+    config = RobertaConfig(
+        vocab_size=50265, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5
+    )
+    model = rtagger(resnet50(), TextEncoder(RobertaModel(config), words), Sizes()).eval()
+    with torch.no_grad():
+        model.classifier.projection.weight.mul_(4)
+    return model
+
+
+def question(pixels: torch.Tensor, boxes: int, pairs: int, texts: int) -> Question:
+    """A picture whose first `pairs` box pairs have `texts` candidates each."""
+    source = torch.Generator().manual_seed(1)
+    centre = 0.2 + 0.6 * torch.rand(boxes, 2, generator=source)
+    size = 0.05 + 0.3 * torch.rand(boxes, 2, generator=source)
+    ordered = [(s, o) for s in range(boxes) for o in range(boxes) if s != o][:pairs]
+    if len(ordered) < pairs:
+        raise SystemExit(f"{boxes} boxes have {len(ordered)} ordered pairs; raise --boxes for {pairs}")
+    candidates = []
+    for pair in ordered:
+        chosen = torch.randperm(len(RELATIONS), generator=source)[:texts].tolist()
+        candidates += [(*pair, RELATIONS[i]) for i in sorted(chosen)]
+    labels = [CLASSES[i % len(CLASSES)] for i in range(boxes)]
+    return Question("picture", pixels, torch.cat([centre, size], 1), labels, candidates, CLASSES)
+
+
+def pictures(paths: list[str], short: int, long: int) -> list[torch.Tensor]:
+    """3 x H x W uint8 at the tagger's scale."""
+    if paths:
+        return [Scale(short, long)(decode(read(path))) for path in paths]
+    height, width = Scale(short, long).size(480, 640)
+    noise = torch.randint(0, 256, (3, height, width), generator=torch.Generator().manual_seed(2))
+    return [noise.to(torch.uint8)]
+
+
+def with_kernel(name: str, call: Callable[[], Any]) -> Callable[[], Any]:
+    """`call` with one deformable attention kernel."""
+    import os
+
+    def run() -> Any:
+        before = os.environ.get(VARIABLE)
+        os.environ[VARIABLE] = name
+        try:
+            return call()
+        finally:
+            os.environ.pop(VARIABLE)
+            if before is not None:
+                os.environ[VARIABLE] = before
+
+    return run
+
+
+def paired(ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int) -> tuple[float, float]:
+    """Median seconds of both, run alternately after one warm-up each."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for number in range(rounds + 1):
+        for call, taken in zip((ours, theirs), times, strict=True):
+            started = time.perf_counter()
+            call()
+            if number:
+                taken.append(time.perf_counter() - started)
+    return statistics.median(times[0]), statistics.median(times[1])
+
+
+def parts(engine: Engine, asked: Question) -> dict[str, float]:
+    """Seconds of one picture by part."""
+    model = engine.model
+    named = {
+        "backbone": model.backbone,
+        "encoder": model.encoder,
+        "entity decoder": model.entity_decoder,
+        "relation decoder": model.relation_decoder,
+    }
+    spent = dict.fromkeys(named, 0.0)
+    handles = []
+    for name, module in named.items():
+        watched = module.layers if hasattr(module, "layers") and "decoder" in name else [module]
+        for part in watched:
+            begun: list[float] = []
+            handles.append(part.register_forward_pre_hook(lambda *_, b=begun: b.append(time.perf_counter())))
+
+            def done(*_: Any, b: list[float] = begun, name: str = name) -> None:
+                spent[name] += time.perf_counter() - b.pop()
+
+            handles.append(part.register_forward_hook(done))
+    started = time.perf_counter()
+    list(engine.run([asked]))
+    spent["rest"] = time.perf_counter() - started - sum(spent.values())
+    for handle in handles:
+        handle.remove()
+    return spent
+
+
+def flop_rate() -> float:
+    """FLOP per second of a 2,048-cube float32 matrix product here, the best of five."""
+    a = torch.randn(2048, 2048)
+    a @ a
+    best = 0.0
+    for _ in range(5):
+        started = time.perf_counter()
+        a @ a
+        best = max(best, 2 * 2048**3 / (time.perf_counter() - started))
+    return best
+
+
+def peak_mib(call: Callable[[], Any]) -> float:
+    """Peak resident memory of a call above what the process held before (Linux)."""
+    status = Path("/proc/self/status")
+
+    def field(name: str) -> float:
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if name in line) / 1024
+
+    Path("/proc/self/clear_refs").write_text("5")
+    before = field("VmRSS")
+    call()
+    return field("VmHWM") - before
+
+
+def speed_rows(engine: Engine, asked: Question, rounds: int) -> list[dict[str, Any]]:
+    indexed = [(s, o, text, i) for i, (s, o, text) in enumerate(asked.candidates)]
+    groups = published_groups(indexed)
+    scale = torch.tensor(IMAGENET_STD)[:, None, None]
+    images = ((asked.pixels.float() / 255 - torch.tensor(IMAGENET_MEAN)[:, None, None]) / scale)[None]
+
+    def theirs() -> Any:
+        return published_procedure(engine.model, asked, images, groups)
+
+    def union() -> Any:
+        return label_groups(engine, asked, groups)
+
+    same = [(row.pair, row.text) for row in union()] == [row[:2] for row in theirs()]
+    rows = []
+    native = choose("cpu", torch.float32)
+    cases = [
+        ("own candidates", lambda: list(engine.run([asked])), "published, PyTorch core", "twin"),
+        ("own candidates", lambda: list(engine.run([asked])), f"published, our {native} kernel", native),
+        ("union (compat)", union, "published, PyTorch core", "twin"),
+    ]
+    for case, ours, peer, kernel in cases:
+        a, b = paired(ours, with_kernel(kernel, theirs), rounds)
+        rows.append(
+            {
+                "case": case,
+                "peer": peer,
+                "ours": 1 / a,
+                "theirs": 1 / b,
+                "ratio": b / a,
+                "unit": "images/s",
+                "groups": len(groups),
+                "same_relations_as_union": same,
+            }
+        )
+    return rows
+
+
+def floor_row(engine: Engine, asked: Question, rounds: int) -> dict[str, Any]:
+    with FlopCounterMode(display=False) as counter:
+        list(engine.run([asked]))
+    flops, rate = counter.get_total_flops(), flop_rate()
+    seconds, _ = paired(lambda: list(engine.run([asked])), lambda: None, rounds)
+    return {
+        "case": "FLOP floor",
+        "peer": "float32 matrix product",
+        "ours": 1 / seconds,
+        "theirs": rate / flops,
+        "ratio": flops / rate / seconds,
+        "limit": rate / flops,
+        "fraction_of_limit": flops / rate / seconds,
+        "unit": "images/s",
+        "gflop_per_image": flops / 1e9,
+        "gflop_per_s": rate / 1e9,
+    }
+
+
+def memory_rows(engine: Engine, pixels: torch.Tensor, boxes: int, texts: int) -> list[dict[str, Any]]:
+    rows = []
+    for pictures_, passes, pairs in ((1, 16, 100), (1, 16, 300), (1, 1, 300), (2, 16, 300), (4, 16, 300)):
+        engine.pictures, engine.passes = pictures_, passes
+        asked = [question(pixels, boxes, pairs, texts) for _ in range(pictures_)]
+        peak = peak_mib(lambda asked=asked: list(engine.run(asked)))
+        case = f"peak memory: {pictures_} pictures, {pairs} pairs, {passes} passes at a time"
+        rows.append({"case": case, "peer": "", "ours": peak, "unit": "MiB above the weights"})
+    engine.pictures, engine.passes = 1, 16
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", help="model folder or published .pth")
+    parser.add_argument("--image", action="append", default=[], help="picture file; repeatable")
+    parser.add_argument("--short-side", type=int, default=480)
+    parser.add_argument("--long-side", type=int, default=800)
+    parser.add_argument("--boxes", type=int, default=20)
+    parser.add_argument("--pairs", type=int, default=300)
+    parser.add_argument("--texts", type=int, default=3, help="candidates per pair")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--memory", action="store_true", help="also measure peak memory")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    model = load_tagger(options.model).model if options.model else random_tagger()
+    engine = Engine(model, TextFeatures(model.text_encoder, "0" * 64))
+    rows: list[dict[str, Any]] = []
+    for pixels in pictures(options.image, options.short_side, options.long_side):
+        asked = question(pixels, options.boxes, options.pairs, options.texts)
+        list(engine.run([asked]))  # fills the text cache, builds the kernel
+        rows += speed_rows(engine, asked, options.rounds)
+        rows.append(floor_row(engine, asked, options.rounds))
+        for part, seconds in parts(engine, asked).items():
+            rows.append({"case": f"part: {part}", "peer": "", "ours": seconds * 1000, "unit": "ms"})
+        if options.memory:
+            rows += memory_rows(engine, pixels, options.boxes, options.texts)
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        theirs = f"{row['theirs']:10.3f}" if "theirs" in row else " " * 10
+        ratio = f"{row['ratio']:7.2f}x" if "ratio" in row else ""
+        print(f"{row['case']:55} {row['peer']:28} {row['ours']:10.3f} {theirs} {row['unit']:12} {ratio}")
+
+
+if __name__ == "__main__":
+    main()
