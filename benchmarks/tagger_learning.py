@@ -39,7 +39,7 @@ def source(folder: Path) -> dict[str, Any]:
     """A split as the Visual Genome adapter reads it."""
     return {
         "annotations": str(folder / "scene_graphs.json"),
-        "images": str(folder / "images" / "{image_id:06d}.jpg"),
+        "images": str(folder / "images" / "{image_id:0>6}.jpg"),
     }
 
 
