@@ -263,3 +263,16 @@ def test_names_with_slashes_are_split() -> None:
     assert own_names("cutting/chopping board") == ["cutting board", "chopping board"]
     assert own_names("monitor/tv") == ["monitor", "tv"]
     assert own_names("person") == ["person"]
+
+
+@pytest.mark.parametrize(("count", "pairs"), [(0, 0), (1, 0), (2, 2), (300, 300 * 299)])
+def test_from_no_object_to_three_hundred(rows, count: int, pairs: int) -> None:
+    result = MatchStage(["coco"]).process(
+        {
+            "triplets": rows.triplets(("a man", "near", "a woman")),
+            "boxes": rows.boxes(*["person"] * count),
+            "images": rows.table("images", {}),
+        }
+    )
+    assert result.tables["candidates"].num_rows == pairs
+    assert result.kept + sum(result.dropped.values()) == 1
