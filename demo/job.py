@@ -39,7 +39,7 @@ def write_job(folder: Path, pictures: int, seed: int = 0) -> Path:
         "run": {"folder": str(folder / "run"), "shard_images": SHARD_IMAGES},
         "stages": {
             "caption": {"backend": "oracle", "files": str(drawn / "captions.json")},
-            "parse": {"backend": "sng_parser"},
+            "parse": {"backend": "relforge"},
             "match": {"backend": "synonyms", "synonyms": [str(nouns)]},
             "tag": {"backend": "rule"},
             "select": {"backend": "select"},
