@@ -18,6 +18,7 @@ def relforge(
     predicate_form: str = "surface",
     prepositions: str = "kept",
     stop_predicates: Sequence[str] = (),
+    least_confidence: float = 0.0,
 ) -> ParseStage:
     """The learned parser this package ships (`relforge.stages.parse.learned`); `model`: a folder instead."""
     return ParseStage(
@@ -26,6 +27,7 @@ def relforge(
         predicate_form=predicate_form,
         prepositions=prepositions,
         stop_predicates=stop_predicates,
+        least_confidence=least_confidence,
         model=model,
     )
 

@@ -34,13 +34,20 @@ class PredicatePolicy:
         prepositions: `kept` leaves a verb with its preposition; `collapsed` does as the published
             parser: the verb goes and the preposition stays, except in the two-word phrasal verbs on
             SceneGraphParser's list ("sit on").
+        least_confidence: relations the parser is less sure of are dropped; those without a confidence stay.
         stop: predicates (lemma or surface, as the parser gives them) whose relations are dropped.
 
     Raises:
-        ValueError: an unknown form or rule, or `stop` given as one string.
+        ValueError: an unknown form or rule, a confidence outside [0, 1], or `stop` given as one string.
     """
 
-    def __init__(self, form: str = "surface", prepositions: str = "kept", stop: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        form: str = "surface",
+        prepositions: str = "kept",
+        stop: Sequence[str] = (),
+        least_confidence: float = 0.0,
+    ) -> None:
         for name, value, choices in (
             ("predicate_form", form, FORMS),
             ("prepositions", prepositions, PREPOSITION_RULES),
@@ -49,6 +56,9 @@ class PredicatePolicy:
                 raise ValueError(f"parse.{name}: {value!r} is not one of {', '.join(choices)}")
         if isinstance(stop, str):
             raise ValueError(f"parse.stop_predicates: give a list of predicates, e.g. [{stop}]")
+        if not 0 <= least_confidence <= 1:
+            raise ValueError(f"parse.least_confidence: {least_confidence!r} is not between 0 and 1")
+        self.least_confidence = least_confidence
         self.form, self.collapse = form, prepositions == "collapsed"
         self.stop = frozenset(" ".join(predicate.lower().split()) for predicate in stop)
 
@@ -60,6 +70,8 @@ class PredicatePolicy:
             reworded = self._reword(relation)
             if not reworded.predicate:
                 dropped["empty_predicate"] += 1
+            elif relation.confidence is not None and relation.confidence < self.least_confidence:
+                dropped["low_confidence"] += 1
             elif self.stop & {reworded.lemma.lower(), reworded.predicate.lower()}:
                 dropped["stop_predicate"] += 1
             else:

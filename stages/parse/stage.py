@@ -28,8 +28,9 @@ class ParseStage:
         parser: a key of `relforge.stages.parse.parsers.PARSERS`, or `module:Class`.
         lower_spans: lower-case the subject and object phrases, as the published scripts do; the
             predicate stays as the caption has it. False keeps the caption's own spelling.
-        predicate_form, prepositions, stop_predicates: how predicates are worded and which are dropped
-            (`policy.PredicatePolicy`); the note `dropped_relations` counts the latter by reason.
+        predicate_form, prepositions, stop_predicates, least_confidence: how predicates are worded and
+            which relations are dropped (`policy.PredicatePolicy`); the note `dropped_relations` counts the
+            latter by reason.
         options: keyword arguments of the parser.
 
     Raises:
@@ -49,11 +50,12 @@ class ParseStage:
         predicate_form: str = "surface",
         prepositions: str = "kept",
         stop_predicates: Sequence[str] = (),
+        least_confidence: float = 0.0,
         **options: Any,
     ) -> None:
         self.parser = build_parser(parser, **options)
         self.lower_spans = lower_spans
-        self.policy = PredicatePolicy(predicate_form, prepositions, stop_predicates)
+        self.policy = PredicatePolicy(predicate_form, prepositions, stop_predicates, least_confidence)
 
     def files(self) -> Sequence[str]:
         return self.parser.files()

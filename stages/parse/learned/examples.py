@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,14 +105,25 @@ def batches(
     share: float,
     glues: Sequence[Sequence[int]],
     rng: np.random.Generator,
+    extend: Callable[[Example, np.random.Generator], Example] | None = None,
+    extended: float = 0.0,
 ) -> Iterator[list[Example]]:
-    """One epoch: batches of captions of equal length, `share` of them joined to another caption."""
+    """One epoch: batches of captions of equal length.
+
+    Args:
+        size: captions per batch.
+        share: part of the captions that is joined to another by one of `glues`.
+        extend, extended: how a caption is continued (`compose.Composer.extend`), and which part is.
+    """
     epoch = list(examples)
+    if extend is not None:
+        for i in rng.choice(len(epoch), int(extended * len(epoch)), replace=False).tolist():
+            epoch[i] = extend(epoch[i], rng)
     # "a man" and "a woman on a sofa" joined by "and" would say that both sit: join whole statements only
     stating = [i for i, e in enumerate(epoch) if (e.pairs[:, 2] > 0).any()]
     for i in rng.choice(stating, int(share * len(stating)), replace=False).tolist():
         other = examples[stating[int(rng.integers(len(stating)))]]
-        epoch[i] = joined(examples[i], other, glues[int(rng.integers(len(glues)))])
+        epoch[i] = joined(epoch[i], other, glues[int(rng.integers(len(glues)))])
     by_length: dict[int, list[Example]] = {}
     for i in rng.permutation(len(epoch)).tolist():
         by_length.setdefault(len(epoch[i].words), []).append(epoch[i])

@@ -17,6 +17,9 @@ _PERSONS = "he him she they them someone somebody anyone everyone i we us you"
 PERSONS = frozenset(_PERSONS.split())
 """Words that point at a person; their usual name (he: man) stands as the lemma, as matching needs it."""
 
+SAID_AS = {"lay": ("lying", "lie", "lies", "laid"), "wear": ("dressed",)}
+"""Gold predicates that are usually said by forms of another verb."""
+
 
 def scene_graph(caption: str, words: Words, parse: Parse, tables: Tables) -> SceneGraph:
     """The graph of one caption. Offsets count characters of `caption`."""
@@ -104,12 +107,16 @@ def _place(
     left, right = sorted((parse.entities[subject], parse.entities[obj]))
     order = sorted(range(len(text)), key=lambda i: (not left[1] < i < right[0], i))
     for at in order:
-        if text[at] == parts[0]:
+        if text[at] == parts[0] or text[at] in SAID_AS.get(parts[0], ()):
             found = _follow(text, at, parts[1:])
             if found is not None:
                 return at, found, " ".join(text[at : found + 1])
-    if left[1] + 1 < right[0] and right[0] - left[1] <= 4:
-        return left[1] + 1, right[0] - 1, frame
+    described = {i for (a, b), _ in parse.attributes for i in range(a, b + 1)}
+    last = right[0] - 1
+    while last > left[1] and (last in described or text[last] in DETERMINERS):
+        last -= 1
+    if left[1] < last <= left[1] + 3:
+        return left[1] + 1, last, frame
     return -1, -1, frame
 
 

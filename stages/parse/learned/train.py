@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ import torch
 from torch.nn import functional as F
 
 from relforge.stages.parse.learned.align import Aligned, align_all
+from relforge.stages.parse.learned.compose import Composer
 from relforge.stages.parse.learned.examples import GLUES, Example, batches, example
-from relforge.stages.parse.learned.files import build, parameters, save_model
+from relforge.stages.parse.learned.files import CARD, WEIGHTS, build, load_model, parameters, save_model
 from relforge.stages.parse.learned.gold import read_gold
 from relforge.stages.parse.learned.lexicon import UNKNOWN, Lexicon
 from relforge.stages.parse.learned.losses import loss
@@ -59,7 +61,8 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     rng = np.random.default_rng(arguments.seed)
     corpus, _ = align_all([*read_gold(arguments.train), *(p for f in arguments.extra for p in read_gold(f))])
     corpus = [aligned for aligned in corpus if aligned.words and aligned.entities]
-    tables = count_tables(corpus)
+    start = load_model(arguments.start) if arguments.start else None
+    tables = start[1] if start else count_tables(corpus)
     vocabulary = sorted(
         {word for aligned in corpus for word in aligned.words} | {w for g in GLUES for w in g}
     )
@@ -67,17 +70,27 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     examples = [example(aligned, tables, index) for aligned in corpus]
     glues = [[index[word] for word in glue] for glue in GLUES]
 
+    composer = Composer(examples, vocabulary)
+
     sizes = {name: getattr(arguments, name) for name in ("width", "hidden", "layers", "pair", "buckets")}
+    if arguments.start:
+        sizes = json.loads((arguments.start / CARD).read_text(encoding="utf-8"))["sizes"]
     encoder, tagger = build(sizes, tables, arguments.dropout)
-    lookup = TrainingWords(Lexicon(tables.known, arguments.buckets), vocabulary, arguments.hide, rng)
+    if start:
+        encoder.load_state_dict(start[0].words.state_dict())
+        tagger.load_state_dict(start[0].tagger.state_dict())
+    lookup = TrainingWords(Lexicon(tables.known, sizes["buckets"]), vocabulary, arguments.hide, rng)
+
+    def epoch_batches(rng: np.random.Generator) -> Iterator[list[Example]]:
+        share, extended = arguments.joined, arguments.extended
+        return batches(examples, arguments.batch, share, glues, rng, composer.extend, extended)
+
     weights = [*encoder.parameters(), *tagger.parameters()]
     average = [w.detach().clone() for w in weights]
     optimizer = torch.optim.AdamW(
         weights, lr=arguments.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
     )
-    steps_an_epoch = len(
-        list(batches(examples, arguments.batch, arguments.joined, glues, np.random.default_rng(0)))
-    )
+    steps_an_epoch = sum(1 for _ in epoch_batches(np.random.default_rng(0)))
     steps = arguments.epochs * steps_an_epoch
     warm = min(300, steps // 10 + 1)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -89,11 +102,11 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
         encoder.train()
         tagger.train()
         total = 0.0
-        for batch in batches(examples, arguments.batch, arguments.joined, glues, rng):
+        for batch in epoch_batches(rng):
             rows, shapes, grams, offsets, place = lookup(batch)
             vectors = encoder(rows, shapes, grams, offsets, place)
             vectors = F.dropout(vectors, arguments.dropout / 3)
-            value = loss(tagger, vectors.view(len(batch), -1, arguments.width), batch, arguments.smoothing)
+            value = loss(tagger, vectors.view(len(batch), -1, sizes["width"]), batch, arguments.smoothing)
             optimizer.zero_grad()
             value.backward()
             torch.nn.utils.clip_grad_norm_(weights, 2.0, foreach=True)
@@ -133,7 +146,7 @@ def _card(
         key: (value.name if isinstance(value, Path) else [v.name for v in value] if key == "extra" else value)
         for key, value in vars(arguments).items()
     }
-    return {
+    card = {
         "model": "relforge caption parser",
         "command": "python -m relforge.stages.parse.learned.train "
         + " ".join(
@@ -151,6 +164,13 @@ def _card(
         "sizes": sizes,
         "torch": torch.__version__,
     }
+    if arguments.start:
+        weights, before = arguments.start / WEIGHTS, arguments.start / CARD
+        card["started_from"] = {
+            "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+            "card": json.loads(before.read_text(encoding="utf-8")),
+        }
+    return card
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -173,6 +193,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--buckets", type=int, default=8192, help="rows of the letter n-gram table")
     add("--dropout", type=float, default=0.28)
     add("--hide", type=float, default=0.15, help="share of words replaced by the unknown word")
+    add(
+        "--extended", type=float, default=0.3, help="share of captions continued by another of the same thing"
+    )
+    add("--start", type=Path, help="model folder whose weights to begin with; its sizes and tables are kept")
     add("--joined", type=float, default=0.15, help="share of captions joined to another")
     add("--smoothing", type=float, default=0.03, help="label smoothing of tags and frames")
     add("--average", type=float, default=0.995, help="decay of the averaged weights per step")

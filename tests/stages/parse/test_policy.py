@@ -63,6 +63,16 @@ def test_stop_predicates_are_dropped_and_counted_and_attributes_stay() -> None:
     assert worded.entities[0].attributes == ("tall",)
 
 
+def test_relations_the_parser_doubts_are_dropped_and_those_without_a_confidence_stay() -> None:
+    ends = graph().entities
+    given = SceneGraph(ends, (Relation(0, "on", "on", 1, confidence=0.3), Relation(0, "by", "by", 1)))
+
+    worded, dropped = PredicatePolicy(least_confidence=0.5).apply(given)
+
+    assert [relation.predicate for relation in worded.relations] == ["by"]
+    assert dropped == {"low_confidence": 1}
+
+
 def test_a_predicate_without_words_is_dropped_under_its_own_reason() -> None:
     assert PredicatePolicy().apply(graph(("", "")))[1] == {"empty_predicate": 1}
 
@@ -72,6 +82,7 @@ def test_a_predicate_without_words_is_dropped_under_its_own_reason() -> None:
     [
         ({"predicate_form": "stem"}, r"parse.predicate_form: 'stem' is not one of surface, lemma"),
         ({"prepositions": "gone"}, r"parse.prepositions: 'gone' is not one of kept, collapsed"),
+        ({"least_confidence": 5}, r"parse.least_confidence: 5 is not between 0 and 1"),
         ({"stop_predicates": "have"}, r"give a list of predicates, e.g. \[have\]"),
     ],
 )

@@ -75,6 +75,12 @@ def test_a_predicate_keeps_its_preposition_and_its_wording(parser: LearnedParser
     assert caption[sit.start : sit.end] == "sitting on"
 
 
+def test_a_predicate_is_worded_as_the_caption_has_it(parser: LearnedParser) -> None:
+    (graph,) = parser.parse(["a tall man lying on a wooden bench"])
+
+    assert [relation.predicate for relation in graph.relations] == ["lying on"]
+
+
 @pytest.mark.parametrize("caption", ["", " ", "...", "\x00", "🐈 🐕", "?!", "of of of of", "a" * 5000])
 def test_text_without_things_is_parsed_without_failing(parser: LearnedParser, caption: str) -> None:
     (graph,) = parser.parse([caption])
