@@ -1,0 +1,118 @@
+"""Speed and fidelity of decoding and resizing against Pillow, on real photos.
+
+    python benchmarks/pictures.py FOLDER_OR_FILE... [--repeats N] [--json]
+
+Pillow does what the published scripts do: open, convert to RGB, resize, normalise to float32. Ours leaves 8
+    bits, as the
+stages do (they normalise on the device). One thread; CPU milliseconds per picture, best of the interleaved
+repeats."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from report import emit
+
+from relforge.stages.pictures import decode
+from relforge.stages.pictures.resize import resize
+
+CLIP = (np.float32([0.48145466, 0.4578275, 0.40821073]), np.float32([0.26862954, 0.26130258, 0.27577711]))
+IMAGENET = (np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225]))
+
+
+def tagger_size(width: int, height: int) -> tuple[int, int]:
+    """(height, width) with a short side of 800 and a long one of at most 1333 pixels."""
+    scale = min(800 / min(width, height), 1333 / max(width, height))
+    return round(height * scale), round(width * scale)
+
+
+def pillow(data: bytes, sizes: list[str]) -> list[np.ndarray]:
+    """One decode per wanted size, as two separate programs would."""
+    out = []
+    for size in sizes:
+        image = Image.open(io.BytesIO(data)).convert("RGB")
+        if size == "384":
+            image, (mean, std) = image.resize((384, 384), Image.Resampling.BICUBIC), CLIP
+        else:
+            height, width = tagger_size(*image.size)
+            image, (mean, std) = image.resize((width, height), Image.Resampling.BILINEAR), IMAGENET
+        out.append(((np.asarray(image, dtype=np.float32) / 255 - mean) / std).transpose(2, 0, 1))
+    return out
+
+
+def ours(data: bytes, sizes: list[str]) -> list[torch.Tensor]:
+    """One decode for all sizes."""
+    pixels = decode(data)
+    out = []
+    for size in sizes:
+        if size == "384":
+            out.append(resize(pixels, 384, 384, "bicubic"))
+        else:
+            height, width = tagger_size(pixels.shape[1], pixels.shape[0])
+            out.append(resize(pixels, height, width, "bilinear"))
+    return out
+
+
+def decode_only(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def worst(data: bytes, size: str) -> int:
+    """Largest difference in grey levels from Pillow's own 8-bit answer."""
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    height, width = (384, 384) if size == "384" else tagger_size(*image.size)
+    filter = Image.Resampling.BICUBIC if size == "384" else Image.Resampling.BILINEAR
+    theirs = np.asarray(image.resize((width, height), filter)).astype(int)
+    return int(np.abs(ours(data, [size])[0].permute(1, 2, 0).numpy() - theirs).max())
+
+
+def milliseconds(calls: list[Callable[[], Any]], repeats: int) -> list[float]:
+    best = [float("inf")] * len(calls)
+    for _ in range(repeats):
+        for n, call in enumerate(calls):
+            start = time.process_time()
+            call()
+            best[n] = min(best[n], time.process_time() - start)
+    return [1e3 * seconds for seconds in best]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("pictures", nargs="+", type=Path)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    files = [f for p in options.pictures for f in (sorted(p.glob("*.jp*g")) if p.is_dir() else [p])]
+    if not files:
+        parser.error(f"no .jpg pictures in {', '.join(map(str, options.pictures))}")
+    data = [file.read_bytes() for file in files]
+    rows: list[dict[str, Any]] = []
+    cases: list[tuple[str, Callable[[bytes], Any], Callable[[bytes], Any]]] = [
+        ("decode", decode, decode_only),
+        ("384 x 384 bicubic", lambda d: ours(d, ["384"]), lambda d: pillow(d, ["384"])),
+        ("short side 800 bilinear", lambda d: ours(d, ["800"]), lambda d: pillow(d, ["800"])),
+        ("both sizes", lambda d: ours(d, ["384", "800"]), lambda d: pillow(d, ["384", "800"])),
+    ]
+    for case, mine, theirs in cases:
+        calls = [lambda f=f: [f(d) for d in data] for f in (mine, theirs)]
+        our_ms, their_ms = (ms / len(data) for ms in milliseconds(calls, options.repeats))
+        row = {"case": case, "peer": "Pillow", "ours": our_ms, "theirs": their_ms, "ratio": their_ms / our_ms}
+        rows.append(row | {"unit": "CPU ms per picture"})
+    for size in ("384", "800"):
+        level = max(worst(d, size) for d in data)
+        row = {"case": f"largest difference at {size}", "peer": "Pillow", "ours": level}
+        rows.append(row | {"unit": "grey levels", "limit": 1})
+    emit(rows, options.json, f"{len(data)} pictures, {sum(map(len, data)) / len(data) / 1e3:.0f} kB each")
+
+
+if __name__ == "__main__":
+    main()
