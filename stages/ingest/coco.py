@@ -20,6 +20,7 @@ from relforge.stages.ingest.json_stream import JsonStream, lenient
 from relforge.stages.ingest.pictures import Pictures
 from relforge.stages.ingest.skip import without_polygons
 from relforge.stages.ingest.spool import BOX, RelationSpool, Spool
+from relforge.stages.ingest.uniform import uniform_columns
 
 
 class _Image(msgspec.Struct, gc=False):
@@ -166,7 +167,13 @@ def _image_records(stream: JsonStream, ids: Ids, file_name: Callable[[str], str]
     return ImageRecords(np.concatenate(codes), np.concatenate(sizes), pa.concat_arrays(names))
 
 
-def _decode_annotations(array: bytes) -> list[Any]:
+def _decode_annotations(array: bytes) -> dict[str, np.ndarray] | list[Any]:
+    """Columns where the records are all alike, otherwise records."""
+    columns = uniform_columns(array)
+    return _decode_each(array) if columns is None else columns
+
+
+def _decode_each(array: bytes) -> list[Any]:
     for text in (without_polygons(array), array):
         try:
             return _ANNOTATIONS.decode(text)
@@ -198,8 +205,21 @@ def _lenient_annotation(record: Any) -> _Annotation:
     )
 
 
-def _box_records(batch: list[Any], ids: Ids, start: int) -> np.ndarray:
+def _uniform_records(columns: dict[str, np.ndarray], ids: Ids) -> np.ndarray:
+    records = np.zeros(len(columns["id"]), BOX)
+    records["image"] = ids.codes(columns["image_id"])
+    records["category"] = ids.codes(columns["category_id"])
+    records["annotation"] = records["source"] = ids.codes(columns["id"])
+    records["xywh"] = columns["bbox"]
+    records["crowd"] = columns["iscrowd"]
+    records["box_id"] = -1
+    return records
+
+
+def _box_records(batch: dict[str, np.ndarray] | list[Any], ids: Ids, start: int) -> np.ndarray:
     """Annotations as spool records; `start` is the place of the first one in the file."""
+    if isinstance(batch, dict):
+        return _uniform_records(batch, ids)
     records = np.empty(len(batch), BOX)
     records["image"] = ids.codes([r.image_id for r in batch])
     records["category"] = ids.codes([r.category_id for r in batch])

@@ -37,8 +37,10 @@ class Ids:
             self._text.append(text)
         return self._code[text]
 
-    def codes(self, values: Sequence[object]) -> np.ndarray:
+    def codes(self, values: Sequence[object] | np.ndarray) -> np.ndarray:
         """Codes of many ids, as int64; fast where all are non-negative integers."""
+        if isinstance(values, np.ndarray):
+            return values if not len(values) or values.min() >= 0 else self.codes(values.tolist())
         try:
             found = np.array(values)
         except (ValueError, OverflowError):

@@ -96,12 +96,12 @@ class JsonStream:
         """Whether the value at hand is an array."""
         return self._peek() == b"["
 
-    def elements(self, decode: Callable[[bytes], list[T]]) -> Iterator[list[T]]:
+    def elements(self, decode: Callable[[bytes], T]) -> Iterator[T]:
         """The records of the array at hand, a window at a time.
 
         Args:
-            decode: turns the bytes of a JSON array into a list; raises ValueError where they are
-                not exactly one JSON array.
+            decode: turns the bytes of a JSON array into a batch of records; raises ValueError where they
+                are not exactly one JSON array.
         """
         if self._peek() != b"[":
             raise self._malformed("expected an array")
@@ -113,7 +113,7 @@ class JsonStream:
             yield self._batch(decode)
         self._at += 1
 
-    def _batch(self, decode: Callable[[bytes], list[T]]) -> list[T]:
+    def _batch(self, decode: Callable[[bytes], T]) -> T:
         while len(self._buffer) - self._at < self._window and self._more():
             pass
         for cut in self._guesses():
