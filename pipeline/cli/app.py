@@ -24,6 +24,7 @@ VERBS = (
     "quarantine",
     "logs",
     "diff",
+    "view",
     "export",
     "submit",
     "train",

@@ -29,6 +29,8 @@ def command(
     from relforge.pipeline.config import load
     from relforge.pipeline.export import export_run
     from relforge.pipeline.status import status
+    from relforge.pipeline.view.gather import gather
+    from relforge.pipeline.view.page import write
 
     print(f"drawing {pictures} pictures into {folder / 'world'}", file=sys.stderr)
     config = write_job(folder, pictures)
@@ -40,8 +42,10 @@ def command(
     exported = folder / "relations.json"
     counts = export_run(job.folder, "rlipv2", str(exported))
     relations = _in_words(job.folder)
+    view = folder / "view.html"
+    write(gather(job.folder), str(view))
     if as_json:
-        paths = {"config": config, "run": job.folder, "export": exported}
+        paths = {"config": config, "run": job.folder, "export": exported, "view": view}
         return print_json({"message": result.message, **paths, "exported": counts, "relations": relations})
     print_stages(status(job.folder))
     print(f"\n{result.message} ({result.seconds:.0f} s). Some of {counts['relations']:,} relations:")
@@ -51,6 +55,7 @@ def command(
     print(f"config       {config}")
     print(f"run folder   {job.folder}")
     print(f"relations    {exported} (as the RLIPv2 trainer reads them)")
+    print(f"picture page {view}")
     print(f"look closer  relforge inspect {job.folder} --image 1")
     return None
 

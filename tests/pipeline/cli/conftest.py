@@ -1,10 +1,12 @@
-"""`relforge(...)` runs the command in this process; `config` is the tiny job as a YAML file."""
+"""`relforge(...)` runs the command in this process; `config` is the tiny job as a YAML file;
+`rendered(page)` opens a page in a real browser."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,3 +86,40 @@ def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(finished_once: Path, tmp_path: Path) -> Path:
     """A copy of the finished run, where `config` expects it."""
     return shutil.copytree(finished_once, tmp_path / "run")
+
+
+Rendered = Callable[..., str]
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--window-size=1300,800",
+    "--virtual-time-budget=2000",
+    "--dump-dom",
+)
+
+
+@pytest.fixture
+def rendered(tmp_path: Path) -> Rendered:
+    """A page's DOM after its scripts ran; `script` is run behind them, e.g. to press keys."""
+    browser = next((found for name in _NAMES if (found := shutil.which(name))), None)
+    if browser is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+
+    def render(page: Path, script: str = "", fragment: str = "") -> str:
+        copy = tmp_path / "opened.html"
+        copy.write_text(page.read_text(encoding="utf-8") + f"<script>{script}</script>", encoding="utf-8")
+        profile = f"--user-data-dir={tmp_path / 'profile'}"
+        done = subprocess.run(
+            [browser, *_FLAGS, profile, copy.as_uri() + fragment], capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return render
