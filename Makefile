@@ -22,6 +22,11 @@ check: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Those that need no files of yours; `make bench BENCH=match` runs one. The others say what they need by --help.
+BENCH ?= match ingest read_shards msda caption tagger tagger_learning
+bench: .venv/.ready
+	for name in $(BENCH); do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
 format: .venv/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
