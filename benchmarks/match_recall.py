@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import yaml
 from report import emit
 
 from relforge.stages.match.stage import MatchStage
@@ -186,12 +187,21 @@ def compare(pairs: Pairs, triplets: pa.Table, captioned: set[str], synonyms: lis
     return found
 
 
+def parse_stage(spec: str) -> ParseStage:
+    """The stage of `relforge` or `relforge:predicate_form=lemma,least_confidence=0.4`."""
+    name, _, given = spec.partition(":")
+    pairs = (entry.split("=", 1) for entry in given.split(",") if entry)
+    return ParseStage(name, **{key: yaml.safe_load(value) for key, value in pairs})
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--pairs", type=Path, required=True)
     options.add_argument("--captions", type=Path, nargs="+", required=True)
     options.add_argument("--boxes", type=Path)
-    options.add_argument("--parser", nargs="+", default=["sng_parser"], help="parser names")
+    options.add_argument(
+        "--parser", nargs="+", default=["relforge"], help="names, with options as NAME:key=value,key=value"
+    )
     options.add_argument("--published-synonyms", type=Path, help="list for `substring`; else our own")
     options.add_argument("--json", action="store_true")
     args = options.parse_args()
@@ -200,7 +210,7 @@ def main() -> None:
     captioned = set(captions["image_id"].to_pylist())
     rows = []
     for name in args.parser:
-        stage = ParseStage(name)
+        stage = parse_stage(name)
         stage.setup()
         triplets = stage.process({"captions": captions}).tables["triplets"]
         published = [str(args.published_synonyms)] if args.published_synonyms else None
