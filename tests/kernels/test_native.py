@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import torch
 
 from relforge.kernels import build
 from relforge.kernels.msda import ms_deform_attn
