@@ -24,6 +24,7 @@ VERBS = (
     "quarantine",
     "logs",
     "diff",
+    "report",
     "view",
     "export",
     "submit",

@@ -28,9 +28,11 @@ def command(
     from relforge.pipeline.cli.summary import execute, print_stages
     from relforge.pipeline.config import load
     from relforge.pipeline.export import export_run
+    from relforge.pipeline.report import gather as report_facts
+    from relforge.pipeline.report import page as report_page
     from relforge.pipeline.status import status
-    from relforge.pipeline.view.gather import gather
-    from relforge.pipeline.view.page import write
+    from relforge.pipeline.view import gather as view_facts
+    from relforge.pipeline.view import page as view_page
 
     print(f"drawing {pictures} pictures into {folder / 'world'}", file=sys.stderr)
     config = write_job(folder, pictures)
@@ -42,10 +44,12 @@ def command(
     exported = folder / "relations.json"
     counts = export_run(job.folder, "rlipv2", str(exported))
     relations = _in_words(job.folder)
-    view = folder / "view.html"
-    write(gather(job.folder), str(view))
+    view, report = folder / "view.html", folder / "report.html"
+    view_page.write(view_facts.gather(job.folder), str(view))
+    facts = report_facts.gather(job.folder)
+    report_page.write(facts, str(report))
     if as_json:
-        paths = {"config": config, "run": job.folder, "export": exported, "view": view}
+        paths = {"config": config, "run": job.folder, "export": exported, "view": view, "report": report}
         return print_json({"message": result.message, **paths, "exported": counts, "relations": relations})
     print_stages(status(job.folder))
     print(f"\n{result.message} ({result.seconds:.0f} s). Some of {counts['relations']:,} relations:")
@@ -55,7 +59,14 @@ def command(
     print(f"config       {config}")
     print(f"run folder   {job.folder}")
     print(f"relations    {exported} (as the RLIPv2 trainer reads them)")
+    if quality := facts["quality"]:
+        kept, candidates = quality["kept"], quality["scored"]
+        print(
+            f"\nagainst {quality['gold']:,} gold relations: precision {kept['precision']:.3f}, recall "
+            f"{kept['recall']:.3f}, F1 {kept['f1']:.3f}, mAP {candidates['mean_average_precision']:.3f}"
+        )
     print(f"picture page {view}")
+    print(f"report       {report}")
     print(f"look closer  relforge inspect {job.folder} --image 1")
     return None
 
