@@ -134,7 +134,12 @@ def _figure(title: str, plot: str) -> str:
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    rows = list(rows)
+    numeric = [any(isinstance(row[at], int | float) for row in rows) for at in range(len(names))]
+    head = "".join(
+        f"<th{' class=number' if right else ''}>{escape(name)}</th>"
+        for name, right in zip(names, numeric, strict=True)
+    )
     lines = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
 

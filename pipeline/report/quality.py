@@ -16,6 +16,7 @@ from relforge.trainer.evaluate.relations import Curve, Quality, evaluate
 
 _POINTS = 200
 _KEYS = ["image_id", "subject_box", "object_box", "predicate"]
+_CLASSES = ["subject_class", "object_class"]
 
 
 def quality(
@@ -31,10 +32,12 @@ def quality(
         threshold: the run's own.
 
     Returns:
-        plain values. `kept` is judged as a set. `threshold`, `best`, `curve`, `average_precision` and
-        `calibration` are of all scored candidates; `prior` ranks the same candidates by frequency alone.
+        plain values. Repetitions of a relation count once. `kept` is judged as a set. `threshold`, `best`,
+        `curve`, `average_precision` and `calibration` are of all scored candidates; `prior` ranks the same
+        candidates by frequency alone.
     """
-    gold = gold.group_by([*_KEYS, "subject_class", "object_class"]).aggregate([])
+    gold = gold.group_by([*_KEYS, *_CLASSES]).aggregate([])
+    scored, kept = _distinct(scored), _distinct(kept)
     judged = evaluate(scored, gold)
     prior = evaluate(scored.set_column(*_scores(scored, prior_scores(scored, gold, boxes))), gold)
     whole = evaluate(kept, gold)
@@ -53,6 +56,12 @@ def quality(
         "predicates": _predicates(kept, gold, judged, prior),
         "unknown_predicates": _unknown(kept, gold),
     }
+
+
+def _distinct(rows: pa.Table) -> pa.Table:
+    """One row per relation with its best score: a run may keep repetitions, which say nothing new."""
+    best = rows.group_by([*_KEYS, *_CLASSES], use_threads=False).aggregate([("score", "max")])
+    return best.rename_columns([*_KEYS, *_CLASSES, "score"])
 
 
 def _scores(rows: pa.Table, score: np.ndarray) -> tuple[int, str, pa.Array]:

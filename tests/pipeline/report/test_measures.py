@@ -138,3 +138,13 @@ def test_quality_of_a_run_that_found_nothing() -> None:
     found = quality(nothing, nothing, gold, RIDERS, threshold=0.2)
 
     assert (found["kept"]["f1"], found["curve"], found["calibration"]) == (0.0, [], [])
+
+
+def test_repetitions_of_a_relation_count_once() -> None:
+    twice = pairs(*[(FIRST, "person", "riding", "horse")] * 2, score=(0.9, 0.7))
+
+    found = quality(twice, twice, pairs((FIRST, "person", "riding", "horse")), RIDERS, threshold=0.2)
+
+    assert found["kept"]["relations"] == 1
+    assert found["predicates"][0]["recall"] == 1.0
+    assert found["calibration"][0]["rows"] == 1
