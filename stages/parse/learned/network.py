@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from relforge.stages.parse.learned.lexicon import Lexicon
 from relforge.stages.parse.learned.model import GraphTagger, WordEncoder
 
-BLOCK = 128
+BLOCK = 256
 """Sentences that go through the LSTM at once, all of one length: no padding inside a sentence."""
 
 STEP = 32

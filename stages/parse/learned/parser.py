@@ -15,7 +15,7 @@ from relforge.stages.parse.learned.parse import Parse, assemble, triples
 from relforge.stages.parse.learned.tables import Tables
 from relforge.stages.parse.learned.tokens import Words, words
 
-AT_ONCE = 2048
+AT_ONCE = 8192
 """Captions that go through the network together; bounds memory, not results."""
 
 
