@@ -11,7 +11,9 @@ of training without noise and without attention masks.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import statistics
+import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -111,7 +113,8 @@ def one_run(job: tuple[str, str, str, int, int]) -> dict[str, float]:
     torch.set_num_threads(1)
     train, test, variant, seed, steps = job
     out = Path(train).parent / f"{variant.replace(' ', '-')}-{seed}"
-    model = rtagger.main(settings(Path(train), out, variant, seed, steps))
+    with contextlib.redirect_stdout(sys.stderr):
+        model = rtagger.main(settings(Path(train), out, variant, seed, steps))
     stage = build("tag", "rtagger", model=str(model), short_side=72, long_side=96, floor=0.0, threads=1)
     stage.setup()
     tables = held_out(Path(test))
