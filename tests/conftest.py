@@ -1,8 +1,9 @@
-"""Shared fixtures. Set-up for every test: no network, one torch thread less than the machine has."""
+"""Shared fixtures, and what holds for every test: no network."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,13 @@ def shared_path(relative: str) -> Path:
 def shared():  # type: ignore[no-untyped-def]
     """`shared("goldens/g0_msda_units.npz")` -> Path, skipping where it is absent."""
     return shared_path
+
+
+@pytest.fixture(autouse=True)
+def _ray_authentication() -> Iterator[None]:
+    """`submit` switches Ray's token mode on for its process; the next test starts as this one did."""
+    before = {name: value for name, value in os.environ.items() if name.startswith("RAY_AUTH")}
+    yield
+    for name in [name for name in os.environ if name.startswith("RAY_AUTH")]:
+        del os.environ[name]
+    os.environ.update(before)
