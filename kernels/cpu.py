@@ -29,7 +29,11 @@ def run(name: str, problem: Problem, value: Tensor, tensors: dict[str, Tensor | 
     Raises:
         MemoryError: the work buffers (a few MB per thread) could not be allocated.
         RuntimeError: the sizes were refused.
+        ValueError: RELFORGE_MSDA_LAYOUT names no layout, or one that cannot do this call.
     """
+    layout = os.environ.get(LAYOUT_VARIABLE, "auto")
+    if layout not in LAYOUTS:
+        raise ValueError(f"{LAYOUT_VARIABLE}={layout} is no layout; choose one of {', '.join(LAYOUTS)}")
     shapes = torch.tensor(problem.levels, dtype=torch.int64)
     reference = tensors.get("reference")
     call = Call(
@@ -45,7 +49,7 @@ def run(name: str, problem: Problem, value: Tensor, tensors: dict[str, Tensor | 
         reference_dim=0 if reference is None else reference.shape[-1],
         storage=STORAGE[value.dtype],
         threads=torch.get_num_threads(),
-        layout=LAYOUTS[os.environ.get(LAYOUT_VARIABLE, "auto")],
+        layout=LAYOUTS[layout],
     )
     for field, tensor in tensors.items():
         if tensor is not None:
@@ -53,9 +57,14 @@ def run(name: str, problem: Problem, value: Tensor, tensors: dict[str, Tensor | 
     status = getattr(load(), f"rf_msda_{name}")(call)
     if status == 1:
         raise MemoryError(f"deformable attention on the CPU: no memory for the work buffers of {problem}")
+    if status == 3:
+        raise ValueError(
+            f"{LAYOUT_VARIABLE}=direct takes no padding mask, no bfloat16 gradients and only whole vectors "
+            f"of channels ({load().rf_isa().decode()}); unset it for {problem}"
+        )
     if status:
         raise RuntimeError(
-            f"deformable attention on the CPU takes at most 2^29 pixels per image; got {problem}"
+            f"deformable attention on the CPU takes at most 2^29 numbers per image and head; got {problem}"
         )
 
 

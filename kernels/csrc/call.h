@@ -36,6 +36,7 @@ namespace relforge {
 // Per sampling point (level l, point p at index l * P + p), padded to a whole number of vectors with harmless entries.
 struct Points {
     int64_t count, padded;
+    int64_t lanes;                // floats of a packed pixel
     const float *width, *height;  // of the level, in pixels
     const int32_t* stride;        // pixels between rows: packed (columns + 1) or direct (columns)
     const int32_t* origin;        // index of pixel (0, 0)

@@ -23,12 +23,15 @@ RF_INLINE void weighted_sum(const Gather& gather, const Sample& s, const Points&
     for (int k = 0; k < Chains; ++k)
         for (int j = 0; j < Vectors; ++j) sums[k][j] = V::zero();
     for (int64_t p = 0; p < points.count; ++p) {
-        const auto corners = Gather::corners(gather, s, points, p);
-        for (int k = 0; k < 4; ++k) {
-            const F weight = V::set(s.corner[k * points.padded + p]);
-            for (int j = 0; j < Vectors; ++j) {
-                F& sum = sums[k % Chains][j];
-                sum = V::fma(weight, V::load(corners.at[k] + channel + j * V::N), sum);
+        for (int side = 0; side < 2; ++side) {
+            const auto row = Gather::row(gather, s, points, p, side);
+            for (int k = 0; k < 2; ++k) {
+                const F weight = V::set(s.corner[(2 * side + k) * points.padded + p]);
+                const auto* at = (k ? row.right : row.left) + channel;
+                for (int j = 0; j < Vectors; ++j) {
+                    F& sum = sums[(2 * side + k) % Chains][j];
+                    sum = V::fma(weight, V::load(at + j * V::N), sum);
+                }
             }
         }
     }
@@ -51,17 +54,16 @@ static void forward_queries(const rf_call& c, const Points& points, const Gather
                             int64_t begin, int64_t end, int64_t lanes, float* scratch) {
     const int64_t vectors = lanes / V::N, sample = SAMPLE_ARRAYS * points.padded;
     const bool narrow = c.storage == RF_BFLOAT16;
-    const bool stream = RF_STREAM && !narrow && c.channels % V::N == 0 &&
-                        reinterpret_cast<uintptr_t>(c.output) % (4 * V::N) == 0;
+    const bool stream = RF_STREAM && !narrow && c.channels % V::N == 0 && aligned<V>(c.output);
     for (int64_t first = begin; first < end; first += BLOCK) {
         const int64_t last = first + BLOCK < end ? first + BLOCK : end;
         for (int64_t q = first; q < last; ++q) {
             const int64_t row = b * c.queries + q;
-            prefetch_query(c, points, row + 2 * BLOCK, h);
             prepare<V, Gather::packed>(c, points, row, h, sample_at(scratch + (q - first) * sample, points.padded));
         }
         for (int64_t q = first; q < last; ++q) {
             const Sample s = sample_at(scratch + (q - first) * sample, points.padded);
+            prefetch_query(c, points, b * c.queries + q + 2 * BLOCK, h);
             const Line out{c.output, ((b * c.queries + q) * c.heads + h) * c.channels, narrow, stream};
             for (int64_t v = 0; v < vectors;) {
                 const int64_t left = vectors - v;

@@ -12,6 +12,8 @@
 
 namespace relforge::RF_ISA {
 
+constexpr int Usual = 32;  // channels of a head, for which the addresses are known to the compiler
+
 static int64_t scratch(const Points& points, int64_t lanes) {
     return BLOCK * (SAMPLE_ARRAYS * points.padded + lanes);
 }
@@ -34,7 +36,10 @@ static DirectGather<T> direct(const rf_call& c, T* tensor, int64_t b, int64_t h,
 
 static void forward(const rf_call& c, const Points& points, int64_t b, int64_t h, int64_t begin, int64_t end,
                     int64_t lanes, const float* slice, const float* outside, float* scratch) {
-    if (slice) {
+    if (slice && lanes == Usual) {
+        const PackedGather<const float, Usual> gather{slice, lanes};
+        forward_queries<Vec>(c, points, gather, b, h, begin, end, Usual, scratch);
+    } else if (slice) {
         const PackedGather<const float> gather{slice, lanes};
         forward_queries<Vec>(c, points, gather, b, h, begin, end, lanes, scratch);
     } else if (c.storage == RF_BFLOAT16) {
@@ -49,6 +54,11 @@ static void forward(const rf_call& c, const Points& points, int64_t b, int64_t h
 
 static void backward(const rf_call& c, const Points& points, int64_t b, int64_t h, int64_t lanes, const float* slice,
                      float* gradient, const float* outside, float* sink, float* scratch) {
+    if (slice && lanes == Usual) {
+        const PackedGather<const float, Usual> from{slice, lanes};
+        const PackedGather<float, Usual> to{gradient, lanes};
+        return backward_queries<Vec>(c, points, from, to, b, h, Usual, scratch);
+    }
     if (slice) {
         const PackedGather<const float> from{slice, lanes};
         const PackedGather<float> to{gradient, lanes};

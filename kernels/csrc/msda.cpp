@@ -20,7 +20,7 @@ using relforge::Buffer;
 using relforge::Isa;
 using relforge::Plan;
 
-enum { RF_OK = 0, RF_NO_MEMORY = 1, RF_BAD_CALL = 2 };
+enum { RF_OK = 0, RF_NO_MEMORY = 1, RF_BAD_CALL = 2, RF_BAD_LAYOUT = 3 };
 
 const Isa* best_isa() {
 #if defined(__x86_64__)
@@ -64,11 +64,14 @@ int64_t useful_threads(const rf_call& c) {
     return threads < 1 ? 1 : threads;
 }
 
+// The direct layout reads whole vectors of the tensor and adds to its gradient in place; a mask needs a copy to act on.
+bool must_pack(const rf_call& c, int64_t width, bool backward) {
+    return c.channels % width || (backward && c.storage != RF_FLOAT32) || c.padding_mask;
+}
+
 bool pays_to_pack(const rf_call& c, int64_t width, bool backward) {
     if (c.layout) return c.layout == 2;
-    if (c.channels % width) return true;
-    if (backward && c.storage != RF_FLOAT32) return true;
-    if (c.padding_mask) return true;
+    if (must_pack(c, width, backward)) return true;
     return c.queries * c.levels * c.points > 4 * c.tokens;
 }
 
@@ -79,11 +82,13 @@ bool well_formed(const rf_call& c) {
         if (c.shapes[2 * l] < 1 || c.shapes[2 * l + 1] < 1) return false;
         pixels += c.shapes[2 * l] * c.shapes[2 * l + 1];
     }
-    return pixels == c.tokens && pixels < (int64_t{1} << 29);  // indices are 32 bits, padding included
+    const int64_t lanes = (c.channels + 15) / 16 * 16;
+    return pixels == c.tokens && (4 * pixels + 8 * c.levels) * lanes < (int64_t{1} << 31);  // places are 32 bits
 }
 
 int forward(const rf_call& c) {
     const Isa& isa = current();
+    if (c.layout == 1 && must_pack(c, isa.width, false)) return RF_BAD_LAYOUT;
     const bool packed = pays_to_pack(c, isa.width, false);
     const Plan plan(c, isa.width, packed);
     const auto points = plan.points();
@@ -118,6 +123,7 @@ int forward(const rf_call& c) {
 
 int backward(const rf_call& c) {
     const Isa& isa = current();
+    if (c.layout == 1 && must_pack(c, isa.width, true)) return RF_BAD_LAYOUT;
     const bool packed = pays_to_pack(c, isa.width, true);
     const Plan plan(c, isa.width, packed);
     const auto points = plan.points();

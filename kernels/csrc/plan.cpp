@@ -36,7 +36,7 @@ Plan::Plan(const rf_call& call, int64_t width, bool packed)
 }
 
 Points Plan::points() const {
-    return {count_,         padded_,        width_.data(),   height_.data(),
+    return {count_,         padded_,        lanes_,          width_.data(),    height_.data(),
             stride_.data(), origin_.data(), outside_.data(), reference_.data()};
 }
 

@@ -7,8 +7,9 @@
 
 namespace relforge::RF_ISA {
 
-// Arrays over the points of one (query, head), each `Points.padded` long. In the direct layout `index` holds four arrays,
-// one per corner, with -1 for a corner outside the level; in the packed one a single array for the top left corner.
+// Arrays over the points of one (query, head), each `Points.padded` long. In the direct layout `index` holds four arrays of
+// pixels, one per corner, with -1 for a corner outside the level; in the packed one two arrays of the places, counted in
+// floats, of the top left and the bottom left corner.
 struct Sample {
     int32_t* index;
     float* corner;    // four arrays: weight of top left, top right, bottom left, bottom right, times attention
@@ -32,6 +33,12 @@ RF_INLINE Sample sample_at(float* scratch, int64_t padded) {
             rest + 7 * padded,
             rest + 8 * padded,
             rest + 9 * padded};
+}
+
+// Whether whole vectors from `data` on may be streamed.
+template <class V>
+RF_INLINE bool aligned(const void* data) {
+    return reinterpret_cast<uintptr_t>(data) % (4 * V::N) == 0;
 }
 
 // exp of x <= 0, relative error below 2e-7 (minimax polynomial on half a binade); NaN stays NaN.
@@ -147,7 +154,10 @@ RF_INLINE void prepare(const rf_call& c, const Points& points, int64_t row, int6
         const I stride = V::load(points.stride + k);
         const I at = V::add(V::add(V::load(points.origin + k), V::multiply(V::to_int(top), stride)), V::to_int(left));
         if (Packed) {
-            V::store(s.index + k, V::select(near, at, V::load(points.outside + k)));
+            const I lanes = V::set(static_cast<int32_t>(points.lanes));
+            const I place = V::multiply(V::select(near, at, V::load(points.outside + k)), lanes);
+            V::store(s.index + k, place);
+            V::store(s.index + points.padded + k, V::add(place, V::multiply(stride, lanes)));
             continue;
         }
         const I none = V::set(-1), down = V::add(at, stride);

@@ -94,6 +94,11 @@ struct Vec {
         store(p, _mm256_permute2f128_ps(low, high, 0x20), 2 * n);
         if (n > N / 2) store(p + N, _mm256_permute2f128_ps(low, high, 0x31), 2 * n - N);
     }
+    RF_INLINE void stream_pairs(float* p, F x, F y) {
+        const F low = _mm256_unpacklo_ps(x, y), high = _mm256_unpackhi_ps(x, y);
+        stream(p, _mm256_permute2f128_ps(low, high, 0x20));
+        stream(p + N, _mm256_permute2f128_ps(low, high, 0x31));
+    }
     // p[index], every index below `count`.
     RF_INLINE F lookup(const float* p, int64_t count, I index) {
         if (count <= N) return _mm256_permutevar8x32_ps(load(p, count), index);

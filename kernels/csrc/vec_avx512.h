@@ -73,6 +73,12 @@ struct Vec {
         store(p, _mm512_permutex2var_ps(x, low, y), 2 * n);
         if (n > N / 2) store(p + N, _mm512_permutex2var_ps(x, high, y), 2 * n - N);
     }
+    RF_INLINE void stream_pairs(float* p, F x, F y) {
+        const I low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+        const I high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+        stream(p, _mm512_permutex2var_ps(x, low, y));
+        stream(p + N, _mm512_permutex2var_ps(x, high, y));
+    }
     // p[index], every index below `count`: a register permutation when the table fits one register.
     RF_INLINE F lookup(const float* p, int64_t count, I index) {
         if (count <= N) return _mm512_permutexvar_ps(index, load(p, count));

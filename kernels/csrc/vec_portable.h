@@ -98,6 +98,7 @@ struct Vec {
         store(p, F{x[0], y[0], x[1], y[1]}, 2 * n);
         if (n > N / 2) store(p + N, F{x[2], y[2], x[3], y[3]}, 2 * n - N);
     }
+    RF_INLINE void stream_pairs(float* p, F x, F y) { store_pairs(p, N, x, y); }
     RF_INLINE F lookup(const float* p, int64_t, I index) {
         return F{p[index[0]], p[index[1]], p[index[2]], p[index[3]]};
     }

@@ -102,3 +102,19 @@ def test_results_do_not_depend_on_the_number_of_threads(case, native):
     for output, gradient in results[1:]:
         assert torch.equal(output, results[0][0])
         assert torch.equal(gradient, results[0][1])
+
+
+@pytest.mark.parametrize(
+    ("size", "dtype"), [({"channels": 5}, torch.float32), ({"channels": 32}, torch.bfloat16)]
+)
+def test_the_direct_layout_is_refused_where_it_cannot_work(case, native, monkeypatch, size, dtype):
+    problem = case([(4, 5)], **size)
+    monkeypatch.setenv(cpu.LAYOUT_VARIABLE, "direct")
+    with pytest.raises(ValueError, match="RELFORGE_MSDA_LAYOUT=direct takes no"):
+        assert_agrees(problem, "cpu", dtype)
+
+
+def test_an_unknown_layout_is_refused_with_the_names(case, native, monkeypatch):
+    monkeypatch.setenv(cpu.LAYOUT_VARIABLE, "sideways")
+    with pytest.raises(ValueError, match="choose one of auto, direct, packed"):
+        assert_agrees(case([(4, 5)]), "cpu")
