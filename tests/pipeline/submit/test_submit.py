@@ -27,16 +27,30 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield found
 
 
+LONG = 48
+"""Shards of the job that is to be killed: the client alone takes seconds to say so."""
+
+
 @pytest.fixture
 def config(tmp_path: Path, source) -> Path:
     """Six shards of two images; half a CPU per task, so that stages run side by side on two."""
+    return write_config(tmp_path, source, SHARDS)
+
+
+@pytest.fixture
+def long_config(tmp_path: Path, source) -> Path:
+    """The same with enough shards to have a middle."""
+    return write_config(tmp_path, source, LONG)
+
+
+def write_config(tmp_path: Path, source, shards: int) -> Path:
     small = {"num_cpus": 0.5}
     values = {
         "dataset": {
             "name": "tiny",
             "split": "train",
             "format": "tiny:TinySource",
-            "path": str(source(images=2 * SHARDS)),
+            "path": str(source(images=2 * shards)),
         },
         "run": {"folder": str(tmp_path / "run"), "shard_images": 2},
         "stages": {
@@ -58,15 +72,15 @@ def submit(head: Cluster, *arguments: object, token: Path | None = None) -> subp
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
 
 
-def test_a_killed_job_is_finished_by_submitting_it_again(head, config, tmp_path) -> None:
+def test_a_killed_job_is_finished_by_submitting_it_again(head, long_config, tmp_path) -> None:
     absent = subprocess.run([head.python, "-c", "import relforge"], cwd=tmp_path, capture_output=True)
     assert absent.returncode == 1, "the cluster's Python must not have relforge"
 
     # given a job that was accepted and has done part of its work
-    accepted = submit(head, config, "--detach", "--json")
+    accepted = submit(head, long_config, "--detach", "--json")
     assert accepted.returncode == 0, accepted.stderr
     job = json.loads(accepted.stdout)["job"]
-    again = submit(head, config, "--detach", "--json")
+    again = submit(head, long_config, "--detach", "--json")
     assert json.loads(again.stdout)["job"] == job  # the same command finds the job that runs
     part = tmp_path / "run" / "captions" / "part-00001.json"
     deadline = time.monotonic() + 120
@@ -80,9 +94,9 @@ def test_a_killed_job_is_finished_by_submitting_it_again(head, config, tmp_path)
     assert not status(str(tmp_path / "run")).complete
 
     # then the same command completes it, and what was done stays
-    finished = submit(head, config)
+    finished = submit(head, long_config)
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert f"complete: {SHARDS} shards" in finished.stdout  # the job's own log
+    assert f"complete: {LONG} shards" in finished.stdout  # the job's own log
     assert status(str(tmp_path / "run")).complete
     assert part.stat().st_mtime_ns == committed
 
