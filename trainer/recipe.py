@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
-from relforge.tagger.checkpoint import Blueprint, load_model
+from relforge.tagger.checkpoint import Blueprint, load_model, save_model
+from relforge.tagger.denoising import Noise
 from relforge.tagger.model import RelationModel
 from relforge.tagger.sizes import Sizes
+from relforge.trainer import loop, processes
 from relforge.trainer.data import sources
-from relforge.trainer.data.batches import BatchOptions
+from relforge.trainer.data.batches import Batches, BatchOptions
 from relforge.trainer.data.relations import RelationData
 from relforge.trainer.optimise import Optimisation
 from relforge.trainer.tokenizer import train_tokenizer
@@ -71,6 +74,7 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         _known(given, kind, f"{key}.")
         values[key] = kind(**given)
     _known(values, Settings, "")
+    _known(values.get("noise", {}), Noise, "noise.")
     missing = [key for key in ("out", "data", "model") if key not in values]
     if missing:
         raise ValueError(f"a training recipe needs {', '.join(missing)}")
@@ -122,6 +126,60 @@ def start_model(
     if encoder is not None:
         model.text_encoder.model.load_state_dict(encoder.state_dict())
     return model, blueprint, tokenizer
+
+
+def train_and_save(
+    settings: Settings, kinds: Sequence[str], step_loss: loop.StepLoss, group: processes.Processes
+) -> Path:
+    """What every recipe does with its own `step_loss`: data, batches, model, training, the finished folder.
+
+    Args:
+        settings: of the run.
+        kinds: model kinds that `step_loss` can train.
+        group: this process among the others.
+
+    Returns:
+        The finished model's folder; where there is a moving average, the model that is averaged.
+
+    Raises:
+        ValueError: a model of another kind, or `noise` for one that is not trained by denoising.
+    """
+    data = load_data(settings)
+    batches = Batches(data, settings.batch, settings.seed, group.rank, group.world)
+    steps = settings.length(batches.steps_per_epoch)
+    model, blueprint, tokenizer = start_model(settings, data)
+    if blueprint.kind not in kinds:
+        raise ValueError(f"model.kind: this recipe trains {' or '.join(kinds)}, not {blueprint.kind}")
+    if settings.noise and blueprint.kind != "rtagger":
+        raise ValueError(f"noise: {blueprint.kind} is not trained by denoising; leave it out")
+    average = loop.train(
+        model,
+        batches,
+        step_loss,
+        settings.optimisation,
+        steps=steps,
+        out=Path(settings.out),
+        seed=settings.seed,
+        processes=group,
+        plan=asdict(settings) | {"data_hash": data_hash(data)},
+        save_every=settings.save_every,
+        log_every=settings.log_every,
+    )
+    if average:
+        model.load_state_dict(model.state_dict() | average.state)
+    finished = Path(settings.out) / "model"
+    if group.first:
+        save_model(
+            finished,
+            model,
+            blueprint,
+            tokenizer,
+            metrics={"steps": steps, "seed": settings.seed, "pictures": len(data)},
+            made_by=f"relforge train ({blueprint.kind})",
+            data_hash=data_hash(data),
+            half=settings.half,
+        )
+    return finished
 
 
 def data_hash(data: RelationData) -> str:

@@ -44,6 +44,8 @@ class MatchStage:
     ) -> None:
         if method not in naming.METHODS:
             raise ValueError(f"match.method: {method!r} is not one of {', '.join(naming.METHODS)}")
+        if original_names and method != "substring":
+            raise ValueError("match.original_names: only `method: substring` knows it; leave it out")
         if isinstance(synonyms, str):
             raise ValueError(f"match.synonyms: give a list of tables, e.g. [{synonyms}]")
         self._synonyms = list(synonyms)

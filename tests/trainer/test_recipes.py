@@ -108,9 +108,18 @@ def test_two_processes_train_as_one_group(settings: dict[str, Any], tmp_path: Pa
     [
         ({"ouput": "x"}, "unknown setting ouput"),
         ({"batch": {"sizes": 1}}, "unknown setting batch.sizes"),
+        ({"noise": {"boxes": 0.4}}, "unknown setting noise.boxes"),
         ({"optimisation": {"precision": "fp8"}}, "fp8"),
     ],
 )
 def test_bad_settings_are_named(settings: dict[str, Any], change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         settings_from(settings | change)
+
+
+def test_a_recipe_refuses_what_it_would_not_use(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="this recipe trains parsed or parseda, not rtagger"):
+        pretrain.main(settings)
+    settings["model"]["kind"] = "parsed"
+    with pytest.raises(ValueError, match="parsed is not trained by denoising"):
+        pretrain.main(settings | {"noise": {"box": 0.4}})

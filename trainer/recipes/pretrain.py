@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,54 +18,23 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from relforge.tagger.checkpoint import save_model
 from relforge.tagger.criterion import LossWeights, search_losses
 from relforge.tagger.relation_labels import pseudo_labels
 from relforge.tagger.targets import together
-from relforge.trainer import loop, processes
-from relforge.trainer.data.batches import Batch, Batches
-from relforge.trainer.recipe import data_hash, load_data, settings_from, start_model
+from relforge.trainer import processes
+from relforge.trainer.data.batches import Batch
+from relforge.trainer.recipe import settings_from, train_and_save
 
 
 def main(values: Mapping[str, Any]) -> Path:
     """Run the recipe; settings as `trainer.recipe.Settings`. Returns the finished model's folder."""
     settings = settings_from(values)
-    group = processes.join()
-
-    # gold and pseudo-labelled pictures in one set, as the `data` list names them
-    data = load_data(settings)
-    batches = Batches(data, settings.batch, settings.seed, group.rank, group.world)
-    steps = settings.length(batches.steps_per_epoch)
-    model, blueprint, tokenizer = start_model(settings, data)
-
-    average = loop.train(
-        model,
-        batches,
-        lambda m, batch, _: step_loss(m, batch, published=settings.published),
-        settings.optimisation,
-        steps=steps,
-        out=Path(settings.out),
-        seed=settings.seed,
-        processes=group,
-        plan=asdict(settings) | {"data_hash": data_hash(data)},
-        save_every=settings.save_every,
-        log_every=settings.log_every,
+    return train_and_save(
+        settings,
+        ["parsed", "parseda"],
+        lambda model, batch, _: step_loss(model, batch, published=settings.published),
+        processes.join(),
     )
-    if average:
-        model.load_state_dict(average.state, strict=False)
-    finished = Path(settings.out) / "model"
-    if group.first:
-        save_model(
-            finished,
-            model,
-            blueprint,
-            tokenizer,
-            metrics={"steps": steps, "seed": settings.seed, "pictures": len(data)},
-            made_by="relforge train, recipe pretrain",
-            data_hash=data_hash(data),
-            half=settings.half,
-        )
-    return finished
 
 
 def step_loss(model: nn.Module, batch: Batch, *, published: bool = False) -> dict[str, Tensor]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,11 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from relforge.tagger.checkpoint import save_model
 from relforge.tagger.criterion import LossWeights, tagger_losses
 from relforge.tagger.denoising import Noise, denoising_pairs
-from relforge.trainer import loop, processes
-from relforge.trainer.data.batches import Batch, Batches
-from relforge.trainer.recipe import data_hash, load_data, settings_from, start_model
+from relforge.trainer import processes
+from relforge.trainer.data.batches import Batch
+from relforge.trainer.recipe import settings_from, train_and_save
 
 
 def main(values: Mapping[str, Any]) -> Path:
@@ -34,47 +32,13 @@ def main(values: Mapping[str, Any]) -> Path:
         The finished model's folder.
     """
     settings = settings_from(values)
-    group = processes.join()
-
-    # the pictures with their labelled pairs, and the batches that every step draws from them
-    data = load_data(settings)
-    batches = Batches(data, settings.batch, settings.seed, group.rank, group.world)
-    steps = settings.length(batches.steps_per_epoch)
-
-    # the model, from scratch or from another run's end
-    model, blueprint, tokenizer = start_model(settings, data)
     noise = Noise(**settings.noise)
-
-    average = loop.train(
-        model,
-        batches,
-        lambda m, batch, generator: step_loss(m, batch, generator, noise),
-        settings.optimisation,
-        steps=steps,
-        out=Path(settings.out),
-        seed=settings.seed,
-        processes=group,
-        plan=asdict(settings) | {"data_hash": data_hash(data)},
-        save_every=settings.save_every,
-        log_every=settings.log_every,
+    return train_and_save(
+        settings,
+        ["rtagger"],
+        lambda model, batch, generator: step_loss(model, batch, generator, noise),
+        processes.join(),
     )
-
-    # what is kept is the averaged model where there is one
-    if average:
-        model.load_state_dict(average.state, strict=False)
-    finished = Path(settings.out) / "model"
-    if group.first:
-        save_model(
-            finished,
-            model,
-            blueprint,
-            tokenizer,
-            metrics={"steps": steps, "seed": settings.seed, "pictures": len(data)},
-            made_by="relforge train, recipe rtagger",
-            data_hash=data_hash(data),
-            half=settings.half,
-        )
-    return finished
 
 
 def step_loss(model: nn.Module, batch: Batch, generator: torch.Generator, noise: Noise) -> dict[str, Tensor]:

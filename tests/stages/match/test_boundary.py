@@ -276,3 +276,16 @@ def test_from_no_object_to_three_hundred(rows, count: int, pairs: int) -> None:
     )
     assert result.tables["candidates"].num_rows == pairs
     assert result.kept + sum(result.dropped.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "fuzzy"}, "match.method: 'fuzzy' is not one of boundary, substring"),
+        ({"original_names": True}, "match.original_names: only"),
+        ({"synonyms": "coco"}, "give a list"),
+    ],
+)
+def test_bad_options_name_the_field(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MatchStage(**options)
