@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from relforge.demo.world.interactions import INTERACTIONS, alone, dress
+from relforge.demo.world.hands import dress
+from relforge.demo.world.in_places import alone
+from relforge.demo.world.interactions import INTERACTIONS
 from relforge.demo.world.render import Box, render
 from relforge.demo.world.scene import Fact, Scene
 from relforge.demo.world.stage import Stage
