@@ -11,10 +11,9 @@ from collections.abc import Sequence
 
 import torch
 
-from relforge.tagger.label_lists import NO_OBJECTS
 from relforge.tagger.model import RelationModel
 from relforge.tagger.pair_queries import pad_pairs
-from relforge.tagger.question import Question
+from relforge.tagger.question import NO_OBJECTS, Question
 
 Group = tuple[list[tuple[int, int]], list[str]]
 

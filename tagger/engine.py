@@ -11,10 +11,9 @@ from torch import Tensor
 
 from relforge.tagger.buckets import buckets
 from relforge.tagger.decoder import Memory
-from relforge.tagger.label_lists import NO_OBJECTS
 from relforge.tagger.model import Prediction, RelationModel
 from relforge.tagger.packing import Layout, Pair, given_pairs, lay_out, passes_of, relation_texts
-from relforge.tagger.question import Answer, Failure, Question
+from relforge.tagger.question import NO_OBJECTS, Answer, Failure, Question
 from relforge.tagger.text_cache import TextFeatures
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

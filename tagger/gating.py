@@ -7,8 +7,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-Gate = Callable[[Tensor], Tensor]
-
 
 class ScaleGate(nn.Module):
     """A learned factor: one number (scalar) or one per channel (vector), tanh optional.

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from relforge.tagger.label_lists import NO_OBJECTS
 from relforge.tagger.pair_queries import PairBatch, pad_pairs
-from relforge.tagger.question import Candidate, Question
+from relforge.tagger.question import NO_OBJECTS, Candidate, Question
 
 Pair = tuple[int, int]
 

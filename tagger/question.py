@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+NO_OBJECTS = "no objects"
+"""The last object label of every label list: what an empty slot answers."""
+
 Candidate = tuple[int, int, str]
 """(subject, object, relation text); subject and object count the picture's boxes from 0."""
 

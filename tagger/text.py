@@ -66,9 +66,3 @@ class TextEncoder(nn.Module):
     def encode(self, labels: Sequence[str]) -> Tensor:
         """Vectors N x width of labels."""
         return self(*self.token_ids(labels))  # type: ignore[no-any-return]
-
-
-def published_label_padding(features: Tensor) -> Tensor:
-    """Labels (..., T) that the published *training* takes for padding: those whose vector (..., T, width)
-    sums to zero or less. Meant to find zero rows, it hides a part of the real labels (reference §7, Q20)."""
-    return features.sum(-1) <= 0

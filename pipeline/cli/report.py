@@ -64,6 +64,7 @@ def _print_quality(found: dict[str, Any]) -> None:
         _line("at the run's threshold", found["threshold"]),
         _line("at the best threshold", found["best"] | found["scored"]),
         _line("frequency prior at its best", found["prior"]),
+        _line("greedy: every candidate", found["greedy"]),
     ]
     columns = (f"against {found['gold']:,} gold relations", "threshold", "precision", "recall", "F1", "mAP")
     print_table(columns, rows)

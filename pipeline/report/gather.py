@@ -77,9 +77,10 @@ def _quality(
     gold = _paired(connection, datasets, "gold", options)
     if not gold.num_rows:
         return None
+    candidates = _paired(connection, datasets, "candidates", options)
     kept = _paired(connection, datasets, "relations", options)
     boxes = select(connection, "SELECT image_id, category FROM boxes")
-    return quality(scored, kept, gold, boxes, float(options.get("threshold", _DEFAULT_THRESHOLD)))
+    return quality(candidates, scored, kept, gold, boxes, float(options.get("threshold", _DEFAULT_THRESHOLD)))
 
 
 def _paired(connection: duckdb.DuckDBPyConnection, datasets: Datasets, table: str, options: Any) -> pa.Table:

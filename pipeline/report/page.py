@@ -44,7 +44,7 @@ def body(data: dict[str, Any]) -> str:
 
 
 def _quality(found: dict[str, Any]) -> str:
-    kept, best, prior = found["kept"], found["best"], found["prior"]
+    kept, best, prior, greedy = (found[name] for name in ("kept", "best", "prior", "greedy"))
     curve = [("precision", "precision"), ("recall", "recall"), ("F1", "f1")]
     marks = [
         (min(found["threshold"]["threshold"], 1.0), "run", f"run {found['threshold']['threshold']:.2f}"),
@@ -58,6 +58,7 @@ def _quality(found: dict[str, Any]) -> str:
         ("recall", kept["recall"]),
         ("mAP of candidates", found["scored"]["mean_average_precision"]),
         ("mAP of the frequency prior", prior["mean_average_precision"]),
+        ("F1 of greedy", greedy["f1"]),
     ]
     shown = "".join(f"<div><b>{value:.3f}</b><span>{escape(name)}</span></div>" for name, value in cards)
     compared = _table(
@@ -77,6 +78,7 @@ def _quality(found: dict[str, Any]) -> str:
                 *_three(prior),
                 prior["mean_average_precision"],
             ),
+            ("greedy: every candidate", None, *_three(greedy), greedy["mean_average_precision"]),
         ],
     )
     keys = ("predicate", "gold", "kept", "right", "precision", "recall", "f1", "average_precision")

@@ -20,11 +20,17 @@ _CLASSES = ["subject_class", "object_class"]
 
 
 def quality(
-    scored: pa.Table, kept: pa.Table, gold: pa.Table, boxes: pa.Table, threshold: float
+    candidates: pa.Table,
+    scored: pa.Table,
+    kept: pa.Table,
+    gold: pa.Table,
+    boxes: pa.Table,
+    threshold: float,
 ) -> dict[str, Any]:
     """Everything the report says about label quality.
 
     Args:
+        candidates: what the tagger was asked: pair columns, `subject_class`, `object_class`.
         scored: every scored candidate: pair columns, `score`, `subject_class`, `object_class`.
         kept: the relations that were kept: the same columns.
         gold: pair columns, `subject_class`, `object_class`.
@@ -34,12 +40,13 @@ def quality(
     Returns:
         plain values. Repetitions of a relation count once. `kept` is judged as a set. `threshold`, `best`,
         `curve`, `average_precision` and `calibration` are of all scored candidates; `prior` ranks the same
-        candidates by frequency alone.
+        candidates by frequency alone; `greedy` accepts every candidate, as the published baseline does.
     """
     gold = gold.group_by([*_KEYS, *_CLASSES]).aggregate([])
     scored, kept = _distinct(scored), _distinct(kept)
     judged = evaluate(scored, gold)
     prior = evaluate(scored.set_column(*_scores(scored, prior_scores(scored, gold, boxes))), gold)
+    greedy = evaluate(_accepted(candidates), gold)
     whole = evaluate(kept, gold)
     at = whole.curve.at(0.0)
     bins = calibration(scored["score"].to_numpy(), _right(scored, gold))
@@ -52,6 +59,7 @@ def quality(
         "curve": _curve(judged.curve),
         "calibration": [asdict(one) for one in bins],
         "expected_calibration_error": expected_error(bins),
+        "greedy": {**_measures(*greedy.curve.at(0.0)), "mean_average_precision": _map(greedy)},
         "prior": {"mean_average_precision": _map(prior), **_best(prior.curve)},
         "predicates": _predicates(kept, gold, judged, prior),
         "unknown_predicates": _unknown(kept, gold),
@@ -62,6 +70,12 @@ def _distinct(rows: pa.Table) -> pa.Table:
     """One row per relation with its best score: a run may keep repetitions, which say nothing new."""
     best = rows.group_by([*_KEYS, *_CLASSES], use_threads=False).aggregate([("score", "max")])
     return best.rename_columns([*_KEYS, *_CLASSES, "score"])
+
+
+def _accepted(candidates: pa.Table) -> pa.Table:
+    """Each candidate once, with the same score as every other."""
+    distinct = candidates.group_by([*_KEYS, *_CLASSES], use_threads=False).aggregate([])
+    return distinct.append_column("score", pa.array(np.ones(distinct.num_rows, np.float32)))
 
 
 def _scores(rows: pa.Table, score: np.ndarray) -> tuple[int, str, pa.Array]:

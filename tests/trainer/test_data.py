@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from relforge.stages.tables import SCHEMAS
+from relforge.tagger.question import NO_OBJECTS
 from relforge.trainer.data import sources
 from relforge.trainer.data.batches import Batches, BatchOptions
-from relforge.trainer.data.labels import NO_OBJECTS, extended, label_list
+from relforge.trainer.data.labels import extended, label_list
 from relforge.trainer.data.pictures import mirrored_predicate
 from relforge.trainer.data.relations import RelationData, concatenate, from_tables
 

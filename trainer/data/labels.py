@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-NO_OBJECTS = "no objects"
-"""The last object label: what an empty slot answers."""
+from relforge.tagger.question import NO_OBJECTS
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ entities the predicate, written as a *frame* plus, where the frame has a slot, t
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
@@ -246,16 +246,3 @@ def align_all(pairs: Sequence[Pair]) -> tuple[list[Aligned], Associations]:
     for pair in pairs:
         align(pair, associations, learn=True)
     return [align(pair, associations) for pair in pairs], associations
-
-
-def phrase_table(found: Iterable[tuple[str, str]], least: int = 1) -> dict[str, str]:
-    """caption phrase -> usual gold name, where it is not the phrase itself."""
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for phrase, name in found:
-        counts[phrase][name] += 1
-    table = {}
-    for phrase, counter in counts.items():
-        name, times = min(counter.items(), key=lambda item: (-item[1], item[0]))
-        if name != phrase and times >= least:
-            table[phrase] = name
-    return table

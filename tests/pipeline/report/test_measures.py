@@ -119,12 +119,14 @@ def test_quality_judges_kept_relations_thresholds_and_predicates() -> None:
         (FIRST, "person", "near", "horse"),
     )
 
-    found = quality(scored, scored, gold, RIDERS, threshold=0.5)
+    found = quality(scored, scored, scored, gold, RIDERS, threshold=0.5)
 
     assert found["kept"]["precision"] == 0.5
     assert found["kept"]["recall"] == pytest.approx(2 / 3)
     assert (found["threshold"]["precision"], found["threshold"]["recall"]) == (0.5, pytest.approx(1 / 3))
     assert found["best"]["threshold"] == pytest.approx(0.4)
+    assert (found["greedy"]["precision"], found["greedy"]["recall"]) == (0.5, pytest.approx(2 / 3))
+    assert found["greedy"]["mean_average_precision"] == pytest.approx(0.5)  # riding 1, near 0
     assert found["unknown_predicates"] == {"rides": 1}
     riding, near = found["predicates"]
     assert (riding["gold"], riding["right"], riding["f1"], riding["average_precision"]) == (2, 2, 1.0, 1.0)
@@ -135,7 +137,7 @@ def test_quality_of_a_run_that_found_nothing() -> None:
     gold = pairs((FIRST, "person", "riding", "horse"))
     nothing = pairs((FIRST, "person", "riding", "horse"), score=(1.0,)).slice(0, 0)
 
-    found = quality(nothing, nothing, gold, RIDERS, threshold=0.2)
+    found = quality(nothing, nothing, nothing, gold, RIDERS, threshold=0.2)
 
     assert (found["kept"]["f1"], found["curve"], found["calibration"]) == (0.0, [], [])
 
@@ -143,7 +145,7 @@ def test_quality_of_a_run_that_found_nothing() -> None:
 def test_repetitions_of_a_relation_count_once() -> None:
     twice = pairs(*[(FIRST, "person", "riding", "horse")] * 2, score=(0.9, 0.7))
 
-    found = quality(twice, twice, pairs((FIRST, "person", "riding", "horse")), RIDERS, threshold=0.2)
+    found = quality(twice, twice, twice, pairs((FIRST, "person", "riding", "horse")), RIDERS, threshold=0.2)
 
     assert found["kept"]["relations"] == 1
     assert found["predicates"][0]["recall"] == 1.0

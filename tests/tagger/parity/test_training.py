@@ -18,7 +18,6 @@ from relforge.tagger.model import Prediction, RelationModel
 from relforge.tagger.published_keys import BACKBONE_PREFIX, alias_of, our_name
 from relforge.tagger.relation_labels import pseudo_labels
 from relforge.tagger.targets import Targets, together
-from relforge.tagger.text import published_label_padding
 
 OBJECTS = 13
 FILES = {"rtagger": "g3_tagger_training", "parsed": "g4_parsed_training", "parseda": "g4_parseda_training"}
@@ -38,6 +37,12 @@ TERMS = {
     "loss_obj_ce": "labels",
     "loss_verb_ce": "relations",
 }
+
+
+def published_label_padding(features: Tensor) -> Tensor:
+    """Labels (..., T) that the published *training* takes for padding: those whose vector (..., T, width)
+    sums to zero or less. Meant to find zero rows, it hides a part of the real labels (reference §7, Q20)."""
+    return features.sum(-1) <= 0
 
 
 class Step:
