@@ -1,4 +1,4 @@
-"""`relforge eval RUN`: relations against the gold that the source brought along."""
+"""`relforge eval`: a run's labels, or a model's detections, against gold relations."""
 
 from __future__ import annotations
 
@@ -9,47 +9,58 @@ import typer
 from relforge.pipeline.cli.errors import BadInput
 from relforge.pipeline.cli.output import Json, print_json, print_table
 
+ANY = "any"
+
 
 def command(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Run folder whose source has gold relations.")],
-    threshold: Annotated[float, typer.Option(help="Score from which a relation counts.")] = 0.2,
+    target: Annotated[
+        str,
+        typer.Argument(metavar="RUN|MODEL", help="Run folder, or folder of a trained ParSeD or ParSeDA."),
+    ],
+    threshold: Annotated[float, typer.Option(help="RUN: score from which a relation counts.")] = 0.2,
+    data: Annotated[
+        str | None, typer.Option(help="MODEL: scene graphs (Visual Genome JSON) to detect and compare.")
+    ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(help="MODEL: pictures of --data: a folder, or a pattern with {image_id}."),
+    ] = None,
+    subject: Annotated[
+        str, typer.Option(help="MODEL: subject class that counts, `any` for all (HICO-DET: person).")
+    ] = "person",
+    unseen: Annotated[
+        list[str] | None,
+        typer.Option(help="MODEL: a predicate that training did not show, reported apart; repeat."),
+    ] = None,
+    short_side: Annotated[int, typer.Option(help="MODEL: pictures' shorter side, pixels.")] = 800,
+    long_side: Annotated[int, typer.Option(help="MODEL: most of the longer side, pixels.")] = 1333,
     as_json: Json = False,
 ) -> None:
-    """Precision, recall, F1 and mean average precision of a run's scored relations.
+    """Precision, recall, F1 and mean average precision of a run, or HICO-style mAP of a model.
 
-    Every stored score takes part, below the run's threshold too, so the best threshold shows.
+    RUN: every stored score is compared with the gold that the source brought along, below the run's
+    threshold too, so the best threshold shows.
+
+    MODEL: detects (subject box, predicate, object box) in the pictures of --data; right are those with both
+    boxes at an IoU of at least 0.5 and all three names right. 11-point average precision per kind, then
+    the mean.
     """
-    from relforge.trainer.data.sources import read_table
-    from relforge.trainer.evaluate.relations import evaluate
+    from relforge.pipeline.cli import evaluate_model, evaluate_run
 
-    try:
-        gold, scores = (read_table(run, table) for table in ("gold", "scores"))
-    except ValueError as error:
-        raise BadInput(str(error)) from error
-    if not gold.num_rows:
-        raise BadInput(f"{run}: its source has no gold relations to compare with")
-    found = evaluate(scores, gold)
-    precision, recall, f1 = found.curve.at(threshold)
-    best, best_f1 = found.curve.best()
+    if evaluate_model.is_model(target):
+        if data is None or images is None:
+            raise BadInput(f"{target} is a model: say with --data FILE and --images FOLDER what to detect in")
+        wanted = None if subject == ANY else subject
+        sides = (short_side, long_side)
+        found = evaluate_model.measure(target, data, images, wanted, unseen or [], sides)
+        tables = evaluate_model.tables
+    elif data is not None:
+        raise BadInput(f"{target} is no model folder; --data goes with a trained ParSeD or ParSeDA")
+    else:
+        found = evaluate_run.measure(target, threshold)
+        tables = evaluate_run.tables
     if as_json:
-        print_json(
-            {"mean_average_precision": found.mean_average_precision, "threshold": threshold}
-            | {"precision": precision, "recall": recall, "f1": f1, "best_threshold": best, "best_f1": best_f1}
-            | {"average_precision": found.average_precision, "gold": found.gold}
-        )
+        print_json(found)
         return
-    print_table(
-        ("measure", "value"),
-        [
-            ("mean average precision", f"{found.mean_average_precision:.4f}"),
-            (f"precision at {threshold:g}", f"{precision:.4f}"),
-            (f"recall at {threshold:g}", f"{recall:.4f}"),
-            (f"F1 at {threshold:g}", f"{f1:.4f}"),
-            (f"best F1, at {best:.3f}", f"{best_f1:.4f}"),
-        ],
-    )
-    rows = sorted(found.gold, key=lambda name: -found.gold[name])
-    print_table(
-        ("predicate", "gold", "AP"),
-        [(name, found.gold[name], f"{found.average_precision[name]:.4f}") for name in rows],
-    )
+    for columns, rows in tables(found):
+        print_table(columns, rows)
