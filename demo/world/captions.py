@@ -7,6 +7,7 @@ from collections import defaultdict
 import numpy as np
 
 from relforge.demo.world.catalogue import CLASSES
+from relforge.demo.world.interactions import SPATIAL
 from relforge.demo.world.scene import Fact, Scene, Thing
 
 # progressive, finite (third person singular), finite plural, passive participle or None
@@ -66,9 +67,7 @@ def captions(scene: Scene, facts: list[Fact], rng: np.random.Generator, count: i
     if not facts:
         names = [_phrase(thing, rng) for thing in scene.things[:2]] or ["nothing"]
         return [f"a picture of {' and '.join(names)}" for _ in range(count)]
-    weights = np.array(
-        [_SPATIAL_SHARE if p in {"next to", "behind", "in front of"} else 1.0 for _, p, _ in facts]
-    )
+    weights = np.array([_SPATIAL_SHARE if p in SPATIAL else 1.0 for _, p, _ in facts])
     return [_caption(scene, facts, weights / weights.sum(), rng) for _ in range(count)]
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from relforge import __version__
 from relforge.demo.world.captions import captions
 from relforge.demo.world.catalogue import CLASSES
 from relforge.demo.world.compose import picture
@@ -29,7 +30,7 @@ UNSEEN = ("petting", "throwing", "leaning against", "jumping over", "carrying")
 
 
 def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 128) -> Path:
-    """Draw and write one split; the same arguments give the same bytes.
+    """Draw and write one split; the same arguments give the same bytes, and are not drawn again.
 
     Args:
         folder: the split goes to `folder/name`.
@@ -40,7 +41,11 @@ def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 
     Returns:
         The split's folder.
     """
-    out = folder / name
+    out, drawn = folder / name, {"version": __version__, "count": count, "seed": seed, "size": size}
+    marker = out / "drawn.json"
+    if marker.exists() and json.loads(marker.read_text()) == drawn:
+        return out
+    marker.unlink(missing_ok=True)
     (out / "images").mkdir(parents=True, exist_ok=True)
     salt = zlib.crc32(name.encode())
     categories = {kind: number + 1 for number, kind in enumerate(CLASSES)}
@@ -81,6 +86,7 @@ def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 
             said["annotations"].append({"id": number, "image_id": image_id, "caption": text})
     for file, data in (("instances", coco), ("captions", said), ("scene_graphs", graphs)):
         (out / f"{file}.json").write_text(json.dumps(data, separators=(",", ":")))
+    marker.write_text(json.dumps(drawn))
     return out
 
 

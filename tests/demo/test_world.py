@@ -28,6 +28,17 @@ def test_a_split_is_the_same_each_time(tmp_path: Path) -> None:
     assert content(first) == content(again) != content(other)
 
 
+def test_a_split_that_is_there_is_not_drawn_again(tmp_path: Path) -> None:
+    picture = write_split(tmp_path, "detection", 2) / "images" / "000001.jpg"
+    picture.write_bytes(b"kept")
+
+    write_split(tmp_path, "detection", 2)
+    assert picture.read_bytes() == b"kept"
+
+    write_split(tmp_path, "detection", 2, seed=1)
+    assert picture.read_bytes() != b"kept"
+
+
 def test_splits_show_different_pictures(tmp_path: Path) -> None:
     one, two = (write_split(tmp_path, name, 2) for name in ("vg-like", "caption"))
     assert content(one)["images/000001.jpg"] != content(two)["images/000001.jpg"]
