@@ -217,10 +217,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", default="large", help="large, base, or a transformers folder")
     parser.add_argument(
-        "--images", type=int, default=6, help="pictures in our stream; peers take one at a time"
+        "--images", type=int, default=12, help="pictures in our stream; peers take one at a time"
     )
     parser.add_argument("--captions", type=int, default=10)
-    parser.add_argument("--rows", type=int, default=64, help="our tile")
+    parser.add_argument("--rows", type=int, default=120, help="our tile")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")

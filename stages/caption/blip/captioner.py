@@ -53,7 +53,7 @@ class BlipCaptioner:
         samples: int,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
-        rows: int = 64,
+        rows: int = 120,
     ) -> None:
         shape, self.checkpoint, self.device = checkpoint.shape, checkpoint, device
         beams = isinstance(how, Beams)

@@ -84,6 +84,9 @@ class TextDecoder:
 
         # depth x {key, value} x rows x heads x length x head width
         self.cache = zeros(text.depth, 2, rows, text.heads, length, self.head)
+        # rows x {key, value} x heads: first row of a caption's own cache, as `step` finds them in a layer's
+        pair, row, head = (torch.arange(n, device=device) for n in (2, rows, text.heads))
+        self.places = (((pair[:, None] * rows + row[:, None, None]) * text.heads) + head) * length
         # depth x {key, value} x images x heads x image tokens x head width
         self.seen = zeros(text.depth, 2, images, text.heads, shape.vision.tokens, self.head)
 
@@ -115,7 +118,7 @@ class TextDecoder:
         positions[: n * steps] = torch.arange(steps, device=self.device).repeat(n)
         kept = []
         x = self._embed(tokens, positions)
-        causal = torch.ones(steps, steps, dtype=torch.bool, device=self.device).tril()
+        causal = torch.full((steps, steps), float("-inf"), device=self.device, dtype=self.words.dtype).triu(1)
         for number, layer in enumerate(self.layers):
             qkv = layer.qkv(x)[: n * steps].view(n, steps, 3, self.shape.heads, self.head)
             q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each n x heads x steps x head width
@@ -150,17 +153,17 @@ class TextDecoder:
         Returns:
             rows x vocabulary float32; dead rows hold numbers without meaning.
         """
-        every = torch.arange(self.rows, device=self.device)
-        unseen = (torch.arange(self.length, device=self.device) > positions[:, None])[:, None, None, :]
+        unseen = torch.arange(self.length, device=self.device) > positions[:, None]
         hide = torch.zeros(unseen.shape, device=self.device, dtype=self.words.dtype)
-        hide.masked_fill_(unseen, float("-inf"))  # rows x 1 x 1 x length
+        hide = hide.masked_fill_(unseen, float("-inf")).repeat_interleave(self.shape.heads, 0)[:, None]
+        newest = (self.places + positions[:, None, None]).flatten()
         x = self._embed(tokens, positions)
         for number, layer in enumerate(self.layers):
-            q, k, v = layer.qkv(x).view(self.rows, 3, self.shape.heads, self.head).unbind(1)
-            keys, values = self.cache[number]
-            keys[every, :, positions] = k
-            values[every, :, positions] = v
-            mixed = _mix(q[:, :, None] * self.head**-0.5, keys, values, hide)  # rows x heads x 1 x head width
+            qkv = layer.qkv(x).view(self.rows, 3, self.shape.heads, self.head)
+            self.cache[number].view(-1, self.head).index_copy_(0, newest, qkv[:, 1:].reshape(-1, self.head))
+            keys, values = self.cache[number].flatten(1, 2)  # each rows*heads x length x head width
+            q = qkv[:, 0].reshape(-1, 1, self.head)
+            mixed = _attend(q, keys, values, hide)  # rows*heads x 1 x head width
             x = self._after(x, layer.self_out(mixed.view(x.shape)), layer.self_norm)
             mixed = self._cross(number, layer.cross_q(x), members, live)
             x = self._after(x, layer.cross_out(mixed[home]), layer.cross_norm)
@@ -177,7 +180,7 @@ class TextDecoder:
             # one image at a time: the same shape always, and nothing done for empty slots
             mixed = torch.zeros(queries.shape, dtype=q.dtype)
             for slot in live:
-                mixed[slot] = _attend(queries[slot], keys[slot], values[slot])
+                _attend(queries[slot], keys[slot], values[slot], out=mixed[slot])
         else:
             mixed = F.scaled_dot_product_attention(queries, keys, values)
         return mixed.transpose(1, 2).reshape(self.images * self.samples, -1)
@@ -198,17 +201,13 @@ class TextDecoder:
         return self.vocabulary(hidden).float()
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """heads x queries x head width, for one image."""
-    scores = torch.bmm(q * q.shape[-1] ** -0.5, k.transpose(1, 2))
-    if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
-    return torch.bmm(scores.softmax(-1), v)
-
-
-def _mix(q: Tensor, k: Tensor, v: Tensor, hide: Tensor) -> Tensor:
-    """Self-attention of one query per row over the static cache."""
-    return torch.matmul((torch.matmul(q, k.transpose(2, 3)) + hide).softmax(-1), v)
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, out: Tensor | None = None) -> Tensor:
+    """Attention of a stack of heads: stack x queries x head width, keys and values alike. `mask`, added to
+    the scores, is stack x queries x keys or what spreads to it."""
+    scale = q.shape[-1] ** -0.5
+    start, weight = (q.new_empty(1), 0) if mask is None else (mask, 1)
+    scores = torch.baddbmm(start, q, k.transpose(1, 2), beta=weight, alpha=scale)
+    return torch.bmm(scores.softmax(-1), v, out=out)
 
 
 def _layer(take: Weights, prefix: str) -> _Layer:

@@ -16,7 +16,7 @@ _SMALL = 1 << 18
 class Linear:
     """y = x W^T + b, always over the same number of rows.
 
-    Re-packing the weights on every call costs as much as the product itself at a captioner's 10 to 64 rows.
+    Re-packing the weights on every call costs as much as the product itself at a captioner's 10 to 120 rows.
     Which library packs them depends on the processor alone, never on a timing, so that every worker of one
     machine type computes the same bits.
 

@@ -46,7 +46,13 @@ class Nucleus:
 
 
 def choose(
-    logits: Tensor, history: Tensor, length: Tensor, uniforms: Tensor, eos: int, how: Nucleus
+    logits: Tensor,
+    history: Tensor,
+    length: Tensor,
+    uniforms: Tensor,
+    eos: int,
+    how: Nucleus,
+    room: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """One token per row, by inverting the cumulative distribution at the row's uniform number.
 
@@ -56,12 +62,14 @@ def choose(
         length: rows, int64.
         uniforms: rows, in (0, 1), float64.
         eos: the token that ends a caption.
+        room: memory like `logits` to work in, for whoever calls again and again: the system needs longer to
+            hand over fresh memory than the arithmetic takes.
 
     Returns:
         tokens (rows, int64) and their log-probabilities under the model itself, before penalty, temperature
         and truncation (rows, float64, natural logarithm).
     """
-    scores = penalise(logits, history, length, how.repetition_penalty)
+    scores = penalise(logits, history, length, how.repetition_penalty, room)
     too_short = length < how.min_length
     scores[:, eos] = scores[:, eos].masked_fill(too_short, float("-inf"))
     scores.div_(how.temperature)
@@ -76,13 +84,16 @@ def choose(
     # rounding may push the last draw one past the kept tokens
     place = torch.minimum(place, (probabilities > 0).sum(1, keepdim=True) - 1)
     chosen = tokens.gather(1, place)
-    logprob = logits.gather(1, chosen).double().squeeze(1) - logits.logsumexp(1).double()
+    logprob = logits.gather(1, chosen).double().squeeze(1) - _log_sum_exp(logits, scores).double()
     return chosen.squeeze(1), logprob
 
 
-def penalise(logits: Tensor, history: Tensor, length: Tensor, penalty: float) -> Tensor:
-    """A copy of the logits with every token of the row's history made less likely, once each."""
-    scores = logits.clone()
+def penalise(
+    logits: Tensor, history: Tensor, length: Tensor, penalty: float, room: Tensor | None = None
+) -> Tensor:
+    """A copy of the logits, in `room` if given, with every token of the row's history made less likely, once
+    each."""
+    scores = logits.clone() if room is None else room.copy_(logits)
     if penalty == 1.0:
         return scores
     # slots past the end repeat the row's first token, which every caption holds anyway
@@ -90,3 +101,9 @@ def penalise(logits: Tensor, history: Tensor, length: Tensor, penalty: float) ->
     seen = torch.where(inside, history, history[:, :1])
     picked = logits.gather(1, seen)
     return scores.scatter_(1, seen, torch.where(picked < 0, picked * penalty, picked / penalty))
+
+
+def _log_sum_exp(logits: Tensor, room: Tensor) -> Tensor:
+    """`logits.logsumexp(1)`, overwriting `room` instead of asking for memory."""
+    most = logits.amax(1, keepdim=True)
+    return torch.sub(logits, most, out=room).exp_().sum(1).log_().add_(most.squeeze(1))

@@ -75,6 +75,7 @@ class Sampler:
         self.sample = torch.zeros(rows, dtype=torch.long, device=device)
         self.logprob = torch.zeros(rows, dtype=torch.float64, device=device)
         self.home = torch.zeros(rows, dtype=torch.long, device=device)
+        self.room = torch.empty(rows, decoder.shape.vocabulary, device=device)
         self.members = torch.full((decoder.images, samples), rows, dtype=torch.long, device=device)
         self.occupant: list[tuple[_Image, int] | None] = [None] * rows
         self.free_slots = list(range(decoder.images))
@@ -98,15 +99,15 @@ class Sampler:
             yield from self._step()
 
     def _refill(self, images: Iterator[tuple[str, int, Tensor]]) -> Iterator[tuple[str, list[Tokens]]]:
-        """Bring in images until every free row has a caption waiting for it."""
+        """Bring in images until every free row has a caption waiting for it. Their prompts take a pass over
+        the whole tile, however few they are, so they come as many together as there is room for."""
         free_rows = self.occupant.count(None)
         at_once = max(
             1, min(self.decoder.rows // len(self.prompt), math.ceil(self.decoder.rows / self.samples))
         )
         while len(self.waiting) < free_rows and self.free_slots:
-            wanted = math.ceil((free_rows - len(self.waiting)) / self.samples)
             batch: list[tuple[str, int, int]] = []
-            for _ in range(min(wanted, at_once, len(self.free_slots))):
+            for _ in range(min(at_once, len(self.free_slots))):
                 if (image := next(images, None)) is None:
                     break
                 name, key, tokens = image
@@ -132,7 +133,7 @@ class Sampler:
             history = torch.tensor(self.prompt, device=device).expand(rows, -1)
             length = torch.full((rows,), len(self.prompt), device=device)
             drawn = uniform(key, sample, length)
-            tokens, logprob = choose(logits[index], history, length, drawn, self.eos, self.how)
+            tokens, logprob = choose(logits[index], history, length, drawn, self.eos, self.how, self.room)
             for (i, s), token, value in zip(part, tokens.tolist(), logprob.tolist(), strict=False):
                 if token == self.eos or len(self.prompt) + 1 == self.how.max_length:
                     yield from self._finish(images[i], s, [token], value)
@@ -168,7 +169,7 @@ class Sampler:
         live = sorted({entry[0].slot for entry in self.occupant if entry is not None})
         logits = self.decoder.step(tokens, newest, self.members, self.home, live)
         drawn = uniform(self.key, self.sample, self.length)
-        chosen, logprob = choose(logits, self.history, self.length, drawn, self.eos, self.how)
+        chosen, logprob = choose(logits, self.history, self.length, drawn, self.eos, self.how, self.room)
         self.history.scatter_(1, self.length[:, None], chosen[:, None])
         self.logprob += logprob
         self.length += 1
