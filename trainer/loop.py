@@ -6,19 +6,33 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
 from relforge.trainer import snapshots
-from relforge.trainer.data.batches import Batch, Batches
 from relforge.trainer.optimise import Average, Optimisation, adamw, set_rates
 from relforge.trainer.processes import Processes
 
-StepLoss = Callable[[nn.Module, Batch, torch.Generator], dict[str, Tensor]]
+
+class Batch(Protocol):
+    """One step's input, of any kind."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same on that device."""
+
+
+class Batches(Protocol):
+    """Where batches come from."""
+
+    def from_step(self, start: int) -> Iterator[Any]:
+        """Batches `start`, `start + 1`, ..., functions of their numbers alone."""
+
+
+StepLoss = Callable[[nn.Module, Any, torch.Generator], dict[str, Tensor]]
 """(model, batch on the device, noise source) -> named terms; `total` is what is minimised."""
 
 
@@ -66,7 +80,7 @@ def train(
     began, device = time.monotonic(), processes.device
     source = batches.from_step(start)
     for step in range(start, steps):
-        batch = _moved(next(source), device)
+        batch = next(source).to(device)
         # one number per (seed, step, rank) decides dropout and noise, whatever ran before
         number = int.from_bytes(
             hashlib.blake2b(f"{seed}/{step}/{processes.rank}".encode(), digest_size=7).digest(), "little"
@@ -109,8 +123,3 @@ class _Step(nn.Module):
 
     def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         return self._step_loss(self.model, batch, generator)
-
-
-def _moved(batch: Batch, device: torch.device) -> Batch:
-    padding = None if batch.padding is None else batch.padding.to(device)
-    return Batch(batch.images.to(device), padding, [t.to(device) for t in batch.targets], batch.labels)

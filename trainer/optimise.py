@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,7 +17,8 @@ class Optimisation:
     Args:
         rate: learning rate; of the backbone and the text encoder: `slow_rate`.
         weight_decay: on every parameter.
-        drop_at: share of the run after which rates fall to a tenth (epoch 15 of 20).
+        schedule: `drop`, or `cosine` (to a hundredth of the rate at the end).
+        drop_at: with `drop`, share of the run after which rates fall to a tenth (epoch 15 of 20).
         warm_up: steps over which rates rise from zero (published: 0).
         clip: largest global gradient norm.
         precision: `fp32` or `bf16` (autocast).
@@ -26,6 +28,7 @@ class Optimisation:
     rate: float = 1.41e-4
     slow_rate: float = 1.41e-5
     weight_decay: float = 1e-4
+    schedule: str = "drop"
     drop_at: float = 0.75
     warm_up: int = 0
     clip: float = 0.1
@@ -35,6 +38,8 @@ class Optimisation:
     def __post_init__(self) -> None:
         if self.precision not in {"fp32", "bf16"}:
             raise ValueError(f"optimisation.precision: {self.precision!r} is not fp32 or bf16")
+        if self.schedule not in {"drop", "cosine"}:
+            raise ValueError(f"optimisation.schedule: {self.schedule!r} is not drop or cosine")
 
 
 def adamw(model: nn.Module, options: Optimisation) -> torch.optim.AdamW:
@@ -50,7 +55,10 @@ def adamw(model: nn.Module, options: Optimisation) -> torch.optim.AdamW:
 
 def set_rates(optimiser: torch.optim.Optimizer, options: Optimisation, step: int, steps: int) -> None:
     """Rates of that step: a function of the step alone, so nothing of a schedule needs saving."""
-    factor = 0.1 if step >= options.drop_at * steps else 1.0
+    if options.schedule == "cosine":
+        factor = 0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2
+    else:
+        factor = 0.1 if step >= options.drop_at * steps else 1.0
     if step < options.warm_up:
         factor *= (step + 1) / options.warm_up
     for group in optimiser.param_groups:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
@@ -22,6 +22,8 @@ from relforge.trainer.data.batches import Batches, BatchOptions
 from relforge.trainer.data.relations import RelationData
 from relforge.trainer.optimise import Optimisation
 from relforge.trainer.tokenizer import train_tokenizer
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -67,21 +69,36 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
     Raises:
         ValueError: an unknown or missing key, naming it and the choices.
     """
+    settings = read_settings(values, Settings, BatchOptions)
+    known(settings.noise, Noise, "noise.")
+    return settings
+
+
+def read_settings(values: Mapping[str, Any], kind: type[S], batch: type) -> S:
+    """A recipe's settings, of whichever recipe.
+
+    Args:
+        kind: dataclass with the fields `out`, `data`, `model`, `batch`, `optimisation` and its own.
+        batch: dataclass of its field `batch`.
+
+    Raises:
+        ValueError: an unknown or missing key, naming it and the choices.
+    """
     values = dict(values)
-    kinds: dict[str, Any] = {"batch": BatchOptions, "optimisation": Optimisation}
-    for key, kind in kinds.items():
+    parts: dict[str, Any] = {"batch": batch, "optimisation": Optimisation}
+    for key, part in parts.items():
         given = {k: tuple(v) if isinstance(v, list) else v for k, v in values.get(key, {}).items()}
-        _known(given, kind, f"{key}.")
-        values[key] = kind(**given)
-    _known(values, Settings, "")
-    _known(values.get("noise", {}), Noise, "noise.")
+        known(given, part, f"{key}.")
+        values[key] = part(**given)
+    known(values, kind, "")
     missing = [key for key in ("out", "data", "model") if key not in values]
     if missing:
         raise ValueError(f"a training recipe needs {', '.join(missing)}")
-    return Settings(**values)
+    return kind(**values)
 
 
-def _known(values: Mapping[str, Any], kind: Any, prefix: str) -> None:
+def known(values: Mapping[str, Any], kind: Any, prefix: str) -> None:
+    """Refuse keys that are no field of the dataclass `kind`."""
     names = [f.name for f in fields(kind)]
     for key in values:
         if key not in names:
@@ -110,7 +127,7 @@ def start_model(
         blueprint = replace(loaded.blueprint, classes=tuple(data.categories))
         return loaded.model, blueprint, AutoTokenizer.from_pretrained(wanted["start"])
     sizes = {**wanted.get("sizes", {}), "pairs": settings.batch.max_pairs}
-    _known(sizes, Sizes, "model.sizes.")
+    known(sizes, Sizes, "model.sizes.")
     text = wanted.get("text", "roberta-base")
     encoder = None
     if isinstance(text, str):

@@ -10,7 +10,7 @@ from relforge.pipeline.cli.errors import BadInput
 from relforge.pipeline.cli.output import Json, print_json
 from relforge.pipeline.cli.run import Overrides
 
-RECIPES = {"rtagger": "rtagger", "parsed": "pretrain", "parseda": "pretrain"}
+RECIPES = {"rtagger": "rtagger", "parsed": "pretrain", "parseda": "pretrain", "blip": "blip"}
 """model kind -> recipe module."""
 
 
@@ -19,7 +19,7 @@ def command(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Train the R-Tagger, ParSeD or ParSeDA; the same command continues where it stopped.
+    """Train the R-Tagger, ParSeD, ParSeDA or a BLIP captioner; the same command continues where it stopped.
 
     On several GPUs: torchrun --nproc-per-node N -m relforge.trainer.recipes.rtagger RECIPE.
     """

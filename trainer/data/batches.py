@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from relforge.tagger.targets import Targets
 from relforge.trainer.data.labels import LabelList, extended, label_list
+from relforge.trainer.data.order import Order, ahead
 from relforge.trainer.data.pictures import load_picture, mirrored_predicate, stack
 from relforge.trainer.data.relations import Example, RelationData
 
@@ -30,6 +30,11 @@ class Batch:
     padding: Tensor | None
     targets: list[Targets]
     labels: LabelList
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on that device."""
+        padding = None if self.padding is None else self.padding.to(device)
+        return Batch(self.images.to(device), padding, [t.to(device) for t in self.targets], self.labels)
 
 
 @dataclass(frozen=True)
@@ -77,12 +82,8 @@ class Batches:
         world: int = 1,
         threads: int = 2,
     ) -> None:
-        if len(data) < options.size * world:
-            raise ValueError(
-                f"{len(data)} pictures do not fill a batch of {options.size} on {world} processes"
-            )
-        self._data, self._options, self._seed = data, options, seed
-        self._rank, self._world, self._threads = rank, world, threads
+        self._order = Order(len(data), options.size, seed, rank, world)
+        self._data, self._options, self._threads = data, options, threads
         self._category_counts, self._predicate_counts = data.category_counts(), data.predicate_counts()
         where = {name: code for code, name in enumerate(data.predicates)}
         self._mirrored = np.array([where.get(mirrored_predicate(name), -1) for name in data.predicates])
@@ -90,27 +91,18 @@ class Batches:
     @property
     def steps_per_epoch(self) -> int:
         """Whole batches of an epoch; the rest of the shuffle is left out."""
-        return len(self._data) // (self._options.size * self._world)
+        return self._order.steps_per_epoch
 
     def from_step(self, start: int) -> Iterator[Batch]:
         """Batches `start`, `start + 1`, ...; the next ones are made while one is used."""
-        with ThreadPoolExecutor(self._threads) as pool:
-            waiting: list[Future[Batch]] = [pool.submit(self.at, start + i) for i in range(self._threads + 1)]
-            step = start + len(waiting)
-            while True:
-                yield waiting.pop(0).result()
-                waiting.append(pool.submit(self.at, step))
-                step += 1
+        return ahead(self.at, start, self._threads)
 
     def at(self, step: int) -> Batch:
         """The batch of that step."""
-        epoch, within = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng([self._seed, epoch]).permutation(len(self._data))
-        first = (within * self._world + self._rank) * self._options.size
-        rng = np.random.default_rng([self._seed, step, self._rank])
+        rng = self._order.draws(step)
         options = self._options
         examples, pictures, mirrors = [], [], []
-        for index in order[first : first + options.size]:
+        for index in self._order.examples(step):
             example = self._data[int(index)]
             mirror = bool(rng.random() < options.mirror)
             short = int(rng.choice(options.short_sides))

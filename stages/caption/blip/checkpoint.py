@@ -89,7 +89,7 @@ def weights_of(model: str, image_size: int | None = None, revision: str | None =
     )
 
 
-def save(model: Any, tokenizer: Any, folder: str | Path, prompt: str = PROMPT) -> None:
+def save(model: Any, tokenizer: Any, folder: str | Path, prompt: str = PROMPT, half: bool = False) -> None:
     """Write a folder that `load` (and transformers) reads back: weights as safetensors, config, tokenizer,
     the picture statistics (CLIP's, at the model's own image size) and `caption.json` with the prompt.
 
@@ -97,9 +97,13 @@ def save(model: Any, tokenizer: Any, folder: str | Path, prompt: str = PROMPT) -
         model: a transformers `BlipForConditionalGeneration`, as trained.
         tokenizer: a transformers tokenizer whose ids the model was trained with.
         prompt: the words its training captions started with; may be empty.
+        half: store weights as float16, half the size; they are computed in float32 all the same.
     """
     folder = Path(folder)
-    model.save_pretrained(folder)
+    weights = model.state_dict()
+    if half:
+        weights = {n: t.half() if t.is_floating_point() else t for n, t in weights.items()}
+    model.save_pretrained(folder, state_dict=weights)
     tokenizer.save_pretrained(folder)
     # the word list as every version of transformers, LAVIS's old one included, reads it
     words = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
