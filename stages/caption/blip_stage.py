@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import torch
 from torch import Tensor
 
+from relforge.stages.caption.asked import check_asked
 from relforge.stages.caption.blip.beams import Beams
 from relforge.stages.caption.blip.captioner import BlipCaptioner
 from relforge.stages.caption.blip.checkpoint import load
@@ -20,6 +20,7 @@ from relforge.stages.caption.pixels import pictures
 from relforge.stages.caption.quality import REASONS
 from relforge.stages.contract import StageResult
 from relforge.stages.pictures import PictureError
+from relforge.stages.place import check_dtype, place
 
 
 class BlipStage:
@@ -41,6 +42,7 @@ class BlipStage:
         device: `auto` (a GPU if there is one), `cpu`, `cuda`, ...
         dtype: `auto` (bfloat16 on a GPU, float32 elsewhere), `float32` or `bfloat16`.
         rows: captions decoded together; 0 chooses 120 on a CPU and 640 on a GPU.
+        graphs: replay each decoding step as one CUDA graph; `nucleus` on a GPU only.
         threads: picture decoders.
         drop: quality reasons whose captions are left out (`stages.caption.quality`); all are counted.
     """
@@ -70,24 +72,21 @@ class BlipStage:
         device: str = "auto",
         dtype: str = "auto",
         rows: int = 0,
+        graphs: bool = False,
         threads: int = 2,
         drop: Sequence[str] = REASONS,
     ) -> None:
-        if captions < 1:
-            raise ValueError(f"captions is {captions}; it must be 1 or more")
+        check_asked(mode, captions, drop)
+        check_dtype(dtype)
         self.how: Nucleus | Beams
         if mode == "nucleus":
             penalty = 1.1 if repetition_penalty is None else repetition_penalty
             self.how = Nucleus(top_p, top_k, temperature, penalty, min_length, max_length)
-        elif mode == "beam":
-            self.how = Beams(num_beams, repetition_penalty or 1.0, min_length, max_length)
         else:
-            raise ValueError(f"mode is {mode!r}; choose nucleus or beam")
-        if dtype not in ("auto", "float32", "bfloat16"):
-            raise ValueError(f"dtype is {dtype!r}; choose auto, float32 or bfloat16")
+            self.how = Beams(num_beams, repetition_penalty or 1.0, min_length, max_length)
         self.samples = captions if mode == "nucleus" else 1
-        self.seed, self.rows, self.threads, self.drop = seed, rows, threads, tuple(drop)
-        self.device, self.dtype = device, dtype
+        self.seed, self.threads, self.drop = seed, threads, tuple(drop)
+        self.device, self.dtype, self.rows, self.graphs = device, dtype, rows, graphs
         self.options: dict[str, Any] = {
             "model": model,
             "tokenizer": tokenizer,
@@ -95,7 +94,6 @@ class BlipStage:
             "image_size": image_size,
             "revision": revision,
         }
-        self.sheet = CaptionSheet("", seed, "", self.drop)  # refuses unknown reasons now, not on a worker
         self.captioner: BlipCaptioner | None = None
 
     def files(self) -> Sequence[str]:
@@ -107,18 +105,15 @@ class BlipStage:
         Raises:
             FileNotFoundError, ValueError: see `checkpoint.load`.
         """
-        kind = self.device
-        if kind == "auto":
-            kind = "cuda" if torch.cuda.is_available() else "cpu"
-        device = torch.device(kind)
-        wide = self.dtype == "float32" or (self.dtype == "auto" and device.type == "cpu")
+        device, dtype = place(self.device, self.dtype)
         self.captioner = BlipCaptioner(
             load(**self.options),
             self.how,
             self.samples,
             device,
-            torch.float32 if wide else torch.bfloat16,
+            dtype,
             self.rows or (120 if device.type == "cpu" else 640),
+            self.graphs,
         )
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:

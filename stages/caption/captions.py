@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from relforge.stages.caption.quality import REASONS, fault
+from relforge.stages.caption.quality import check_reasons, fault
 from relforge.stages.contract import Quarantined, StageResult
 from relforge.stages.tables import conform
 
@@ -23,8 +23,7 @@ class CaptionSheet:
     """
 
     def __init__(self, source: str, seed: int, prompt: str, drop: Sequence[str]) -> None:
-        if unknown := sorted(set(drop) - set(REASONS)):
-            raise ValueError(f"drop: unknown reasons {unknown}; choose from {', '.join(REASONS)}")
+        check_reasons(drop)
         self.source, self.seed, self.prompt, self.drop = source, seed, prompt, frozenset(drop)
         self.rows: list[dict[str, object]] = []
         self.kept = 0

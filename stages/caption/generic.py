@@ -12,11 +12,13 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from relforge.stages.caption.asked import check_asked
 from relforge.stages.caption.blip.folder import files, locate
 from relforge.stages.caption.captions import CaptionSheet
 from relforge.stages.caption.one_by_one import caption_each
 from relforge.stages.caption.quality import REASONS
 from relforge.stages.contract import StageResult
+from relforge.stages.place import check_dtype, place
 
 
 class TransformersStage:
@@ -62,12 +64,8 @@ class TransformersStage:
         threads: int = 2,
         drop: Sequence[str] = REASONS,
     ) -> None:
-        if mode not in ("nucleus", "beam"):
-            raise ValueError(f"mode is {mode!r}; choose nucleus or beam")
-        if captions < 1:
-            raise ValueError(f"captions is {captions}; it must be 1 or more")
-        if dtype not in ("auto", "float32", "bfloat16"):
-            raise ValueError(f"dtype is {dtype!r}; choose auto, float32 or bfloat16")
+        check_asked(mode, captions, drop)
+        check_dtype(dtype)
         self.name_or_path, self.revision, self.prompt = model, revision, prompt
         self.device, self.dtype, self.threads = device, dtype, threads
         self.seed, self.drop = seed, tuple(drop)
@@ -76,7 +74,6 @@ class TransformersStage:
         searched = {"do_sample": False, "num_beams": num_beams}
         self.how: dict[str, Any] = sampled if mode == "nucleus" else searched
         self.how["max_new_tokens"] = max_new_tokens
-        CaptionSheet("", seed, "", self.drop)  # refuses unknown reasons now, not on a worker
         self.model: Any = None
         self.processor: Any = None
 
@@ -92,15 +89,9 @@ class TransformersStage:
         """
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        kind = self.device
-        if kind == "auto":
-            kind = "cuda" if torch.cuda.is_available() else "cpu"
-        wide = self.dtype == "float32" or (self.dtype == "auto" and not kind.startswith("cuda"))
+        device, dtype = place(self.device, self.dtype)
         path = locate(self.name_or_path, self.revision)
-        model = AutoModelForImageTextToText.from_pretrained(
-            path, dtype=torch.float32 if wide else torch.bfloat16
-        )
-        self.model = model.eval().to(kind)
+        self.model = AutoModelForImageTextToText.from_pretrained(path, dtype=dtype).eval().to(device)
         self.processor = AutoProcessor.from_pretrained(path)
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import torch
 from torch import Tensor
 
+from relforge.stages.caption.asked import check_asked
 from relforge.stages.caption.blip.checkpoint import PROMPT, Checkpoint
 from relforge.stages.caption.blip.folder import files
 from relforge.stages.caption.captions import CaptionSheet
@@ -20,6 +20,7 @@ from relforge.stages.caption.one_by_one import caption_each
 from relforge.stages.caption.quality import REASONS
 from relforge.stages.contract import StageResult
 from relforge.stages.pictures.resize import normalise
+from relforge.stages.place import place
 
 
 class LavisStage:
@@ -67,10 +68,7 @@ class LavisStage:
         threads: int = 2,
         drop: Sequence[str] = REASONS,
     ) -> None:
-        if mode not in ("nucleus", "beam"):
-            raise ValueError(f"mode is {mode!r}; choose nucleus or beam")
-        if captions < 1:
-            raise ValueError(f"captions is {captions}; it must be 1 or more")
+        check_asked(mode, captions, drop)
         self.model, self.tokenizer, self.prompt, self.image_size = model, tokenizer, prompt, image_size
         self.device, self.threads, self.seed, self.drop = device, threads, seed, tuple(drop)
         nucleus = mode == "nucleus"
@@ -82,7 +80,6 @@ class LavisStage:
             "min_length": min_length,
             "max_length": max_length,
         }
-        CaptionSheet("", seed, "", self.drop)  # refuses unknown reasons now, not on a worker
         self.captioner: Any = None
         self.checkpoint: Checkpoint | None = None
 
@@ -97,11 +94,8 @@ class LavisStage:
         """
         from relforge.stages.caption.lavis_model import build
 
-        kind = self.device
-        if kind == "auto":
-            kind = "cuda" if torch.cuda.is_available() else "cpu"
         self.captioner, self.checkpoint = build(self.model, self.tokenizer, self.prompt, self.image_size)
-        self.captioner.to(kind)
+        self.captioner.to(place(self.device)[0])
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
         """Caption the shard's images; a picture that cannot be read is quarantined under its reason."""

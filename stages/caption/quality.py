@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 REASONS = ("empty", "prompt_echo", "repeated_ngram", "non_ascii")
+
+
+def check_reasons(drop: Collection[str]) -> None:
+    """Refuse reasons that no caption can have, naming those there are.
+
+    Raises:
+        ValueError: some are not in `REASONS`.
+    """
+    if unknown := sorted(set(drop) - set(REASONS)):
+        raise ValueError(f"drop: unknown reasons {unknown}; choose from {', '.join(REASONS)}")
 
 
 def fault(text: str, prompt: str = "a picture of ") -> str | None:

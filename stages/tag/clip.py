@@ -17,6 +17,7 @@ from transformers import AutoTokenizer, CLIPModel
 from relforge.stages.contract import StageResult
 from relforge.stages.pictures import PictureError
 from relforge.stages.pictures.resize import normalise, resize
+from relforge.stages.place import place
 from relforge.stages.tag.pixels import prepared
 from relforge.stages.tag.sheet import Asked, ScoreSheet, asked
 
@@ -72,8 +73,8 @@ class ClipTagger:
 
     def setup(self) -> None:
         """Load the model."""
-        kind = self.device if self.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-        self.model = CLIPModel.from_pretrained(self.model_name).eval().to(kind)  # type: ignore[arg-type]
+        device, _ = place(self.device)
+        self.model = CLIPModel.from_pretrained(self.model_name).eval().to(device)  # type: ignore[arg-type]
         self.tokenizer = AutoTokenizer.from_pretrained(self.model_name)
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from relforge.stages.pictures import PictureError, decode, read
+from relforge.stages.pictures.ahead import ahead
 from relforge.stages.pictures.resize import resize
 
 T = TypeVar("T")
@@ -57,40 +56,18 @@ def prepared(
     Yields:
         (image_id, what `prepare` made, or why there is no picture).
     """
-    columns = ("image_id", "uri", "bytes", "width", "height")
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="picture")
-    try:
-        ahead: deque[tuple[str, Future[T]]] = deque()
-        for image_id, uri, data, width, height in zip(*(images[c].to_pylist() for c in columns), strict=True):
-            ahead.append((image_id, pool.submit(_one, uri, data, (width, height), prepare)))
-            if len(ahead) > 4 * threads:
-                done, future = ahead.popleft()
-                found = _result(future)
-                yield done, found
-        for done, future in ahead:
-            found = _result(future)
-            yield done, found
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    def one(uri: str | None, data: bytes | None, width: int, height: int) -> T:
+        return prepare(_as_annotated(read(uri, data), (width, height)))
+
+    return ahead(images, ("uri", "bytes", "width", "height"), one, threads)
 
 
-def _one(
-    uri: str | None,
-    data: bytes | None,
-    annotated: tuple[int, int],
-    prepare: Callable[[NDArray[np.uint8]], T],
-) -> T:
-    pixels = decode(read(uri, data), annotated)
+def _as_annotated(data: bytes, annotated: tuple[int, int]) -> NDArray[np.uint8]:
+    pixels = decode(data, annotated)
     height, width = pixels.shape[:2]
     # a picture stored at another scale keeps its boxes in place; one of another shape does not
     if abs(width * annotated[1] - height * annotated[0]) > max(width, height, *annotated):
         detail = f"the picture is {width} x {height}, its annotation says {annotated[0]} x {annotated[1]}"
         raise PictureError("size_mismatch", detail)
-    return prepare(pixels)
-
-
-def _result(future: Future[T]) -> T | PictureError:
-    try:
-        return future.result()
-    except PictureError as error:
-        return error
+    return pixels

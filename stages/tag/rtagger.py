@@ -14,6 +14,7 @@ from relforge.kernels.self_test import SelfTest, self_test
 from relforge.stages.contract import StageResult
 from relforge.stages.match.groups import published_groups
 from relforge.stages.pictures import PictureError
+from relforge.stages.place import check_dtype, place
 from relforge.stages.tag.pixels import Scale, prepared
 from relforge.stages.tag.sheet import Asked, ScoreSheet, asked
 from relforge.tagger.engine import Engine
@@ -21,8 +22,6 @@ from relforge.tagger.published_groups import label_groups
 from relforge.tagger.published_model import load_tagger, model_files
 from relforge.tagger.question import Failure, Question
 from relforge.tagger.text_cache import TextFeatures
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class RTaggerStage:
@@ -71,8 +70,7 @@ class RTaggerStage:
     ) -> None:
         if texts not in ("own", "union"):
             raise ValueError(f"texts is {texts!r}; choose own or union")
-        if dtype not in ("auto", *DTYPES):
-            raise ValueError(f"dtype is {dtype!r}; choose auto, float32 or bfloat16")
+        check_dtype(dtype)
         if not 0 <= floor < 1:
             raise ValueError(f"floor is {floor}; it must be a probability below 1")
         self.model, self.classes, self.tokenizer = model, classes, tokenizer
@@ -95,21 +93,19 @@ class RTaggerStage:
             SelfTestFailed: the deformable attention kernel is wrong on this machine.
             ValueError: the model or the class file cannot be read, or the model is not a tagger.
         """
-        kind = self.device if self.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-        gpu = torch.device(kind).type != "cpu"
-        dtype = DTYPES["bfloat16" if gpu else "float32"] if self.dtype == "auto" else DTYPES[self.dtype]
-        self.tested = self_test(kind, dtype, gradients=False)
+        device, dtype = place(self.device, self.dtype)
+        self.tested = self_test(str(device), dtype, gradients=False)
         loaded = load_tagger(self.model, tokenizer=self.tokenizer)
         if loaded.blueprint.kind != "rtagger":
             raise ValueError(f"{self.model} is a {loaded.blueprint.kind} model, not an R-Tagger")
         self.tagger = f"rtagger:{loaded.sha256[:12]}"
         self.names = _class_names(self.classes) or tuple(loaded.blueprint.classes)
-        model = loaded.model.to(kind)
+        model = loaded.model.to(device)
         self.engine = Engine(
             model,
             TextFeatures(model.text_encoder, loaded.sha256, self.cache),
             dtype=dtype,
-            pictures=self.pictures or (8 if gpu else 1),
+            pictures=self.pictures or (1 if device.type == "cpu" else 8),
             passes=self.passes,
             floor=self.floor,
         )

@@ -44,6 +44,7 @@ class BlipCaptioner:
         dtype: float32, or bfloat16 on a GPU that has it.
         rows: captions decoded together. Part of the arithmetic: another number may change the last bits of a
             logit, and so, rarely, a word.
+        graphs: replay each step of nucleus sampling as one CUDA graph; needs a GPU.
     """
 
     def __init__(
@@ -54,11 +55,15 @@ class BlipCaptioner:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
         rows: int = 120,
+        graphs: bool = False,
     ) -> None:
         shape, self.checkpoint, self.device = checkpoint.shape, checkpoint, device
         beams = isinstance(how, Beams)
         if beams and samples != 1:
             raise ValueError(f"beam search gives one caption per picture, not {samples}")
+        if graphs and (beams or device.type != "cuda"):
+            found = "beam search" if beams else f"device {device}"
+            raise ValueError(f"graphs speeds up nucleus sampling on a GPU; with {found}, leave it out")
         if how.max_length > shape.text.positions:
             raise ValueError(
                 f"max_length {how.max_length} exceeds the model's {shape.text.positions} positions"
@@ -75,7 +80,7 @@ class BlipCaptioner:
         if isinstance(how, Beams):
             self.writer = BeamSearch(self.decoder, checkpoint.prompt, eos, pad, how)
         else:
-            self.writer = Sampler(self.decoder, checkpoint.prompt, eos, how, samples)
+            self.writer = Sampler(self.decoder, checkpoint.prompt, eos, how, samples, graphs)
 
     def run(self, pictures: Iterator[tuple[str, int, Tensor]]) -> Iterator[tuple[str, list[Caption]]]:
         """Caption a stream.

@@ -155,7 +155,8 @@ class TextDecoder:
         """
         unseen = torch.arange(self.length, device=self.device) > positions[:, None]
         hide = torch.zeros(unseen.shape, device=self.device, dtype=self.words.dtype)
-        hide = hide.masked_fill_(unseen, float("-inf")).repeat_interleave(self.shape.heads, 0)[:, None]
+        hide = hide.masked_fill_(unseen, float("-inf"))[:, None].expand(-1, self.shape.heads, -1)
+        hide = hide.reshape(-1, 1, self.length)  # rows*heads x 1 x length
         newest = (self.places + positions[:, None, None]).flatten()
         x = self._embed(tokens, positions)
         for number, layer in enumerate(self.layers):

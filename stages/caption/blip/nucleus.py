@@ -78,7 +78,7 @@ def choose(
     probabilities = best.double().softmax(1)
     upto = probabilities.cumsum(1)
     # a token stays if those likelier than it have not reached top_p yet
-    probabilities[upto - probabilities >= how.top_p] = 0.0
+    probabilities.masked_fill_(upto - probabilities >= how.top_p, 0.0)
     upto = probabilities.cumsum(1)
     place = (upto <= uniforms[:, None] * upto[:, -1:]).sum(1, keepdim=True)
     # rounding may push the last draw one past the kept tokens

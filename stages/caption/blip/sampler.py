@@ -12,6 +12,7 @@ from torch import Tensor
 
 from relforge.stages.caption.blip.decoder import TextDecoder
 from relforge.stages.caption.blip.nucleus import Nucleus, choose
+from relforge.stages.caption.blip.recorded import Recorded
 from relforge.stages.caption.blip.uniform import uniform
 
 
@@ -58,10 +59,17 @@ class Sampler:
         decoder: sized for `how.max_length` tokens and `samples` captions per image.
         prompt: token ids every caption starts with.
         eos: the token that ends a caption.
+        graphs: replay a step's work as one CUDA graph; needs a GPU.
     """
 
     def __init__(
-        self, decoder: TextDecoder, prompt: tuple[int, ...], eos: int, how: Nucleus, samples: int
+        self,
+        decoder: TextDecoder,
+        prompt: tuple[int, ...],
+        eos: int,
+        how: Nucleus,
+        samples: int,
+        graphs: bool = False,
     ) -> None:
         if len(prompt) >= how.max_length:
             raise ValueError(
@@ -80,6 +88,10 @@ class Sampler:
         self.occupant: list[tuple[_Image, int] | None] = [None] * rows
         self.free_slots = list(range(decoder.images))
         self.waiting: deque[_Start] = deque()
+        self.recorded: Recorded | None = None
+        if graphs:
+            self.recorded = Recorded(lambda: self._advance([]), device)
+            self.length.fill_(1)
 
     @torch.inference_mode()
     def run(self, images: Iterator[tuple[str, int, Tensor]]) -> Iterator[tuple[str, list[Tokens]]]:
@@ -164,22 +176,27 @@ class Sampler:
 
     def _step(self) -> Iterator[tuple[str, list[Tokens]]]:
         """One more token for every row; hand over the captions that are complete."""
-        newest = self.length - 1
-        tokens = self.history.gather(1, newest[:, None]).squeeze(1)
         live = sorted({entry[0].slot for entry in self.occupant if entry is not None})
-        logits = self.decoder.step(tokens, newest, self.members, self.home, live)
-        drawn = uniform(self.key, self.sample, self.length)
-        chosen, logprob = choose(logits, self.history, self.length, drawn, self.eos, self.how, self.room)
-        self.history.scatter_(1, self.length[:, None], chosen[:, None])
-        self.logprob += logprob
-        self.length += 1
-        ended = ((chosen == self.eos) | (self.length == self.how.max_length)).tolist()
+        ended = (self.recorded() if self.recorded else self._advance(live)).tolist()
         over = [(row, entry) for row, entry in enumerate(self.occupant) if entry is not None and ended[row]]
         if over:
             yield from self._release(over)
         # a dead row writes over its own first place
         dead = torch.tensor([entry is None for entry in self.occupant], device=self.decoder.device)
         self.length.masked_fill_(dead, 1)
+
+    def _advance(self, live: list[int]) -> Tensor:
+        """Draw one more token for every row: which rows have ended, on the device. Reads nothing back, keeps
+        its shapes and its memory, so that a GPU can replay it."""
+        newest = self.length - 1
+        tokens = self.history.gather(1, newest[:, None]).squeeze(1)
+        logits = self.decoder.step(tokens, newest, self.members, self.home, live)
+        drawn = uniform(self.key, self.sample, self.length)
+        chosen, logprob = choose(logits, self.history, self.length, drawn, self.eos, self.how, self.room)
+        self.history.scatter_(1, self.length[:, None], chosen[:, None])
+        self.logprob += logprob
+        self.length += 1
+        return (chosen == self.eos) | (self.length == self.how.max_length)
 
     def _release(self, over: list[tuple[int, tuple[_Image, int]]]) -> Iterator[tuple[str, list[Tokens]]]:
         """Free the rows of complete captions."""
