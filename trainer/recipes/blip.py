@@ -28,8 +28,10 @@ from relforge.trainer.recipe import read_settings
 from relforge.trainer.vision_start import start_vision
 from relforge.trainer.words import words_tokenizer
 
-WEIGHTS = {"captions": 1.0, "words": 0.02, "patches": 0.5}
-"""Of the loss terms. The last two are sums over labels; these shares bring them to a caption loss's size."""
+SEEING = {"words": 0.02, "patches": 0.5}
+SAYING = {"captions": 1.0, "words": 0.02, "patches": 0.5}
+"""Of each part's loss terms. Words and patches are sums over labels; these shares bring them to a caption
+loss's size."""
 
 
 @dataclass(frozen=True)
@@ -118,16 +120,16 @@ def main(values: Mapping[str, Any]) -> Path:
 
 def seeing_loss(model: nn.Module, batch: CaptionBatch, generator: torch.Generator) -> dict[str, Tensor]:
     """Of the first part: words and patches."""
-    return _weighed(model.seeing_losses(batch, generator))
+    return _weighed(model.seeing_losses(batch, generator), SEEING)
 
 
 def saying_loss(model: nn.Module, batch: CaptionBatch, _: torch.Generator) -> dict[str, Tensor]:
     """Of the second part: captions above all."""
-    return _weighed(model.losses(batch))
+    return _weighed(model.losses(batch), SAYING)
 
 
-def _weighed(terms: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {"total": torch.stack([WEIGHTS[name] * term for name, term in terms.items()]).sum(), **terms}
+def _weighed(terms: dict[str, Tensor], weights: Mapping[str, float]) -> dict[str, Tensor]:
+    return {"total": torch.stack([weights[name] * term for name, term in terms.items()]).sum(), **terms}
 
 
 if __name__ == "__main__":
