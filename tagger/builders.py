@@ -14,6 +14,7 @@ from relforge.tagger.fusion import Fusion
 from relforge.tagger.heads import BoxHeads, LabelClassifier
 from relforge.tagger.language import LanguageLayer, Resizer
 from relforge.tagger.model import RelationModel
+from relforge.tagger.ordered_pair import OrderedPair
 from relforge.tagger.pair_queries import PairQueries
 from relforge.tagger.pyramid import Pyramid
 from relforge.tagger.queries import AnchorQueries, LearnedQueries
@@ -34,7 +35,8 @@ def parseda(backbone: Backbone, text_encoder: TextEncoder, sizes: Sizes) -> Rela
 
 def rtagger(backbone: Backbone, text_encoder: TextEncoder, sizes: Sizes) -> RelationModel:
     """The R-Tagger: pairs are given; only their relations are asked for."""
-    return _compose(backbone, text_encoder, sizes, PairQueries(sizes.dim, sizes.pairs), anchors=False)
+    queries = PairQueries(sizes.dim, sizes.pairs, relation_position=sizes.branch_fusion)
+    return _compose(backbone, text_encoder, sizes, queries, anchors=False)
 
 
 MODELS: dict[str, Callable[[Backbone, TextEncoder, Sizes], RelationModel]] = {
@@ -48,6 +50,11 @@ MODELS: dict[str, Callable[[Backbone, TextEncoder, Sizes], RelationModel]] = {
 def _compose(
     backbone: Backbone, text_encoder: TextEncoder, s: Sizes, queries: nn.Module, *, anchors: bool
 ) -> RelationModel:
+    if s.ordered_pairs and not isinstance(queries, PairQueries):
+        raise ValueError(
+            "ordered_pairs is of the R-Tagger, whose pairs are given; branch_fusion is for the others"
+        )
+
     def decoder() -> Decoder:
         layers = [
             DecoderLayer(s.dim, s.heads, s.feedforward, s.dropout, s.levels) for _ in range(s.decoder_layers)
@@ -86,4 +93,5 @@ def _compose(
         object_boxes=BoxHeads(s.dim, 2 * s.decoder_layers),
         classifier=LabelClassifier(s.dim),
         pair_fusion=MultiBranchFusion(s.dim) if s.branch_fusion else None,
+        ordered_pair=OrderedPair(s.dim) if s.ordered_pairs else None,
     )

@@ -17,6 +17,7 @@ from relforge.tagger.decoder import Decoder, Memory
 from relforge.tagger.encoder import FusionEncoder
 from relforge.tagger.heads import BoxHeads, LabelClassifier
 from relforge.tagger.language import Resizer
+from relforge.tagger.ordered_pair import OrderedPair
 from relforge.tagger.pyramid import Pyramid
 from relforge.tagger.queries import Queries
 from relforge.tagger.text import TextEncoder
@@ -54,6 +55,7 @@ class RelationModel(nn.Module):
         subject_boxes, object_boxes: heads for the layers of both decoders, entity decoder first.
         classifier: label similarities.
         pair_fusion: mixes subject and object state into a relation slot; None sums them into its position.
+        ordered_pair: starts the relation slots of given pairs from subject and object side by side.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class RelationModel(nn.Module):
         object_boxes: BoxHeads,
         classifier: LabelClassifier,
         pair_fusion: MultiBranchFusion | None = None,
+        ordered_pair: OrderedPair | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -85,6 +88,7 @@ class RelationModel(nn.Module):
         self.object_boxes = object_boxes
         self.classifier = classifier
         self.pair_fusion = pair_fusion
+        self.ordered_pair = ordered_pair
 
     def encode(
         self,
@@ -161,6 +165,10 @@ class RelationModel(nn.Module):
             slots = slots + self.pair_fusion(subjects, objects)
         else:
             positions = subjects + objects
+        if self.ordered_pair is not None:
+            assert queries.positions is not None
+            subject_at, object_at = queries.positions.chunk(2, 1)
+            slots = slots + self.ordered_pair(subjects + subject_at, objects + object_at)
         subject_refs, object_refs = boxes[0].detach(), boxes[1].detach()
         empty = None if queries.empty is None else queries.empty[:, : queries.pairs]
         first_head = len(self.entity_decoder.layers)

@@ -36,13 +36,15 @@ class PairQueries(nn.Module):
     Args:
         dim: width of the model.
         pairs: most pairs of one pass (N_Q; 100 published).
+        relation_position: learn positions of relation slots too (the `vanilla_MBF` variant).
     """
 
-    def __init__(self, dim: int, pairs: int) -> None:
+    def __init__(self, dim: int, pairs: int, *, relation_position: bool = False) -> None:
         super().__init__()
         self.box = nn.Linear(4, dim)
         self.relation_content = nn.Embedding(2 * pairs, dim)
         self.points = PointReferences(dim)
+        self.relation_position = nn.Embedding(pairs, dim) if relation_position else None
 
     def forward(self, given: PairBatch, labels: Tensor) -> Queries:
         """Slots of given pairs.
@@ -65,11 +67,15 @@ class PairQueries(nn.Module):
         empty = given.empty.clone()
         empty[empty.all(1), 0] = False  # a row without pairs reads its own blank slot: reading nothing is NaN
         first, second = self.relation_content.weight.expand(len(given.boxes), -1, -1).chunk(2, 1)
+        learned = self.relation_position
         return Queries(
             content=content,
             positions=positions,
             references=self.points(positions),
             relation_content=first[:, :width] + second[:, :width],
+            relation_positions=(
+                None if learned is None else learned.weight[:width].expand(len(given.boxes), -1, -1)
+            ),
             blocked=given.blocked,
             empty=empty,
         )

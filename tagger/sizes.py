@@ -22,6 +22,8 @@ class Sizes:
         gate: a key of `GATES` (paper, Table 2).
         branch_fusion: relation slots start from a multi-branch fusion of subject and object state
             (published flag `vanilla_MBF`); otherwise their position is the sum of the two (`vanilla`).
+        ordered_pairs: R-Tagger only: relation slots start from subject and object state side by side, so that
+            a pair and its reverse differ; the published one adds them (reference §2.7).
         fusion_dim: width of the fusion's attention.
         language_heads: attention heads of a language layer.
         language_feedforward: hidden width of a language layer.
@@ -39,6 +41,7 @@ class Sizes:
     levels: int = 4
     gate: str = "vector"
     branch_fusion: bool = False
+    ordered_pairs: bool = False
     fusion_dim: int = 2048
     language_heads: int = 12
     language_feedforward: int = 3072

@@ -34,6 +34,7 @@ def meta_model(roberta: Any, kind: str, sizes: Sizes) -> nn.Module:
     ("kind", "sizes", "entries", "parameters"),
     [
         ("rtagger", Sizes(), 970, 206_642_164 - 200 * 768),  # 971 less the unused query table
+        ("rtagger", Sizes(branch_fusion=True), 1067, 206_642_164 - 200 * 768 + 226_816),  # the Swin taggers
         ("parsed", Sizes(), 968, 206_589_684),
         ("parsed", Sizes(branch_fusion=True), 1065, 206_816_500),
         ("parseda", Sizes(branch_fusion=True, feedforward=2048), 1078, 213_700_624),
