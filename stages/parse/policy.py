@@ -12,8 +12,9 @@ from dataclasses import replace
 from functools import cache
 
 from relforge.stages.parse.graph import Relation, SceneGraph
+from relforge.stages.parse.syntax.lexicon import gerund, sections, third_person
 
-FORMS = ("surface", "lemma")
+FORMS = ("surface", "progressive", "lemma")
 PREPOSITION_RULES = ("kept", "collapsed")
 
 _PREPOSITIONS = """
@@ -29,7 +30,8 @@ class PredicatePolicy:
     """Rewrites or drops the relations of a scene graph.
 
     Args:
-        form: `surface` keeps the caption's wording ("sitting on"), `lemma` writes "sit on", so that
+        form: `surface` keeps the caption's wording ("sits on"); `progressive` writes the present tense as
+            Visual Genome mostly does ("sitting on") and leaves the rest; `lemma` writes "sit on", so that
             "holds", "holding" and "held" are one label.
         prepositions: `kept` leaves a verb with its preposition; `collapsed` does as the published
             parser: the verb goes and the preposition stays, except in the two-word phrasal verbs on
@@ -86,6 +88,8 @@ class PredicatePolicy:
             predicate, lemma = collapsed(predicate, lemma)
         if self.form == "lemma":
             predicate = lemma
+        elif self.form == "progressive":
+            predicate = progressive(predicate, lemma)
         if (predicate, lemma) == (relation.predicate, relation.lemma):
             return relation
         return replace(relation, predicate=predicate, lemma=lemma)
@@ -104,6 +108,21 @@ def collapsed(predicate: str, lemma: str, phrasal: Callable[[str], bool] | None 
     surface = predicate.split()
     first = next((i for i, word in enumerate(surface) if word.lower() in PREPOSITIONS), 0)
     return " ".join(surface[first:]), " ".join(words[at:])
+
+
+def progressive(predicate: str, lemma: str) -> str:
+    """The present tense as -ing form: "sits on" and "sit on" -> "sitting on"; "has", "held by", "on" stay."""
+    first, _, rest = predicate.partition(" ")
+    verb = lemma.partition(" ")[0]
+    present = first == third_person(verb) or (first == verb and verb in _verbs())
+    if not present or verb in ("be", "have"):
+        return predicate
+    return f"{gerund(verb)} {rest}".rstrip()
+
+
+@cache
+def _verbs() -> frozenset[str]:
+    return frozenset(entry.split()[0] for entries in sections("verbs").values() for entry in entries)
 
 
 def published_phrasal(lemma: str) -> bool:

@@ -36,6 +36,23 @@ def test_the_lemma_makes_one_label_of_all_verb_forms() -> None:
 @pytest.mark.parametrize(
     ("predicate", "lemma", "expected"),
     [
+        ("sits on", "sit on", "sitting on"),
+        ("ride", "ride", "riding"),
+        ("lies on", "lie on", "lying on"),
+        ("carries", "carry", "carrying"),
+        ("held by", "hold by", "held by"),
+        ("perched on", "perch on", "perched on"),
+        ("has", "have", "has"),
+        ("in front of", "in front of", "in front of"),
+    ],
+)
+def test_the_present_tense_becomes_progressive(predicate: str, lemma: str, expected: str) -> None:
+    assert predicates(graph((predicate, lemma)), form="progressive") == [(expected, lemma)]
+
+
+@pytest.mark.parametrize(
+    ("predicate", "lemma", "expected"),
+    [
         ("sleeping near", "sleep near", ("near", "near")),
         ("standing in front of", "stand in front of", ("in front of", "in front of")),
         ("looking at", "look at", ("looking at", "look at")),
@@ -80,7 +97,7 @@ def test_a_predicate_without_words_is_dropped_under_its_own_reason() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"predicate_form": "stem"}, r"parse.predicate_form: 'stem' is not one of surface, lemma"),
+        ({"predicate_form": "stem"}, r"parse.predicate_form: 'stem' is not one of surface, progressive, lemma"),
         ({"prepositions": "gone"}, r"parse.prepositions: 'gone' is not one of kept, collapsed"),
         ({"least_confidence": 5}, r"parse.least_confidence: 5 is not between 0 and 1"),
         ({"stop_predicates": "have"}, r"give a list of predicates, e.g. \[have\]"),
