@@ -97,7 +97,10 @@ def test_a_predicate_without_words_is_dropped_under_its_own_reason() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"predicate_form": "stem"}, r"parse.predicate_form: 'stem' is not one of surface, progressive, lemma"),
+        (
+            {"predicate_form": "stem"},
+            r"parse.predicate_form: 'stem' is not one of surface, progressive, lemma",
+        ),
         ({"prepositions": "gone"}, r"parse.prepositions: 'gone' is not one of kept, collapsed"),
         ({"least_confidence": 5}, r"parse.least_confidence: 5 is not between 0 and 1"),
         ({"stop_predicates": "have"}, r"give a list of predicates, e.g. \[have\]"),
