@@ -1,8 +1,9 @@
-"""Builds the native CPU kernel at install time where a C++ compiler is found; the rest is in pyproject.toml.
+"""Builds the native libraries at install time where a C++ compiler is found; the rest is in pyproject.toml.
 
-The extension is optional: without a compiler the install succeeds and the PyTorch twin runs instead.
+They are optional: without a compiler the install succeeds, and PyTorch and Python do their work.
 """
 
+import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -12,29 +13,36 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError
 
 
-def kernel_build() -> ModuleType:
+def load_build() -> ModuleType:
     """kernels/build.py, by path: relforge's dependencies are not installed while it is being built."""
-    spec = spec_from_file_location("relforge_kernel_build", Path(__file__).parent / "kernels" / "build.py")
+    spec = spec_from_file_location("relforge_build", Path(__file__).parent / "kernels" / "build.py")
     assert spec is not None
     assert spec.loader is not None
-    module = module_from_spec(spec)
+    module = sys.modules[spec.name] = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-class BuildKernel(build_ext):
-    """Compile the kernel's sources with their own flags; it is a plain shared library, loaded by ctypes."""
+build = load_build()
+
+
+class BuildLibrary(build_ext):
+    """Compile a library's sources with their own flags; it is plain C++, loaded by ctypes."""
 
     def build_extension(self, ext: Extension) -> None:
-        build = kernel_build()
+        library = next(library for library in build.LIBRARIES if ext.name.endswith(f"._{library.name}"))
         try:
-            build.compile_library(Path(self.get_ext_fullpath(ext.name)))
+            library.compile(Path(self.get_ext_fullpath(ext.name)))
         except (build.BuildError, OSError) as error:
             raise CompileError(str(error)) from error
 
 
-sources = [str(path) for path in sorted(Path("kernels/csrc").glob("*.cpp"))]
+def extension(package: str, name: str) -> Extension:
+    sources = [str(path) for path in sorted(Path(package, "csrc").glob("*.cpp"))]
+    return Extension(f"relforge.{package.replace('/', '.')}._{name}", sources, optional=True)
+
+
 setup(
-    ext_modules=[Extension("relforge.kernels._msda", sources, optional=True)],
-    cmdclass={"build_ext": BuildKernel},
+    ext_modules=[extension(library.package, library.name) for library in build.LIBRARIES],
+    cmdclass={"build_ext": BuildLibrary},
 )

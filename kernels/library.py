@@ -1,16 +1,12 @@
-"""Find, or compile once, and load the native CPU kernel."""
+"""The native library of the CPU kernel, with the C types of its functions."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import logging
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-from relforge.kernels import build
+from relforge.kernels import native
+from relforge.kernels.build import MSDA
 
 INTEGERS = ("batch", "tokens", "heads", "channels", "queries", "levels", "points")
 ARRAYS = ("shapes", "value", "locations", "weights", "reference")
@@ -30,70 +26,22 @@ class Call(ctypes.Structure):
     ]
 
 
-class LibraryUnavailable(RuntimeError):
-    """There is no native kernel here; the message says why."""
+@functools.cache
+def load() -> ctypes.CDLL:
+    """The library, found or compiled.
 
-
-@contextmanager
-def only_one_process(path: Path) -> Iterator[None]:
-    """Hold a lock file, so that the workers of a job wait for one compilation instead of each doing it."""
-    try:
-        import fcntl
-    except ImportError:  # not a Unix: they all compile, and the last rename wins
-        yield
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-def open_library(path: Path) -> ctypes.CDLL:
-    """Load a library file and check that it was built from the sources beside this file."""
-    library = ctypes.CDLL(str(path))
-    library.rf_source_hash.restype = ctypes.c_char_p
+    Raises:
+        LibraryUnavailable: see `relforge.kernels.native`.
+    """
+    library = native.load(MSDA)
     library.rf_isa.restype = ctypes.c_char_p
     library.rf_use_isa.argtypes = [ctypes.c_char_p]
     library.rf_release_buffers.restype = ctypes.c_int64
     for function in (library.rf_msda_forward, library.rf_msda_backward):
         function.argtypes = [ctypes.POINTER(Call)]
-    found = library.rf_source_hash().decode()
-    if found != build.source_hash():
-        raise LibraryUnavailable(f"{path} was built from other sources; run python -m relforge.kernels.build")
     return library
 
 
-@functools.cache
-def load() -> ctypes.CDLL:
-    """The native library: the installed one, the cached one, or one compiled now (about ten seconds, once).
-
-    Raises:
-        LibraryUnavailable: none of them works; the reason is remembered for this process.
-    """
-    for path in Path(__file__).parent.glob("_msda*.so"):  # left by `pip install` where a compiler was found
-        try:
-            return open_library(path)
-        except (OSError, LibraryUnavailable, AttributeError):
-            continue  # a stale build of an editable checkout
-    path = build.cached_library()
-    try:
-        if not path.exists():
-            with only_one_process(path.with_suffix(".lock")):
-                if not path.exists():
-                    logging.getLogger("relforge.kernels").info("compiling the CPU kernel to %s", path)
-                    build.compile_library(path)
-        return open_library(path)
-    except (OSError, build.BuildError, AttributeError) as error:
-        raise LibraryUnavailable(str(error)) from error
-
-
-@functools.cache
 def why_unavailable() -> str | None:
     """Why the native kernel cannot run here, or None. Loads (and may compile) it."""
-    if os.name != "posix":
-        return "the native kernel is built for Linux and macOS only"
-    try:
-        load()
-    except LibraryUnavailable as error:
-        return str(error)
-    return None
+    return native.why_unavailable(MSDA)

@@ -7,6 +7,7 @@ from relforge.pipeline.doctor.cluster import check_cluster
 from relforge.pipeline.doctor.devices import check_devices
 from relforge.pipeline.doctor.kernels import check_kernels
 from relforge.pipeline.doctor.models import check_models
+from relforge.pipeline.doctor.reader import check_reader
 from relforge.pipeline.doctor.versions import check_versions
 
 __all__ = ["Check", "examine"]
@@ -14,5 +15,5 @@ __all__ = ["Check", "examine"]
 
 def examine() -> list[Check]:
     """Every check, in the order a person would fix things."""
-    topics = (check_versions, check_devices, check_kernels, check_models, check_cluster)
+    topics = (check_versions, check_devices, check_kernels, check_reader, check_models, check_cluster)
     return [check for topic in topics for check in topic()]

@@ -91,7 +91,7 @@ class Assembler:
             if start + self._shard_images >= count:
                 self._file_strays(result, boxes, relations, count)
             yield result
-        self._seen = np.union1d(self._seen, images.codes)
+        self._seen = np.concatenate([self._seen, images.codes])
 
     def _image_faults(self, images: ImageRecords) -> np.ndarray:
         """Index into `IMAGE_REASONS` for each image, or -1."""
@@ -124,13 +124,11 @@ def _rows_of(owners: np.ndarray, codes: np.ndarray, faults: np.ndarray) -> np.nd
 
     Of images that share an id, the records belong to the usable one.
     """
-    if not len(codes):
-        return np.zeros(len(owners), np.int32)
-    by_code = np.lexsort((faults >= 0, codes))
-    at = np.minimum(np.searchsorted(codes[by_code], owners), len(codes) - 1)
-    rows = by_code[at].astype(np.int32)
-    rows[(codes[rows] != owners) | (owners == NONE)] = len(codes)
-    return rows
+    usable_first = np.argsort(faults >= 0, kind="stable")
+    known, first = np.unique(codes[usable_first], return_index=True)
+    at = pc.index_in(pa.array(owners), pa.array(known[known != NONE])).fill_null(-1).to_numpy()
+    rows = np.append(usable_first[first[known != NONE]], len(codes))  # the last one where -1 points
+    return rows[at].astype(np.int32)
 
 
 def _repeats(codes: np.ndarray) -> np.ndarray:

@@ -32,13 +32,13 @@ def box_faults(
         size: N x 2, width and height of each box's image in pixels.
         malformed, duplicate, known_category: N bool.
     """
-    x, y, w, h = xywh.T
+    x, y, w, h = xywh = np.ascontiguousarray(xywh.T)
     with np.errstate(invalid="ignore"):
         tests = [
             malformed,
             duplicate,
             ~known_category,
-            ~np.isfinite(xywh).all(axis=1),
+            ~np.isfinite(xywh).all(axis=0),
             (w < 0) | (h < 0),
             (w == 0) | (h == 0),
             (x >= size[:, 0]) | (y >= size[:, 1]) | (x + w <= 0) | (y + h <= 0),

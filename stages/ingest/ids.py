@@ -16,6 +16,11 @@ NONE = int(np.iinfo(np.int64).min)
 """The code of an id that is absent."""
 
 
+def identity(value: object) -> int | str | None:
+    """The value where it is an id, an integer or a text; None for anything else, `true` and `false` too."""
+    return value if type(value) in (int, str) else None  # type: ignore[return-value]
+
+
 class Ids:
     """Codes for ids, and ids for codes."""
 

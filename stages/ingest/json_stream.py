@@ -18,6 +18,7 @@ import msgspec
 from relforge.stages.ingest.error import SourceError
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 WINDOW = 4 << 20
 """Bytes read at a time; the largest single record may exceed it."""
@@ -27,6 +28,7 @@ _SKIP = re.compile(rb"[ \t\r\n]*")
 _STRING = re.compile(rb'"((?:[^"\\]+|\\.)*)"', re.DOTALL)
 _TOKEN = re.compile(rb'"(?:[^"\\]+|\\.)*("?)|[\[\]{}]', re.DOTALL)
 _FIRST_KEY = re.compile(rb'\s*\{\s*("[^"\\]*")')
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _GUESSES = 2
 
 
@@ -59,8 +61,9 @@ class JsonStream:
         self._file = file
         self._name = name
         self._window = window
-        self._buffer = b""
+        self._buffer = bytearray(2 * window)
         self._at = 0
+        self._end = 0  # of what was read
         self._base = 0  # file offset of the buffer's first byte
         self._ended = False
 
@@ -88,34 +91,48 @@ class JsonStream:
             if self._base + self._at == before:
                 self._skip_value()
 
-    def is_object(self) -> bool:
-        """Whether the value at hand is an object."""
-        return self._peek() == b"{"
-
     def is_array(self) -> bool:
         """Whether the value at hand is an array."""
         return self._peek() == b"["
 
-    def elements(self, decode: Callable[[bytes], T]) -> Iterator[T]:
+    def elements(
+        self,
+        decode: Callable[[bytes], T],
+        scan: Callable[[memoryview], tuple[S, int]] | None = None,
+    ) -> Iterator[T | S]:
         """The records of the array at hand, a window at a time.
 
         Args:
             decode: turns the bytes of a JSON array into a batch of records; raises ValueError where they
                 are not exactly one JSON array.
+            scan: a faster way for what it can read: from the beginning of a text a batch of whole records,
+                with the bytes that they take up; 0 where it can read none, which `decode` then does.
         """
         if self._peek() != b"[":
             raise self._malformed("expected an array")
         self._at += 1
-        while (mark := self._peek()) != b"]":
-            if mark == b",":
+        mark = self._peek()
+        while mark != b"]":
+            while self._end - self._at < self._window and self._more():
+                pass
+            found = scan and self._scanned(scan)
+            yield self._batch(decode) if found is None else found
+            mark = self._peek()
+            if mark != b"]":
                 self._at += 1
-                continue
-            yield self._batch(decode)
+                if mark != b"," or self._peek() in (b",", b"]"):
+                    raise self._malformed("between two records there is one comma")
         self._at += 1
 
+    def _scanned(self, scan: Callable[[memoryview], tuple[S, int]]) -> S | None:
+        try:
+            batch, length = scan(memoryview(self._buffer)[self._at : self._end])
+        except ValueError:
+            return None  # `decode` says what is wrong
+        self._at += length
+        return batch if length else None
+
     def _batch(self, decode: Callable[[bytes], T]) -> T:
-        while len(self._buffer) - self._at < self._window and self._more():
-            pass
         for cut in self._guesses():
             try:
                 batch = decode(b"[" + self._buffer[self._at : cut] + b"]")
@@ -133,8 +150,8 @@ class JsonStream:
 
     def _guesses(self) -> Iterator[int]:
         """Offsets after which a record probably ends, last first."""
-        first = _FIRST_KEY.match(self._buffer, self._at)
-        end = len(self._buffer)
+        first = _FIRST_KEY.match(self._buffer, self._at, self._end)
+        end = self._end
         if first is None:
             return
         for _ in range(_GUESSES):
@@ -155,7 +172,7 @@ class JsonStream:
         """The offset after the last whole record in the buffer, reading on until there is one."""
         while True:
             depth, last = 0, -1
-            for token in _TOKEN.finditer(self._buffer, self._at):
+            for token in _TOKEN.finditer(self._buffer, self._at, self._end):
                 mark = token[0]
                 if mark in (b"[", b"{"):
                     depth += 1
@@ -188,7 +205,7 @@ class JsonStream:
     def _skip_object(self) -> None:
         while True:
             depth = 0
-            for token in _TOKEN.finditer(self._buffer, self._at):
+            for token in _TOKEN.finditer(self._buffer, self._at, self._end):
                 mark = token[0]
                 depth += (mark in (b"[", b"{")) - (mark in (b"]", b"}"))
                 if depth == 0:
@@ -200,7 +217,7 @@ class JsonStream:
                 raise self._malformed("the file ends inside an object; was it cut short?")
 
     def _string(self) -> str:
-        while (found := _STRING.match(self._buffer, self._at)) is None:
+        while (found := _STRING.match(self._buffer, self._at, self._end)) is None:
             if not self._more():
                 raise self._malformed("expected a key in quotes")
         self._at = found.end()
@@ -212,9 +229,9 @@ class JsonStream:
     def _peek(self) -> bytes:
         """The next byte that is not white space."""
         while True:
-            self._at = _SKIP.match(self._buffer, self._at).end()  # type: ignore[union-attr]
-            if self._at < len(self._buffer):
-                return self._buffer[self._at : self._at + 1]
+            self._at = _SKIP.match(self._buffer, self._at, self._end).end()  # type: ignore[union-attr]
+            if self._at < self._end:
+                return bytes(self._buffer[self._at : self._at + 1])
             if not self._more():
                 raise self._malformed(
                     "the file ends early; was it cut short?" if self._base else "the file is empty"
@@ -224,12 +241,17 @@ class JsonStream:
         """Read one more window behind what is left; False at the end of the file."""
         if self._ended:
             return False
-        fresh = self._file.read(self._window)
-        self._ended = not fresh
-        first = self._base == 0 and not self._buffer
+        left = self._buffer[self._at : self._end]
+        if len(left) + self._window > len(self._buffer):
+            self._buffer = bytearray(2 * (len(left) + self._window))
+        self._buffer[: len(left)] = left
+        fresh = self._file.readinto(memoryview(self._buffer)[len(left) : len(left) + self._window])  # type: ignore[attr-defined]
+        first = self._base == 0 and self._end == 0
         self._base += self._at
-        self._buffer = self._buffer[self._at :] + (fresh.removeprefix(b"\xef\xbb\xbf") if first else fresh)
-        self._at = 0
+        self._at, self._end = 0, len(left) + fresh
+        if first and self._buffer.startswith(_BYTE_ORDER_MARK, 0, self._end):
+            self._at = len(_BYTE_ORDER_MARK)
+        self._ended = not fresh
         return not self._ended
 
     def _malformed(self, detail: str) -> SourceError:

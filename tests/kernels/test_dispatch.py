@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from relforge.kernels import library, self_test
+from relforge.kernels import build, self_test
 from relforge.kernels.dispatch import VARIABLE, KernelUnavailable, choose, describe
+from relforge.kernels.native import LibraryUnavailable, open_library
 
 
 def test_the_variable_forces_a_kernel_and_the_argument_wins(monkeypatch, native):
@@ -63,6 +65,6 @@ def test_importing_the_kernels_needs_only_torch_and_numpy():
 
 
 def test_the_library_is_never_loaded_from_other_sources(monkeypatch, native):
-    monkeypatch.setattr(library.build, "source_hash", lambda: "0" * 16)
-    with pytest.raises(library.LibraryUnavailable, match="built from other sources"):
-        library.open_library(type(library.build.SOURCES)(native._name))
+    monkeypatch.setattr(build.Library, "source_hash", lambda library: "0" * 16)
+    with pytest.raises(LibraryUnavailable, match="built from other sources"):
+        open_library(build.MSDA, Path(native._name))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,46 +12,19 @@ import pytest
 from relforge.kernels import build
 from relforge.kernels.msda import ms_deform_attn
 from tests.kernels.agreement import assert_agrees
+from tests.sanitized import report_of
 
 ROOT = Path(__file__).resolve().parents[2]
-SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O0")
 
 
 def test_address_and_undefined_behaviour_sanitizers_find_nothing(tmp_path):
-    command = build.compiler()
-    if command is None:
-        pytest.skip("no C++ compiler")
-    flags = [flag for flag in build.FLAGS if flag != "-O3"]
-    probe = tmp_path / "probe.cpp"
-    probe.write_text("int main() { return 0; }")
-    if subprocess.run(
-        [*command.split(), *SANITIZE, str(probe), "-o", str(tmp_path / "probe")], capture_output=True
-    ).returncode:
-        pytest.skip(f"{command} has no sanitizer runtime")
-    common = [*command.split(), *flags, *build.QUIET, *SANITIZE, '-DRF_SOURCE_HASH="test"']
-    common += ["-I", str(build.SOURCES)]
-
-    def compiled(unit):
-        name, extra = unit
-        folder = Path(__file__).parent if name == "sanitized" else build.SOURCES
-        source = folder / f"{name}.cpp"
-        target = tmp_path / f"{name}.o"
-        subprocess.run([*common, *extra, "-c", str(source), "-o", str(target)], check=True)
-        return str(target)
-
-    with ThreadPoolExecutor(2) as pool:
-        objects = list(pool.map(compiled, [*build.units().items(), ("sanitized", ())]))
-    program = tmp_path / "sanitized"
-    subprocess.run([*common, *objects, "-o", str(program)], check=True)
-    result = subprocess.run([str(program)], capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr[-3000:]
-    assert "portable" in result.stdout
+    assert "portable" in report_of(build.MSDA, Path(__file__).with_name("sanitized.cpp"), tmp_path)
 
 
 def test_without_a_compiler_the_build_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("CXX", "/nonexistent/c++")
     with pytest.raises(build.BuildError, match="install g\\+\\+ or clang\\+\\+, or set CXX"):
-        build.compile_library(tmp_path / "msda.so")
+        build.MSDA.compile(tmp_path / "msda.so")
 
 
 def test_a_compiler_that_fails_leaves_no_library_and_shows_its_complaint(monkeypatch, tmp_path):
@@ -61,7 +33,7 @@ def test_a_compiler_that_fails_leaves_no_library_and_shows_its_complaint(monkeyp
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", str(broken))
     with pytest.raises(build.BuildError, match="disk is full"):
-        build.compile_library(tmp_path / "out" / "msda.so")
+        build.MSDA.compile(tmp_path / "out" / "msda.so")
     assert list((tmp_path / "out").iterdir()) == []
 
 

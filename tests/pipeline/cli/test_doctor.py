@@ -6,7 +6,8 @@ from __future__ import annotations
 def test_every_topic_is_examined(relforge) -> None:
     checks = relforge("doctor", "--json").json["checks"]
 
-    assert {check["topic"] for check in checks} == {"versions", "devices", "kernels", "models", "ray"}
+    topics = {"versions", "devices", "kernels", "ingest", "models", "ray"}
+    assert {check["topic"] for check in checks} == topics
     assert next(check for check in checks if check["name"] == "pyarrow")["state"] == "ok"
 
 

@@ -1,0 +1,109 @@
+"""The `annotations` array of a COCO file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from relforge.stages.ingest.ids import NONE, Ids, identity
+from relforge.stages.ingest.json_stream import JsonStream, lenient
+from relforge.stages.ingest.scan import Scanned, scanner
+from relforge.stages.ingest.skip import without_polygons
+from relforge.stages.ingest.spool import BOX
+
+
+class Annotation(msgspec.Struct, gc=False):
+    """An annotation record, its box in pixels from the top-left corner."""
+
+    image_id: int | str
+    category_id: int | str
+    bbox: tuple[float, float, float, float]
+    id: int | str | None = None
+    iscrowd: int | bool = 0
+    box_id: int = -1  # the last two are written by `relforge export --to coco`
+    source_id: str | None = None
+
+
+_MALFORMED = -2
+_ANNOTATIONS = msgspec.json.Decoder(list[Annotation])
+
+
+def read_boxes(stream: JsonStream, ids: Ids) -> Iterator[np.ndarray]:
+    """The records of the array at hand as `BOX` rows, in their order.
+
+    Args:
+        stream: at the array.
+        ids: take the ids of images, categories and annotations.
+    """
+    start = 0
+    for batch in stream.elements(decode_annotations, scanner("boxes", decode_annotations)):
+        if isinstance(batch, Scanned):
+            rows = batch.rows
+            if len(batch.odd):
+                rows[batch.odd] = _careful(batch.careful, ids, start + batch.odd)
+        else:
+            rows = _careful(batch, ids, np.arange(start, start + len(batch)))
+        start += len(rows)
+        yield rows
+
+
+def decode_annotations(array: bytes) -> list[Annotation]:
+    """The careful reader: whatever a record holds, its usable fields are kept. Polygons are not looked at.
+
+    Raises:
+        ValueError: the text is not one JSON array.
+    """
+    for text in (without_polygons(array), array):
+        try:
+            return _ANNOTATIONS.decode(text)
+        except msgspec.ValidationError:
+            break
+        except msgspec.DecodeError:
+            continue
+    return [_lenient(record) for record in lenient(array)]
+
+
+def _lenient(record: Any) -> Annotation:
+    """A record that does not fit, with what is usable of it; `box_id` says if something needed is not."""
+    record = record if isinstance(record, dict) else {}
+    box = record.get("bbox")
+    box = box if isinstance(box, list) else []
+    # an integer too large for a float is no coordinate
+    numeric = [isinstance(v, float) or (type(v) is int and abs(v) < 2**1000) for v in box]
+    numbers = numeric == [True] * 4
+    image, category = identity(record.get("image_id")), identity(record.get("category_id"))
+    whole = numbers and image is not None and category is not None
+    source, place = record.get("source_id"), record.get("box_id")
+    return Annotation(
+        image,  # type: ignore[arg-type]
+        category,  # type: ignore[arg-type]
+        tuple(box) if numbers else (np.nan,) * 4,  # type: ignore[arg-type]
+        identity(record.get("id")),
+        bool(record.get("iscrowd", 0)),
+        (place if isinstance(place, int) else -1) if whole else _MALFORMED,
+        source if isinstance(source, str) else None,
+    )
+
+
+def _careful(annotations: list[Annotation], ids: Ids, places: np.ndarray) -> np.ndarray:
+    """Annotations as rows; an annotation without id is called by its place in the file."""
+    rows = np.empty(len(annotations), BOX)
+    rows["image"] = ids.codes([r.image_id for r in annotations])
+    rows["category"] = ids.codes([r.category_id for r in annotations])
+    rows["annotation"] = ids.codes([r.id for r in annotations])
+    rows["xywh"] = np.fromiter(
+        chain.from_iterable([r.bbox for r in annotations]), np.float64, 4 * len(annotations)
+    ).reshape(-1, 4)
+    rows["crowd"] = np.array([r.iscrowd for r in annotations], bool)
+    box_ids = np.array([r.box_id for r in annotations])
+    rows["malformed"] = box_ids == _MALFORMED
+    rows["box_id"] = np.maximum(box_ids, -1)
+    rows["source"] = np.where(rows["annotation"] == NONE, places, rows["annotation"])
+    sources = [r.source_id for r in annotations]
+    for k in np.flatnonzero([s is not None for s in sources]).tolist() if any(sources) else ():
+        rows["source"][k] = ids.code(sources[k])
+    return rows

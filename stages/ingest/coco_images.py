@@ -1,0 +1,98 @@
+"""The `images` array of a COCO file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from relforge.stages.ingest.assemble import ImageRecords
+from relforge.stages.ingest.ids import Ids, identity
+from relforge.stages.ingest.json_stream import JsonStream, lenient
+from relforge.stages.ingest.scan import Scanned, scanner
+
+_Size = Annotated[int, msgspec.Meta(gt=0, lt=2**31)]
+
+
+class Image(msgspec.Struct, gc=False):
+    """An image record; what is not usable is None, or 0 for a size."""
+
+    id: int | str
+    width: _Size
+    height: _Size
+    file_name: str | None = None
+
+
+_IMAGES = msgspec.json.Decoder(list[Image])
+
+
+def read_images(stream: JsonStream, ids: Ids, file_name: Callable[[str], str]) -> ImageRecords:
+    """The records of the array at hand.
+
+    Args:
+        stream: at the array.
+        ids: take the images' ids.
+        file_name: what the tables have for a record's `file_name`.
+    """
+    codes, sizes, names = [], [], []
+    for batch in stream.elements(decode_images, scanner("images", decode_images)):
+        found = _scanned(batch, ids) if isinstance(batch, Scanned) else _careful(batch, ids)
+        codes.append(found.codes)
+        sizes.append(found.sizes)
+        names.append(found.file_names)
+    if not codes:
+        return ImageRecords()
+    files = pa.concat_arrays(names)
+    if file_name is not str:
+        files = pa.array([None if f is None else file_name(f) for f in files.to_pylist()], pa.string())
+    return ImageRecords(np.concatenate(codes), np.concatenate(sizes), files)
+
+
+def decode_images(array: bytes) -> list[Image]:
+    """The careful reader: whatever a record holds, its usable fields are kept.
+
+    Raises:
+        ValueError: the text is not one JSON array.
+    """
+    try:
+        return _IMAGES.decode(array)
+    except msgspec.DecodeError:
+        return [_lenient(record) for record in lenient(array)]
+
+
+def _lenient(record: Any) -> Image:
+    """A record that does not fit, with what is usable of it."""
+    record = record if isinstance(record, dict) else {}
+    size = [record.get(k) for k in ("width", "height")]
+    width, height = (int(v) if isinstance(v, int | float) and 0 < v < 2**31 else 0 for v in size)
+    name = record.get("file_name")
+    return Image(
+        identity(record.get("id")),  # type: ignore[arg-type]
+        width,
+        height,
+        name if isinstance(name, str) else None,
+    )
+
+
+def _careful(records: list[Image], ids: Ids) -> ImageRecords:
+    sizes = np.array([(r.width, r.height) for r in records], np.int32)
+    files = pa.array([r.file_name for r in records], pa.string())
+    return ImageRecords(ids.codes([r.id for r in records]), sizes, files)
+
+
+def _scanned(batch: Scanned[Image], ids: Ids) -> ImageRecords:
+    rows = batch.rows
+    ends = np.concatenate([[0], rows["name_end"]]).astype(np.int32)
+    files = pa.StringArray.from_buffers(len(rows), pa.py_buffer(ends), pa.py_buffer(batch.names))
+    found = ImageRecords(rows["id"], np.stack([rows["width"], rows["height"]], axis=1), files)
+    if len(batch.odd):
+        careful = _careful(batch.careful, ids)
+        found.codes[batch.odd], found.sizes[batch.odd] = careful.codes, careful.sizes
+        odd = np.zeros(len(rows), bool)
+        odd[batch.odd] = True
+        found.file_names = pc.replace_with_mask(files, odd, careful.file_names)
+    return found
