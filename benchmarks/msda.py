@@ -182,36 +182,45 @@ def scaling(repeats: int) -> list[dict[str, Any]]:
 
 
 def peak_mb(name: str, direction: str) -> float:
-    """Memory that one call adds at its peak, outputs and gradients included, in a fresh process."""
+    """Megabytes that one call on one thread adds at its peak, outputs and gradients included."""
+    torch.set_num_threads(1)
     problem = build(CASES[0])
     function = ours(problem) if name == "ours" else PEERS[name](problem)
-    warm = build(CASES[-1])
-    ours(warm)(warm.value, warm.locations, warm.weights)
     leaves = [
         t.requires_grad_(direction != "forward") for t in (problem.value, problem.locations, problem.weights)
     ]
 
     def status(field: str) -> float:
         lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
+        return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024e-6
 
+    def call() -> None:
+        output = function(*leaves)
+        if direction != "forward":
+            torch.autograd.grad(output, leaves, problem.grad_output)
+
+    call()  # loads what is loaded once
+    load().rf_release_buffers()
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     before = status("VmRSS")
-    output = function(*leaves)
-    grads = torch.autograd.grad(output, leaves, problem.grad_output) if direction != "forward" else ()
-    peak = status("VmHWM") - before
-    del output, grads
-    return peak
+    call()
+    return status("VmHWM") - before
 
 
 def memory() -> list[dict[str, Any]]:
-    """Peak extra memory of the encoder case, each contender in its own process."""
+    """Peak extra memory of the encoder case, each contender in its own process.
+
+    A fixed threshold makes the C library take every large tensor from the system and give it back when freed;
+    else outputs would fill memory that the set-up of the problem left behind, and not show.
+    """
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"}
     rows = []
     for direction in ("forward", "forward+backward"):
         values = []
         for name in ("ours", "grid_sample"):
             command = [sys.executable, __file__, "--peak-of", name, direction]
-            values.append(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+            result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+            values.append(float(result.stdout))
         row = {"case": "encoder, extra memory", "pass": direction, "peer": "grid_sample", "unit": "MB"}
         rows.append(row | {"ours": values[0], "theirs": values[1], "ratio": values[1] / values[0]})
     return rows

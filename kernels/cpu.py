@@ -5,6 +5,7 @@ Storage is float32 or bfloat16; coordinates, weights and all sums are float32.
 
 from __future__ import annotations
 
+import ctypes
 import os
 
 import torch
@@ -20,6 +21,8 @@ LAYOUT_VARIABLE = "RELFORGE_MSDA_LAYOUT"
 
 def dense(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """`tensor` as the C code reads it: contiguous, of the given dtype."""
+    if tensor.dtype == dtype and tensor.is_contiguous():  # the usual case, and three calls of PyTorch less
+        return tensor
     return tensor.detach().to(dtype).contiguous()
 
 
@@ -34,7 +37,8 @@ def run(name: str, problem: Problem, value: Tensor, tensors: dict[str, Tensor | 
     layout = os.environ.get(LAYOUT_VARIABLE, "auto")
     if layout not in LAYOUTS:
         raise ValueError(f"{LAYOUT_VARIABLE}={layout} is no layout; choose one of {', '.join(LAYOUTS)}")
-    shapes = torch.tensor(problem.levels, dtype=torch.int64)
+    sides = [side for level in problem.levels for side in level]
+    shapes = (ctypes.c_int64 * len(sides))(*sides)
     reference = tensors.get("reference")
     call = Call(
         batch=problem.batch,
@@ -44,7 +48,7 @@ def run(name: str, problem: Problem, value: Tensor, tensors: dict[str, Tensor | 
         queries=problem.queries,
         levels=len(problem.levels),
         points=problem.points,
-        shapes=shapes.data_ptr(),
+        shapes=ctypes.addressof(shapes),
         value=value.data_ptr(),
         reference_dim=0 if reference is None else reference.shape[-1],
         storage=STORAGE[value.dtype],

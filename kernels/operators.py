@@ -38,28 +38,28 @@ def kernel_named(name: str) -> Any:
 
 
 def forward(value: Tensor, shapes: Tensor, points: Tensor, weights: Tensor, kernel: str) -> Tensor:
-    problem = check(value, shapes, points, weights)
-    return kernel_named(kernel).forward(problem, value, points, weights)
+    return fused_forward(value, shapes, None, points, weights, None, kernel)
 
 
 def backward(
     grad_output: Tensor, value: Tensor, shapes: Tensor, points: Tensor, weights: Tensor, kernel: str
 ) -> tuple[Tensor, Tensor, Tensor]:
-    problem = check(value, shapes, points, weights)
-    return kernel_named(kernel).backward(problem, grad_output, value, points, weights)
+    return fused_backward(grad_output, value, shapes, None, points, weights, None, kernel)
 
 
 def fused_forward(
     value: Tensor,
     shapes: Tensor,
-    reference: Tensor,
+    reference: Tensor | None,
     offsets: Tensor,
     logits: Tensor,
     mask: Tensor | None,
     kernel: str,
 ) -> Tensor:
+    """Without `reference`, `offsets` are locations and `logits` weights."""
     problem = check(value, shapes, offsets, logits)
-    check_extras(problem, reference, mask)
+    if reference is not None:
+        check_extras(problem, reference, mask)
     return kernel_named(kernel).forward(problem, value, offsets, logits, reference, mask)
 
 
@@ -67,24 +67,22 @@ def fused_backward(
     grad_output: Tensor,
     value: Tensor,
     shapes: Tensor,
-    reference: Tensor,
+    reference: Tensor | None,
     offsets: Tensor,
     logits: Tensor,
     mask: Tensor | None,
     kernel: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
+    """As `fused_forward`."""
     problem = check(value, shapes, offsets, logits)
-    check_extras(problem, reference, mask)
+    if reference is not None:
+        check_extras(problem, reference, mask)
     return kernel_named(kernel).backward(problem, grad_output, value, offsets, logits, reference, mask)
 
 
-def output_like(value: Tensor, points: Tensor) -> Tensor:
+def fake_forward(value: Tensor, shapes: Tensor, points: Tensor, weights: Tensor, kernel: str) -> Tensor:
     batch, _, heads, channels = value.shape
     return value.new_empty((batch, points.shape[1], heads * channels))
-
-
-def fake_forward(value: Tensor, shapes: Tensor, points: Tensor, weights: Tensor, kernel: str) -> Tensor:
-    return output_like(value, points)
 
 
 def fake_fused_forward(
@@ -96,7 +94,7 @@ def fake_fused_forward(
     mask: Tensor | None,
     kernel: str,
 ) -> Tensor:
-    return output_like(value, offsets)
+    return fake_forward(value, shapes, offsets, logits, kernel)
 
 
 def fresh(tensor: Tensor) -> Tensor:
@@ -119,7 +117,7 @@ def fake_fused_backward(
     mask: Tensor | None,
     kernel: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return fresh(value), fresh(offsets), fresh(logits)
+    return fake_backward(grad_output, value, shapes, offsets, logits, kernel)
 
 
 def remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -127,7 +127,7 @@ static void backward_queries(const rf_call& c, const Points& points, const Gathe
         const int64_t last = first + BLOCK < c.queries ? first + BLOCK : c.queries;
         for (int64_t q = first; q < last; ++q) {
             const int64_t row = b * c.queries + q, line = row * c.heads + h;
-            prepare<V, Gather::packed>(c, points, row, h, sample_at(scratch + (q - first) * sample, points.padded));
+            prepare<V, Gather, true>(c, points, gather, row, h, sample_at(scratch + (q - first) * sample, points.padded));
             load_line<V>(c, c.grad_output, line * c.channels, lanes, lines + (q - first) * lanes);
         }
         for (int64_t q = first; q < last; ++q) {

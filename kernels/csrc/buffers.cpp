@@ -13,6 +13,7 @@
 namespace relforge {
 namespace {
 
+constexpr size_t PAGE = 4096;
 constexpr size_t HUGE_PAGE = size_t{2} << 20;
 constexpr size_t KEEP_BYTES = size_t{64} << 20;  // idle memory beyond this goes back to the system
 
@@ -28,7 +29,8 @@ size_t idle_bytes = 0;
 }  // namespace
 
 Buffer::Buffer(size_t floats) {
-    const size_t wanted = floats * sizeof(float);
+    const size_t wanted = (floats * sizeof(float) + PAGE - 1) / PAGE * PAGE;  // so that a block fits its own kind again
+    const size_t align = wanted >= HUGE_PAGE ? HUGE_PAGE : PAGE;
     {
         std::lock_guard<std::mutex> guard(lock);
         size_t best = idle.size();
@@ -44,16 +46,14 @@ Buffer::Buffer(size_t floats) {
             return;
         }
     }
-    const size_t align = wanted >= HUGE_PAGE ? HUGE_PAGE : 4096;
-    const size_t bytes = (wanted + align - 1) / align * align;
     void* memory = nullptr;
-    if (posix_memalign(&memory, align, bytes) != 0) {
+    if (posix_memalign(&memory, align, wanted) != 0) {
         release_buffers();
-        if (posix_memalign(&memory, align, bytes) != 0) return;
+        if (posix_memalign(&memory, align, wanted) != 0) return;
     }
-    prefer_huge_pages(memory, bytes);
+    prefer_huge_pages(memory, wanted);
     data_ = static_cast<float*>(memory);
-    bytes_ = bytes;
+    bytes_ = wanted;
 }
 
 Buffer::~Buffer() {

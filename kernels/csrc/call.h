@@ -34,13 +34,13 @@ struct rf_call {
 namespace relforge {
 
 // Per sampling point (level l, point p at index l * P + p), padded to a whole number of vectors with harmless entries.
+// Places count numbers in the packed layout, pixels in the direct one.
 struct Points {
     int64_t count, padded;
-    int64_t lanes;                // floats of a packed pixel
     const float *width, *height;  // of the level, in pixels
-    const int32_t* stride;        // pixels between rows: packed (columns + 1) or direct (columns)
-    const int32_t* origin;        // index of pixel (0, 0)
-    const int32_t* outside;       // packed: index whose four corners are all padding
+    const int32_t* stride;        // from a row of pixels to the next: columns, in the packed layout one more
+    const int32_t* origin;        // place of pixel (0, 0)
+    const int32_t* outside;       // packed: a place whose four corners are all padding
     const int32_t* reference;     // index of the level's first number within a query's reference row
 };
 

@@ -10,13 +10,13 @@ struct Isa {
     int64_t width;  // float lanes per vector
     // Floats of scratch that forward and backward need per thread.
     int64_t (*scratch)(const Points& points, int64_t lanes);
-    // slice <- value[b, :, h].
-    void (*pack)(const rf_call&, const Layout&, int64_t b, int64_t h, float* slice);
+    // slice <- value[b, :, h], as floats or as `Paired`.
+    void (*pack)(const rf_call&, const Layout&, int64_t b, int64_t h, void* slice, bool paired);
     void (*unpack)(const rf_call&, const Layout&, int64_t b, int64_t h, const float* slice);
     // Queries [begin, end) of (b, h); from a packed slice, or from the tensor where slice is null (then `outside` is a
     // line of zeros).
     void (*forward)(const rf_call&, const Points&, int64_t b, int64_t h, int64_t begin, int64_t end, int64_t lanes,
-                    const float* slice, const float* outside, float* scratch);
+                    const void* slice, bool paired, const float* outside, float* scratch);
     // All queries of (b, h); gradients go to the slice, or straight to grad_value where it is null (then `sink` is a
     // line that takes what falls outside).
     void (*backward)(const rf_call&, const Points&, int64_t b, int64_t h, int64_t lanes, const float* slice,

@@ -18,9 +18,10 @@ static int64_t scratch(const Points& points, int64_t lanes) {
     return BLOCK * (SAMPLE_ARRAYS * points.padded + lanes);
 }
 
-static void pack_value(const rf_call& c, const Layout& layout, int64_t b, int64_t h, float* slice) {
-    if (c.storage == RF_BFLOAT16) return pack<Vec, uint16_t>(c, layout, b, h, slice);
-    pack<Vec, float>(c, layout, b, h, slice);
+static void pack_value(const rf_call& c, const Layout& layout, int64_t b, int64_t h, void* slice, bool paired) {
+    if (paired) return pack<Vec, uint16_t>(c, layout, b, h, static_cast<Paired*>(slice));
+    if (c.storage == RF_BFLOAT16) return pack<Vec, uint16_t>(c, layout, b, h, static_cast<float*>(slice));
+    pack<Vec, float>(c, layout, b, h, static_cast<float*>(slice));
 }
 
 static void unpack_gradient(const rf_call& c, const Layout& layout, int64_t b, int64_t h, const float* slice) {
@@ -34,21 +35,32 @@ static DirectGather<T> direct(const rf_call& c, T* tensor, int64_t b, int64_t h,
     return {tensor + (b * c.tokens * c.heads + h) * c.channels, c.heads * c.channels, outside};
 }
 
+// From a packed slice of T.
+template <class T>
+static void forward_packed(const rf_call& c, const Points& points, int64_t b, int64_t h, int64_t begin, int64_t end,
+                           int64_t lanes, const T* slice, float* scratch) {
+    if (lanes == Usual) {
+        const PackedGather<const T, Usual> gather{slice, lanes};
+        if (c.points == 4) return forward_queries<Vec, 4>(c, points, gather, b, h, begin, end, Usual, scratch);
+        return forward_queries<Vec, 0>(c, points, gather, b, h, begin, end, Usual, scratch);
+    }
+    const PackedGather<const T> gather{slice, lanes};
+    forward_queries<Vec, 0>(c, points, gather, b, h, begin, end, lanes, scratch);
+}
+
 static void forward(const rf_call& c, const Points& points, int64_t b, int64_t h, int64_t begin, int64_t end,
-                    int64_t lanes, const float* slice, const float* outside, float* scratch) {
-    if (slice && lanes == Usual) {
-        const PackedGather<const float, Usual> gather{slice, lanes};
-        forward_queries<Vec>(c, points, gather, b, h, begin, end, Usual, scratch);
+                    int64_t lanes, const void* slice, bool paired, const float* outside, float* scratch) {
+    if (slice && paired) {
+        forward_packed(c, points, b, h, begin, end, lanes, static_cast<const Paired*>(slice), scratch);
     } else if (slice) {
-        const PackedGather<const float> gather{slice, lanes};
-        forward_queries<Vec>(c, points, gather, b, h, begin, end, lanes, scratch);
+        forward_packed(c, points, b, h, begin, end, lanes, static_cast<const float*>(slice), scratch);
     } else if (c.storage == RF_BFLOAT16) {
         const auto zeros = static_cast<const uint16_t*>(static_cast<const void*>(outside));
         const auto gather = direct(c, static_cast<const uint16_t*>(c.value), b, h, zeros);
-        forward_queries<Vec>(c, points, gather, b, h, begin, end, lanes, scratch);
+        forward_queries<Vec, 0>(c, points, gather, b, h, begin, end, lanes, scratch);
     } else {
         const auto gather = direct(c, static_cast<const float*>(c.value), b, h, outside);
-        forward_queries<Vec>(c, points, gather, b, h, begin, end, lanes, scratch);
+        forward_queries<Vec, 0>(c, points, gather, b, h, begin, end, lanes, scratch);
     }
 }
 

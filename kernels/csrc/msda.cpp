@@ -94,7 +94,9 @@ int forward(const rf_call& c) {
     const auto points = plan.points();
     const auto layout = plan.layout();
     const int64_t units = c.batch * c.heads, threads = useful_threads(c), lanes = plan.lanes();
-    const int64_t slice_floats = packed ? layout.packed_pixels * lanes : 0;
+    // A bfloat16 value keeps its storage in the slice where channels fill whole pairs of vectors.
+    const bool paired = c.storage == RF_BFLOAT16 && lanes % (2 * isa.width) == 0;
+    const int64_t slice_floats = packed ? layout.packed_pixels * lanes / (paired ? 2 : 1) : 0;
     relforge::prefer_huge_pages(c.output, static_cast<size_t>(c.batch * c.queries * c.heads * c.channels) *
                                               (c.storage == RF_BFLOAT16 ? 2 : 4));
     std::atomic<bool> starved{false};
@@ -104,19 +106,19 @@ int forward(const rf_call& c) {
     if (!shared.data()) return RF_NO_MEMORY;
     if (parts > 1 && packed)
         parallel(units, threads, [&](int64_t u) {
-            isa.pack(c, layout, u / c.heads, u % c.heads, shared.data() + u * slice_floats);
+            isa.pack(c, layout, u / c.heads, u % c.heads, shared.data() + u * slice_floats, paired);
         });
     parallel(units * parts, threads, [&](int64_t i) {
         const int64_t unit = i / parts, part = i % parts, b = unit / c.heads, h = unit % c.heads;
         const bool own_slice = packed && parts == 1;
-        Buffer work(static_cast<size_t>(isa.scratch(points, lanes) + lanes + (own_slice ? slice_floats : 0)));
+        Buffer work(static_cast<size_t>((own_slice ? slice_floats : 0) + isa.scratch(points, lanes) + 2 * lanes));
         if (!work.data()) return starved.store(true);
         float* slice = own_slice ? work.data() : packed ? shared.data() + unit * slice_floats : nullptr;
         float* zeros = work.data() + (own_slice ? slice_floats : 0);
         memset(zeros, 0, static_cast<size_t>(lanes) * sizeof(float));
-        if (own_slice) isa.pack(c, layout, b, h, slice);
-        isa.forward(c, points, b, h, c.queries * part / parts, c.queries * (part + 1) / parts, lanes, slice, zeros,
-                    zeros + lanes);
+        if (own_slice) isa.pack(c, layout, b, h, slice, paired);
+        isa.forward(c, points, b, h, c.queries * part / parts, c.queries * (part + 1) / parts, lanes, slice, paired,
+                    zeros, zeros + lanes);
     });
     return starved ? RF_NO_MEMORY : RF_OK;
 }
@@ -147,14 +149,16 @@ int backward(const rf_call& c) {
     std::atomic<bool> starved{false};
     parallel(units, threads, [&](int64_t unit) {
         const int64_t b = unit / c.heads, h = unit % c.heads;
-        Buffer work(static_cast<size_t>(isa.scratch(points, lanes) + 2 * lanes + 2 * slice_floats));
-        if (!work.data()) return starved.store(true);
+        // Two blocks of the forward pass's size, so that one that it left is used again.
+        Buffer work(static_cast<size_t>(slice_floats + isa.scratch(points, lanes) + 2 * lanes));
+        Buffer sums(static_cast<size_t>(slice_floats));
+        if (!work.data() || !sums.data()) return starved.store(true);
         float* slice = packed ? work.data() : nullptr;
-        float* gradient = packed ? work.data() + slice_floats : nullptr;
-        float* zeros = work.data() + 2 * slice_floats;
+        float* gradient = packed ? sums.data() : nullptr;
+        float* zeros = work.data() + slice_floats;
         memset(zeros, 0, static_cast<size_t>(2 * lanes) * sizeof(float));
         if (packed) {
-            isa.pack(c, layout, b, h, slice);
+            isa.pack(c, layout, b, h, slice, false);
             memset(gradient, 0, static_cast<size_t>(slice_floats) * sizeof(float));
         }
         isa.backward(c, points, b, h, lanes, slice, gradient, zeros, zeros + lanes, zeros + 2 * lanes);

@@ -15,15 +15,16 @@ Plan::Plan(const rf_call& call, int64_t width, bool packed)
     int64_t token = 0;
     for (int64_t l = 0; l < call.levels; ++l) {
         const int64_t rows = call.shapes[2 * l], columns = call.shapes[2 * l + 1];
-        const int64_t stride = packed ? columns + 1 : columns;
-        const int64_t origin = packed ? packed_pixels_ + stride + 1 : token;
+        const int64_t pixel = packed ? lanes_ : 1;
+        const int64_t stride = (packed ? columns + 1 : columns) * pixel;
+        const int64_t origin = packed ? packed_pixels_ * pixel + stride + pixel : token;
         for (int64_t p = 0; p < call.points; ++p) {
             const size_t i = static_cast<size_t>(l * call.points + p);
             width_[i] = static_cast<float>(columns);
             height_[i] = static_cast<float>(rows);
             stride_[i] = static_cast<int32_t>(stride);
             origin_[i] = static_cast<int32_t>(origin);
-            outside_[i] = static_cast<int32_t>(origin + rows * stride - 1);
+            outside_[i] = static_cast<int32_t>(origin + rows * stride - pixel);
             reference_[i] = static_cast<int32_t>(l * call.reference_dim);
         }
         rows_.push_back(rows);
@@ -36,7 +37,7 @@ Plan::Plan(const rf_call& call, int64_t width, bool packed)
 }
 
 Points Plan::points() const {
-    return {count_,         padded_,        lanes_,          width_.data(),    height_.data(),
+    return {count_,         padded_,        width_.data(),   height_.data(),
             stride_.data(), origin_.data(), outside_.data(), reference_.data()};
 }
 

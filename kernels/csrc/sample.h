@@ -8,8 +8,9 @@
 namespace relforge::RF_ISA {
 
 // Arrays over the points of one (query, head), each `Points.padded` long. In the direct layout `index` holds four arrays of
-// pixels, one per corner, with -1 for a corner outside the level; in the packed one two arrays of the places, counted in
-// floats, of the top left and the bottom left corner.
+// pixels, one per corner, with -1 for a corner outside the level; in the packed one two arrays of places,
+// counted in numbers, of the top left and the bottom left corner. The forward pass leaves out what it does not read: the
+// bottom left places, and all arrays from `masked` on.
 struct Sample {
     int32_t* index;
     float* corner;    // four arrays: weight of top left, top right, bottom left, bottom right, times attention
@@ -96,9 +97,9 @@ RF_INLINE void prefetch_query(const rf_call& c, const Points& points, int64_t ro
     }
 }
 
-// Fill `s` for query `row` = b * Q + q and head h.
-template <class V, bool Packed>
-RF_INLINE void prepare(const rf_call& c, const Points& points, int64_t row, int64_t h, const Sample& s) {
+// Fill `s` for query `row` = b * Q + q and head h. Only the backward pass needs more than places and corner weights.
+template <class V, class Gather, bool Backward>
+RF_INLINE void prepare(const rf_call& c, const Points& points, const Gather& gather, int64_t row, int64_t h, const Sample& s) {
     using F = typename V::F;
     using I = typename V::I;
     const int64_t count = points.count, first = (row * c.heads + h) * count;
@@ -108,8 +109,15 @@ RF_INLINE void prepare(const rf_call& c, const Points& points, int64_t row, int6
     if (c.reference_dim) softmax<V>(c.weights + first, count, s.attention);
     for (int64_t k = 0; k < count; k += V::N) {
         const int64_t n = count - k;
-        F x, y, attention;
+        F x, y;
         V::load_pairs(locations + 2 * k, n < V::N ? n : V::N, x, y);
+        F attention;
+        if (c.reference_dim) {
+            attention = V::load(s.attention + k);
+        } else {
+            attention = V::load(c.weights + first + k, n);
+            V::store(s.attention + k, attention);
+        }
         const F width = V::load(points.width + k), height = V::load(points.height + k);
         F scale_x = width, scale_y = height, shift_x = V::set(-0.5f), shift_y = shift_x;
         if (c.reference_dim) {
@@ -123,10 +131,6 @@ RF_INLINE void prepare(const rf_call& c, const Points& points, int64_t row, int6
             } else {
                 scale_x = scale_y = V::set(1.0f);
             }
-            attention = V::load(s.attention + k);
-        } else {
-            attention = V::load(c.weights + first + k, n);
-            V::store(s.attention + k, attention);
         }
         x = V::fma(x, scale_x, shift_x);
         y = V::fma(y, scale_y, shift_y);
@@ -146,28 +150,14 @@ RF_INLINE void prepare(const rf_call& c, const Points& points, int64_t row, int6
         V::store(s.corner + 1 * points.padded + k, top_right);
         V::store(s.corner + 2 * points.padded + k, below - bottom_right);
         V::store(s.corner + 3 * points.padded + k, bottom_right);
-        V::store(s.masked + k, masked);
-        V::store(s.x + k, x);
-        V::store(s.y + k, y);
-        V::store(s.scale_x + k, scale_x);
-        V::store(s.scale_y + k, scale_y);
-        const I stride = V::load(points.stride + k);
-        const I at = V::add(V::add(V::load(points.origin + k), V::multiply(V::to_int(top), stride)), V::to_int(left));
-        if (Packed) {
-            const I lanes = V::set(static_cast<int32_t>(points.lanes));
-            const I place = V::multiply(V::select(near, at, V::load(points.outside + k)), lanes);
-            V::store(s.index + k, place);
-            V::store(s.index + points.padded + k, V::add(place, V::multiply(stride, lanes)));
-            continue;
+        if (Backward) {
+            V::store(s.masked + k, masked);
+            V::store(s.x + k, x);
+            V::store(s.y + k, y);
+            V::store(s.scale_x + k, scale_x);
+            V::store(s.scale_y + k, scale_y);
         }
-        const I none = V::set(-1), down = V::add(at, stride);
-        const auto left_in = V::both(near, V::at_least(left, V::zero()));
-        const auto right_in = V::both(near, V::below(left + 1.0f, width));
-        const auto top_in = V::at_least(top, V::zero()), bottom_in = V::below(top + 1.0f, height);
-        V::store(s.index + 0 * points.padded + k, V::select(V::both(left_in, top_in), at, none));
-        V::store(s.index + 1 * points.padded + k, V::select(V::both(right_in, top_in), V::add(at, V::set(1)), none));
-        V::store(s.index + 2 * points.padded + k, V::select(V::both(left_in, bottom_in), down, none));
-        V::store(s.index + 3 * points.padded + k, V::select(V::both(right_in, bottom_in), V::add(down, V::set(1)), none));
+        Gather::template places<V, Backward>(gather, points, k, near, left, top, width, height, s.index + k);
     }
 }
 

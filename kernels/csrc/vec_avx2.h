@@ -4,6 +4,8 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "paired.h"
+
 #define RF_ISA avx2
 #define RF_INLINE static inline __attribute__((always_inline))
 
@@ -32,6 +34,16 @@ struct Vec {
         uint16_t some[N] = {0};
         for (int64_t i = 0; i < n; ++i) some[i] = p[i];
         return load(some);
+    }
+    // Pairs of bfloat16 that share 32 bits, the low halves being one vector of channels and the high halves the next.
+    RF_INLINE void split(const Paired* p, F& low, F& high) {
+        const I both = _mm256_loadu_si256((const __m256i*)p);
+        low = _mm256_castsi256_ps(_mm256_slli_epi32(both, 16));
+        high = _mm256_castsi256_ps(_mm256_and_si256(both, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
+    }
+    RF_INLINE void pair(Paired* p, F low, F high) {
+        const I bits = _mm256_or_si256(_mm256_srli_epi32(_mm256_castps_si256(low), 16), _mm256_castps_si256(high));
+        _mm256_storeu_si256((__m256i*)p, bits);
     }
     RF_INLINE void store(float* p, F x) { _mm256_storeu_ps(p, x); }
     RF_INLINE void stream(float* p, F x) { _mm256_stream_ps(p, x); }

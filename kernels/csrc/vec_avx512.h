@@ -4,6 +4,8 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "paired.h"
+
 #define RF_ISA avx512
 #define RF_INLINE static inline __attribute__((always_inline))
 
@@ -22,9 +24,19 @@ struct Vec {
     RF_INLINE F load(const uint16_t* p) {  // bfloat16
         return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16));
     }
-    RF_INLINE F load(const float* p, int64_t n) { return _mm512_maskz_loadu_ps(first(n), p); }
+    RF_INLINE F load(const float* p, int64_t n) { return n >= N ? load(p) : _mm512_maskz_loadu_ps(first(n), p); }
     RF_INLINE F load(const uint16_t* p, int64_t n) {
         return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first(n), p)), 16));
+    }
+    // Pairs of bfloat16 that share 32 bits, the low halves being one vector of channels and the high halves the next: two
+    // vectors from one load, widened by one instruction each.
+    RF_INLINE void split(const Paired* p, F& low, F& high) {
+        const I both = _mm512_loadu_si512(p);
+        low = _mm512_castsi512_ps(_mm512_slli_epi32(both, 16));
+        high = _mm512_castsi512_ps(_mm512_and_si512(both, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
+    }
+    RF_INLINE void pair(Paired* p, F low, F high) {
+        _mm512_storeu_si512(p, _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(low), 16), _mm512_castps_si512(high)));
     }
     RF_INLINE void store(float* p, F x) { _mm512_storeu_ps(p, x); }
     RF_INLINE void stream(float* p, F x) { _mm512_stream_ps(p, x); }

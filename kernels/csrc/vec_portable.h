@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "paired.h"
+
 #define RF_ISA portable
 #define RF_INLINE static inline __attribute__((always_inline))
 
@@ -37,6 +39,23 @@ struct Vec {
         T some[N] = {0};
         for (int64_t i = 0; i < n; ++i) some[i] = p[i];
         return load(some);
+    }
+    // Pairs of bfloat16 that share 32 bits, the low halves being one vector of channels and the high halves the next.
+    RF_INLINE void split(const Paired* p, F& low, F& high) {
+        typedef uint32_t U __attribute__((vector_size(16)));
+        U both;
+        memcpy(&both, p, sizeof both);
+        const U shifted = both << 16, kept = both & 0xffff0000u;
+        memcpy(&low, &shifted, sizeof low);
+        memcpy(&high, &kept, sizeof high);
+    }
+    RF_INLINE void pair(Paired* p, F low, F high) {
+        typedef uint32_t U __attribute__((vector_size(16)));
+        U lower, upper;
+        memcpy(&lower, &low, sizeof lower);
+        memcpy(&upper, &high, sizeof upper);
+        const U both = (lower >> 16) | upper;
+        memcpy(p, &both, sizeof both);
     }
     RF_INLINE void store(float* p, F x) { memcpy(p, &x, sizeof x); }
     RF_INLINE void stream(float* p, F x) { store(p, x); }

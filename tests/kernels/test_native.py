@@ -60,6 +60,19 @@ def test_idle_buffers_can_be_given_back(case, native):
     assert_agrees(problem, "cpu")
 
 
+def test_many_small_calls_keep_no_more_memory_than_one(case, native):
+    problem = case([(4, 4)], queries=10)
+    arguments = (problem.value, problem.shapes, problem.locations, problem.weights)
+
+    def kept_after(calls):
+        native.rf_release_buffers()
+        for _ in range(calls):
+            ms_deform_attn(*arguments, kernel="cpu")
+        return native.rf_release_buffers()
+
+    assert kept_after(50) == kept_after(1)
+
+
 def test_a_forked_child_computes_too(case, native):
     problem = case([(32, 32)], queries=1000, batch=1)
     arguments = (problem.value, problem.shapes, problem.locations, problem.weights)
