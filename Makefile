@@ -23,7 +23,8 @@ check: .venv/.ready
 	$(BIN)/mypy
 
 # Those that need no files of yours; `make bench BENCH=match` runs one. The others say what they need by --help.
-BENCH ?= match ingest read_shards msda caption tagger tagger_learning
+# `quality` trains twelve small models: three quarters of an hour on one core.
+BENCH ?= match ingest read_shards msda caption tagger quality
 bench: .venv/.ready
 	for name in $(BENCH); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 

@@ -35,7 +35,8 @@ class Settings:
         data: see `trainer.data.sources.load`.
         model: `kind` and `sizes` (fields of `Sizes`), `backbone` and `text` as in `Blueprint`; `text` may
             also name a Hugging Face encoder (roberta-base by default). Or `start`: a model folder to
-            start from.
+            start from; with another `kind` beside it, the parts that both kinds have are taken over, as
+            when ParSeD starts from an R-Tagger (paper, Table 4).
         epochs, steps: length of the run; `steps` wins.
         batch, optimisation: fields of `BatchOptions` and `Optimisation`.
         noise: fields of `tagger.denoising.Noise` (R-Tagger only).
@@ -125,7 +126,16 @@ def start_model(
     if "start" in wanted:
         loaded = load_model(wanted["start"])
         blueprint = replace(loaded.blueprint, classes=tuple(data.categories))
-        return loaded.model, blueprint, AutoTokenizer.from_pretrained(wanted["start"])
+        tokenizer = AutoTokenizer.from_pretrained(wanted["start"])
+        kind = wanted.get("kind", blueprint.kind)
+        if kind == blueprint.kind:
+            return loaded.model, blueprint, tokenizer
+        blueprint = replace(
+            blueprint, kind=kind, sizes=replace(blueprint.sizes, pairs=settings.batch.max_pairs)
+        )
+        model = blueprint.build(tokenizer)
+        _take_over(model, loaded.model)
+        return model, blueprint, tokenizer
     sizes = {**wanted.get("sizes", {}), "pairs": settings.batch.max_pairs}
     known(sizes, Sizes, "model.sizes.")
     text = wanted.get("text", "roberta-base")
@@ -143,6 +153,17 @@ def start_model(
     if encoder is not None:
         model.text_encoder.model.load_state_dict(encoder.state_dict())
     return model, blueprint, tokenizer
+
+
+def _take_over(model: RelationModel, source: RelationModel) -> None:
+    """Weights of `source` for every tensor that `model` has under the same name and shape."""
+    own = model.state_dict()
+    shared = {
+        name: value
+        for name, value in source.state_dict().items()
+        if name in own and own[name].shape == value.shape
+    }
+    model.load_state_dict(own | shared)
 
 
 def train_and_save(

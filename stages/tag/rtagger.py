@@ -12,7 +12,7 @@ from torch import Tensor
 
 from relforge.kernels.self_test import SelfTest, self_test
 from relforge.stages.contract import StageResult
-from relforge.stages.match.groups import published_groups
+from relforge.stages.match.groups import GROUP_PAIRS, published_groups
 from relforge.stages.pictures import PictureError
 from relforge.stages.place import check_dtype, place
 from relforge.stages.tag.pixels import Scale, prepared
@@ -33,7 +33,8 @@ class RTaggerStage:
             By default those the model was trained on, and where it names none, the categories of the
             picture's own boxes.
         texts: `own` scores a pair against its own candidates; `union` reproduces the published function:
-            groups of 100 pairs, scored against all texts of up to `groups` groups, repeats included.
+            groups of 100 pairs (fewer where the model has fewer slots), scored against all texts of up to
+            `groups` groups, repeats included.
         groups: groups whose texts are merged, with `union` (`--img_inference_batch`).
         floor: scores not above it are dropped (0.05 published).
         short_side, long_side: picture size in pixels.
@@ -146,7 +147,7 @@ class RTaggerStage:
                 for (s, o, _), row in zip(question.candidates, group.rows, strict=True)
             ]
             own = {(row["subject_box"], row["object_box"], row["predicate"]): row for row in group.rows}
-            together = published_groups(proposed)
+            together = published_groups(proposed, min(GROUP_PAIRS, self.engine.slots))
             for found in label_groups(
                 self.engine, question, together, together=self.groups, threshold=self.floor
             ):

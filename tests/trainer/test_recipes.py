@@ -123,3 +123,17 @@ def test_a_recipe_refuses_what_it_would_not_use(settings: dict[str, Any]) -> Non
     settings["model"]["kind"] = "parsed"
     with pytest.raises(ValueError, match="parsed is not trained by denoising"):
         pretrain.main(settings | {"noise": {"box": 0.4}})
+
+
+def test_parsed_starts_from_what_it_shares_with_an_r_tagger(settings: dict[str, Any]) -> None:
+    tagger = load_file(rtagger.main(settings | {"steps": 1}) / "model.safetensors")
+    again = settings | {"out": settings["out"] + "-2", "steps": 0, "noise": {}}
+    again["optimisation"] = {}
+    again["model"] = {"kind": "parsed", "start": str(Path(settings["out"]) / "model")}
+
+    parsed = load_file(pretrain.main(again) / "model.safetensors")
+
+    shared = parsed.keys() & tagger.keys()
+    assert all(torch.equal(parsed[name], tagger[name]) for name in shared)
+    assert {name.split(".")[0] for name in parsed.keys() - shared} == {"queries"}
+    assert parsed["queries.table.weight"].shape[0] == 2 * settings["batch"]["max_pairs"]

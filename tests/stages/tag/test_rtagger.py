@@ -160,6 +160,18 @@ def test_union_scores_pairs_against_texts_of_their_companions(stage: Any, shard:
     assert result.kept == 4
 
 
+def test_union_groups_are_no_larger_than_the_model(stage: Any, shard: Any, tiny: Any) -> None:
+    first = shard["candidates"].to_pylist()[0]
+    many = [first | {"predicate": f"near {number}"} for number in range(tiny.SIZES.pairs + 2)]
+    candidates = pa.Table.from_pylist(many, shard["candidates"].schema)
+
+    result = stage(floor=0.0, texts="union").process({**shard, "candidates": candidates})
+
+    scored = {row["predicate"] for row in result.tables["scores"].to_pylist()}
+    assert scored == {row["predicate"] for row in many}
+    assert result.kept == len(many)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

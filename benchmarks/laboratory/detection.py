@@ -1,0 +1,47 @@
+"""The same question, asked of detectors: a ParSeD has to find the boxes as well (paper, Table 8).
+
+Both ParSeDs start from the R-Tagger that learnt from gold, and learn to search for pairs. That
+takes thousands of steps, hours on a CPU, so this question is asked only by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from laboratory.downstream import BOTH, GOLD, hoi_measures, labelled
+from laboratory.spread import Row, rows
+from laboratory.training import BASE, SHORT_SIDE, detector, tagger
+from laboratory.world import SIZE, World
+from relforge.tagger.checkpoint import load_model
+from relforge.trainer.data import sources
+from relforge.trainer.evaluate.detect import DetectOptions, detect
+from relforge.trainer.evaluate.detections import evaluate
+from relforge.trainer.evaluate.pairs import annotated
+
+TAGGERS = ()
+STEPS = 6000
+
+
+def train(world: World, learns: str, seed: int) -> Path:
+    """The ParSeD of that seed."""
+    start = tagger(world, BASE, seed)
+    return detector(world, start, seed, labelled(world, start) if learns == BOTH else None, STEPS)
+
+
+def ask(world: World, seeds: Sequence[int]) -> list[Row]:
+    found = {
+        learns: [_measures(world, train(world, learns, seed)) for seed in seeds] for learns in (GOLD, BOTH)
+    }
+    return [row for name, own in found.items() for row in rows(name, GOLD, own, found[GOLD])]
+
+
+def _measures(world: World, model: Path) -> dict[str, float]:
+    pictures = sources.load([world.source("hoi")], keep_empty=True, max_pairs=10**6)
+    gold = annotated(pictures)
+    verbs = sorted(set(gold.predicate.tolist()))
+    loaded, options = load_model(model), DetectOptions(short_side=SHORT_SIDE, long_side=SIZE)
+    return hoi_measures(
+        evaluate(detect(loaded, pictures, verbs, "person", options), gold),
+        evaluate(detect(loaded, pictures, verbs, None, options), gold, subject=None),
+    )

@@ -1,0 +1,135 @@
+"""Labels of the world's pictures, stage by stage, and what they are worth against the gold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from laboratory.memory import digest, remembered
+from laboratory.training import SHORT_SIDE
+from laboratory.words import in_gold_words
+from laboratory.world import SIZE, Tables, World
+from relforge.demo.world.catalogue import synonyms
+from relforge.stages.registry import build
+from relforge.stages.tables import SCHEMAS, conform
+from relforge.trainer.evaluate.relations import evaluate
+
+ORACLE: dict[str, Any] = {"backend": "oracle"}
+"""Five human-like captions of every picture."""
+
+
+def candidates(
+    world: World,
+    tables: Tables,
+    caption: dict[str, Any] = ORACLE,
+    match: dict[str, Any] | None = None,
+    gold_words: bool = True,
+    most: int | None = None,
+    **parse: Any,
+) -> pa.Table:
+    """What captions propose for the pictures of `tables`.
+
+    Args:
+        caption: backend and options of the caption stage; `oracle` needs none.
+        match: options of the match stage.
+        gold_words: word predicates as the gold does, see `words`.
+        most: captions of a picture that are used, the first ones; None: all.
+        parse: options of the parse stage.
+    """
+    count = tables["images"].num_rows
+
+    def captions() -> pa.Table:
+        files = {"files": str(world.folder("detection") / "captions.json")} if caption == ORACLE else {}
+        return _run("caption", {**caption, **files}, tables)["captions"]
+
+    def triplets() -> pa.Table:
+        said = remembered(world.work, "captions", [caption, count], captions)
+        return _run("parse", {"backend": "relforge", **parse}, {"captions": said})["triplets"]
+
+    found = remembered(world.work, "triplets", [caption, parse, count], triplets)
+    if most is not None:
+        found = found.filter(pc.less(found["caption_id"], most))
+    if gold_words:
+        found = in_gold_words(found)
+    options = {"synonyms": [str(_nouns(world))], **(match or {})}
+    return _run("match", {"backend": "synonyms", **options}, {**tables, "triplets": found})["candidates"]
+
+
+def perfect(tables: Tables) -> pa.Table:
+    """Candidates of captions that say every gold relation in the gold's words, by class and not by box."""
+    kind = {(row["image_id"], row["box_id"]): row["category"] for row in tables["boxes"].to_pylist()}
+    rows = []
+    for number, fact in enumerate(tables["gold"].to_pylist()):
+        row = dict.fromkeys(SCHEMAS["triplets"].names) | {"image_id": fact["image_id"], "parser": "gold"}
+        row |= {"caption_id": 0, "triplet_id": number}
+        row["predicate"] = row["predicate_lemma"] = fact["predicate"]
+        for end in ("subject", "object"):
+            name = kind[(fact["image_id"], fact[f"{end}_box"])]
+            row |= {end: name, f"{end}_head": name, f"{end}_lemma": name}
+        rows.append(row)
+    triplets = conform("triplets", pa.Table.from_pylist(rows, SCHEMAS["triplets"]))
+    return _run("match", {"backend": "synonyms", "synonyms": []}, {**tables, "triplets": triplets})[
+        "candidates"
+    ]
+
+
+def scores(world: World, tables: Tables, asked: pa.Table, model: Path | None, **options: Any) -> pa.Table:
+    """Candidates with the scores of an R-Tagger, or where there is none of the greedy rule.
+
+    Args:
+        model: the R-Tagger's folder.
+        options: of the tag stage.
+    """
+    if model is None:
+        return _run("tag", {"backend": "rule"}, {**tables, "candidates": asked})["scores"]
+    sides = {"short_side": SHORT_SIDE, "long_side": SIZE, "floor": 0.0, "threads": 1}
+    stage = {"backend": "rtagger", "model": str(model), **sides, **options}
+    seen = digest([stage, asked.num_rows, hash_of(asked)], world.work)
+    return remembered(
+        world.work, "scores", seen, lambda: _run("tag", stage, {**tables, "candidates": asked})["scores"]
+    )
+
+
+def hash_of(asked: pa.Table) -> str:
+    """Names the candidates' pairs and predicates."""
+    columns = ("image_id", "subject_box", "object_box", "predicate")
+    return digest([asked[name].to_pylist() for name in columns], Path("/"))
+
+
+def measures(scored: pa.Table, gold: pa.Table) -> dict[str, float]:
+    """mAP, and F1 at the best threshold."""
+    found = evaluate(scored, gold)
+    return {"mAP": found.mean_average_precision, "best F1": found.curve.best()[1]}
+
+
+def selected(tables: Tables, scored: pa.Table, **options: Any) -> pa.Table:
+    """The relations that the select stage keeps."""
+    return _run("select", {"backend": "select", **options}, {**tables, "scores": scored})["relations"]
+
+
+def run_folder(world: World, tables: Tables, relations: pa.Table, name: str) -> Path:
+    """`images`, `boxes` and `relations` as a folder that training reads."""
+    folder = world.work / "labelled" / name
+    for table, rows in (("images", tables["images"]), ("boxes", tables["boxes"]), ("relations", relations)):
+        (folder / table).mkdir(parents=True, exist_ok=True)
+        pq.write_table(rows, folder / table / "part-00000.parquet")
+    return folder
+
+
+def _run(name: str, stage: dict[str, Any], tables: Tables) -> Tables:
+    options = {key: value for key, value in stage.items() if key != "backend"}
+    built = build(name, stage["backend"], **options)
+    built.setup()
+    return built.process(tables).tables
+
+
+def _nouns(world: World) -> Path:
+    file = world.work / "synonyms.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(synonyms(), indent=1), encoding="utf-8")
+    return file

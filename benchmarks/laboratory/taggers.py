@@ -1,0 +1,66 @@
+"""Which tagger, and who needs the overlap prior? (paper, Table 5)
+
+Candidates come from five human-like captions of a picture. With the prior only pairs whose boxes overlap
+are kept. The frequency prior stands where the paper has CLIP: it ranks by class pair and predicate, from
+the gold of the other half of the pictures, and never looks at one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from laboratory.labels import candidates, measures, scores
+from laboratory.spread import Row, rows
+from laboratory.training import BASE, tagger
+from laboratory.world import Tables, World
+from relforge.pipeline.report.prior import prior_scores
+from relforge.stages.tag.rule import pairs_overlap
+
+TAGGERS = (BASE,)
+
+
+def ask(world: World, seeds: Sequence[int]) -> list[Row]:
+    tables = world.judged_tables()
+    asked = candidates(world, tables)
+    greedy = scores(world, tables, asked, None)
+    scored = {
+        "greedy": [greedy],
+        "frequency": [by_frequency(greedy, tables)],
+        "R-Tagger": [scores(world, tables, asked, tagger(world, BASE, seed)) for seed in seeds],
+    }
+    peer = [measures(greedy, tables["gold"])]
+    out = []
+    for prior in ("no overlap prior", "overlap prior"):
+        for name, seeded in scored.items():
+            found = [
+                measures(rows_ if prior.startswith("no ") else touching(rows_, tables), tables["gold"])
+                for rows_ in seeded
+            ]
+            out += rows(f"{name}, {prior}", "greedy, no overlap prior", found, peer)
+    return out
+
+
+def touching(scored: pa.Table, tables: Tables) -> pa.Table:
+    """The rows whose boxes overlap."""
+    return scored.filter(pa.array(pairs_overlap(scored, tables["boxes"])))
+
+
+def by_frequency(scored: pa.Table, tables: Tables) -> pa.Table:
+    """The same rows with the frequency prior's scores."""
+    boxes = tables["boxes"]
+    prior = prior_scores(with_classes(scored, boxes), with_classes(tables["gold"], boxes), boxes)
+    return scored.set_column(scored.column_names.index("score"), "score", pa.array(prior))
+
+
+def with_classes(pairs: pa.Table, boxes: pa.Table) -> pa.Table:
+    """Pair rows with the classes of both boxes."""
+    columns = (boxes[name].to_pylist() for name in ("image_id", "box_id", "category"))
+    kind = {(image, box): category for image, box, category in zip(*columns, strict=True)}
+    images = pairs["image_id"].to_pylist()
+    for end in ("subject", "object"):
+        numbers = pairs[f"{end}_box"].to_pylist()
+        names = [kind[image, number] for image, number in zip(images, numbers, strict=True)]
+        pairs = pairs.append_column(f"{end}_class", pa.array(names, pa.string()))
+    return pairs

@@ -1,0 +1,101 @@
+"""Trainings the laboratory compares, each done once: the folder is named by a hash of its settings."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from laboratory.memory import digest
+from laboratory.world import SIZE, World
+from relforge.trainer.recipes import pretrain, rtagger
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "noise and masks": {},
+    "without noise": {"box": 0.0, "label": 0.0},
+    "without masks": {"mask": False},
+}
+"""What the R-Tagger is trained with (paper, Table 4) -> fields of `Noise`."""
+
+BASE = "noise and masks"
+SHORT_SIDE = 72
+
+_SIZES = {
+    "dim": 64,
+    "heads": 2,
+    "encoder_layers": 2,
+    "fusions": 2,
+    "decoder_layers": 2,
+    "feedforward": 128,
+    "fusion_dim": 64,
+    "language_heads": 2,
+    "language_feedforward": 128,
+    "dropout": 0.0,
+}
+_BACKBONE = {"family": "swin", "embed_dim": 24, "depths": [1, 1, 2, 1], "heads": [1, 2, 4, 8], "window": 4}
+_TEXT = {
+    "model_type": "roberta",
+    "hidden_size": 64,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 128,
+    "max_position_embeddings": 66,
+}
+_BATCH = {"size": 12, "short_sides": [SHORT_SIDE], "longest": SIZE, "max_pairs": 24}
+_OPTIMISATION = {"rate": 8e-4, "slow_rate": 8e-4, "clip": 1.0, "warm_up": 30}
+
+
+def tagger(world: World, variant: str, seed: int, labels: Path | None = None, steps: int = 500) -> Path:
+    """An R-Tagger of two million parameters, trained from scratch on the gold pictures.
+
+    Args:
+        labels: folder with `images`, `boxes` and `relations` tables to learn from as well.
+    """
+    settings = {
+        "data": _data(world, labels),
+        "seed": seed,
+        "steps": steps,
+        "save_every": steps,
+        "log_every": steps // 10,
+        "model": {"kind": "rtagger", "sizes": _SIZES, "backbone": _BACKBONE, "text": _TEXT},
+        "batch": {**_BATCH, "unrelated_pairs": 6},
+        "optimisation": _OPTIMISATION,
+        "noise": VARIANTS[variant],
+    }
+    return trained(world, settings)
+
+
+def detector(world: World, start: Path, seed: int, labels: Path | None, steps: int) -> Path:
+    """A ParSeD that starts from an R-Tagger, as in the paper's Table 4, and learns to search for pairs."""
+    settings = {
+        "data": _data(world, labels),
+        "seed": seed,
+        "steps": steps,
+        "save_every": 500,
+        "log_every": steps // 10,
+        "model": {"kind": "parsed", "start": str(start)},
+        "batch": _BATCH,
+        "optimisation": _OPTIMISATION,
+    }
+    return trained(world, settings)
+
+
+def _data(world: World, labels: Path | None) -> list[dict[str, Any]]:
+    extra = [{"run": str(labels), "relations": "relations"}] if labels else []
+    return [world.source("vg-like"), *extra]
+
+
+def trained(world: World, settings: Mapping[str, Any]) -> Path:
+    """The finished model's folder; trained now unless these settings were trained in this work folder."""
+    kind = settings["model"]["kind"]
+    recipe = rtagger if kind == "rtagger" else pretrain
+    out = world.work / "trained" / f"{kind}-{digest(settings, world.work)}"
+    if not (out / "model" / "model.safetensors").exists():
+        torch.set_num_threads(1)
+        with contextlib.redirect_stdout(sys.stderr):
+            recipe.main({**settings, "out": str(out)})
+    return out / "model"

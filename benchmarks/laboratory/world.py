@@ -1,0 +1,75 @@
+"""The laboratory's pictures: drawn once per work folder, read through the Visual Genome adapter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from relforge.demo.world.dataset import write_split
+from relforge.stages.registry import build_source
+
+SIZE = 96
+"""Longer side of every picture, pixels."""
+
+Tables = dict[str, pa.Table]
+
+
+@dataclass(frozen=True)
+class World:
+    """Splits of the drawn world in a work folder.
+
+    Args:
+        work: folder that keeps pictures, trained models and labels between calls.
+        gold: pictures with complete gold relations, for every model that learns from gold.
+        labelled: pictures with boxes and captions, to be labelled; their gold only scores.
+        judged: the first of them, which the questions about labels look at.
+        hoi: pictures of the downstream benchmark.
+    """
+
+    work: Path
+    gold: int = 500
+    labelled: int = 1000
+    judged: int = 300
+    hoi: int = 300
+
+    def folder(self, split: str) -> Path:
+        """The split's folder, drawn on first use."""
+        counts = {"vg-like": self.gold, "detection": self.labelled, "hoi": self.hoi}
+        parent = self.work / f"world-{counts[split]}"
+        if not (parent / split / "scene_graphs.json").exists():
+            write_split(parent, split, counts[split], size=SIZE)
+        return parent / split
+
+    def source(self, split: str) -> dict[str, Any]:
+        """The split as an entry of a recipe's `data`, and as the Visual Genome adapter reads it."""
+        folder = self.folder(split)
+        return {
+            "format": "visual_genome",
+            "annotations": str(folder / "scene_graphs.json"),
+            "images": str(folder / "images" / "{image_id:0>6}.jpg"),
+        }
+
+    def tables(self, split: str) -> Tables:
+        """`images`, `boxes` and `gold` of a split."""
+        return _tables(**self.source(split))
+
+    def judged_tables(self) -> Tables:
+        """The same of the pictures whose labels are judged."""
+        return first_pictures(self.tables("detection"), self.judged)
+
+
+def first_pictures(tables: Tables, count: int) -> Tables:
+    """Rows of the pictures numbered 1 to `count`."""
+    wanted = pa.array([str(number + 1) for number in range(count)])
+    return {name: table.filter(pc.is_in(table["image_id"], wanted)) for name, table in tables.items()}
+
+
+@cache
+def _tables(format: str, **options: Any) -> Tables:
+    parts = list(build_source(format, **options).shards(10**6))
+    return {name: pa.concat_tables([p.tables[name] for p in parts]) for name in ("images", "boxes", "gold")}
