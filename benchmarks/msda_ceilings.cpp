@@ -54,7 +54,9 @@ static inline void keep_sum(const Lanes sums[8]) {
 
 int main() {
     const Lanes step = Lanes{} + 0.5f;
-    Lanes a = step, b = step, c = step, d = step, e = step, f = step, g = step, h = step, i = step, j = step;
+    // ten chains from ten values: equal ones a compiler computes once, and the core looks faster than it is
+    Lanes a = step, b = a + step, c = b + step, d = c + step, e = d + step;
+    Lanes f = e + step, g = f + step, h = g + step, i = h + step, j = i + step;
     const long rounds = 200000;
     const double arithmetic = fastest(30, [&] {
         for (long n = 0; n < rounds; ++n) {
