@@ -35,7 +35,10 @@ def cases() -> dict[str, Options]:
 
 def ask(world: World, seeds: Sequence[int]) -> list[Row]:
     found = {name: [_one(world, options, seed) for seed in seeds] for name, options in cases().items()}
-    found["captions' own wording"] = [_one(world, {}, seed, gold_words=False) for seed in seeds]
+    for form in ("surface", "progressive"):
+        options: Options = {"parse": {"predicate_form": form}}
+        own = [_one(world, options, seed, gold_words=False) for seed in seeds]
+        found[f"captions' own wording, parse.predicate_form: {form}"] = own
     return [row for name, own in found.items() for row in rows(name, "fixed", own, found["fixed"])]
 
 
