@@ -36,16 +36,21 @@ def scan(folder: str) -> int:
     return sum(pq.ParquetFile(path).read(COLUMNS, use_threads=False).num_rows for path in paths)
 
 
-first_imports = scan_imports
+def first_imports() -> None:
+    import pyarrow.compute
+    import pyarrow.parquet  # noqa: F401
 
 
 def first(folder: str) -> str:
     """The boxes of the first image of a shard in the middle."""
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     paths = sorted(Path(folder).glob("boxes/*.parquet"))
-    table = pq.ParquetFile(paths[len(paths) // 2]).read(COLUMNS, use_threads=False)
-    return str(table["image_id"][0].as_py())
+    shard = pq.ParquetFile(paths[len(paths) // 2])
+    table = next(shard.iter_batches(64, columns=COLUMNS, use_threads=False))
+    image_id = table["image_id"][0]
+    return str(table.filter(pc.equal(table["image_id"], image_id))["image_id"][0].as_py())
 
 
 def json_load(path: str) -> int:
@@ -65,14 +70,13 @@ def pycocotools(path: str) -> int:
 
 
 def write_shards(path: Path, folder: Path, shard_images: int) -> None:
-    import pyarrow.parquet as pq
-
+    from relforge.pipeline.parquet import to_bytes
     from relforge.stages.registry import build_source
 
     (folder / "boxes").mkdir(parents=True)
     source = build_source("coco", annotations=str(path))
     for shard, result in enumerate(source.shards(shard_images)):
-        pq.write_table(result.tables["boxes"], folder / f"boxes/part-{shard:05d}.parquet", compression="zstd")
+        (folder / f"boxes/part-{shard:05d}.parquet").write_bytes(to_bytes(result.tables["boxes"], {}))
 
 
 def main() -> None:

@@ -13,11 +13,20 @@ from relforge.stages.tables import SCHEMAS
 _TAIL = 8  # footer length (4 bytes, little endian) and the magic PAR1
 
 
+_HARDLY_REPEAT = {"image_id", "source_id", "relation_id", "uri", "text"}
+"""Text whose dictionary would be as long as the column, and read as a whole before the first row."""
+
+_PAGE = 64 << 10
+"""Bytes of a column that are unpacked for its first rows."""
+
+
 def to_bytes(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
     """One Parquet file, with `metadata` as its key-value metadata. Nothing in it depends on time."""
     sink = pa.BufferOutputStream()
     plain = table.replace_schema_metadata(dict(metadata)).combine_chunks()
-    pq.write_table(plain, sink, compression="zstd", version="2.6")
+    words = [f.name for f in plain.schema if pa.types.is_string(f.type) and f.name not in _HARDLY_REPEAT]
+    layout = {"use_dictionary": words, "data_page_size": _PAGE}
+    pq.write_table(plain, sink, compression="zstd", version="2.6", **layout)
     return sink.getvalue().to_pybytes()
 
 
