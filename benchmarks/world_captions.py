@@ -1,6 +1,6 @@
 """How true the captions of the drawn world's captioner are, between the best and the worst they could be.
 
-    python benchmarks/world_captions.py [--model demo/weights/blip] [--pictures 200] [--seed 7] [--json]
+    python benchmarks/world_captions.py [--model demo/weights/blip] [--pictures 100] [--seed 7] [--json]
 
 Draws pictures that no training has seen, captions them, parses the captions with the default parser and
 compares their triplets, by class, with the complete gold (`relforge.demo.caption_scores`). `oracle` are the
@@ -41,7 +41,7 @@ def captioned(images: pa.Table, **options: Any) -> tuple[dict[int, list[str]], f
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--model", default="demo/weights/blip")
-    options.add_argument("--pictures", type=int, default=200)
+    options.add_argument("--pictures", type=int, default=100)
     options.add_argument("--seed", type=int, default=7)
     options.add_argument("--json", action="store_true")
     args = options.parse_args()
@@ -56,6 +56,7 @@ def main() -> None:
             ("nucleus 5", {"captions": 5}),
             ("nucleus 10", {"captions": 10}),
             ("nucleus 20", {"captions": 20}),
+            ("nucleus 10, top_p 0.6", {"captions": 10, "top_p": 0.6}),
         ):
             sources[case] = captioned(images, model=args.model, seed=args.seed, **how)
     keys = sorted(gold)

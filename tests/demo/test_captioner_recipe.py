@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "configs" / "train" / "world_blip.yaml"
 WEIGHTS = ROOT / "demo" / "weights" / "blip"
 TRUE = 0.3
-"""Share of triplets that must be true: what 200 pictures gave, less what 16 may err."""
+"""Share of triplets that must be true: what a hundred pictures gave, less what 16 may err."""
 SEEING, SAYING = (16.41, 10.37), (13.97, 10.90)
 """Losses of the run below as recorded, of either part: of its first step, and the mean of its last three."""
 
