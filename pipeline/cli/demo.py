@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from relforge.pipeline.cli import codes
-from relforge.pipeline.cli.output import Json, print_json
+from relforge.pipeline.cli.output import Json, print_json, print_table
 from relforge.pipeline.cli.run import Executor
 
 _SHOWN = 8
@@ -23,7 +23,7 @@ def command(
     executor: Executor = "ray",
     as_json: Json = False,
 ) -> None:
-    """Draw a small dataset, label its relations, export them. No download, no account, no GPU."""
+    """Draw a small dataset, caption it, label its relations, score and export them: no download, no GPU."""
     from relforge.demo.job import write_job
     from relforge.pipeline.cli.summary import execute, print_stages
     from relforge.pipeline.config import load
@@ -59,16 +59,25 @@ def command(
     print(f"config       {config}")
     print(f"run folder   {job.folder}")
     print(f"relations    {exported} (as the RLIPv2 trainer reads them)")
-    if quality := facts["quality"]:
-        kept, candidates = quality["kept"], quality["scored"]
-        print(
-            f"\nagainst {quality['gold']:,} gold relations: precision {kept['precision']:.3f}, recall "
-            f"{kept['recall']:.3f}, F1 {kept['f1']:.3f}, mAP {candidates['mean_average_precision']:.3f}"
-        )
+    if facts["quality"]:
+        print()
+        print_table(*_beside_greedy(facts["quality"]))
+        print()
     print(f"picture page {view}")
     print(f"report       {report}")
     print(f"look closer  relforge inspect {job.folder} --image 1")
     return None
+
+
+def _beside_greedy(quality: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and rows: the run's labels and the published baseline, against gold that no stage has read."""
+    kept = quality["kept"] | {"mean_average_precision": quality["scored"]["mean_average_precision"]}
+    keys = ("precision", "recall", "f1", "mean_average_precision")
+    rows = [
+        (name, *(f"{found[key]:.3f}" for key in keys))
+        for name, found in (("R-Tagger", kept), ("greedy: every candidate", quality["greedy"]))
+    ]
+    return (f"against {quality['gold']:,} gold relations", "precision", "recall", "F1", "mAP"), rows
 
 
 def _in_words(run: str) -> list[str]:
