@@ -1,4 +1,4 @@
-"""Does the R-Tagger need noise and attention masks in training? (paper, Table 4)
+"""Does the R-Tagger need noise and attention masks in training? (paper, Table 4) And ordered pairs?
 
 The paper asks by way of a ParSeD that starts from the tagger; here the tagger's labels are asked directly.
 Candidates are those of perfect captions, so that the tagger alone is judged.

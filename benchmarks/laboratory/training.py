@@ -18,8 +18,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "noise and masks": {},
     "without noise": {"box": 0.0, "label": 0.0},
     "without masks": {"mask": False},
+    "ordered pairs": {},
 }
 """What the R-Tagger is trained with (paper, Table 4) -> fields of `Noise`."""
+
+SWITCHES: dict[str, dict[str, bool]] = {"ordered pairs": {"ordered_pairs": True}}
+"""Variant -> fields of `Sizes` in which it differs from the published design."""
 
 BASE = "noise and masks"
 SHORT_SIDE = 72
@@ -61,7 +65,12 @@ def tagger(world: World, variant: str, seed: int, labels: Path | None = None, st
         "steps": steps,
         "save_every": steps,
         "log_every": steps // 10,
-        "model": {"kind": "rtagger", "sizes": _SIZES, "backbone": _BACKBONE, "text": _TEXT},
+        "model": {
+            "kind": "rtagger",
+            "sizes": {**_SIZES, **SWITCHES.get(variant, {})},
+            "backbone": _BACKBONE,
+            "text": _TEXT,
+        },
         "batch": {**_BATCH, "unrelated_pairs": 6},
         "optimisation": _OPTIMISATION,
         "noise": VARIANTS[variant],

@@ -23,6 +23,7 @@ def report(**changes: Any) -> dict[str, Any]:
         "calibration": [{"low": 0.0, "high": 1.0, "rows": 3, "score": 0.5, "precision": 0.4}],
         "expected_calibration_error": 0.1,
         "prior": {"threshold": 0.1, **measures, "mean_average_precision": 0.1},
+        "greedy": {**measures, "mean_average_precision": 0.15},
         "predicates": [row | {"average_precision": 0.3, "prior_average_precision": 0.1}],
         "unknown_predicates": {HOSTILE: 1},
     }
@@ -46,6 +47,7 @@ def test_the_page_has_plots_and_texts_stay_texts(tmp_path: Path, rendered) -> No
     assert "&lt;img src=x&gt;{{title}}" in dom
     assert ">run 0.20<" in dom
     assert ">best 0.70<" in dom
+    assert "greedy: every candidate" in dom
 
 
 def test_the_page_of_a_run_without_gold_or_scores(tmp_path: Path) -> None:
