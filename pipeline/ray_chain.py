@@ -75,7 +75,9 @@ def run_ray(
                 tick()
         except BaseException:
             driver.halt()
-            if not ours:
+            if ours:  # the stream dies with its Ray, and would report that as a fault
+                logging.getLogger("ray.data").setLevel(logging.CRITICAL + 1)
+            else:
                 consumer.join()  # shards begun are finished; killing is for Rays of our own
             raise
         return consumer.result()

@@ -60,6 +60,8 @@ def ray_session(num_cpus: int | None = None) -> Iterator[bool]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # at the next level it reports every actor pool of Ray Data as an error
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    # a stream that outlives its Ray by a moment would start another one
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     import ray
 
     if ray.is_initialized():

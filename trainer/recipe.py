@@ -72,6 +72,8 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
     """
     settings = read_settings(values, Settings, BatchOptions)
     known(settings.noise, Noise, "noise.")
+    allowed = ("kind", "start") if "start" in settings.model else ("kind", "backbone", "text", "sizes")
+    choose_from(settings.model, allowed, "model.")
     return settings
 
 
@@ -100,7 +102,11 @@ def read_settings(values: Mapping[str, Any], kind: type[S], batch: type) -> S:
 
 def known(values: Mapping[str, Any], kind: Any, prefix: str) -> None:
     """Refuse keys that are no field of the dataclass `kind`."""
-    names = [f.name for f in fields(kind)]
+    choose_from(values, [f.name for f in fields(kind)], prefix)
+
+
+def choose_from(values: Mapping[str, Any], names: Sequence[str], prefix: str) -> None:
+    """Refuse keys that are not among `names`: nothing would read them."""
     for key in values:
         if key not in names:
             raise ValueError(
@@ -130,14 +136,15 @@ def start_model(
         kind = wanted.get("kind", blueprint.kind)
         if kind == blueprint.kind:
             return loaded.model, blueprint, tokenizer
-        blueprint = replace(
-            blueprint, kind=kind, sizes=replace(blueprint.sizes, pairs=settings.batch.max_pairs)
-        )
+        # ordered pairs are of the R-Tagger alone, whose pairs are given
+        ordered = blueprint.sizes.ordered_pairs and kind == "rtagger"
+        sizes = replace(blueprint.sizes, pairs=settings.batch.max_pairs, ordered_pairs=ordered)
+        blueprint = replace(blueprint, kind=kind, sizes=sizes)
         model = blueprint.build(tokenizer)
         _take_over(model, loaded.model)
         return model, blueprint, tokenizer
-    sizes = {**wanted.get("sizes", {}), "pairs": settings.batch.max_pairs}
-    known(sizes, Sizes, "model.sizes.")
+    given = {**wanted.get("sizes", {}), "pairs": settings.batch.max_pairs}
+    known(given, Sizes, "model.sizes.")
     text = wanted.get("text", "roberta-base")
     encoder = None
     if isinstance(text, str):
@@ -147,7 +154,7 @@ def start_model(
         tokenizer = train_tokenizer([*data.categories, *data.predicates], text.get("vocab_size", 1000))
         text = {**text, "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
     blueprint = Blueprint(
-        wanted["kind"], Sizes(**sizes), wanted.get("backbone", "resnet50"), text, tuple(data.categories)
+        wanted["kind"], Sizes(**given), wanted.get("backbone", "resnet50"), text, tuple(data.categories)
     )
     model = blueprint.build(tokenizer)
     if encoder is not None:

@@ -34,8 +34,8 @@ def command(
     from relforge.pipeline.view import gather as view_facts
     from relforge.pipeline.view import page as view_page
 
-    print(f"drawing {pictures} pictures into {folder / 'world'}", file=sys.stderr)
     config = write_job(folder, pictures)
+    print(f"{pictures} drawn pictures are in {folder / 'world'}", file=sys.stderr)
     job = load(str(config))
     result = execute(job, executor)
     if result.outcome != codes.COMPLETE:
@@ -50,7 +50,8 @@ def command(
     report_page.write(facts, str(report))
     if as_json:
         paths = {"config": config, "run": job.folder, "export": exported, "view": view, "report": report}
-        return print_json({"message": result.message, **paths, "exported": counts, "relations": relations})
+        found = {"exported": counts, "relations": relations, "quality": facts["quality"]}
+        return print_json({"message": result.message, **paths, **found})
     print_stages(status(job.folder))
     print(f"\n{result.message} ({result.seconds:.0f} s). Some of {counts['relations']:,} relations:")
     for line in relations:

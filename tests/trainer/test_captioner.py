@@ -184,7 +184,11 @@ def test_rare_words_are_spelled() -> None:
     [
         ({"epochs": 2}, "unknown setting epochs"),
         ({"batch": {"short_sides": [8]}}, "unknown setting batch.short_sides"),
-        ({"optimisation": {"average": 0.9}}, "this recipe keeps no moving average"),
+        ({"optimisation": {"average": 0.9}}, "optimisation.average: this recipe has none"),
+        ({"optimisation": {"slow_rate": 1e-4}}, "optimisation.slow_rate: this recipe has none"),
+        ({"data": {"caption": "x"}}, "unknown setting data.caption; choose from data.captions"),
+        ({"model": {"vocabluary": 9}}, "unknown setting model.vocabluary"),
+        ({"model": {"vision": {"depth": 9}}}, "unknown setting model.vision.depth"),
         ({"data": {"captions": "FILE", "images": ""}}, "is not a COCO file with images and annotations"),
     ],
 )

@@ -125,7 +125,9 @@ def test_a_recipe_refuses_what_it_would_not_use(settings: dict[str, Any]) -> Non
         pretrain.main(settings | {"noise": {"box": 0.4}})
 
 
-def test_parsed_starts_from_what_it_shares_with_an_r_tagger(settings: dict[str, Any]) -> None:
+@pytest.mark.parametrize("ordered", [False, True])
+def test_parsed_starts_from_what_it_shares_with_an_r_tagger(settings: dict[str, Any], ordered: bool) -> None:
+    settings["model"]["sizes"]["ordered_pairs"] = ordered
     tagger = load_file(rtagger.main(settings | {"steps": 1}) / "model.safetensors")
     again = settings | {"out": settings["out"] + "-2", "steps": 0, "noise": {}}
     again["optimisation"] = {}
@@ -137,3 +139,11 @@ def test_parsed_starts_from_what_it_shares_with_an_r_tagger(settings: dict[str, 
     assert all(torch.equal(parsed[name], tagger[name]) for name in shared)
     assert {name.split(".")[0] for name in parsed.keys() - shared} == {"queries"}
     assert parsed["queries.table.weight"].shape[0] == 2 * settings["batch"]["max_pairs"]
+
+
+@pytest.mark.parametrize(
+    ("model", "unread"), [({"start": "folder", "sizes": {}}, "model.sizes"), ({"size": {}}, "model.size")]
+)
+def test_what_nothing_would_read_is_refused(settings: dict[str, Any], model: Any, unread: str) -> None:
+    with pytest.raises(ValueError, match=f"unknown setting {unread}; choose from model.kind"):
+        rtagger.main(settings | {"model": model})

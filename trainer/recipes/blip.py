@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import yaml
 from torch import Tensor, nn
+from transformers import BlipTextConfig, BlipVisionConfig
 
 from relforge.stages.caption.blip.checkpoint import save
 from relforge.trainer import loop, processes
@@ -24,7 +25,7 @@ from relforge.trainer.captioner_card import captioner_card
 from relforge.trainer.data.caption_batches import CaptionBatch, CaptionBatches, CaptionOptions
 from relforge.trainer.data.captions import load
 from relforge.trainer.optimise import Optimisation
-from relforge.trainer.recipe import read_settings
+from relforge.trainer.recipe import choose_from, read_settings
 from relforge.trainer.vision_start import start_vision
 from relforge.trainer.words import words_tokenizer
 
@@ -71,8 +72,13 @@ def main(values: Mapping[str, Any]) -> Path:
         ValueError: a setting that is unknown or missing, data that cannot be read.
     """
     settings = read_settings(values, Settings, CaptionOptions)
-    if settings.optimisation.average is not None:
-        raise ValueError("optimisation.average: this recipe keeps no moving average; leave it out")
+    choose_from(settings.data, ("captions", "images", "boxes", "limit"), "data.")
+    choose_from(settings.model, ("kind", "vocabulary", "vision", "text"), "model.")
+    for name, config in (("vision", BlipVisionConfig()), ("text", BlipTextConfig())):
+        choose_from(settings.model.get(name, {}), list(config.to_dict()), f"model.{name}.")
+    for option in ("average", "slow_rate"):
+        if option in values.get("optimisation", {}):
+            raise ValueError(f"optimisation.{option}: this recipe has none; leave it out")
     group = processes.join()
     data = load(**settings.data)
     tokenizer = words_tokenizer(data.texts(), settings.model.get("vocabulary", 30000))
