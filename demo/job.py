@@ -5,12 +5,10 @@ Nothing in it is special to the demo but the weights it names, which are shipped
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import yaml
 
-from relforge.demo.world.catalogue import synonyms
 from relforge.demo.world.dataset import write_split
 
 SPLIT = "detection"
@@ -18,7 +16,7 @@ SHARD_IMAGES = 16
 PICTURE = {"short_side": 96, "long_side": 128}
 """The size the shipped tagger was trained at, pixels."""
 WEIGHTS = Path(__file__).parent / "weights"
-"""Folders of the shipped models: `blip`, `rtagger`; each has a card that says how it was made."""
+"""Folders of the shipped models: `blip`, `rtagger`, `parsed`; each has a card that says how it was made."""
 
 
 def write_job(folder: Path, pictures: int, seed: int = 0) -> Path:
@@ -33,8 +31,6 @@ def write_job(folder: Path, pictures: int, seed: int = 0) -> Path:
         The config file.
     """
     drawn = write_split(folder / "world", SPLIT, pictures, seed)
-    nouns = folder / "world" / "synonyms.json"
-    nouns.write_text(json.dumps(synonyms(), indent=1), encoding="utf-8")
     values = {
         "dataset": {
             "name": "world",
@@ -49,7 +45,7 @@ def write_job(folder: Path, pictures: int, seed: int = 0) -> Path:
             # a small captioner is right more often when it samples from the likeliest words only
             "caption": {"backend": "blip", "model": str(WEIGHTS / "blip"), "captions": 10, "top_p": 0.6},
             "parse": {"backend": "relforge", "predicate_form": "progressive"},
-            "match": {"backend": "synonyms", "synonyms": [str(nouns)]},
+            "match": {"backend": "synonyms", "synonyms": [str(drawn / "synonyms.json")]},
             "tag": {"backend": "rtagger", "model": str(WEIGHTS / "rtagger"), **PICTURE},
             "select": {"backend": "select"},
         },

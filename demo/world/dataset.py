@@ -3,7 +3,8 @@
     python -m relforge.demo.world.dataset OUT [--split vg-like=800 ...] [--seed N] [--size PIXELS]
 
 Every split is a folder: `images/`, `instances.json` (COCO boxes), `captions.json` (COCO captions),
-`scene_graphs.json` (Visual Genome layout: boxes and complete gold relations).
+`scene_graphs.json` (Visual Genome layout: boxes and complete gold relations), and `synonyms.json` (what
+captions call the classes).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 
 from relforge import __version__
 from relforge.demo.world.captions import captions
-from relforge.demo.world.catalogue import CLASSES
+from relforge.demo.world.catalogue import CLASSES, synonyms
 from relforge.demo.world.compose import picture
 
 SPLITS: dict[str, int] = {"vg-like": 2000, "caption": 3000, "detection": 300, "hoi": 400}
@@ -27,6 +28,9 @@ SPLITS: dict[str, int] = {"vg-like": 2000, "caption": 3000, "detection": 300, "h
 
 UNSEEN = ("petting", "throwing", "leaning against", "jumping over", "carrying")
 """Interactions that only the `hoi` split shows, so that it can ask for verbs unseen in pre-training."""
+
+_LAYOUT = 2
+"""Of a split's folder; one written in another layout is written again."""
 
 
 def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 128) -> Path:
@@ -41,7 +45,8 @@ def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 
     Returns:
         The split's folder.
     """
-    out, drawn = folder / name, {"version": __version__, "count": count, "seed": seed, "size": size}
+    out, drawn = folder / name, {"version": __version__, "layout": _LAYOUT, "count": count}
+    drawn |= {"seed": seed, "size": size}
     marker = out / "drawn.json"
     if marker.exists() and json.loads(marker.read_text()) == drawn:
         return out
@@ -86,6 +91,7 @@ def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 
             said["annotations"].append({"id": number, "image_id": image_id, "caption": text})
     for file, data in (("instances", coco), ("captions", said), ("scene_graphs", graphs)):
         (out / f"{file}.json").write_text(json.dumps(data, separators=(",", ":")))
+    (out / "synonyms.json").write_text(json.dumps(synonyms(), indent=1))
     marker.write_text(json.dumps(drawn))
     return out
 

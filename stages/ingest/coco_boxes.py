@@ -28,7 +28,8 @@ class Annotation(msgspec.Struct, gc=False):
     source_id: str | None = None
 
 
-_MALFORMED = -2
+_MALFORMED = -(2**40)
+"""A `box_id` that no file means."""
 _ANNOTATIONS = msgspec.json.Decoder(list[Annotation])
 
 
@@ -99,9 +100,9 @@ def _careful(annotations: list[Annotation], ids: Ids, places: np.ndarray) -> np.
         chain.from_iterable([r.bbox for r in annotations]), np.float64, 4 * len(annotations)
     ).reshape(-1, 4)
     rows["crowd"] = np.array([r.iscrowd for r in annotations], bool)
-    box_ids = np.array([r.box_id for r in annotations])
-    rows["malformed"] = box_ids == _MALFORMED
-    rows["box_id"] = np.maximum(box_ids, -1)
+    rows["malformed"] = [r.box_id == _MALFORMED for r in annotations]
+    # a number that the column cannot hold is somebody else's: the box goes by its place
+    rows["box_id"] = [r.box_id if 0 <= r.box_id < 2**31 else -1 for r in annotations]
     rows["source"] = np.where(rows["annotation"] == NONE, places, rows["annotation"])
     sources = [r.source_id for r in annotations]
     for k in np.flatnonzero([s is not None for s in sources]).tolist() if any(sources) else ():

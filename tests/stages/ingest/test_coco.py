@@ -44,6 +44,16 @@ def reasons(shard) -> list[str]:
     return [q.reason for q in shard.quarantined]
 
 
+@pytest.mark.parametrize("number", [2**31, 2**70, -2, -(2**40) - 1])
+def test_a_box_number_that_is_not_ours_gives_way_to_the_place(tmp_path, number):
+    path = dataset(tmp_path, [image()], [box(5), box(6, box_id=number)])
+
+    [shard] = shards(path)
+
+    assert shard.tables["boxes"]["box_id"].to_pylist() == [0, 1]
+    assert not shard.quarantined
+
+
 def test_a_box_keeps_its_place_category_and_coordinates(tmp_path):
     path = dataset(tmp_path, [image()], [box(5, [1.5, 2, 3, 4], category_id=19, iscrowd=1)])
 
