@@ -8,7 +8,7 @@ from pathlib import Path
 
 from relforge.pipeline.config import ConfigError
 from relforge.pipeline.execute import check_folder
-from relforge.pipeline.job import Job
+from relforge.pipeline.job import Job, StageSpec
 from relforge.pipeline.plan import make_plan
 from relforge.pipeline.run_folder import RunFolder
 
@@ -30,6 +30,7 @@ def preflight(job: Job, load_models: bool = False) -> list[tuple[str, str]]:
     plan = make_plan(job)
     findings = [("stages", " -> ".join(step.name for step in plan.steps))]
     findings += [(f"{step.name} file", path) for step in plan.steps for path in step.files]
+    findings += [(f"{spec.name} dtype", slow) for spec in job.stages if (slow := _slow_dtype(spec))]
     record = check_folder(RunFolder(job.folder))
     findings.append(("run folder", f"{job.folder}: {'resumes' if record else 'new'}"))
     if "://" not in job.folder:
@@ -53,6 +54,15 @@ def _disk(folder: Path) -> str:
             "", "run.folder", f"only {free >> 20} MiB free at {place}; make room or pass run.folder=..."
         )
     return f"{free / (1 << 30):.1f} GiB free"
+
+
+def _slow_dtype(spec: StageSpec) -> str | None:
+    """What to say of a number type this machine is slow in, unless the stage will run on another's GPU."""
+    if "dtype" not in spec.options or spec.resources.num_gpus:
+        return None
+    from relforge.stages.place import slow_dtype  # imports torch, which other stages do not need
+
+    return slow_dtype(spec.options.get("device", "auto"), spec.options["dtype"])
 
 
 def _load(job: Job, name: str) -> None:

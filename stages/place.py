@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16", "svebf16"}
+"""What Linux calls bfloat16 products in /proc/cpuinfo, on x86-64 and Arm."""
 
 
 def check_dtype(dtype: str) -> None:
@@ -28,3 +32,20 @@ def place(device: str, dtype: str = "auto") -> tuple[torch.device, torch.dtype]:
     if dtype == "auto":
         dtype = "float32" if chosen.type == "cpu" else "bfloat16"
     return chosen, DTYPES[dtype]
+
+
+def multiplies_bfloat16(cpuinfo: str = "/proc/cpuinfo") -> bool:
+    """Whether this machine's processor has instructions for bfloat16 products. Without them a model takes
+    several times as long as in float32 (benchmarks/results/caption.md); True where nobody says."""
+    try:
+        words = Path(cpuinfo).read_text().split()
+    except OSError:
+        return True
+    return not BFLOAT16_FLAGS.isdisjoint(words)
+
+
+def slow_dtype(device: str, dtype: str) -> str | None:
+    """Why a model would be slow in this type here, and what to ask for instead; None if it is not."""
+    if dtype != "bfloat16" or place(device)[0].type != "cpu" or multiplies_bfloat16():
+        return None
+    return "bfloat16 is slower than float32 here: this processor has no instructions for it; use dtype: auto"

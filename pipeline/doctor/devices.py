@@ -21,6 +21,7 @@ def check_devices() -> Iterator[Check]:
         import torch
     except ImportError:
         return  # the version check has said so
+    yield _bfloat16()
     if not torch.cuda.is_available():
         yield Check("devices", "gpu", "absent", "no CUDA device; models run on the CPU")
         return
@@ -33,3 +34,14 @@ def check_devices() -> Iterator[Check]:
         yield Check(
             "devices", f"gpu {index}", "ok" if known else "broken", f"{detail}; torch built for {built_for}"
         )
+
+
+def _bfloat16() -> Check:
+    from relforge.stages.place import multiplies_bfloat16
+
+    if multiplies_bfloat16():
+        return Check("devices", "bfloat16 on the cpu", "ok", "the processor multiplies it")
+    fix = "leave dtype at auto on this CPU, which takes float32"
+    return Check(
+        "devices", "bfloat16 on the cpu", "absent", f"the processor has no instructions for it; {fix}"
+    )

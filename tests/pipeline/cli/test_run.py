@@ -15,6 +15,17 @@ def test_validate_can_load_every_model(relforge, config) -> None:
     assert relforge("validate", config, "--load", "--json").json["checks"]["parse models"] == "loaded"
 
 
+def test_validate_says_where_bfloat16_is_slow(relforge, config, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("relforge.stages.place.multiplies_bfloat16", lambda: False)
+    blip = ["stages.caption.backend=blip", f"stages.caption.model={tmp_path}", "stages.caption.device=cpu"]
+
+    slow = relforge("validate", config, *blip, "stages.caption.dtype=bfloat16", "--json").json["checks"]
+    assert slow["caption dtype"].endswith("use dtype: auto")
+    elsewhere = ["stages.caption.dtype=bfloat16", "stages.caption.resources.num_gpus=1", "--json"]
+    for fine in (["--json"], elsewhere):
+        assert "caption dtype" not in relforge("validate", config, *blip, *fine).json["checks"]
+
+
 def test_plan_of_a_new_run_is_everything(relforge, config) -> None:
     said = relforge("plan", config)
 
