@@ -17,17 +17,18 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from msda_cases import CASES, PEERS, Function, Problem, build, ours
+from msda_cases import CASES, Problem, build
+from msda_limits import least_ms, of_gpu, of_one_core
+from msda_peers import CPU_PEERS, PEERS, RUN_ONCE, Contender, Passes, ours
 from report import emit
+from torch import Tensor
 
-from relforge.kernels.build import compiler
 from relforge.kernels.library import load
 
 PER_PEER_RUN = 5  # ours is run this often per run of a peer
@@ -41,113 +42,73 @@ def seconds(run: Callable[[], Any], device: str) -> float:
     return time.perf_counter() - begin
 
 
-def ceilings() -> dict[str, float]:
-    """Measured limits of one core; empty without a compiler."""
-    command = compiler()
-    if command is None:
-        return {}
-    with tempfile.TemporaryDirectory() as folder:
-        program = f"{folder}/ceilings"
-        source = str(Path(__file__).parent / "msda_ceilings.cpp")
-        flags = ["-O3", "-std=c++17", "-march=native", "-ffp-contract=fast", "-w"]
-        subprocess.run([*command.split(), *flags, source, "-o", program], check=True)
-        lines = subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines()
-    return {name: float(value) for name, value in (line.split() for line in lines)}
-
-
-def limit_ms(problem: Problem, limits: dict[str, float], backward: bool) -> float | None:
-    """The cache-bandwidth floor: gathered blocks at the L2's speed, everything else once from memory.
-
-    Backward reads every gathered number again and adds to a gradient of the same size (a read and a write).
-    """
-    if not limits:
-        return None
-    passes, copies = (4, 3) if backward else (1, 1)
-    gathered = passes * problem.gathered_bytes / limits["l2_random_gb_per_s"]
-    arithmetic = (3 if backward else 1) * problem.flops / limits["gflop_per_s"]
-    memory = copies * problem.compulsory_bytes / limits["memory_gb_per_s"]
-    return max(gathered, arithmetic) / 1e6 + memory / 1e6
-
-
-def contenders(device: str) -> dict[str, tuple[torch.dtype, str | None]]:
-    """Our variants: storage, and the instruction set to force."""
-    if device == "cuda":
-        return {"float32": (torch.float32, None), "bfloat16": (torch.bfloat16, None)}
-    variants: dict[str, tuple[torch.dtype, str | None]] = {
+def variants(device: str) -> dict[str, tuple[torch.dtype, str | None]]:
+    """Ours: storage, and the instruction set to force."""
+    kinds: dict[str, tuple[torch.dtype, str | None]] = {
         "float32": (torch.float32, None),
         "bfloat16": (torch.bfloat16, None),
     }
+    if device == "cuda":
+        return kinds | {"float16": (torch.float16, None)}
     if load().rf_isa() == b"avx512":
-        variants["float32 avx2"] = (torch.float32, "avx2")
-    return variants
+        kinds["float32 avx2"] = (torch.float32, "avx2")
+    return kinds
 
 
-def passes(problem: Problem, function: Function, dtype: torch.dtype) -> dict[str, Callable[[], Any]]:
-    """The forward pass, and forward with backward, as things to call."""
-    value = problem.value.to(dtype)
-    leaves = [t.clone().requires_grad_() for t in (value, problem.locations, problem.weights)]
-    grad_output = problem.grad_output.to(dtype)
-
-    def forward() -> Any:
-        with torch.no_grad():
-            return function(value, problem.locations, problem.weights)
-
-    def both() -> Any:
-        return torch.autograd.grad(function(*leaves), leaves, grad_output.view_as(function_output))
-
-    function_output = forward()
-    return {"forward": forward, "forward+backward": both}
+def agreeing(problem: Problem, names: list[str], expected: Tensor) -> dict[str, Passes]:
+    """The peers that run here and agree with `expected`, each run once; a note on stderr for the others."""
+    found = {}
+    for name in names:
+        try:
+            peer = PEERS[name](problem)
+            candidate = peer.passes(problem.grad_output)
+            difference = (candidate["forward"]().float() - expected).square().mean().sqrt()
+            relative = float(difference / expected.square().mean().sqrt())
+            if not relative <= peer.tolerance:
+                raise RuntimeError(f"it differs from ours by {relative:.2g}")
+            candidate["forward+backward"]()  # what is compiled at first use is compiled now
+            found[name] = candidate
+        except (ImportError, RuntimeError, NotImplementedError) as error:
+            print(f"{name} left out: {str(error).splitlines()[0]}", file=sys.stderr)
+    return found
 
 
 def compare(
-    problem: Problem, peers: list[str], repeats: int, device: str, note: dict[str, Any]
+    problem: Problem, names: list[str], repeats: int, device: str, note: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Time our variants against the peers, taking turns."""
     native = load() if device == "cpu" else None
-    mine = {name: passes(problem, ours(problem), dtype) for name, (dtype, _) in contenders(device).items()}
-    expected = mine["float32"]["forward"]()
-    theirs = {}
-    for name in peers:
-        try:
-            candidate = passes(problem, PEERS[name](problem), torch.float32)
-            difference = float((candidate["forward"]() - expected).abs().max())
-        except (ImportError, RuntimeError) as error:
-            print(f"{name} left out: {str(error).splitlines()[0]}", file=sys.stderr)
-            continue
-        if difference > 1e-3:
-            print(f"{name} left out: it differs from ours by {difference:.2g}", file=sys.stderr)
-            continue
-        theirs[name] = candidate
+    kinds, speeds = variants(device), note.pop("speeds")
+    mine = {name: ours(problem, dtype).passes(problem.grad_output) for name, (dtype, _) in kinds.items()}
+    theirs = agreeing(problem, names, mine["float32"]["forward"]())
     rows = []
     for direction in ("forward", "forward+backward"):
         times: dict[str, list[float]] = {}
-        for _ in range(repeats):
+        for turn in range(repeats):
             for name, candidate in theirs.items():
-                times.setdefault(name, []).append(seconds(candidate[direction], device))
-                for variant, (_, isa) in contenders(device).items():
-                    if native is not None:
-                        native.rf_use_isa(isa.encode() if isa else None)
-                    for _ in range(PER_PEER_RUN):
-                        times.setdefault(variant, []).append(seconds(mine[variant][direction], device))
-                    if native is not None:
-                        native.rf_use_isa(None)
+                if turn == 0 or name not in RUN_ONCE:
+                    times.setdefault(name, []).append(seconds(candidate[direction], device))
+            for name, (_, isa) in kinds.items():
+                if native is not None:
+                    native.rf_use_isa(isa.encode() if isa else None)
+                for _ in range(PER_PEER_RUN):
+                    times.setdefault(name, []).append(seconds(mine[name][direction], device))
+                if native is not None:
+                    native.rf_use_isa(None)
         median = {name: 1e3 * statistics.median(values) for name, values in times.items()}
         least = {name: 1e3 * min(values) for name, values in times.items()}
-        limit = (
-            limit_ms(problem, note["limits"], direction == "forward+backward") if device == "cpu" else None
-        )
-        for variant in mine:
+        for name, (dtype, _) in kinds.items():
+            limit = least_ms(problem, speeds, direction == "forward+backward", dtype.itemsize)
             for peer in theirs:
-                row = {"case": problem.title, "pass": direction, "variant": variant, "peer": peer}
-                row |= {key: value for key, value in note.items() if key != "limits"}
-                row |= {"ours": median[variant], "theirs": median[peer], "unit": "ms"}
+                row = {"case": problem.title, "pass": direction, "variant": name, "peer": peer, **note}
+                row |= {"ours": median[name], "theirs": median[peer], "unit": "ms"}
                 row |= {
-                    "ratio": median[peer] / median[variant],
-                    "ratio_of_least": least[peer] / least[variant],
+                    "ratio": median[peer] / median[name],
+                    "ratio_of_least": least[peer] / least[name],
                 }
-                row |= {"gathered_mb": problem.gathered_bytes / 1e6, "mflop": problem.flops / 1e6}
+                row |= {"gathered_mb": problem.gathered * dtype.itemsize / 1e6, "mflop": problem.flops / 1e6}
                 if limit is not None and note["threads"] == 1:
-                    row |= {"limit_ms": limit, "fraction_of_limit": limit / median[variant]}
+                    row |= {"limit_ms": limit, "fraction_of_limit": limit / median[name]}
                 rows.append(row)
     return rows
 
@@ -168,7 +129,7 @@ def scaling(repeats: int) -> list[dict[str, Any]]:
             sizes.append(
                 {"queries": case["queries"], "levels": len(case["levels"])}.get(name) or case["points"]
             )
-            for direction, run in passes(problem, ours(problem), torch.float32).items():
+            for direction, run in ours(problem).passes(problem.grad_output).items():
                 run()
                 times[direction].append(1e3 * min(seconds(run, "cpu") for _ in range(repeats * 3)))
         x = torch.tensor(sizes).double().log()
@@ -185,17 +146,15 @@ def peak_mb(name: str, direction: str) -> float:
     """Megabytes that one call on one thread adds at its peak, outputs and gradients included."""
     torch.set_num_threads(1)
     problem = build(CASES[0])
-    function = ours(problem) if name == "ours" else PEERS[name](problem)
-    leaves = [
-        t.requires_grad_(direction != "forward") for t in (problem.value, problem.locations, problem.weights)
-    ]
+    contender: Contender = ours(problem) if name == "ours" else PEERS[name](problem)
+    leaves = [tensor.requires_grad_(direction != "forward") for tensor in contender.tensors]
 
     def status(field: str) -> float:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024e-6
 
     def call() -> None:
-        output = function(*leaves)
+        output = contender.operator(*leaves)
         if direction != "forward":
             torch.autograd.grad(output, leaves, problem.grad_output)
 
@@ -239,7 +198,7 @@ def main() -> None:
     options.add_argument("--cases", type=Path, help="JSON list of cases instead of the built-in ones")
     options.add_argument("--threads", type=int, nargs="+", default=[1])
     options.add_argument("--allocators", nargs="+", choices=["default", "huge"], default=["default"])
-    options.add_argument("--peers", nargs="+", choices=list(PEERS), default=["grid_sample"])
+    options.add_argument("--peers", nargs="+", choices=list(PEERS), help="default: all that can run")
     options.add_argument("--repeats", type=int, default=3, help="runs of each peer")
     options.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     options.add_argument("--scaling", action="store_true")
@@ -258,18 +217,19 @@ def main() -> None:
         return
     cases = json.loads(args.cases.read_text()) if args.cases else CASES
     rows: list[dict[str, Any]] = []
-    limits = ceilings() if args.device == "cpu" else {}
-    if limits and not args.json:
-        print("measured limits of one core:", limits)
+    peers = args.peers or (CPU_PEERS if args.device == "cpu" else list(PEERS))
+    speeds = of_one_core() if args.device == "cpu" else of_gpu()
+    if speeds and not args.json:
+        print("measured limits of", "one core:" if args.device == "cpu" else "the GPU:", speeds)
     for threads in args.threads:
         torch.set_num_threads(threads)
         for case in cases:
-            note = {"threads": threads, "allocator": "default", "limits": limits}
+            note = {"threads": threads, "allocator": "default", "speeds": speeds}
             problem = build(case, args.device)
-            rows += compare(problem, args.peers, case.get("repeats", args.repeats), args.device, note)
+            rows += compare(problem, peers, case.get("repeats", args.repeats), args.device, note)
     if "huge" in args.allocators:
         arguments = ["--threads", *map(str, args.threads), "--repeats", str(args.repeats)]
-        arguments += ["--peers", *args.peers, "--device", args.device]
+        arguments += ["--peers", *peers, "--device", args.device]
         arguments += ["--cases", str(args.cases)] if args.cases else []
         rows += again_with_huge_pages(arguments)
     emit(rows, args.json, "deformable attention")

@@ -1,30 +1,27 @@
-"""The sizes, inputs and contenders of benchmarks/msda.py."""
+"""The sizes and inputs of benchmarks/msda.py."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from relforge.kernels.msda import ms_deform_attn
-
 PYRAMID = [[100, 134], [50, 67], [25, 34], [13, 17]]  # an 800 x 1066 image
-SMALL = [[16, 16], [8, 8], [4, 4], [2, 2]]
+SMALL = {"levels": [[16, 16], [8, 8], [4, 4], [2, 2]], "heads": 4, "channels": 16}  # the demo model
 CASES: list[dict[str, Any]] = [
     {"name": "encoder", "levels": PYRAMID, "sampling": "local"},
     {"name": "encoder", "levels": PYRAMID, "sampling": "uniform"},
-    {"name": "decoder", "levels": PYRAMID, "queries": 200, "sampling": "uniform"},
-    {"name": "small encoder", "levels": SMALL, "heads": 4, "channels": 16, "sampling": "local"},
-    {"name": "small decoder", "levels": SMALL, "heads": 4, "channels": 16, "queries": 20},
+    {"name": "encoder", "levels": PYRAMID, "sampling": "local", "batch": 8, "repeats": 1},
+    {"name": "decoder", "levels": PYRAMID, "queries": 200, "repeats": 15},
+    {"name": "small encoder", **SMALL, "sampling": "local", "repeats": 15},
+    {"name": "small decoder", **SMALL, "queries": 20, "repeats": 15},
 ]
 """Fields: name, levels (rows, columns); queries (default: every pixel), batch 1, heads 8, channels 32 a head,
-points 4, sampling `local` (around each pixel, as trained encoders sample) or `uniform` (5 % outside)."""
-
-Function = Callable[[Tensor, Tensor, Tensor], Tensor]
+points 4, sampling `local` (around each pixel, as trained encoders sample) or `uniform` (5 % outside), repeats
+(runs of each peer). The peer's gradients take 8 GB at batch 8."""
 
 
 @dataclass
@@ -39,20 +36,22 @@ class Problem:
     grad_output: Tensor  # B x Q x HD
 
     @property
-    def gathered_bytes(self) -> int:
-        """Numbers of `value` that the definition reads, in float32: 4 corners of every sample."""
-        return self.weights.numel() * 4 * self.value.shape[-1] * 4
+    def gathered(self) -> int:
+        """Numbers of `value` that the definition reads: 4 corners of every sample."""
+        return self.weights.numel() * 4 * self.value.shape[-1]
 
-    @property
-    def compulsory_bytes(self) -> int:
-        """Every input read once and the output written once."""
-        tensors = (self.value, self.locations, self.weights, self.grad_output)
-        return sum(tensor.numel() for tensor in tensors) * 4
+    def compulsory_bytes(self, storage: int) -> int:
+        """Every input read once (of `value`, no more than is gathered) and the output written once.
+
+        `storage` is the bytes of a number of `value` and output; locations and weights are float32.
+        """
+        stored = min(self.value.numel(), self.gathered) + self.grad_output.numel()
+        return stored * storage + (self.locations.numel() + self.weights.numel()) * 4
 
     @property
     def flops(self) -> int:
         """Of the weighted sum: a multiplication and an addition per gathered number."""
-        return self.gathered_bytes // 2
+        return 2 * self.gathered
 
 
 def pixel_centres(levels: list[list[int]]) -> Tensor:
@@ -91,64 +90,3 @@ def build(case: dict[str, Any], device: str = "cpu") -> Problem:
         logits.flatten(3).softmax(-1).view(shape).to(device),
         torch.randn((batch, queries, heads * channels), generator=generator).to(device),
     )
-
-
-def ours(problem: Problem, kernel: str = "auto") -> Function:
-    """relforge's operator."""
-    shapes = torch.tensor(problem.levels)
-    return lambda value, locations, weights: ms_deform_attn(value, shapes, locations, weights, kernel=kernel)
-
-
-def grid_sample(problem: Problem) -> Function:
-    """The reference of Hugging Face's Deformable DETR."""
-    from transformers.models.deformable_detr.modeling_deformable_detr import MultiScaleDeformableAttention
-
-    module, levels = MultiScaleDeformableAttention(), [tuple(level) for level in problem.levels]
-    shapes = torch.tensor(levels)
-    starts = torch.zeros(len(levels), dtype=torch.int64)
-    return lambda value, locations, weights: module(value, shapes, levels, starts, locations, weights, 64)
-
-
-def original_cuda(problem: Problem) -> Function:
-    """The compiled extension of Deformable DETR, where it is installed (float32 only)."""
-    import MultiScaleDeformableAttention as extension
-
-    device = problem.value.device
-    shapes = torch.tensor(problem.levels, device=device)
-    sizes = shapes.prod(1)
-    starts = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)[:-1]])
-
-    class Operator(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, *tensors: Tensor) -> Tensor:
-            ctx.save_for_backward(*tensors)
-            value, locations, weights = tensors
-            return extension.ms_deform_attn_forward(value, shapes, starts, locations, weights, 64)
-
-        @staticmethod
-        def backward(ctx: Any, *grads: Tensor) -> Any:
-            value, locations, weights = ctx.saved_tensors
-            return extension.ms_deform_attn_backward(
-                value, shapes, starts, locations, weights, grads[0].contiguous(), 64
-            )
-
-    return Operator.apply
-
-
-def msda_triton(problem: Problem) -> Function:
-    """The msda-triton package, where it is installed."""
-    from msda_triton import multiscale_deformable_attention as operator
-
-    shapes = torch.tensor(problem.levels, device=problem.value.device)
-    return lambda value, locations, weights: operator(
-        value, shapes, locations, weights, "zeros", False
-    ).flatten(2)
-
-
-PEERS: dict[str, Callable[[Problem], Function]] = {
-    "grid_sample": grid_sample,
-    "torch.compile of grid_sample": lambda problem: torch.compile(grid_sample(problem)),
-    "original CUDA op": original_cuda,
-    "msda-triton": msda_triton,
-}
-"""Peers; one that is not installed, or does not agree with the twin, is left out with a note."""
