@@ -4,8 +4,9 @@
     python benchmarks/msda.py --scaling          time against queries, levels and points
     python benchmarks/msda.py --device cuda      the same on a GPU, peers as far as they are installed
 
-Contenders take turns within one process; times are medians. `huge` repeats everything in a process with
-THP_MEM_ALLOC_ENABLE=1, where fresh tensors cost fewer page faults. FILE.json holds a list of cases as
+Contenders take turns within one process; times are medians of the elapsed ones. `ratio_of_cpu` compares the
+mean time that the processors spent, which a busy machine disturbs least. `huge` repeats everything in a process
+with THP_MEM_ALLOC_ENABLE=1, where fresh tensors cost fewer page faults. FILE.json holds a list of cases as
 `msda_cases.CASES` describes them.
 """
 
@@ -34,12 +35,13 @@ from relforge.kernels.library import load
 PER_PEER_RUN = 5  # ours is run this often per run of a peer
 
 
-def seconds(run: Callable[[], Any], device: str) -> float:
-    begin = time.perf_counter()
+def seconds(run: Callable[[], Any], device: str) -> tuple[float, float]:
+    """(elapsed, spent by the processors): the second does not count the waiting for a busy machine."""
+    begin, spent = time.perf_counter(), time.process_time()
     run()
     if device == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - begin
+    return time.perf_counter() - begin, time.process_time() - spent
 
 
 def variants(device: str) -> dict[str, tuple[torch.dtype, str | None]]:
@@ -83,7 +85,7 @@ def compare(
     theirs = agreeing(problem, names, mine["float32"]["forward"]())
     rows = []
     for direction in ("forward", "forward+backward"):
-        times: dict[str, list[float]] = {}
+        times: dict[str, list[tuple[float, float]]] = {}
         for turn in range(repeats):
             for name, candidate in theirs.items():
                 if turn == 0 or name not in RUN_ONCE:
@@ -95,8 +97,10 @@ def compare(
                     times.setdefault(name, []).append(seconds(mine[name][direction], device))
                 if native is not None:
                     native.rf_use_isa(None)
-        median = {name: 1e3 * statistics.median(values) for name, values in times.items()}
-        least = {name: 1e3 * min(values) for name, values in times.items()}
+        elapsed = {name: [1e3 * pair[0] for pair in pairs] for name, pairs in times.items()}
+        median = {name: statistics.median(values) for name, values in elapsed.items()}
+        least = {name: min(values) for name, values in elapsed.items()}
+        spent = {name: statistics.mean(pair[1] for pair in pairs) for name, pairs in times.items()}
         for name, (dtype, _) in kinds.items():
             limit = least_ms(problem, speeds, direction == "forward+backward", dtype.itemsize)
             for peer in theirs:
@@ -106,6 +110,7 @@ def compare(
                     "ratio": median[peer] / median[name],
                     "ratio_of_least": least[peer] / least[name],
                 }
+                row |= {"ratio_of_cpu": spent[peer] / spent[name]} if device == "cpu" else {}
                 row |= {"gathered_mb": problem.gathered * dtype.itemsize / 1e6, "mflop": problem.flops / 1e6}
                 if limit is not None and note["threads"] == 1:
                     row |= {"limit_ms": limit, "fraction_of_limit": limit / median[name]}
@@ -131,7 +136,7 @@ def scaling(repeats: int) -> list[dict[str, Any]]:
             )
             for direction, run in ours(problem).passes(problem.grad_output).items():
                 run()
-                times[direction].append(1e3 * min(seconds(run, "cpu") for _ in range(repeats * 3)))
+                times[direction].append(1e3 * min(seconds(run, "cpu")[0] for _ in range(repeats * 3)))
         x = torch.tensor(sizes).double().log()
         for direction, values in times.items():
             y = torch.tensor(values).double().log()
