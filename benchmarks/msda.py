@@ -5,9 +5,9 @@
     python benchmarks/msda.py --device cuda      the same on a GPU, peers as far as they are installed
 
 Contenders take turns within one process; times are medians of the elapsed ones. `ratio_of_cpu` compares the
-mean time that the processors spent, which a busy machine disturbs least. `huge` repeats everything in a process
-with THP_MEM_ALLOC_ENABLE=1, where fresh tensors cost fewer page faults. FILE.json holds a list of cases as
-`msda_cases.CASES` describes them.
+mean time that the processors spent, which a busy machine disturbs least. `huge` repeats everything in a
+process with THP_MEM_ALLOC_ENABLE=1, where fresh tensors cost fewer page faults. FILE.json holds a list of
+cases as `msda_cases.CASES` describes them.
 """
 
 from __future__ import annotations

@@ -7,7 +7,14 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from relforge.kernels.triton_sample import attention_weight, pixel, softmax_scale, visible
+from relforge.kernels.triton_sample import (
+    attention_weight,
+    block_of_queries,
+    level_of,
+    place,
+    softmax_scale,
+    visible,
+)
 
 
 @triton.jit
@@ -31,11 +38,7 @@ def forward_kernel(
     MASKED: tl.constexpr,
     QUERIES: tl.constexpr,
 ):
-    batch = (tl.program_id(1) // heads).to(tl.int64)
-    head = tl.program_id(1) % heads
-    query = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
-    inside = query < queries
-    row = batch * queries + query  # of all queries of all images
+    batch, head, row, inside = block_of_queries(queries, heads, QUERIES)
     line = row * heads + head
     first = line * (L * P)
     channel = tl.arange(0, D_2)
@@ -47,26 +50,15 @@ def forward_kernel(
         most, scale = softmax_scale(weights, first, inside, L * P, POINTS_2)
     total = tl.zeros((QUERIES, D_2), tl.float32)
     for level in range(L):
-        rows = tl.load(levels + 3 * level)
-        columns = tl.load(levels + 3 * level + 1)
-        start = tl.load(levels + 3 * level + 2)
-        height = rows.to(tl.float32)
-        width = columns.to(tl.float32)
+        rows, columns, start = level_of(levels, level)
         for p in range(P):
             at = first + level * P + p
             weight = attention_weight(weights, at, inside, most, scale, REFERENCE > 0)
             reference_at = (row * L + level) * REFERENCE
-            x, y, _, _ = pixel(points, reference, at, reference_at, inside, height, width, REFERENCE, P)
-            near = inside & (x >= -1) & (x < width) & (y >= -1) & (y < height)
-            weight = tl.where((x != x) | (y != y), float("nan"), tl.where(near, weight, 0.0))
-            x = tl.where(near, x, 0.0)
-            y = tl.where(near, y, 0.0)
-            left = tl.floor(x)
-            top = tl.floor(y)
-            x -= left
-            y -= top
-            column = left.to(tl.int32)
-            pixel_row = top.to(tl.int32)
+            near, column, pixel_row, x, y, _, _, undefined = place(
+                points, reference, at, reference_at, inside, rows, columns, REFERENCE, P
+            )
+            weight = tl.where(undefined, float("nan"), tl.where(near, weight, 0.0))
             for corner in tl.static_range(4):
                 c = column + corner % 2
                 r = pixel_row + corner // 2

@@ -14,6 +14,21 @@ import triton.language as tl
 
 
 @triton.jit
+def block_of_queries(queries, heads, QUERIES: tl.constexpr):
+    """(batch, head, row of each query among those of all images, whether it exists) of this program."""
+    batch = (tl.program_id(1) // heads).to(tl.int64)
+    query = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
+    return batch, tl.program_id(1) % heads, batch * queries + query, query < queries
+
+
+@triton.jit
+def level_of(levels, level):
+    """(rows, columns, first pixel) of a level."""
+    at = levels + 3 * level
+    return tl.load(at), tl.load(at + 1), tl.load(at + 2)
+
+
+@triton.jit
 def softmax_scale(logits, rows, inside, POINTS: tl.constexpr, POINTS_2: tl.constexpr):
     """(largest logit, 1 / sum of exponentials) of each query; `rows` are the offsets of its first logit."""
     index = tl.arange(0, POINTS_2)
@@ -56,6 +71,28 @@ def pixel(
         scale_x = side_x * width * (0.5 / P)
         scale_y = side_y * height * (0.5 / P)
     return x * scale_x + shift_x, y * scale_y + shift_y, scale_x, scale_y
+
+
+@triton.jit
+def place(
+    points, reference, at, reference_at, inside, rows, columns, REFERENCE: tl.constexpr, P: tl.constexpr
+):
+    """Where one point of each query falls on its level.
+
+    Returns:
+        Whether any corner is inside; column and row of the top left corner; the fraction of a pixel to the
+        right of and below it; d(pixel) / d(given number) along x and y; whether the location is NaN.
+    """
+    height = rows.to(tl.float32)
+    width = columns.to(tl.float32)
+    x, y, scale_x, scale_y = pixel(points, reference, at, reference_at, inside, height, width, REFERENCE, P)
+    near = inside & (x >= -1) & (x < width) & (y >= -1) & (y < height)
+    undefined = (x != x) | (y != y)
+    x = tl.where(near, x, 0.0)
+    y = tl.where(near, y, 0.0)
+    left = tl.floor(x)
+    top = tl.floor(y)
+    return near, left.to(tl.int32), top.to(tl.int32), x - left, y - top, scale_x, scale_y, undefined
 
 
 @triton.jit
