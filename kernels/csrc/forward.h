@@ -10,7 +10,7 @@ struct Line {
     void* tensor;
     int64_t at;
     bool narrow;  // bfloat16
-    bool stream;  // past the caches: whole aligned vectors of float32 only
+    bool stream;  // past the caches: whole aligned vectors only
 };
 
 template <class V, int Vectors, class T>
@@ -54,7 +54,9 @@ RF_INLINE void weighted_sum(const Gather& gather, const Sample& s, const Points&
         F sum = sums[0][j];
         for (int k = 1; k < Chains; ++k) sum = sum + sums[k][j];
         const int64_t at = channel + j * V::N, left = channels - at;
-        if (out.stream)
+        if (out.stream && out.narrow)
+            V::stream(static_cast<uint16_t*>(out.tensor) + out.at + at, sum);
+        else if (out.stream)
             V::stream(static_cast<float*>(out.tensor) + out.at + at, sum);
         else if (out.narrow)
             V::store(static_cast<uint16_t*>(out.tensor) + out.at + at, sum, left);
@@ -71,7 +73,7 @@ static void forward_queries(const rf_call& call, const Points& tables, const Gat
     const Points points = tables;
     const int64_t vectors = lanes / V::N, sample = SAMPLE_ARRAYS * points.padded;
     const bool narrow = c.storage == RF_BFLOAT16;
-    const bool stream = RF_STREAM && !narrow && c.channels % V::N == 0 && aligned<V>(c.output);
+    const bool stream = RF_STREAM && c.channels % V::N == 0 && aligned<V>(c.output);
     for (int64_t first = begin; first < end; first += BLOCK) {
         const int64_t last = first + BLOCK < end ? first + BLOCK : end;
         for (int64_t q = first; q < last; ++q) {

@@ -58,7 +58,7 @@ template <class V, class Out>
 static void unpack(const rf_call& c, const Layout& layout, int64_t b, int64_t h, const float* slice) {
     const int64_t lanes = layout.lanes, pitch = c.heads * c.channels;
     Out* gradient = static_cast<Out*>(c.grad_value) + (b * c.tokens * c.heads + h) * c.channels;
-    const bool stream = RF_STREAM && sizeof(Out) == 4 && c.channels % V::N == 0 && aligned<V>(c.grad_value);
+    const bool stream = RF_STREAM && c.channels % V::N == 0 && aligned<V>(c.grad_value);
     const uint8_t* mask = c.padding_mask ? c.padding_mask + b * c.tokens : nullptr;
     for (int64_t l = 0; l < layout.levels; ++l) {
         const int64_t rows = layout.rows[l], columns = layout.columns[l];
@@ -72,8 +72,7 @@ static void unpack(const rf_call& c, const Layout& layout, int64_t b, int64_t h,
                     continue;
                 }
                 if (stream) {
-                    float* line = reinterpret_cast<float*>(to);
-                    for (int64_t j = 0; j < c.channels; j += V::N) V::stream(line + j, V::load(from + j));
+                    for (int64_t j = 0; j < c.channels; j += V::N) V::stream(to + j, V::load(from + j));
                     continue;
                 }
                 for (int64_t j = 0; j < c.channels; j += V::N) V::store(to + j, V::load(from + j), c.channels - j);

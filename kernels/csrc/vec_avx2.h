@@ -51,15 +51,21 @@ struct Vec {
         if (n >= N) return store(p, x);
         _mm256_maskstore_ps(p, first_lanes(n), x);
     }
-    RF_INLINE void store(uint16_t* p, F x, int64_t n) {
+    RF_INLINE __m128i narrow(F x) {  // to the nearest bfloat16
         const I bits = _mm256_castps_si256(x);
         const I odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
         I rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
         rounded = select(either_nan(x, x), _mm256_set1_epi32(0x7fc00000), rounded);
-        alignas(32) int32_t wide[N];
-        _mm256_store_si256((__m256i*)wide, _mm256_srli_epi32(rounded, 16));
-        for (int64_t i = 0; i < (n < N ? n : N); ++i) p[i] = static_cast<uint16_t>(wide[i]);
+        const I high = _mm256_srli_epi32(rounded, 16);
+        return _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1));
     }
+    RF_INLINE void store(uint16_t* p, F x, int64_t n) {
+        if (n >= N) return _mm_storeu_si128((__m128i*)p, narrow(x));
+        alignas(16) uint16_t some[N];
+        _mm_store_si128((__m128i*)some, narrow(x));
+        for (int64_t i = 0; i < n; ++i) p[i] = some[i];
+    }
+    RF_INLINE void stream(uint16_t* p, F x) { _mm_stream_si128((__m128i*)p, narrow(x)); }
     RF_INLINE I load(const int32_t* p) { return _mm256_loadu_si256((const __m256i*)p); }
     RF_INLINE void store(int32_t* p, I x) { _mm256_storeu_si256((__m256i*)p, x); }
     RF_INLINE I set(int32_t x) { return _mm256_set1_epi32(x); }

@@ -41,13 +41,15 @@ struct Vec {
     RF_INLINE void store(float* p, F x) { _mm512_storeu_ps(p, x); }
     RF_INLINE void stream(float* p, F x) { _mm512_stream_ps(p, x); }
     RF_INLINE void store(float* p, F x, int64_t n) { _mm512_mask_storeu_ps(p, first(n), x); }
-    RF_INLINE void store(uint16_t* p, F x, int64_t n) {
+    RF_INLINE __m256i narrow(F x) {  // to the nearest bfloat16
         const I bits = _mm512_castps_si512(x);
         const I odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
         I rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
         rounded = _mm512_mask_mov_epi32(rounded, either_nan(x, x), _mm512_set1_epi32(0x7fc00000));
-        _mm256_mask_storeu_epi16(p, first(n), _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
+        return _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
     }
+    RF_INLINE void store(uint16_t* p, F x, int64_t n) { _mm256_mask_storeu_epi16(p, first(n), narrow(x)); }
+    RF_INLINE void stream(uint16_t* p, F x) { _mm256_stream_si256((__m256i*)p, narrow(x)); }
     RF_INLINE I load(const int32_t* p) { return _mm512_loadu_si512(p); }
     RF_INLINE void store(int32_t* p, I x) { _mm512_storeu_si512(p, x); }
     RF_INLINE I set(int32_t x) { return _mm512_set1_epi32(x); }

@@ -71,6 +71,7 @@ struct Vec {
             p[i] = static_cast<uint16_t>(nan ? 0x7fc0u : (bits[i] + 0x7fffu + ((bits[i] >> 16) & 1u)) >> 16);
         }
     }
+    RF_INLINE void stream(uint16_t* p, F x) { store(p, x, N); }
     RF_INLINE I load(const int32_t* p) {
         I x;
         memcpy(&x, p, sizeof x);
