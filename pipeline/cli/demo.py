@@ -13,7 +13,7 @@ from relforge.pipeline.cli.output import Json, print_json, print_table
 from relforge.pipeline.cli.run import Executor
 
 _SHOWN = 8
-_SEARCHED = 100
+_SEARCHED = 200
 """Pictures of the downstream benchmark: enough to show every verb of it."""
 
 
@@ -100,9 +100,7 @@ def _detect(folder: Path) -> dict[str, Any]:
     drawn = write_split(folder / "world", "hoi", _SEARCHED)
     sides = (PICTURE["short_side"], PICTURE["long_side"])
     images = str(drawn / "images" / "{image_id:0>6}.jpg")
-    return measure(
-        str(WEIGHTS / "parsed"), str(drawn / "scene_graphs.json"), images, "person", UNSEEN, sides
-    )
+    return measure(str(WEIGHTS / "parsed"), str(drawn / "scene_graphs.json"), images, "person", UNSEEN, sides)
 
 
 def _detector(found: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
