@@ -92,7 +92,7 @@ def _beside_greedy(quality: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple
 
 
 def _detect(folder: Path) -> dict[str, Any]:
-    """What the shipped ParSeD finds in pictures of a split that no training has seen, as `relforge eval` says."""
+    """What the shipped ParSeD finds in pictures that no training has seen, as `relforge eval` says."""
     from relforge.demo.job import PICTURE, WEIGHTS
     from relforge.demo.world.dataset import UNSEEN, write_split
     from relforge.pipeline.cli.evaluate_model import measure
