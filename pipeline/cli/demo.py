@@ -13,7 +13,7 @@ from relforge.pipeline.cli.output import Json, print_json, print_table
 from relforge.pipeline.cli.run import Executor
 
 _SHOWN = 8
-_SEARCHED = 200
+_SEARCHED = 100
 """Pictures of the downstream benchmark: enough to show every verb of it."""
 
 
