@@ -11,12 +11,17 @@ BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16", "svebf16"}
 """What Linux calls bfloat16 products in /proc/cpuinfo, on x86-64 and Arm."""
 
 
-def check_dtype(dtype: str) -> None:
-    """Refuse a type that no stage knows, before anything is loaded.
+def check_place(device: str, dtype: str = "auto") -> None:
+    """Refuse a device or type that does not exist anywhere, before anything is loaded.
 
     Raises:
-        ValueError: neither `auto` nor one of `DTYPES`.
+        ValueError: neither `auto` nor a device of torch's; neither `auto` nor one of `DTYPES`.
     """
+    if device != "auto":
+        try:
+            torch.device(device)
+        except RuntimeError as error:
+            raise ValueError(f"device is {device!r}; choose auto, cpu, cuda or cuda:1") from error
     if dtype not in ("auto", *DTYPES):
         raise ValueError(f"dtype is {dtype!r}; choose auto, float32 or bfloat16")
 

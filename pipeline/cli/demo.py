@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from relforge import __version__
 from relforge.pipeline.cli import codes
 from relforge.pipeline.cli.output import Json, print_json, print_table
 from relforge.pipeline.cli.run import Executor
@@ -99,7 +100,7 @@ def _detect(folder: Path) -> dict[str, Any]:
 
     model, kept = WEIGHTS / "parsed", folder / "detected.json"
     weights = json.loads((model / "config.json").read_text())["weights_sha256"]
-    asked = {"weights": weights, "pictures": _SEARCHED}
+    asked = {"version": __version__, "weights": weights, "pictures": _SEARCHED}
     if kept.exists() and (before := json.loads(kept.read_text()))["asked"] == asked:
         return before["found"]
     print(f"searching {_SEARCHED} other pictures with the shipped RLIPv2-ParSeD", file=sys.stderr)

@@ -20,7 +20,7 @@ from relforge.stages.caption.pixels import pictures
 from relforge.stages.caption.quality import REASONS
 from relforge.stages.contract import StageResult
 from relforge.stages.pictures import PictureError
-from relforge.stages.place import check_dtype, place
+from relforge.stages.place import check_place, place
 
 
 class BlipStage:
@@ -77,7 +77,7 @@ class BlipStage:
         drop: Sequence[str] = REASONS,
     ) -> None:
         check_asked(mode, captions, drop)
-        check_dtype(dtype)
+        check_place(device, dtype)
         self.how: Nucleus | Beams
         if mode == "nucleus":
             penalty = 1.1 if repetition_penalty is None else repetition_penalty

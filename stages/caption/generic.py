@@ -18,7 +18,7 @@ from relforge.stages.caption.captions import CaptionSheet
 from relforge.stages.caption.one_by_one import caption_each
 from relforge.stages.caption.quality import REASONS
 from relforge.stages.contract import StageResult
-from relforge.stages.place import check_dtype, place
+from relforge.stages.place import check_place, place
 
 
 class TransformersStage:
@@ -65,7 +65,7 @@ class TransformersStage:
         drop: Sequence[str] = REASONS,
     ) -> None:
         check_asked(mode, captions, drop)
-        check_dtype(dtype)
+        check_place(device, dtype)
         self.name_or_path, self.revision, self.prompt = model, revision, prompt
         self.device, self.dtype, self.threads = device, dtype, threads
         self.seed, self.drop = seed, tuple(drop)

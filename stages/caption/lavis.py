@@ -20,7 +20,7 @@ from relforge.stages.caption.one_by_one import caption_each
 from relforge.stages.caption.quality import REASONS
 from relforge.stages.contract import StageResult
 from relforge.stages.pictures.resize import normalise
-from relforge.stages.place import place
+from relforge.stages.place import check_place, place
 
 
 class LavisStage:
@@ -70,6 +70,7 @@ class LavisStage:
     ) -> None:
         check_asked(mode, captions, drop)
         self.model, self.tokenizer, self.prompt, self.image_size = model, tokenizer, prompt, image_size
+        check_place(device)
         self.device, self.threads, self.seed, self.drop = device, threads, seed, tuple(drop)
         nucleus = mode == "nucleus"
         self.how: dict[str, Any] = {

@@ -17,7 +17,7 @@ from transformers import AutoTokenizer, CLIPModel
 from relforge.stages.contract import StageResult
 from relforge.stages.pictures import PictureError
 from relforge.stages.pictures.resize import normalise, resize
-from relforge.stages.place import place
+from relforge.stages.place import check_place, place
 from relforge.stages.tag.pixels import prepared
 from relforge.stages.tag.sheet import Asked, ScoreSheet, asked
 
@@ -62,6 +62,7 @@ class ClipTagger:
                 raise ValueError(
                     f"{option} is {prompt!r}; use {{subject}}, {{relation}} and {{object}} only"
                 ) from error
+        check_place(device)
         self.model_name, self.positive, self.negative = model, positive, negative
         self.floor, self.device, self.crops, self.threads = floor, device, crops, threads
         self.model: CLIPModel | None = None

@@ -14,7 +14,7 @@ from relforge.kernels.self_test import SelfTest, self_test
 from relforge.stages.contract import StageResult
 from relforge.stages.match.groups import GROUP_PAIRS, published_groups
 from relforge.stages.pictures import PictureError
-from relforge.stages.place import check_dtype, place
+from relforge.stages.place import check_place, place
 from relforge.stages.tag.pixels import Scale, prepared
 from relforge.stages.tag.sheet import Asked, ScoreSheet, asked
 from relforge.tagger.engine import Engine
@@ -71,7 +71,7 @@ class RTaggerStage:
     ) -> None:
         if texts not in ("own", "union"):
             raise ValueError(f"texts is {texts!r}; choose own or union")
-        check_dtype(dtype)
+        check_place(device, dtype)
         if not 0 <= floor < 1:
             raise ValueError(f"floor is {floor}; it must be a probability below 1")
         self.model, self.classes, self.tokenizer = model, classes, tokenizer

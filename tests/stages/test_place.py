@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from relforge.stages import place
-from relforge.stages.place import multiplies_bfloat16, slow_dtype
+from relforge.stages.place import check_place, multiplies_bfloat16, slow_dtype
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,12 @@ def test_only_bfloat16_on_a_cpu_without_it_is_slow(monkeypatch: pytest.MonkeyPat
     assert slow_dtype("cuda", "bfloat16") is None
     monkeypatch.setattr(place, "multiplies_bfloat16", lambda: True)
     assert slow_dtype("cpu", "bfloat16") is None
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "named"), [("gpu0", "auto", "device is 'gpu0'"), ("cpu", "half", "dtype is 'half'")]
+)
+def test_what_exists_nowhere_is_refused_by_name(device: str, dtype: str, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        check_place(device, dtype)
+    check_place("cuda:7", "bfloat16")  # of another machine, perhaps
