@@ -296,7 +296,7 @@ def main() -> None:
         rows.append(
             row("whole job", f"published script ({options.captions} x LAVIS x1)", whole, script, all_floor)
         )
-    mine_bytes = ours.captioner.decoder.seen[:, :, 0].nbytes
+    mine_bytes = ours.captioner.decoder.seen.nbytes
     tokens = options.captions * (LENGTHS["max_length"] - len(PROMPT))
     rows += [
         row("cross keys and values", generate, mine_bytes / 1e6, theirs_bytes / 1e6) | {"unit":

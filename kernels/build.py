@@ -25,6 +25,12 @@ X86_UNITS: dict[str, tuple[str, ...]] = {
     "avx2": ("-mavx2", "-mfma"),
 }
 
+RESIZE_UNITS: dict[str, tuple[str, ...]] = {
+    "vnni": ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512vnni"),
+    "avx2": ("-mavx2",),
+}
+AMX = (*X86_UNITS["avx512"], "-mavx512bf16", "-mamx-tile", "-mamx-bf16")
+
 
 class BuildError(RuntimeError):
     """A native library could not be compiled; the message says why."""
@@ -112,7 +118,17 @@ MSDA = Library(
 """Deformable attention on the CPU."""
 SCAN = Library("scan", "stages/ingest", {"scan": ()})
 """The reader of COCO's JSON."""
-LIBRARIES = (MSDA, SCAN)
+RESIZE = Library(
+    "resize",
+    "stages/pictures",
+    {"resize": (), "portable": (), "weights": ("-ffp-contract=off",)} | (RESIZE_UNITS if _X86 else {}),
+)
+"""Pillow's resize."""
+PRODUCTS = Library(
+    "products", "kernels/products", {"products": ()} | dict.fromkeys(("linear", "attention"), AMX)
+)
+"""Matrix products and attention on the tile unit of x86-64 processors."""
+LIBRARIES = (MSDA, SCAN, RESIZE, PRODUCTS) if _X86 else (MSDA, SCAN, RESIZE)
 
 
 def main() -> int:

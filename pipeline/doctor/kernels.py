@@ -1,14 +1,17 @@
-"""Which deformable-attention kernels run here."""
+"""Which kernels run here."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from relforge.kernels import native
+from relforge.kernels.build import RESIZE
 from relforge.pipeline.doctor.check import Check
 
 
 def check_kernels() -> Iterator[Check]:
-    """Per device: the kernel that a tagging job would choose, tested against the twin; and the others."""
+    """Per device: the deformable attention that a tagging job would choose, tested against the twin, and the
+    others; the tile unit that a captioning job would use, tested against torch; and what resizes pictures."""
     try:
         import torch
 
@@ -26,3 +29,22 @@ def check_kernels() -> Iterator[Check]:
         others = "; ".join(f"{name}: {why}" for name, why in found.items() if name != "chosen")
         detail = f"{found['chosen']}, within {tested.worst:.1e} of the twin ({others})"
         yield Check("kernels", f"deformable attention on {device}", "ok", detail)
+    yield _tiles()
+    if reason := native.why_unavailable(RESIZE):
+        yield Check("kernels", "picture resize", "absent", f"Pillow resizes, several times slower: {reason}")
+    else:
+        yield Check("kernels", "picture resize", "ok", "native")
+
+
+def _tiles() -> Check:
+    from relforge.kernels.products.library import why_unavailable
+    from relforge.kernels.products.self_test import self_test
+    from relforge.kernels.self_test import SelfTestFailed
+
+    name = "products on the tile unit"
+    try:
+        if reason := why_unavailable():
+            return Check("kernels", name, "absent", f"{reason}; the captioner multiplies with torch")
+        return Check("kernels", name, "ok", f"AMX, within {self_test():.1e} of torch's float64")
+    except (SelfTestFailed, ValueError) as error:
+        return Check("kernels", name, "broken", str(error))

@@ -48,7 +48,7 @@ class BlipStage:
     """
 
     name = "caption"
-    version = 2
+    version = 3
     inputs = ("images",)
     outputs = ("captions",)
 

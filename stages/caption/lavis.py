@@ -47,7 +47,7 @@ class LavisStage:
     """
 
     name = "caption"
-    version = 1
+    version = 2
     inputs = ("images",)
     outputs = ("captions",)
 

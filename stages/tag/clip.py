@@ -41,7 +41,7 @@ class ClipTagger:
     """
 
     name = "tag"
-    version = 1
+    version = 2
     inputs = ("candidates", "boxes", "images")
     outputs = ("scores",)
 

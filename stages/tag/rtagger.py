@@ -48,7 +48,7 @@ class RTaggerStage:
     """
 
     name = "tag"
-    version = 1
+    version = 2
     inputs = ("candidates", "boxes", "images")
     outputs = ("scores",)
 

@@ -11,6 +11,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from relforge.stages.caption.blip.arithmetic import arithmetic
 from relforge.stages.caption.blip.beams import Beams, BeamSearch
 from relforge.stages.caption.blip.checkpoint import Checkpoint
 from relforge.stages.caption.blip.decoder import TextDecoder
@@ -71,10 +72,13 @@ class BlipCaptioner:
         each = how.num_beams if isinstance(how, Beams) else samples
         # one picture at a time keeps a CPU busy; a GPU wants more
         self.batch = 1 if device.type == "cpu" else 16
-        self.encoder = VisionEncoder(checkpoint.state, shape.vision, self.batch, device, dtype)
+        self.arithmetic = arithmetic(device, dtype)
+        self.encoder = VisionEncoder(checkpoint.state, shape.vision, self.batch, self.arithmetic)
         # half as many again as are needed to fill the tile, for images that wait for their last caption
         images = math.ceil(1.5 * rows / each) + 2
-        self.decoder = TextDecoder(checkpoint.state, shape, rows, how.max_length, images, each, device, dtype)
+        self.decoder = TextDecoder(
+            checkpoint.state, shape, rows, how.max_length, images, each, self.arithmetic
+        )
         eos, pad = shape.text.eos, shape.text.pad
         self.writer: Sampler | BeamSearch
         if isinstance(how, Beams):

@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from transformers.activations import ACT2FN
 
+from relforge.stages.caption.blip.arithmetic import Arithmetic
 from relforge.stages.caption.blip.linear import Linear
+from relforge.stages.caption.blip.norm import Norm
+from relforge.stages.caption.blip.seen import attend, seen_images
 from relforge.stages.caption.blip.shape import BlipShape
 from relforge.stages.caption.blip.weights import Weights
 
@@ -24,13 +26,13 @@ from relforge.stages.caption.blip.weights import Weights
 class _Layer:
     qkv: Linear
     self_out: Linear
-    self_norm: tuple[Tensor, Tensor]
+    self_norm: Norm
     cross_q: Linear
     cross_out: Linear
-    cross_norm: tuple[Tensor, Tensor]
+    cross_norm: Norm
     up: Linear
     down: Linear
-    norm: tuple[Tensor, Tensor]
+    norm: Norm
 
 
 class TextDecoder:
@@ -42,6 +44,7 @@ class TextDecoder:
         length: most tokens of a caption, prompt included: the static size of the self-attention cache.
         images: how many images' keys and values are held at once.
         samples: rows per image in cross-attention; fixed, so that an image's products always have one shape.
+        how: where it runs, and what computes its products.
     """
 
     def __init__(
@@ -52,15 +55,13 @@ class TextDecoder:
         length: int,
         images: int,
         samples: int,
-        device: torch.device,
-        dtype: torch.dtype,
+        how: Arithmetic,
     ) -> None:
         text = shape.text
         self.shape, self.rows, self.length, self.images, self.samples = text, rows, length, images, samples
-        self.device = device
-        self.act = ACT2FN[text.act]
+        self.device = device = how.device
         self.head = text.width // text.heads
-        take = Weights(state, device, dtype, rows)
+        take = Weights(state, how, rows, text.eps)
         self.words = take.tensor("text_decoder.bert.embeddings.word_embeddings.weight")
         self.positions = take.tensor("text_decoder.bert.embeddings.position_embeddings.weight")
         self.first_norm = take.norm("text_decoder.bert.embeddings.LayerNorm")
@@ -68,27 +69,25 @@ class TextDecoder:
         self.transform = take.linear("text_decoder.cls.predictions.transform.dense")
         self.transform_norm = take.norm("text_decoder.cls.predictions.transform.LayerNorm")
         vocabulary = take.tensor("text_decoder.cls.predictions.decoder.weight")
-        self.vocabulary = Linear(vocabulary, take.tensor("text_decoder.cls.predictions.bias"), rows)
-        # all layers' image keys and values in one product over one image
-        seen = Weights(state, device, dtype, shape.vision.tokens)
+        bias = take.tensor("text_decoder.cls.predictions.bias")
+        self.vocabulary = Linear(vocabulary, bias, rows, how.tiles)
+        tokens = shape.vision.tokens
+        # a layer's image keys and values in one product over one image
         self.cross_kv = [
-            seen.linear(
+            take.linear(
                 f"text_decoder.bert.encoder.layer.{n}.crossattention.self.key",
                 f"text_decoder.bert.encoder.layer.{n}.crossattention.self.value",
+                rows=tokens,
             )
             for n in range(text.depth)
         ]
-
-        def zeros(*size: int) -> Tensor:
-            return torch.zeros(size, device=device, dtype=dtype)
-
         # depth x {key, value} x rows x heads x length x head width
-        self.cache = zeros(text.depth, 2, rows, text.heads, length, self.head)
+        cache = (text.depth, 2, rows, text.heads, length, self.head)
+        self.cache = torch.zeros(cache, device=device, dtype=how.dtype)
         # rows x {key, value} x heads: first row of a caption's own cache, as `step` finds them in a layer's
         pair, row, head = (torch.arange(n, device=device) for n in (2, rows, text.heads))
         self.places = (((pair[:, None] * rows + row[:, None, None]) * text.heads) + head) * length
-        # depth x {key, value} x images x heads x image tokens x head width
-        self.seen = zeros(text.depth, 2, images, text.heads, shape.vision.tokens, self.head)
+        self.seen = seen_images(how, text.depth, images, tokens, text.heads, self.head)
 
     def look(self, slot: int, tokens: Tensor) -> None:
         """Keep the keys and values of one image, for all its captions, in `slot`.
@@ -97,8 +96,7 @@ class TextDecoder:
             tokens: image tokens x vision width.
         """
         for layer, project in enumerate(self.cross_kv):
-            both = project(tokens).view(len(tokens), 2, self.shape.heads, self.head)
-            self.seen[layer, :, slot].copy_(both.permute(1, 2, 0, 3))
+            self.seen.put(layer, slot, project(tokens))
 
     def prefill(self, slots: list[int], prompt: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """Run the prompt once per image.
@@ -126,15 +124,15 @@ class TextDecoder:
             mixed = torch.zeros_like(x)
             # one image at a time, always the same shape
             for i in range(n):
-                seen = _attend(q[i], k[i], v[i], causal)
+                seen = attend(q[i], k[i], v[i], causal)
                 mixed[i * steps : (i + 1) * steps] = seen.transpose(0, 1).reshape(steps, -1)
-            x = self._after(x, layer.self_out(mixed), layer.self_norm)
-            q = layer.cross_q(x)[: n * steps].view(n, steps, self.shape.heads, self.head).transpose(1, 2)
+            x = layer.self_norm(layer.self_out(mixed, residual=x))
+            q = layer.cross_q(x)
             mixed = torch.zeros_like(x)
             for i, slot in enumerate(slots):
-                seen = _attend(q[i], self.seen[number, 0, slot], self.seen[number, 1, slot])
-                mixed[i * steps : (i + 1) * steps] = seen.transpose(0, 1).reshape(steps, -1)
-            x = self._after(x, layer.cross_out(mixed), layer.cross_norm)
+                own = slice(i * steps, (i + 1) * steps)
+                mixed[own] = self.seen.look(number, slot, q[own])
+            x = layer.cross_norm(layer.cross_out(mixed, residual=x))
             x = self._feed_forward(x, layer)
         return self._logits(x)[steps - 1 : n * steps : steps].clone(), torch.stack(kept)
 
@@ -164,51 +162,24 @@ class TextDecoder:
             self.cache[number].view(-1, self.head).index_copy_(0, newest, qkv[:, 1:].reshape(-1, self.head))
             keys, values = self.cache[number].flatten(1, 2)  # each rows*heads x length x head width
             q = qkv[:, 0].reshape(-1, 1, self.head)
-            mixed = _attend(q, keys, values, hide)  # rows*heads x 1 x head width
-            x = self._after(x, layer.self_out(mixed.view(x.shape)), layer.self_norm)
-            mixed = self._cross(number, layer.cross_q(x), members, live)
-            x = self._after(x, layer.cross_out(mixed[home]), layer.cross_norm)
+            mixed = attend(q, keys, values, hide)  # rows*heads x 1 x head width
+            x = layer.self_norm(layer.self_out(mixed.view(x.shape), residual=x))
+            q = layer.cross_q(x)
+            queries = torch.cat([q, q.new_zeros(1, q.shape[1])])[members]  # images x samples x width
+            mixed = self.seen.look_all(number, queries, live).flatten(0, 1)[home]
+            x = layer.cross_norm(layer.cross_out(mixed, residual=x))
             x = self._feed_forward(x, layer)
         return self._logits(x)
 
-    def _cross(self, number: int, q: Tensor, members: Tensor, live: list[int]) -> Tensor:
-        """Attention to the images, each image's samples together: rows x width queries in, images*samples x
-        width out, in the order of `members`."""
-        queries = torch.cat([q, q.new_zeros(1, q.shape[1])])[members]  # images x samples x width
-        queries = queries.view(self.images, self.samples, self.shape.heads, self.head).transpose(1, 2)
-        keys, values = self.seen[number]
-        if self.device.type == "cpu":
-            # one image at a time: the same shape always, and nothing done for empty slots
-            mixed = torch.zeros(queries.shape, dtype=q.dtype)
-            for slot in live:
-                _attend(queries[slot], keys[slot], values[slot], out=mixed[slot])
-        else:
-            mixed = F.scaled_dot_product_attention(queries, keys, values)
-        return mixed.transpose(1, 2).reshape(self.images * self.samples, -1)
-
     def _embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        x = self.words[tokens] + self.positions[positions]
-        return F.layer_norm(x, (self.shape.width,), *self.first_norm, self.shape.eps)
-
-    def _after(self, x: Tensor, change: Tensor, norm: tuple[Tensor, Tensor]) -> Tensor:
-        return F.layer_norm(change.add_(x), (self.shape.width,), *norm, self.shape.eps)
+        return self.first_norm(self.words[tokens] + self.positions[positions])
 
     def _feed_forward(self, x: Tensor, layer: _Layer) -> Tensor:
-        return self._after(x, layer.down(self.act(layer.up(x))), layer.norm)
+        return layer.norm(layer.down(layer.up(x), act=self.shape.act, residual=x))
 
     def _logits(self, x: Tensor) -> Tensor:
-        hidden = self.act(self.transform(x))
-        hidden = F.layer_norm(hidden, (self.shape.width,), *self.transform_norm, self.shape.eps)
+        hidden = self.transform_norm(ACT2FN[self.shape.act](self.transform(x)))
         return self.vocabulary(hidden).float()
-
-
-def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, out: Tensor | None = None) -> Tensor:
-    """Attention of a stack of heads: stack x queries x head width, keys and values alike. `mask`, added to
-    the scores, is stack x queries x keys or what spreads to it."""
-    scale = q.shape[-1] ** -0.5
-    start, weight = (q.new_empty(1), 0) if mask is None else (mask, 1)
-    scores = torch.baddbmm(start, q, k.transpose(1, 2), beta=weight, alpha=scale)
-    return torch.bmm(scores.softmax(-1), v, out=out)
 
 
 def _layer(take: Weights, prefix: str) -> _Layer:

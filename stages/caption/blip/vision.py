@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers.activations import ACT2FN
 
-from relforge.stages.caption.blip.linear import Linear
+from relforge.kernels.products.attention import TiledKeys
+from relforge.stages.caption.blip.arithmetic import Arithmetic
 from relforge.stages.caption.blip.shape import VisionShape
 from relforge.stages.caption.blip.weights import Weights
 
@@ -20,25 +20,16 @@ class VisionEncoder:
     Args:
         state: the checkpoint's tensors under transformers' names.
         batch: pictures per call; always this many, so that a picture's tokens never depend on its company.
+        how: where it runs, and what computes its products.
     """
 
-    def __init__(
-        self,
-        state: Mapping[str, Tensor],
-        shape: VisionShape,
-        batch: int,
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> None:
+    def __init__(self, state: Mapping[str, Tensor], shape: VisionShape, batch: int, how: Arithmetic) -> None:
         self.shape = shape
         self.batch = batch
-        self.act = ACT2FN[shape.act]
-        take = Weights(state, device, dtype, batch * shape.tokens)
-        patch = state["vision_model.embeddings.patch_embedding.weight"]
-        patches = batch * (shape.tokens - 1)
+        take = Weights(state, how, batch * shape.tokens, shape.eps)
         # the patch convolution has stride = kernel, so it is one matrix product over unfolded patches
-        bias = take.tensor("vision_model.embeddings.patch_embedding.bias")
-        self.patch = Linear(patch.flatten(1).to(device, dtype), bias, patches)
+        patches = batch * (shape.tokens - 1)
+        self.patch = take.linear("vision_model.embeddings.patch_embedding", rows=patches)
         self.first = take.tensor("vision_model.embeddings.class_embedding")
         self.positions = take.tensor("vision_model.embeddings.position_embedding")
         self.last = take.norm("vision_model.post_layernorm")
@@ -53,26 +44,17 @@ class VisionEncoder:
             )
             for n in range(shape.depth)
         ]
-        heads = (3, batch, shape.heads, shape.tokens, shape.width // shape.heads)
-        # kept between calls: writing to fresh memory takes twice as long as the copy
-        self.parts = torch.empty(heads, device=device, dtype=dtype)
+        attention = _Plain if how.tiles is None else _Tiled
+        self.attend = attention(how, batch, shape.tokens, shape.heads, shape.width)
 
     @torch.inference_mode()
     def __call__(self, pixels: Tensor) -> Tensor:
         """batch x 3 x S x S normalised pixels -> batch x tokens x width."""
-        shape = self.shape
         x = self._embed(pixels).flatten(0, 1)  # batch*tokens x width
         for norm1, qkv, projection, norm2, fc1, fc2 in self.layers:
-            parts = qkv(F.layer_norm(x, (shape.width,), *norm1, shape.eps))
-            parts = parts.view(self.batch, shape.tokens, 3, shape.heads, -1).permute(2, 0, 3, 1, 4)
-            # attention over strided views takes a third longer than the copy and itself
-            q, k, v = self.parts.copy_(parts)  # each batch x heads x tokens x head width
-            mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape)
-            x = projection(mixed).add_(x)
-            hidden = self.act(fc1(F.layer_norm(x, (shape.width,), *norm2, shape.eps)))
-            x = fc2(hidden).add_(x)
-        x = F.layer_norm(x, (shape.width,), *self.last, shape.eps)
-        return x.view(self.batch, shape.tokens, shape.width)
+            x = projection(self.attend(qkv(x, norm1)), residual=x)
+            x = fc2(fc1(x, norm2), act=self.shape.act, residual=x)
+        return self.last(x).view(self.batch, self.shape.tokens, self.shape.width)
 
     def _embed(self, pixels: Tensor) -> Tensor:
         p = self.shape.patch_size
@@ -81,3 +63,36 @@ class VisionEncoder:
         patches = patches.permute(0, 2, 4, 1, 3, 5).reshape(self.batch * side * side, 3 * p * p)
         tokens = self.patch(patches).view(self.batch, side * side, -1)
         return torch.cat([self.first.expand(self.batch, 1, -1), tokens], dim=1) + self.positions
+
+
+class _Plain:
+    """Attention of each picture to itself: batch*tokens x (3 * width) queries, keys and values in,
+    batch*tokens x width out."""
+
+    def __init__(self, how: Arithmetic, batch: int, tokens: int, heads: int, width: int) -> None:
+        # kept between calls: writing to fresh memory takes twice as long as the copy
+        size = (3, batch, heads, tokens, width // heads)
+        self.parts = torch.empty(size, device=how.device, dtype=how.dtype)
+
+    def __call__(self, qkv: Tensor) -> Tensor:
+        _, batch, heads, tokens, _ = self.parts.shape
+        split = qkv.view(batch, tokens, 3, heads, -1).permute(2, 0, 3, 1, 4)
+        # attention over strided views takes a third longer than the copy and itself
+        q, k, v = self.parts.copy_(split)  # each batch x heads x tokens x head width
+        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(len(qkv), -1)
+
+
+class _Tiled:
+    """The same on the tile unit."""
+
+    def __init__(self, how: Arithmetic, batch: int, tokens: int, heads: int, width: int) -> None:
+        self.keys = TiledKeys(1, tokens, heads, width // heads, how.parts)
+
+    def __call__(self, qkv: Tensor) -> Tensor:
+        q, k, v = qkv.chunk(3, 1)
+        mixed = torch.empty(q.shape)
+        for begin in range(0, len(qkv), self.keys.keys):
+            own = slice(begin, begin + self.keys.keys)  # one picture's tokens
+            self.keys.put(0, k[own], v[own])
+            self.keys.attend(0, q[own], out=mixed[own])
+        return mixed

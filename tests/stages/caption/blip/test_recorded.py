@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from relforge.stages.caption.blip.arithmetic import Arithmetic
 from relforge.stages.caption.blip.beams import Beams
 from relforge.stages.caption.blip.captioner import BlipCaptioner
 from relforge.stages.caption.blip.checkpoint import load
@@ -24,7 +25,8 @@ def test_a_step_stays_on_the_gpu_and_asks_it_for_nothing(folder: Path, how: Nucl
     """Tensors of the meta device have shapes and no values: reading one back, a shape that depends on values,
     or a processor's tensor in the way fails, as it would fail or stall while a graph is recorded."""
     checkpoint, meta = load(str(folder)), torch.device("meta")
-    decoder = TextDecoder(checkpoint.state, checkpoint.shape, 32, how.max_length, 7, 10, meta, torch.bfloat16)
+    arithmetic = Arithmetic(meta, torch.bfloat16)
+    decoder = TextDecoder(checkpoint.state, checkpoint.shape, 32, how.max_length, 7, 10, arithmetic)
     sampler = Sampler(decoder, checkpoint.prompt, checkpoint.shape.text.eos, how, 10)
     with torch.inference_mode():
         ended = sampler._advance([])

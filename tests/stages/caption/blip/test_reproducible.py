@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import pytest
 import torch
 
+from relforge.kernels.products.library import VARIABLE
 from relforge.stages.caption.blip.beams import Beams
 from relforge.stages.caption.blip.captioner import BlipCaptioner, Caption
 from relforge.stages.caption.blip.checkpoint import load
@@ -33,8 +35,9 @@ def test_captions_do_not_depend_on_the_batch(folder: Path, pixels: Callable[[int
 
 
 def test_packed_layers_do_not_depend_on_the_batch_either(
-    wide_folder: Path, pixels: Callable[[int], torch.Tensor]
+    wide_folder: Path, pixels: Callable[[int], torch.Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(VARIABLE, "torch")
     captioner = BlipCaptioner(load(str(wide_folder)), Nucleus(), 10, CPU, rows=64)
     assert captioner.decoder.layers[0].up.kind == packing()
     together = run(captioner, pixels, range(9))

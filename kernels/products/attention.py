@@ -1,0 +1,97 @@
+"""Attention on the tile unit to keys and values that are packed once, for all who look at them."""
+
+from __future__ import annotations
+
+import ctypes
+
+import torch
+from torch import Tensor
+
+from relforge.kernels.products.library import AttentionCall, KeysCall, load, memory, scratch
+
+
+class TiledKeys:
+    """Memory for the keys and values of `count` things, each looked at by a stack of heads.
+
+    Args:
+        count: things (pictures, or pictures times layers).
+        keys: tokens of each.
+        heads, width: of the attention; `width` is per head.
+        parts: 2 for split operands, 1 for bfloat16 (see the package).
+    """
+
+    def __init__(self, count: int, keys: int, heads: int, width: int, parts: int) -> None:
+        self.keys, self.heads, self.width, self.parts = keys, heads, width, parts
+        size = load().rf_keys_bytes(keys, heads, width, parts)
+        self.packed = memory(count * size).view(count, size)
+
+    def put(self, place: int, keys: Tensor, values: Tensor) -> None:
+        """Pack one thing's keys and values: each `keys` x (heads * width) float32, perhaps parts of wider
+        rows."""
+        row = keys.stride(0)
+        for tensor in (keys, values):
+            if tensor.shape != (self.keys, self.heads * self.width) or tensor.stride() != (row, 1):
+                wanted = f"{self.keys} rows of {self.heads * self.width}"
+                raise ValueError(f"expected {wanted}, got {tuple(tensor.shape)}")
+        _check(keys, values)
+        load().rf_pack_keys(
+            ctypes.byref(
+                KeysCall(
+                    keys=self.keys,
+                    heads=self.heads,
+                    width=self.width,
+                    parts=self.parts,
+                    k=keys.data_ptr(),
+                    v=values.data_ptr(),
+                    row=row,
+                    packed=self.packed[place].data_ptr(),
+                    threads=torch.get_num_threads(),
+                )
+            )
+        )
+
+    def attend(self, place: int, queries: Tensor, out: Tensor | None = None) -> Tensor:
+        """softmax(q k^T / sqrt(width)) v, every head by itself.
+
+        Args:
+            queries: N x (heads * width) float32, perhaps parts of wider rows.
+            out: where to put the answer, if not in fresh memory.
+
+        Returns:
+            N x (heads * width) float32.
+        """
+        wide = self.heads * self.width
+        if queries.ndim != 2 or queries.shape[1] != wide or queries.stride(1) != 1:
+            raise ValueError(f"queries are {tuple(queries.shape)}, expected N x {wide}")
+        if out is None:
+            out = torch.empty(len(queries), wide)
+        _check(queries, out)
+        threads = torch.get_num_threads()
+        library = load()
+        room = scratch(library.rf_attention_scratch(self.keys, self.width, threads))
+        library.rf_attention_run(
+            ctypes.byref(
+                AttentionCall(
+                    queries=len(queries),
+                    keys=self.keys,
+                    heads=self.heads,
+                    width=self.width,
+                    parts=self.parts,
+                    q=queries.data_ptr(),
+                    q_row=queries.stride(0),
+                    packed=self.packed[place].data_ptr(),
+                    out=out.data_ptr(),
+                    out_row=out.stride(0),
+                    scratch=room.data_ptr(),
+                    threads=threads,
+                )
+            )
+        )
+        return out
+
+
+def _check(*tensors: Tensor) -> None:
+    for tensor in tensors:
+        if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+            found = f"{tensor.dtype} on {tensor.device}"
+            raise ValueError(f"attention on the tile unit takes float32 on the CPU, not {found}")

@@ -1,0 +1,47 @@
+// What Python hands over. All numbers are float32 unless packed; sizes and strides count numbers, not bytes.
+#pragma once
+
+#include <stdint.h>
+
+extern "C" {
+
+// y = act(norm(x)) W^T + bias + residual
+struct rf_linear {
+    int64_t rows, in, out;
+    int64_t parts;            // 1: operands rounded to bfloat16; 2: split into two
+    const float* x;           // rows x in
+    const void* weight;       // of rf_pack_weight
+    const float* bias;        // out, or null
+    const float* scale;       // in, with `shift`: layer norm of x; or null
+    const float* shift;
+    double eps;
+    int64_t gelu;             // apply it to x
+    const float* residual;    // rows x out, or null; may be y
+    float* y;                 // rows x out
+    void* scratch;            // rf_linear_scratch bytes
+    int64_t threads;
+};
+
+// One stack of heads attending to one set of keys.
+struct rf_attention {
+    int64_t queries, keys, heads, width;  // width: numbers per head
+    int64_t parts;
+    const float* q;           // q[query * q_row + head * width]
+    int64_t q_row;
+    const void* packed;       // of rf_pack_keys
+    float* out;               // out[query * out_row + head * width]
+    int64_t out_row;
+    void* scratch;            // rf_attention_scratch bytes
+    int64_t threads;
+};
+
+// Keys and values of one stack of heads: k[token * row + head * width], v alike.
+struct rf_keys {
+    int64_t keys, heads, width, parts;
+    const float* k;
+    const float* v;
+    int64_t row;
+    void* packed;             // rf_packed_keys bytes
+    int64_t threads;
+};
+}

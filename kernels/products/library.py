@@ -1,0 +1,133 @@
+"""The native library, with the C types of its functions."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import threading
+
+import torch
+from torch import Tensor
+
+from relforge.kernels import native
+from relforge.kernels.build import LIBRARIES, PRODUCTS
+
+VARIABLE = "RELFORGE_PRODUCTS"
+"""`auto` (this library where it can run) or `torch` (never)."""
+
+
+class LinearCall(ctypes.Structure):
+    """`rf_linear` of csrc/call.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("rows", "inside", "outside", "parts")),
+        *((name, ctypes.c_void_p) for name in ("x", "weight", "bias", "scale", "shift")),
+        ("eps", ctypes.c_double),
+        ("gelu", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("residual", "y", "scratch")),
+        ("threads", ctypes.c_int64),
+    ]
+
+
+class AttentionCall(ctypes.Structure):
+    """`rf_attention` of csrc/call.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("queries", "keys", "heads", "width", "parts")),
+        ("q", ctypes.c_void_p),
+        ("q_row", ctypes.c_int64),
+        ("packed", ctypes.c_void_p),
+        ("out", ctypes.c_void_p),
+        ("out_row", ctypes.c_int64),
+        ("scratch", ctypes.c_void_p),
+        ("threads", ctypes.c_int64),
+    ]
+
+
+class KeysCall(ctypes.Structure):
+    """`rf_keys` of csrc/call.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("keys", "heads", "width", "parts")),
+        *((name, ctypes.c_void_p) for name in ("k", "v")),
+        ("row", ctypes.c_int64),
+        ("packed", ctypes.c_void_p),
+        ("threads", ctypes.c_int64),
+    ]
+
+
+@functools.cache
+def load() -> ctypes.CDLL:
+    """The library, found or compiled, on a processor that can run it.
+
+    Raises:
+        LibraryUnavailable: see `why_unavailable`.
+    """
+    if PRODUCTS not in LIBRARIES:
+        raise native.LibraryUnavailable("only x86-64 processors have AMX")
+    library = native.load(PRODUCTS)
+    library.rf_products_refusal.restype = ctypes.c_char_p
+    if refusal := library.rf_products_refusal():
+        raise native.LibraryUnavailable(refusal.decode())
+    sizes = {"weight_bytes": 3, "linear_scratch": 4, "keys_bytes": 4, "attention_scratch": 3}
+    for name, count in sizes.items():
+        function = getattr(library, f"rf_{name}")
+        function.argtypes, function.restype = [ctypes.c_int64] * count, ctypes.c_int64
+    library.rf_pack_weight.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 3, ctypes.c_void_p]
+    calls = {"linear_run": LinearCall, "attention_run": AttentionCall, "pack_keys": KeysCall}
+    for name, structure in calls.items():
+        function = getattr(library, f"rf_{name}")
+        function.argtypes, function.restype = [ctypes.POINTER(structure)], None
+    return library
+
+
+def why_unavailable() -> str | None:
+    """Why the library does not run here, or None. Loads (and may compile) it.
+
+    Raises:
+        ValueError: RELFORGE_PRODUCTS is neither `auto` nor `torch`.
+    """
+    wanted = os.environ.get(VARIABLE, "auto")
+    if wanted not in ("auto", "torch"):
+        raise ValueError(f"{VARIABLE}={wanted} is no choice; set it to auto or torch")
+    if wanted == "torch":
+        return f"{VARIABLE}=torch"
+    return _refusal()
+
+
+@functools.cache
+def _refusal() -> str | None:
+    try:
+        load()
+    except native.LibraryUnavailable as error:
+        return str(error)
+    return None
+
+
+def memory(size: int) -> Tensor:
+    """Fresh uint8 memory, aligned for the library as torch aligns everything (64 bytes)."""
+    return torch.empty(size, dtype=torch.uint8)
+
+
+def scratch(size: int) -> Tensor:
+    """This thread's work memory, kept between calls: page faults on fresh memory cost as much as the work."""
+    kept: Tensor | None = getattr(_own, "memory", None)
+    if kept is None or kept.numel() < size:
+        kept = _own.memory = memory(size)
+    return kept
+
+
+_own = threading.local()
+
+
+def dense(tensor: Tensor) -> Tensor:
+    """`tensor` as the C code reads it: float32 on the CPU, one row behind the other.
+
+    Raises:
+        ValueError: another dtype or device.
+    """
+    if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+        found = f"{tensor.dtype} on {tensor.device}"
+        raise ValueError(f"products on the tile unit take float32 on the CPU, not {found}")
+    return tensor if tensor.is_contiguous() else tensor.contiguous()
