@@ -2,10 +2,9 @@
 
     python benchmarks/pictures.py FOLDER_OR_FILE... [--repeats N] [--json]
 
-Pillow does what the published scripts do: open, convert to RGB, resize, normalise to float32. Ours leaves 8
-    bits, as the
-stages do (they normalise on the device). One thread; CPU milliseconds per picture, best of the interleaved
-repeats."""
+Pillow does what the published scripts do: open, convert to RGB, resize, normalise to float32. Ours leaves
+8 bits, as the stages do (they normalise on the device). One thread; CPU milliseconds per picture, best of
+the interleaved repeats. Pixels differ nowhere from Pillow 13's; older ones order the two passes otherwise."""
 
 from __future__ import annotations
 
@@ -110,7 +109,7 @@ def main() -> None:
     for size in ("384", "800"):
         level = max(worst(d, size) for d in data)
         row = {"case": f"largest difference at {size}", "peer": "Pillow", "ours": level}
-        rows.append(row | {"unit": "grey levels", "limit": 1})
+        rows.append(row | {"unit": "grey levels", "limit": 0})
     emit(rows, options.json, f"{len(data)} pictures, {sum(map(len, data)) / len(data) / 1e3:.0f} kB each")
 
 

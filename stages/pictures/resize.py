@@ -1,4 +1,4 @@
-"""Antialiased resizing in 8 bits, within one grey level of Pillow and several times faster."""
+"""Antialiased resizing in 8 bits: Pillow's values, several times faster."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+
+from relforge.stages.pictures.resample import resample
 
 
 def resize(
@@ -27,18 +28,12 @@ def resize(
         3 x height x width uint8 tensor (channels innermost in memory).
     """
     rows, columns = pixels.shape[:2]
-    image = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # 1 x 3 x H x W, channels-last strides
-    # each pass rounds and clips, so the order of the passes shows, in up to ten grey levels; torch always
-    # goes across first, Pillow 13 goes down first where that drops over twice as many rows as columns
-    if height < rows and rows - height > 2 * (columns - width):
-        image = _interpolate(image, height, columns, filter)
-    if image.shape[2:] != (height, width):
-        image = _interpolate(image, height, width, filter)
-    return image[0]
-
-
-def _interpolate(image: Tensor, height: int, width: int, filter: str) -> Tensor:
-    return F.interpolate(image, (height, width), mode=filter, align_corners=False, antialias=True)
+    if (height, width) != (rows, columns):
+        # each pass rounds and clips, so the order of the passes shows, in up to ten grey levels: Pillow 13's
+        # here, which goes across first unless going down drops over twice as many rows as columns go
+        down_first = height < rows and rows - height > 2 * (columns - width)
+        pixels = resample(pixels, height, width, filter, down_first=down_first)
+    return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
