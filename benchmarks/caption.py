@@ -1,14 +1,16 @@
 """Speed of the BLIP captioner against transformers' generate, one call per caption, and LAVIS.
 
     python benchmarks/caption.py [--model large|base|FOLDER] [--images N] [--captions N] [--repeats N]
-                                 [--threads N] [--dtype float32|bfloat16] [--ten-calls] [--lavis PYTHON]
-                                 [--json]
+                                 [--threads N] [--dtype float32|bfloat16 ...] [--ten-calls]
+                                 [--lavis PYTHON] [--json]
 
 All sides caption the same random pictures with the same weights (random ones unless a folder is given:
-speed does not depend on them, and no caption ends early, so every side writes the full 16 tokens). Every
-side but LAVIS has run once before it is timed; runs are interleaved; figures are medians. `--ten-calls`
+speed does not depend on them, and no caption ends early, so every side writes the full 16 tokens). The
+captioner runs in every type named by `--dtype`, generate in float32 and in bfloat16 if that is among them.
+Every side but LAVIS has run once before it is timed; runs are interleaved; figures are medians. `--ten-calls`
 adds transformers' generate called once per caption; `--lavis` names the Python of the LAVIS environment
-(`make lavis-env`) and adds LAVIS itself and, as ten times one caption, what the published script does."""
+(`make lavis-env`) and adds LAVIS itself and, as ten times one caption, what the published script does.
+RELFORGE_PRODUCTS=torch in the environment leaves the processor's tile unit unused."""
 
 from __future__ import annotations
 
@@ -19,184 +21,19 @@ import resource
 import statistics
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from caption_sides import LENGTHS, PROMPT, Ours, Peer, cross_bytes, flops, peak, random_model, worst_logit
 from report import emit
-from torch import Tensor
-from transformers import BlipConfig, BlipForConditionalGeneration
+from transformers import BlipForConditionalGeneration
 
-from relforge.stages.caption.blip.captioner import BlipCaptioner
 from relforge.stages.caption.blip.checkpoint import Checkpoint, load
 from relforge.stages.caption.blip.linear import packing
 from relforge.stages.caption.blip.names import canonical
-from relforge.stages.caption.blip.nucleus import Nucleus
-from relforge.stages.caption.blip.shape import BlipShape, from_config
-from relforge.stages.caption.blip.uniform import image_key
+from relforge.stages.caption.blip.shape import from_config
 from relforge.stages.pictures.resize import normalise
-
-PROMPT = (30522, 1037, 3861, 1997)  # [DEC] a picture of, in bert-base-uncased
-PUBLISHED = {"do_sample": True, "top_p": 0.9, "top_k": 50, "repetition_penalty": 1.1}
-LENGTHS = {"min_length": 5, "max_length": 20}
-
-
-def random_model(size: str) -> BlipForConditionalGeneration:
-    """The published sizes with weights of standard deviation 0.02, the vision tower included: transformers'
-    own 1e-10 there would give image features of zero."""
-    width, depth, heads = {"large": (1024, 24, 16), "base": (768, 12, 12)}[size]
-    config = BlipConfig(
-        text_config={"num_attention_heads": 12},
-        vision_config={
-            "hidden_size": width,
-            "intermediate_size": 4 * width,
-            "num_hidden_layers": depth,
-            "num_attention_heads": heads,
-            "initializer_range": 0.02,
-        },
-    )
-    torch.manual_seed(0)
-    model = BlipForConditionalGeneration(config).eval()
-    for module in model.vision_model.modules():
-        if isinstance(module, torch.nn.Linear | torch.nn.Conv2d):
-            torch.nn.init.normal_(module.weight, std=0.02)
-    return model
-
-
-def flops(shape: BlipShape, captions: int, steps: int) -> dict[str, float]:
-    """Multiply-adds, times two, that one image cannot do without: encode; cross keys and values once;
-    decode."""
-    v, t = shape.vision, shape.text
-    encode = v.depth * (24 * v.tokens * v.width**2 + 4 * v.tokens**2 * v.width)
-    encode += 2 * (v.tokens - 1) * 3 * v.patch_size**2 * v.width
-    cross = t.depth * 2 * 2 * v.tokens * v.width * t.width
-    row = t.depth * (2 * 14 * t.width**2 + 4 * v.tokens * t.width) + 2 * t.width * (t.vocabulary + t.width)
-    # the prompt once, then every caption's tokens but its last, which only has to be drawn
-    return {"encode": encode, "decode": cross + row * (len(PROMPT) + captions * (steps - 1))}
-
-
-def peak(dtype: torch.dtype) -> float:
-    """FLOP/s of this process's largest matrix product, the best of a few."""
-    a, b = torch.randn(2, 2048, 2048).to(dtype)
-    best = min(timed(lambda: torch.mm(a, b)) for _ in range(6))
-    return 2 * 2048**3 / best
-
-
-def clock() -> float:
-    """CPU seconds with one thread, which other jobs on the machine disturb least; else seconds of the
-    wall."""
-    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
-
-
-def timed(call: Callable[[], Any]) -> float:
-    start = clock()
-    call()
-    return clock() - start
-
-
-class Peer:
-    """transformers' generate, with the time its vision tower takes noted by hooks."""
-
-    def __init__(self, model: BlipForConditionalGeneration) -> None:
-        self.model = model
-        self.encoding = 0.0
-        self.since = 0.0
-        model.vision_model.register_forward_pre_hook(self._start)
-        model.vision_model.register_forward_hook(self._stop)
-
-    def _start(self, *_: Any) -> None:
-        self.since = clock()
-
-    def _stop(self, *_: Any) -> None:
-        self.encoding += clock() - self.since
-
-    @torch.inference_mode()
-    def __call__(self, pixels: Tensor, captions: int, calls: int = 1) -> tuple[float, float]:
-        """Seconds (encode, decode) for one image."""
-        self.encoding, start = 0.0, clock()
-        for _ in range(calls):
-            ids = torch.tensor([[101, *PROMPT[1:], 102]])
-            self.model.generate(
-                pixel_values=pixels, input_ids=ids, num_return_sequences=captions, **PUBLISHED, **LENGTHS
-            )
-        return self.encoding, clock() - start - self.encoding
-
-
-class Ours:
-    """The captioner, with the time of its encoder noted."""
-
-    def __init__(self, checkpoint: Checkpoint, captions: int, dtype: torch.dtype, rows: int) -> None:
-        how = Nucleus(**LENGTHS)
-        self.captioner = BlipCaptioner(checkpoint, how, captions, torch.device("cpu"), dtype, rows)
-        self.encoding = 0.0
-        inner = self.captioner.encode
-
-        def encode(pixels: Tensor) -> Tensor:
-            start = clock()
-            tokens = inner(pixels)
-            self.encoding += clock() - start
-            return tokens
-
-        self.captioner.encode = encode  # type: ignore[method-assign]
-
-    def warm_up(self, picture: Tensor, images: int) -> None:
-        """Encode one picture and caption it in the place of many, so that the memory of every image is there:
-        a run has it after its first dozen pictures."""
-        tokens = self.captioner.encode(picture[None])[0]
-        dict(self.captioner.writer.run((str(n), image_key(0, str(n)), tokens) for n in range(images)))
-
-    def __call__(self, pictures: list[Tensor]) -> tuple[float, float]:
-        """Seconds (encode, decode) per image; words are left as token ids, as the peers leave them."""
-        self.encoding, start = 0.0, clock()
-        stream = ((str(n), image_key(0, str(n)), p) for n, p in enumerate(pictures))
-        found = dict(self.captioner.writer.run(self.captioner._encode(stream)))
-        assert len(found) == len(pictures)
-        total = clock() - start
-        return self.encoding / len(pictures), (total - self.encoding) / len(pictures)
-
-
-@torch.inference_mode()
-def worst_logit(model: BlipForConditionalGeneration, ours: BlipCaptioner, pixels: Tensor) -> float:
-    """Largest difference of teacher-forced logits, prompt and five tokens, each side from its own encoder."""
-    rest = [1037, 2158, 5559, 1037, 3586]
-    ready = normalise(pixels[None], ours.checkpoint.mean, ours.checkpoint.std)
-    seen = model.vision_model(pixel_values=ready.to(model.dtype))[0]
-    ids = torch.tensor([[*PROMPT, *rest]])
-    theirs = (
-        model.text_decoder(input_ids=ids, encoder_hidden_states=seen).logits[0, len(PROMPT) - 1 :].float()
-    )
-    decoder = ours.decoder
-    decoder.look(0, ours.encode(pixels[None])[0])
-    first, cache = decoder.prefill([0], PROMPT)
-    decoder.cache[:, :, 0, :, : len(PROMPT)] = cache[:, :, 0]
-    members = torch.full((decoder.images, decoder.samples), decoder.rows)
-    members[0, 0] = 0
-    home = torch.zeros(decoder.rows, dtype=torch.long)
-    worst = float((first[0] - theirs[0]).abs().max())
-    for at, token in enumerate(rest):
-        tokens, positions = torch.zeros(2, decoder.rows, dtype=torch.long)
-        tokens[0], positions[0] = token, len(PROMPT) + at
-        logits = decoder.step(tokens, positions, members, home, [0])
-        worst = max(worst, float((logits[0] - theirs[at + 1]).abs().max()))
-    return worst
-
-
-@torch.inference_mode()
-def cross_bytes(model: BlipForConditionalGeneration, pixels: Tensor, captions: int) -> int:
-    """Bytes of cross-attention keys and values that generate holds for one image."""
-    ids = torch.tensor([[101, *PROMPT[1:], 102]])
-    out = model.generate(
-        pixel_values=pixels,
-        input_ids=ids,
-        num_return_sequences=captions,
-        do_sample=True,
-        max_length=len(PROMPT) + 2,
-        return_dict_in_generate=True,
-    )
-    layers = out.past_key_values.cross_attention_cache.layers
-    return sum(layer.keys.nbytes + layer.values.nbytes for layer in layers)
 
 
 def lavis(python: str, model: BlipForConditionalGeneration, options: argparse.Namespace) -> dict[str, float]:
@@ -219,7 +56,7 @@ def lavis(python: str, model: BlipForConditionalGeneration, options: argparse.Na
     return answer
 
 
-def main() -> None:
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", default="large", help="large, base, or a transformers folder")
     parser.add_argument(
@@ -229,14 +66,27 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=120, help="our tile")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--dtype", nargs="+", choices=["float32", "bfloat16"], default=["float32"])
     parser.add_argument("--ten-calls", action="store_true")
     parser.add_argument("--lavis", metavar="PYTHON")
     parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    dtype = getattr(torch, options.dtype)
+    return parser.parse_args()
 
+
+def medians(runs: list[tuple[float, float]]) -> tuple[float, float]:
+    """(encode, decode) of several runs."""
+    return statistics.median(r[0] for r in runs), statistics.median(r[1] for r in runs)
+
+
+def row(case: str, peer: str, ours: float, theirs: float, limit: float) -> dict[str, Any]:
+    """Seconds per image."""
+    found = {"case": case, "peer": peer, "ours": ours, "theirs": theirs, "ratio": theirs / ours}
+    return found | {"unit": "s per image", "limit": limit, "fraction_of_limit": limit / ours}
+
+
+def main() -> None:
+    options = parse()
+    torch.set_num_threads(options.threads)
     if options.model in ("large", "base"):
         model = random_model(options.model)
         shape = from_config(model.config.to_dict())
@@ -244,76 +94,77 @@ def main() -> None:
     else:
         checkpoint = load(options.model)
         model = BlipForConditionalGeneration.from_pretrained(options.model).eval()
-    ours = Ours(checkpoint, options.captions, dtype, options.rows)
-    model = model.to(dtype)
-    peer = Peer(model)
     size = checkpoint.shape.vision.image_size
     generator = torch.Generator().manual_seed(0)
     pictures = list(
         torch.randint(0, 256, (options.images, 3, size, size), dtype=torch.uint8, generator=generator)
     )
-    ready = normalise(pictures[0][None], checkpoint.mean, checkpoint.std).to(dtype)
+    ready = normalise(pictures[0][None], checkpoint.mean, checkpoint.std)
+    dtypes = {name: getattr(torch, name) for name in dict.fromkeys(options.dtype)}
+    ours = {name: Ours(checkpoint, options.captions, dtype, options.rows) for name, dtype in dtypes.items()}
+    # generate in float32 is always there: a faster type must be worth its lost bits
+    peers = {name: Peer(model, getattr(torch, name)) for name in {"float32": 0} | dtypes}
 
-    difference = worst_logit(model, ours.captioner, pictures[0])
-    theirs_bytes = cross_bytes(model, ready, options.captions)
-    ours.warm_up(pictures[0], len(pictures))
-    our_runs, their_runs, peaks = [], [], []
+    differences, our_bytes = {}, {}
+    for name, side in ours.items():
+        differences[name] = worst_logit(model, side.captioner, pictures[0])
+        our_bytes[name] = side.captioner.decoder.seen.nbytes / 1e6
+        side.warm_up(pictures[0], len(pictures))
+    their_bytes = cross_bytes(model, ready, options.captions) / 1e6
+    our_runs: dict[str, list[tuple[float, float]]] = {name: [] for name in ours}
+    their_runs: dict[str, list[tuple[float, float]]] = {name: [] for name in peers}
+    peaks: dict[str, list[float]] = {name: [] for name in ours}
+
+    def look_at_peers() -> None:
+        for name, peer in peers.items():
+            their_runs[name].append(peer(ready, options.captions))
+        for name, side in ours.items():
+            peaks[name].append(peak(side.captioner.arithmetic))
+
     for _ in range(options.repeats):
-        peaks.append(peak(dtype))
-        their_runs.append(peer(ready, options.captions))
-        our_runs.append(ours(pictures))
-        their_runs.append(peer(ready, options.captions))
-        peaks.append(peak(dtype))
-    encode, decode = (statistics.median(run[i] for run in our_runs) for i in (0, 1))
-    their_encode, their_decode = (statistics.median(run[i] for run in their_runs) for i in (0, 1))
+        look_at_peers()
+        for name, side in ours.items():
+            our_runs[name].append(side(pictures))
+        look_at_peers()
+
     work = flops(checkpoint.shape, options.captions, LENGTHS["max_length"] - len(PROMPT))
-    floor = {part: amount / max(peaks) for part, amount in work.items()}
-    name = f"{options.model} {options.dtype}, {options.captions} captions, {options.threads} thread(s)"
-
-    def row(case: str, against: str, mine: float, other: float, limit: float | None = None) -> dict[str, Any]:
-        found = {"case": case, "peer": against, "ours": mine, "theirs": other, "ratio": other / mine}
-        return found | {
-            "unit": "s per image",
-            "limit": limit,
-            "fraction_of_limit": limit / mine if limit else None,
-        }
-
-    whole, all_floor = encode + decode, floor["encode"] + floor["decode"]
-    generate = f"transformers generate x{options.captions}"
-    rows = [
-        row(f"encode: {name}", generate, encode, their_encode, floor["encode"]),
-        row("decode", generate, decode, their_decode, floor["decode"]),
-        row("whole job", generate, whole, their_encode + their_decode, all_floor),
-    ]
+    others = {
+        f"generate x{options.captions}, {name}": dict(zip(("encode", "decode"), medians(runs), strict=True))
+        for name, runs in their_runs.items()
+    }
     if options.ten_calls:
-        one, rest = peer(ready, 1, calls=options.captions)
-        rows.append(row("whole job", f"{options.captions} calls of generate", whole, one + rest, all_floor))
+        one, rest = peers["float32"](ready, 1, calls=options.captions)
+        others[f"{options.captions} calls of generate, float32"] = {"encode": one, "decode": rest}
     if options.lavis:
         found = lavis(options.lavis, model, options)
-        rows.append(row("decode", "LAVIS", decode, found["decode"], floor["decode"]))
-        rows.append(row("whole job", "LAVIS", whole, found["encode"] + found["decode"], all_floor))
-        script = options.captions * (found["encode"] + found["decode_one"])
-        rows.append(
-            row("whole job", f"published script ({options.captions} x LAVIS x1)", whole, script, all_floor)
-        )
-    mine_bytes = ours.captioner.decoder.seen.nbytes
-    tokens = options.captions * (LENGTHS["max_length"] - len(PROMPT))
-    rows += [
-        row("cross keys and values", generate, mine_bytes / 1e6, theirs_bytes / 1e6) | {"unit":
-        "MB per image"}, {
-            "case": "tokens per second, decode",
-            "peer": generate,
-            "ours": tokens / decode,
-            "theirs": tokens / their_decode,
-            "ratio": their_decode / decode,
-            "unit": "tokens/s",
-        },
-        {"case": "largest logit difference", "peer": "transformers", "ours": difference, "unit": "logit"},
-        {"case": "matrix product peak", "ours": max(peaks) / 1e9, "unit": "GFLOP/s"},
-        {"case": f"memory of the process, both sides (packing: {packing()})", "unit": "MB",
-         "ours": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3},
-    ]  # fmt: skip
-    emit(rows, options.json, name)
+        others["LAVIS, float32"] = {"encode": found["encode"], "decode": found["decode"]}
+        once = {"encode": found["encode"], "decode": found["decode_one"]}
+        name = f"published script ({options.captions} x LAVIS x1), float32"
+        others[name] = {part: options.captions * seconds for part, seconds in once.items()}
+
+    rows: list[dict[str, Any]] = []
+    for name, side in ours.items():
+        tiles = side.captioner.arithmetic.tiles
+        how = f"{name} by {f'tiles, {tiles}' if tiles else f'torch, packed: {packing()}'}"
+        mine = dict(zip(("encode", "decode"), medians(our_runs[name]), strict=True))
+        limit = {part: amount / max(peaks[name]) for part, amount in work.items()}
+        for peer, theirs in others.items():
+            for part in mine:
+                rows.append(row(f"{part}, {how}", peer, mine[part], theirs[part], limit[part]))
+            sums = (sum(times.values()) for times in (mine, theirs, limit))
+            rows.append(row(f"whole job, {how}", peer, *sums))
+        tokens = options.captions * (LENGTHS["max_length"] - len(PROMPT)) / mine["decode"]
+        least = f"GFLOP/s (least seen: {min(peaks[name]) / 1e9:.0f})"
+        held = {"ours": our_bytes[name], "theirs": their_bytes, "ratio": their_bytes / our_bytes[name]}
+        rows += [
+            {"case": f"keys and values, {how}", **held, "unit": "MB per image"},
+            {"case": f"tokens per second, {how}", "ours": tokens, "unit": "tokens/s"},
+            {"case": f"largest logit difference, {how}", "ours": differences[name], "unit": "logit"},
+            {"case": f"peak of useful products, {how}", "ours": max(peaks[name]) / 1e9, "unit": least},
+        ]
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    rows.append({"case": "memory of the process, all sides", "ours": most, "unit": "MB"})
+    emit(rows, options.json, f"{options.model}, {options.captions} captions, {options.threads} thread(s)")
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ RESIZE = Library(
 )
 """Pillow's resize."""
 PRODUCTS = Library(
-    "products", "kernels/products", {"products": ()} | dict.fromkeys(("linear", "attention"), AMX)
+    "products", "kernels/products", {"products": ()} | dict.fromkeys(("linear", "attention", "peak"), AMX)
 )
 """Matrix products and attention on the tile unit of x86-64 processors."""
 LIBRARIES = (MSDA, SCAN, RESIZE, PRODUCTS) if _X86 else (MSDA, SCAN, RESIZE)

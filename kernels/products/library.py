@@ -6,6 +6,8 @@ import ctypes
 import functools
 import os
 import threading
+import time
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -22,10 +24,10 @@ class LinearCall(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("rows", "inside", "outside", "parts")),
-        *((name, ctypes.c_void_p) for name in ("x", "weight", "bias", "scale", "shift")),
+        *((name, ctypes.c_void_p) for name in ("x", "packed", "weight", "bias", "scale", "shift")),
         ("eps", ctypes.c_double),
         ("gelu", ctypes.c_int64),
-        *((name, ctypes.c_void_p) for name in ("residual", "y", "scratch")),
+        *((name, ctypes.c_void_p) for name in ("residual", "y", "pack", "scratch")),
         ("threads", ctypes.c_int64),
     ]
 
@@ -70,11 +72,14 @@ def load() -> ctypes.CDLL:
     library.rf_products_refusal.restype = ctypes.c_char_p
     if refusal := library.rf_products_refusal():
         raise native.LibraryUnavailable(refusal.decode())
-    sizes = {"weight_bytes": 3, "linear_scratch": 4, "keys_bytes": 4, "attention_scratch": 3}
+    sizes = {"weight_bytes": 3, "packed_rows": 3, "linear_scratch": 4}
+    sizes |= {"keys_bytes": 4, "attention_scratch": 3}
     for name, count in sizes.items():
         function = getattr(library, f"rf_{name}")
         function.argtypes, function.restype = [ctypes.c_int64] * count, ctypes.c_int64
     library.rf_pack_weight.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 3, ctypes.c_void_p]
+    library.rf_multiply_registers.argtypes = [ctypes.c_int64]
+    library.rf_multiply_registers.restype = None
     calls = {"linear_run": LinearCall, "attention_run": AttentionCall, "pack_keys": KeysCall}
     for name, structure in calls.items():
         function = getattr(library, f"rf_{name}")
@@ -131,3 +136,16 @@ def dense(tensor: Tensor) -> Tensor:
         found = f"{tensor.dtype} on {tensor.device}"
         raise ValueError(f"products on the tile unit take float32 on the CPU, not {found}")
     return tensor if tensor.is_contiguous() else tensor.contiguous()
+
+
+def peak(clock: Callable[[], float] = time.perf_counter) -> float:
+    """bfloat16 FLOP/s of one thread's tile unit on registers alone, the best of a few tries of a millisecond:
+    what a third of is the most that split products can reach."""
+    times, flops_each = 40_000, 4 * 2 * 16 * 16 * 32
+    multiply = load().rf_multiply_registers
+    best = float("inf")
+    for _ in range(8):
+        start = clock()
+        multiply(times)
+        best = min(best, clock() - start)
+    return times * flops_each / best

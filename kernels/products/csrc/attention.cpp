@@ -76,31 +76,48 @@ void pack_head(const rf_keys& c, int64_t head) {
             }
 }
 
-// Scores of one query, 32 in each block of sums, to weights that are not yet divided by their sum: returned.
+// Floats from one block of scores to the next: were it 1024, a query's scores would all fall into one set of the cache.
+constexpr int64_t APART = SUMS + BLOCK;
+
+// Scores of one query, 32 in each block, to weights that are not yet divided by their sum: returned.
 template <int PARTS>
 float soften(const float* scores, int64_t keys, half* line) {
-    __m512 most = _mm512_set1_ps(-INFINITY);
-    for (int64_t i = 0; i < keys; i += 16)
-        most = _mm512_mask_max_ps(most, first(keys - i), most,
-                                  _mm512_loadu_ps(scores + i / BLOCK * SUMS + i % BLOCK));
-    const __m512 top = _mm512_set1_ps(_mm512_reduce_max_ps(most));
-    __m512 sum = _mm512_setzero_ps();
-    for (int64_t i = 0; i < keys; i += DEPTH, scores += SUMS, line += PARTS * TILE) {
+    const int64_t whole = keys / BLOCK, rest = keys % BLOCK;
+    const float* tail = scores + whole * APART;
+    const __mmask16 there[2] = {first(rest), first(rest - 16)};
+    __m512 most[2] = {_mm512_set1_ps(-INFINITY), _mm512_set1_ps(-INFINITY)};
+    for (int s = 0; s < 2; ++s) {
+        for (int64_t b = 0; b < whole; ++b) most[s] = _mm512_max_ps(most[s], _mm512_loadu_ps(scores + b * APART + s * 16));
+        if (there[s]) most[s] = _mm512_mask_max_ps(most[s], there[s], most[s], _mm512_loadu_ps(tail + s * 16));
+    }
+    const __m512 top = _mm512_set1_ps(_mm512_reduce_max_ps(_mm512_max_ps(most[0], most[1])));
+    __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    for (int64_t b = 0; b < whole; ++b, line += PARTS * TILE) {
         __m512 value[2];
         for (int s = 0; s < 2; ++s) {
-            const __m512 x = _mm512_sub_ps(_mm512_loadu_ps(scores + s * 16), top);
-            value[s] = _mm512_maskz_mov_ps(first(keys - i - s * 16), exponential(x));
-            sum = _mm512_add_ps(sum, value[s]);
+            value[s] = exponential(_mm512_sub_ps(_mm512_loadu_ps(scores + b * APART + s * 16), top));
+            sum[s] = _mm512_add_ps(sum[s], value[s]);
         }
         put<PARTS>(line, value[0], value[1]);
     }
-    return _mm512_reduce_add_ps(sum);
+    if (rest) {
+        __m512 value[2];
+        for (int s = 0; s < 2; ++s) {
+            value[s] = _mm512_maskz_mov_ps(there[s], exponential(_mm512_sub_ps(_mm512_loadu_ps(tail + s * 16), top)));
+            sum[s] = _mm512_add_ps(sum[s], value[s]);
+        }
+        put<PARTS>(line, value[0], value[1]);
+    }
+    return _mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1]));
 }
 
 // Floats of scratch for one thread: a block of sums, a block row of scores, its queries and its weights.
 int64_t scratch_floats(const Sizes& sizes) {
-    return SUMS + BLOCK * BLOCK * sizes.key_blocks + BLOCK * DEPTH * (sizes.width_blocks + sizes.key_blocks);
+    return SUMS + APART * sizes.key_blocks + BLOCK * DEPTH * (sizes.width_blocks + sizes.key_blocks);
 }
+
+// How far ahead memory is asked for.
+constexpr int64_t AHEAD = 8192;
 
 template <int PARTS>
 void attend_head(const rf_attention& c, int64_t head, float* scratch) {
@@ -108,13 +125,20 @@ void attend_head(const rf_attention& c, int64_t head, float* scratch) {
     const int64_t wide = sizes.key_blocks * BLOCK;  // keys, padded
     float* sums = scratch;
     float* scores = sums + SUMS;  // key blocks x 32 queries x 32 keys
-    half* queries = reinterpret_cast<half*>(scores + BLOCK * wide);
+    half* queries = reinterpret_cast<half*>(scores + APART * sizes.key_blocks);
     half* weights = queries + BLOCK * DEPTH * sizes.width_blocks * PARTS;
     const half* keys = static_cast<const half*>(c.packed) + head * 2 * sizes.head(PARTS);
     const half* values = keys + sizes.head(PARTS);
     const __m512 scale = _mm512_set1_ps(static_cast<float>(1.0 / sqrt(static_cast<double>(c.width))));
     const int64_t below = PARTS * SIDE * DEPTH * sizes.width_blocks, below_weights = PARTS * SIDE * wide;
-    const auto nothing = [](int64_t) {};
+    // Those who look for the first time, a few queries at a step of decoding, wait for memory: keys and values are
+    // read in the order in which they lie.
+    const bool once = c.queries <= BLOCK;
+    const half* ahead = keys + AHEAD;
+    const auto fetch = [&](int64_t) {
+        for (int64_t i = 0; once && i < STEP<PARTS>; i += 32) _mm_prefetch(ahead + i, _MM_HINT_T0);
+        ahead += STEP<PARTS>;
+    };
     Registers registers;
     const Cut cut(c.queries);
     for (int64_t block = 0; block < cut.count; ++block) {
@@ -131,7 +155,7 @@ void attend_head(const rf_attention& c, int64_t head, float* scratch) {
         }
         for (int64_t some = 0; some < sizes.key_blocks; ++some)
             multiply<PARTS>(registers, here, queries, below, keys + some * sizes.width_blocks * STEP<PARTS>,
-                            sizes.width_blocks, scores + some * SUMS, false, nothing);
+                            sizes.width_blocks, nullptr, scores + some * APART, false, fetch);
         float share[BLOCK];
         for (int64_t r = 0; r < rows; ++r) {
             const int64_t place = cut.sum(r);
@@ -140,7 +164,7 @@ void attend_head(const rf_attention& c, int64_t head, float* scratch) {
         }
         for (int64_t panel = 0; panel < sizes.width_blocks; ++panel) {
             multiply<PARTS>(registers, here, weights, below_weights, values + panel * sizes.key_blocks * STEP<PARTS>,
-                            sizes.key_blocks, sums, false, nothing);
+                            sizes.key_blocks, nullptr, sums, false, fetch);
             for (int64_t r = 0; r < rows; ++r) {
                 float* out = c.out + (from + r) * c.out_row + head * c.width + panel * BLOCK;
                 for (int s = 0; s < 2; ++s)

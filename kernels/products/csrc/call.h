@@ -9,15 +9,17 @@ extern "C" {
 struct rf_linear {
     int64_t rows, in, out;
     int64_t parts;            // 1: operands rounded to bfloat16; 2: split into two
-    const float* x;           // rows x in
+    const float* x;           // rows x in; null where `packed` has them
+    const void* packed;       // rows left by another layer's `pack`, or null
     const void* weight;       // of rf_pack_weight
-    const float* bias;        // out, or null
+    const float* bias;        // out
     const float* scale;       // in, with `shift`: layer norm of x; or null
     const float* shift;
     double eps;
-    int64_t gelu;             // apply it to x
+    int64_t gelu;             // apply it to x, or to y where that is packed
     const float* residual;    // rows x out, or null; may be y
-    float* y;                 // rows x out
+    float* y;                 // rows x out, or null:
+    void* pack;               // rf_packed_rows bytes for act(y), as the next layer's `packed`
     void* scratch;            // rf_linear_scratch bytes
     int64_t threads;
 };

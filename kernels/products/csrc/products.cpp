@@ -10,6 +10,7 @@
 namespace relforge {
 int64_t weight_bytes(int64_t out, int64_t in, int64_t parts);
 void pack(const float* weight, int64_t out, int64_t in, int64_t parts, void* to);
+int64_t packed_rows(int64_t rows, int64_t in, int64_t parts);
 int64_t linear_scratch(int64_t rows, int64_t in, int64_t out, int64_t parts);
 void run(const rf_linear& call);
 int64_t keys_bytes(int64_t keys, int64_t heads, int64_t width, int64_t parts);
@@ -44,6 +45,9 @@ RF_EXPORT int64_t rf_weight_bytes(int64_t out, int64_t in, int64_t parts) {
 }
 RF_EXPORT void rf_pack_weight(const float* weight, int64_t out, int64_t in, int64_t parts, void* to) {
     relforge::pack(weight, out, in, parts, to);
+}
+RF_EXPORT int64_t rf_packed_rows(int64_t rows, int64_t in, int64_t parts) {
+    return relforge::packed_rows(rows, in, parts);
 }
 RF_EXPORT int64_t rf_linear_scratch(int64_t rows, int64_t in, int64_t out, int64_t parts) {
     return relforge::linear_scratch(rows, in, out, parts);

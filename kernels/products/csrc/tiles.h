@@ -25,6 +25,9 @@ inline int64_t blocks(int64_t n, int64_t size) { return (n + size - 1) / size; }
 template <int PARTS>
 constexpr int64_t STEP = 2 * PARTS * TILE;
 
+// GCC's intrinsics do not say what memory the tile instructions read: what was written there before must be in place.
+inline void settle(const void* memory) { asm volatile("" : : "r"(memory) : "memory"); }
+
 // Registers: 0-3 sums (upper left, upper right, lower left, lower right), 4-5 left, 6-7 right.
 class Registers {
 public:
@@ -41,6 +44,7 @@ public:
             config.bytes[i] = 64;
             config.rows[i] = static_cast<uint8_t>(rows[i] ? rows[i] : 1);
         }
+        settle(&config);
         _tile_loadconfig(&config);
         upper_ = upper;
         lower_ = lower;
@@ -51,19 +55,21 @@ private:
     int64_t upper_ = -1, lower_ = -1;
 };
 
-// sums[32][32] (+)= left[rows][32 * steps] * right[32 * steps][32], with the registers shaped for the rows.
+// sums[32][32] = left[rows][32 * steps] * right[32 * steps][32] (+ before), with the registers shaped for the rows.
 //   left: steps x PARTS tiles; the lower rows' tiles begin `below` numbers later.
 //   right: steps x PARTS x 2 tiles.
 //   fetch: fetch(step) asks for memory that is wanted soon.
 template <int PARTS, bool LOWER, class Fetch>
-inline void multiply(const half* left, int64_t below, const half* right, int64_t steps, float* sums, bool add,
-                     const Fetch& fetch) {
+inline void multiply(const half* left, int64_t below, const half* right, int64_t steps, const float* before, float* sums,
+                     bool add, const Fetch& fetch) {
+    settle(left);
+    settle(before);
     if (add) {
-        _tile_loadd(0, sums, 128);
-        _tile_loadd(1, sums + SIDE, 128);
+        _tile_loadd(0, before, 128);
+        _tile_loadd(1, before + SIDE, 128);
         if (LOWER) {
-            _tile_loadd(2, sums + SIDE * BLOCK, 128);
-            _tile_loadd(3, sums + SIDE * BLOCK + SIDE, 128);
+            _tile_loadd(2, before + SIDE * BLOCK, 128);
+            _tile_loadd(3, before + SIDE * BLOCK + SIDE, 128);
         }
     } else {
         _tile_zero(0);
@@ -129,12 +135,12 @@ struct Rows {
 // As above for a block of some rows, which shapes the registers.
 template <int PARTS, class Fetch>
 inline void multiply(Registers& registers, Rows rows, const half* left, int64_t below, const half* right,
-                     int64_t steps, float* sums, bool add, const Fetch& fetch) {
+                     int64_t steps, const float* before, float* sums, bool add, const Fetch& fetch) {
     registers.shape(rows.upper, rows.lower);
     if (rows.lower) {
-        multiply<PARTS, true>(left, below, right, steps, sums, add, fetch);
+        multiply<PARTS, true>(left, below, right, steps, before, sums, add, fetch);
     } else {
-        multiply<PARTS, false>(left, below, right, steps, sums, add, fetch);
+        multiply<PARTS, false>(left, below, right, steps, before, sums, add, fetch);
     }
 }
 

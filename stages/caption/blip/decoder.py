@@ -16,6 +16,7 @@ from transformers.activations import ACT2FN
 
 from relforge.stages.caption.blip.arithmetic import Arithmetic
 from relforge.stages.caption.blip.linear import Linear
+from relforge.stages.caption.blip.mlp import Mlp
 from relforge.stages.caption.blip.norm import Norm
 from relforge.stages.caption.blip.seen import attend, seen_images
 from relforge.stages.caption.blip.shape import BlipShape
@@ -30,8 +31,7 @@ class _Layer:
     cross_q: Linear
     cross_out: Linear
     cross_norm: Norm
-    up: Linear
-    down: Linear
+    mlp: Mlp
     norm: Norm
 
 
@@ -65,7 +65,8 @@ class TextDecoder:
         self.words = take.tensor("text_decoder.bert.embeddings.word_embeddings.weight")
         self.positions = take.tensor("text_decoder.bert.embeddings.position_embeddings.weight")
         self.first_norm = take.norm("text_decoder.bert.embeddings.LayerNorm")
-        self.layers = [_layer(take, f"text_decoder.bert.encoder.layer.{n}.") for n in range(text.depth)]
+        names = [f"text_decoder.bert.encoder.layer.{n}." for n in range(text.depth)]
+        self.layers = [_layer(take, name, text.act) for name in names]
         self.transform = take.linear("text_decoder.cls.predictions.transform.dense")
         self.transform_norm = take.norm("text_decoder.cls.predictions.transform.LayerNorm")
         vocabulary = take.tensor("text_decoder.cls.predictions.decoder.weight")
@@ -133,7 +134,7 @@ class TextDecoder:
                 own = slice(i * steps, (i + 1) * steps)
                 mixed[own] = self.seen.look(number, slot, q[own])
             x = layer.cross_norm(layer.cross_out(mixed, residual=x))
-            x = self._feed_forward(x, layer)
+            x = layer.norm(layer.mlp(x, residual=x))
         return self._logits(x)[steps - 1 : n * steps : steps].clone(), torch.stack(kept)
 
     def step(
@@ -168,21 +169,18 @@ class TextDecoder:
             queries = torch.cat([q, q.new_zeros(1, q.shape[1])])[members]  # images x samples x width
             mixed = self.seen.look_all(number, queries, live).flatten(0, 1)[home]
             x = layer.cross_norm(layer.cross_out(mixed, residual=x))
-            x = self._feed_forward(x, layer)
+            x = layer.norm(layer.mlp(x, residual=x))
         return self._logits(x)
 
     def _embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
         return self.first_norm(self.words[tokens] + self.positions[positions])
-
-    def _feed_forward(self, x: Tensor, layer: _Layer) -> Tensor:
-        return layer.norm(layer.down(layer.up(x), act=self.shape.act, residual=x))
 
     def _logits(self, x: Tensor) -> Tensor:
         hidden = self.transform_norm(ACT2FN[self.shape.act](self.transform(x)))
         return self.vocabulary(hidden).float()
 
 
-def _layer(take: Weights, prefix: str) -> _Layer:
+def _layer(take: Weights, prefix: str, act: str) -> _Layer:
     own, cross = prefix + "attention.", prefix + "crossattention."
     return _Layer(
         qkv=take.linear(own + "self.query", own + "self.key", own + "self.value"),
@@ -191,7 +189,6 @@ def _layer(take: Weights, prefix: str) -> _Layer:
         cross_q=take.linear(cross + "self.query"),
         cross_out=take.linear(cross + "output.dense"),
         cross_norm=take.norm(cross + "output.LayerNorm"),
-        up=take.linear(prefix + "intermediate.dense"),
-        down=take.linear(prefix + "output.dense"),
+        mlp=Mlp(take.linear(prefix + "intermediate.dense"), take.linear(prefix + "output.dense"), act),
         norm=take.norm(prefix + "output.LayerNorm"),
     )

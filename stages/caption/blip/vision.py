@@ -10,6 +10,7 @@ from torch import Tensor
 
 from relforge.kernels.products.attention import TiledKeys
 from relforge.stages.caption.blip.arithmetic import Arithmetic
+from relforge.stages.caption.blip.mlp import Mlp
 from relforge.stages.caption.blip.shape import VisionShape
 from relforge.stages.caption.blip.weights import Weights
 
@@ -39,8 +40,11 @@ class VisionEncoder:
                 take.linear(f"vision_model.encoder.layers.{n}.self_attn.qkv"),
                 take.linear(f"vision_model.encoder.layers.{n}.self_attn.projection"),
                 take.norm(f"vision_model.encoder.layers.{n}.layer_norm2"),
-                take.linear(f"vision_model.encoder.layers.{n}.mlp.fc1"),
-                take.linear(f"vision_model.encoder.layers.{n}.mlp.fc2"),
+                Mlp(
+                    take.linear(f"vision_model.encoder.layers.{n}.mlp.fc1"),
+                    take.linear(f"vision_model.encoder.layers.{n}.mlp.fc2"),
+                    shape.act,
+                ),
             )
             for n in range(shape.depth)
         ]
@@ -51,9 +55,9 @@ class VisionEncoder:
     def __call__(self, pixels: Tensor) -> Tensor:
         """batch x 3 x S x S normalised pixels -> batch x tokens x width."""
         x = self._embed(pixels).flatten(0, 1)  # batch*tokens x width
-        for norm1, qkv, projection, norm2, fc1, fc2 in self.layers:
+        for norm1, qkv, projection, norm2, mlp in self.layers:
             x = projection(self.attend(qkv(x, norm1)), residual=x)
-            x = fc2(fc1(x, norm2), act=self.shape.act, residual=x)
+            x = mlp(x, residual=x, norm=norm2)
         return self.last(x).view(self.batch, self.shape.tokens, self.shape.width)
 
     def _embed(self, pixels: Tensor) -> Tensor:

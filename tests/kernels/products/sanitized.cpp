@@ -12,6 +12,7 @@
 extern "C" const char* rf_products_refusal();
 extern "C" int64_t rf_weight_bytes(int64_t, int64_t, int64_t);
 extern "C" void rf_pack_weight(const float*, int64_t, int64_t, int64_t, void*);
+extern "C" int64_t rf_packed_rows(int64_t, int64_t, int64_t);
 extern "C" int64_t rf_linear_scratch(int64_t, int64_t, int64_t, int64_t);
 extern "C" void rf_linear_run(const rf_linear*);
 extern "C" int64_t rf_keys_bytes(int64_t, int64_t, int64_t, int64_t);
@@ -43,9 +44,22 @@ static bool linear(int64_t rows, int64_t in, int64_t out, int64_t parts) {
     Memory packed(rf_weight_bytes(out, in, parts)), scratch(rf_linear_scratch(rows, in, out, parts));
     rf_pack_weight(weight.data(), out, in, parts, packed.data);
     for (int64_t threads = 1; threads < 4; ++threads) {
-        const rf_linear c{rows,         in,           out,  parts, x.data(), packed.data, bias.data(), scale.data(),
-                          scale.data(), 1e-5,         1,    y.data(), y.data(), scratch.data, threads};
+        rf_linear c{};
+        c.rows = rows, c.in = in, c.out = out, c.parts = parts, c.threads = threads, c.gelu = 1, c.eps = 1e-5;
+        c.x = x.data(), c.weight = packed.data, c.bias = bias.data(), c.scale = c.shift = scale.data();
+        c.scratch = scratch.data, c.residual = c.y = y.data();
         rf_linear_run(&c);
+        Memory between(rf_packed_rows(rows, out, parts)), square(rf_weight_bytes(out, out, parts));
+        Memory more(rf_linear_scratch(rows, out, out, parts));
+        const auto own = numbers(out * out);
+        rf_pack_weight(own.data(), out, out, parts, square.data);
+        c.residual = c.y = nullptr, c.pack = between.data;
+        rf_linear_run(&c);
+        rf_linear next{};
+        next.rows = rows, next.in = next.out = out, next.parts = parts, next.threads = threads;
+        next.packed = between.data, next.weight = square.data, next.bias = bias.data();
+        next.y = y.data(), next.scratch = more.data;
+        rf_linear_run(&next);
     }
     return finite(y);
 }

@@ -70,6 +70,20 @@ def test_what_stands_before_and_after_the_product_is_torchs(rows: int, inside: i
 
 
 @tiles
+@pytest.mark.parametrize("precision", ["split", "bfloat16"])
+@pytest.mark.parametrize(("rows", "inside", "outside"), SIZES)
+def test_rows_left_packed_for_the_next_layer_are_what_it_would_have_read(
+    precision: str, rows: int, inside: int, outside: int
+) -> None:
+    x, norm = normal(rows, inside), (normal(inside), normal(inside, seed=1))
+    first = TiledLinear(normal(outside, inside), normal(outside), precision)  # type: ignore[arg-type]
+    second = TiledLinear(normal(9, outside), normal(9), precision)  # type: ignore[arg-type]
+    residual = normal(rows, 9, seed=2)
+    packed = second(first.packed(x, norm=norm, gelu=True), residual=residual)
+    assert torch.equal(packed, second(first(x, norm=norm), gelu=True, residual=residual))
+
+
+@tiles
 def test_gelu_is_exact_over_the_whole_line() -> None:
     x = torch.linspace(-12, 12, 100_001)[:, None]
     one = TiledLinear(torch.ones(1, 1), torch.zeros(1))
@@ -137,6 +151,13 @@ def test_misfit_tensors_are_refused_by_what_was_expected() -> None:
         layer(torch.zeros(2, 3), residual=torch.zeros(1, 4))
     with pytest.raises(ValueError, match=r"take float32 on the CPU, not torch.float64"):
         layer(torch.zeros(2, 3, dtype=torch.float64))
+    with pytest.raises(ValueError, match=r"x is \(2, 4\), expected rows x 3"):
+        layer(layer.packed(torch.zeros(2, 3)))
+    rounded = TiledLinear(torch.zeros(3, 4), torch.zeros(3), "bfloat16")
+    with pytest.raises(ValueError, match=r"packed in 2 part\(s\) for a layer of 1"):
+        rounded(layer.packed(torch.zeros(2, 3)))
+    with pytest.raises(ValueError, match="take no norm and no GELU"):
+        TiledLinear(torch.zeros(3, 4), torch.zeros(3))(layer.packed(torch.zeros(2, 3)), gelu=True)
     seen = TiledKeys(1, 5, 2, 4, parts=2)
     with pytest.raises(ValueError, match="expected 5 rows of 8"):
         seen.put(0, torch.zeros(5, 7), torch.zeros(5, 7))

@@ -39,7 +39,7 @@ def test_packed_layers_do_not_depend_on_the_batch_either(
 ) -> None:
     monkeypatch.setenv(VARIABLE, "torch")
     captioner = BlipCaptioner(load(str(wide_folder)), Nucleus(), 10, CPU, rows=64)
-    assert captioner.decoder.layers[0].up.kind == packing()
+    assert captioner.decoder.layers[0].mlp.up.kind == packing()
     together = run(captioner, pixels, range(9))
     assert run(captioner, pixels, reversed(range(9))) == together
     assert run(captioner, pixels, [7]) == {"7": together["7"]}
