@@ -60,34 +60,46 @@ class TiledKeys:
         Returns:
             N x (heads * width) float32.
         """
-        wide = self.heads * self.width
-        if queries.ndim != 2 or queries.shape[1] != wide or queries.stride(1) != 1:
-            raise ValueError(f"queries are {tuple(queries.shape)}, expected N x {wide}")
         if out is None:
-            out = torch.empty(len(queries), wide)
+            out = torch.empty(queries.shape)
+        self.attend_all(place, queries[None], out[None], [0])
+        return out
+
+    def attend_all(self, start: int, queries: Tensor, out: Tensor, slots: list[int]) -> None:
+        """As `attend` for several things at once: queries[s] to the keys of thing `start` + s, for each s of
+        `slots`; the answers go to out[s]. Both are S x N x (heads * width) float32."""
+        wide = self.heads * self.width
+        for tensor in (queries, out):
+            if tensor.ndim != 3 or tensor.shape[2] != wide or tensor.stride(2) != 1:
+                raise ValueError(f"queries are {tuple(tensor.shape[1:])}, expected N x {wide}")
+        if out.shape != queries.shape or any(not 0 <= s < len(queries) for s in slots):
+            shapes = f"{tuple(queries.shape)} queries, {tuple(out.shape)} answers"
+            raise ValueError(f"slots {slots} do not fit {shapes}")
+        if start + max(slots, default=0) >= len(self.packed):
+            raise ValueError(f"things {start} + {slots} of {len(self.packed)}")
         _check(queries, out)
         threads = torch.get_num_threads()
         library = load()
         room = scratch(library.rf_attention_scratch(self.keys, self.width, threads))
-        library.rf_attention_run(
-            ctypes.byref(
-                AttentionCall(
-                    queries=len(queries),
-                    keys=self.keys,
-                    heads=self.heads,
-                    width=self.width,
-                    parts=self.parts,
-                    q=queries.data_ptr(),
-                    q_row=queries.stride(0),
-                    packed=self.packed[place].data_ptr(),
-                    out=out.data_ptr(),
-                    out_row=out.stride(0),
-                    scratch=room.data_ptr(),
-                    threads=threads,
-                )
-            )
+        call = AttentionCall(
+            stacks=len(slots),
+            slots=(ctypes.c_int64 * len(slots))(*slots),
+            queries=queries.shape[1],
+            keys=self.keys,
+            heads=self.heads,
+            width=self.width,
+            parts=self.parts,
+            q=queries.data_ptr(),
+            q_slot=queries.stride(0),
+            q_row=queries.stride(1),
+            packed=self.packed[start:].data_ptr(),
+            out=out.data_ptr(),
+            out_slot=out.stride(0),
+            out_row=out.stride(1),
+            scratch=room.data_ptr(),
+            threads=threads,
         )
-        return out
+        library.rf_attention_run(ctypes.byref(call))
 
 
 def _check(*tensors: Tensor) -> None:

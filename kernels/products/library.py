@@ -36,12 +36,13 @@ class AttentionCall(ctypes.Structure):
     """`rf_attention` of csrc/call.h."""
 
     _fields_ = [
+        ("stacks", ctypes.c_int64),
+        ("slots", ctypes.POINTER(ctypes.c_int64)),
         *((name, ctypes.c_int64) for name in ("queries", "keys", "heads", "width", "parts")),
         ("q", ctypes.c_void_p),
-        ("q_row", ctypes.c_int64),
-        ("packed", ctypes.c_void_p),
-        ("out", ctypes.c_void_p),
-        ("out_row", ctypes.c_int64),
+        *((name, ctypes.c_int64) for name in ("q_slot", "q_row")),
+        *((name, ctypes.c_void_p) for name in ("packed", "out")),
+        *((name, ctypes.c_int64) for name in ("out_slot", "out_row")),
         ("scratch", ctypes.c_void_p),
         ("threads", ctypes.c_int64),
     ]

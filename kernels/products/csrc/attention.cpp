@@ -120,14 +120,14 @@ int64_t scratch_floats(const Sizes& sizes) {
 constexpr int64_t AHEAD = 8192;
 
 template <int PARTS>
-void attend_head(const rf_attention& c, int64_t head, float* scratch) {
+void attend_head(const rf_attention& c, int64_t slot, int64_t head, float* scratch) {
     const Sizes sizes(c.keys, c.width, c.queries);
     const int64_t wide = sizes.key_blocks * BLOCK;  // keys, padded
     float* sums = scratch;
     float* scores = sums + SUMS;  // key blocks x 32 queries x 32 keys
     half* queries = reinterpret_cast<half*>(scores + APART * sizes.key_blocks);
     half* weights = queries + BLOCK * DEPTH * sizes.width_blocks * PARTS;
-    const half* keys = static_cast<const half*>(c.packed) + head * 2 * sizes.head(PARTS);
+    const half* keys = static_cast<const half*>(c.packed) + (slot * c.heads + head) * 2 * sizes.head(PARTS);
     const half* values = keys + sizes.head(PARTS);
     const __m512 scale = _mm512_set1_ps(static_cast<float>(1.0 / sqrt(static_cast<double>(c.width))));
     const int64_t below = PARTS * SIDE * DEPTH * sizes.width_blocks, below_weights = PARTS * SIDE * wide;
@@ -146,7 +146,7 @@ void attend_head(const rf_attention& c, int64_t head, float* scratch) {
         const Rows here = cut.rows(block);
         const int64_t rows = here.upper + here.lower;
         for (int64_t r = 0; r < rows; ++r) {
-            const float* q = c.q + (from + r) * c.q_row + head * c.width;
+            const float* q = c.q + slot * c.q_slot + (from + r) * c.q_row + head * c.width;
             const int64_t place = cut.sum(r);
             half* line = queries + place / SIDE * below + place % SIDE * DEPTH;
             for (int64_t i = 0; i < c.width; i += DEPTH, line += PARTS * TILE)
@@ -166,7 +166,7 @@ void attend_head(const rf_attention& c, int64_t head, float* scratch) {
             multiply<PARTS>(registers, here, weights, below_weights, values + panel * sizes.key_blocks * STEP<PARTS>,
                             sizes.key_blocks, nullptr, sums, false, fetch);
             for (int64_t r = 0; r < rows; ++r) {
-                float* out = c.out + (from + r) * c.out_row + head * c.width + panel * BLOCK;
+                float* out = c.out + slot * c.out_slot + (from + r) * c.out_row + head * c.width + panel * BLOCK;
                 for (int s = 0; s < 2; ++s)
                     _mm512_mask_storeu_ps(out + s * 16, first(c.width - panel * BLOCK - s * 16),
                                           _mm512_mul_ps(_mm512_loadu_ps(sums + cut.sum(r) * BLOCK + s * 16),
@@ -183,7 +183,8 @@ int64_t keys_bytes(int64_t keys, int64_t heads, int64_t width, int64_t parts) {
 }
 
 void pack(const rf_keys& c) {
-    parallel(c.heads, c.threads, [&](int64_t begin, int64_t end) {
+    const int64_t threads = useful_threads(128 * c.heads * c.keys * c.width, c.threads);  // as costly as so many
+    parallel(c.heads, threads, [&](int64_t begin, int64_t end, int64_t) {
         for (int64_t head = begin; head < end; ++head) c.parts == 2 ? pack_head<2>(c, head) : pack_head<1>(c, head);
     });
 }
@@ -194,13 +195,13 @@ int64_t attention_scratch(int64_t keys, int64_t width, int64_t threads) {
 
 void run(const rf_attention& c) {
     const int64_t each = scratch_floats(Sizes(c.keys, c.width, 0));
-    const int64_t threads = c.threads < c.heads ? c.threads : c.heads;
-    parallel(threads, threads, [&](int64_t begin, int64_t end) {
-        for (int64_t t = begin; t < end; ++t)
-            for (int64_t head = c.heads * t / threads; head < c.heads * (t + 1) / threads; ++head) {
-                float* scratch = static_cast<float*>(c.scratch) + t * each;
-                c.parts == 2 ? attend_head<2>(c, head, scratch) : attend_head<1>(c, head, scratch);
-            }
+    const int64_t count = c.stacks * c.heads, work = 2 * count * c.queries * c.keys * c.width;
+    parallel(count, useful_threads(work, c.threads), [&](int64_t begin, int64_t end, int64_t worker) {
+        float* scratch = static_cast<float*>(c.scratch) + worker * each;
+        for (int64_t i = begin; i < end; ++i) {
+            const int64_t slot = c.slots[i / c.heads], head = i % c.heads;
+            c.parts == 2 ? attend_head<2>(c, slot, head, scratch) : attend_head<1>(c, slot, head, scratch);
+        }
     });
 }
 

@@ -24,15 +24,17 @@ struct rf_linear {
     int64_t threads;
 };
 
-// One stack of heads attending to one set of keys.
+// Stacks of heads, each attending to the keys in its slot.
 struct rf_attention {
+    int64_t stacks;
+    const int64_t* slots;     // stacks: where their queries, keys and answers lie
     int64_t queries, keys, heads, width;  // width: numbers per head
     int64_t parts;
-    const float* q;           // q[query * q_row + head * width]
-    int64_t q_row;
-    const void* packed;       // of rf_pack_keys
-    float* out;               // out[query * out_row + head * width]
-    int64_t out_row;
+    const float* q;           // q[slot * q_slot + query * q_row + head * width]
+    int64_t q_slot, q_row;
+    const void* packed;       // of rf_pack_keys, slot by slot
+    float* out;               // out[slot * out_slot + query * out_row + head * width]
+    int64_t out_slot, out_row;
     void* scratch;            // rf_attention_scratch bytes
     int64_t threads;
 };

@@ -190,11 +190,12 @@ void linear(const rf_linear& c) {
     const Cut cut(c.rows);
     half* rows = static_cast<half*>(c.scratch);
     float* sums = reinterpret_cast<float*>(rows + (c.packed ? 0 : PARTS * padded(c.in) * cut.count * BLOCK));
+    const int64_t threads = useful_threads(c.rows * c.in * c.out, c.threads);
     if (!c.packed)
-        parallel(c.rows, c.threads, [&](int64_t begin, int64_t end) { pack_rows<PARTS>(c, cut, begin, end, rows); });
+        parallel(c.rows, threads, [&](int64_t begin, int64_t end, int64_t) { pack_rows<PARTS>(c, cut, begin, end, rows); });
     const half* left = c.packed ? static_cast<const half*>(c.packed) : rows;
-    parallel(blocks(c.out, BLOCK), c.threads,
-             [&](int64_t begin, int64_t end) { product<PARTS>(c, cut, left, sums, begin, end); });
+    parallel(blocks(c.out, BLOCK), threads,
+             [&](int64_t begin, int64_t end, int64_t) { product<PARTS>(c, cut, left, sums, begin, end); });
 }
 
 }  // namespace

@@ -4,29 +4,41 @@
 
 #include <stdint.h>
 
+#include <atomic>
 #include <system_error>
 #include <thread>
 #include <vector>
 
 namespace relforge {
 
-// work(begin, end) over [0, count) in up to `threads` equal pieces.
+// How many of the threads are worth starting for so many multiply-adds.
+inline int64_t useful_threads(int64_t work, int64_t threads) {
+    constexpr int64_t WORTH = 100'000'000;  // about 0.4 ms
+    const int64_t useful = work / WORTH + 1;
+    return threads < useful ? threads : useful;
+}
+
+// work(begin, end, worker) over [0, count), in a few pieces for each of up to `threads` workers: cores are not equally fast, least
+// of all those that share their tile unit with a neighbour.
 template <class Work>
 void parallel(int64_t count, int64_t threads, const Work& work) {
-    if (threads > count) threads = count;
-    if (threads < 2) {
-        if (count > 0) work(int64_t{0}, count);
+    constexpr int64_t PIECES = 4;
+    if (threads < 2 || count < 2) {
+        if (count > 0) work(int64_t{0}, count, int64_t{0});
         return;
     }
+    const int64_t pieces = count < threads * PIECES ? count : threads * PIECES;
+    std::atomic<int64_t> next{0};
+    const auto run = [&](int64_t worker) {
+        for (int64_t i; (i = next.fetch_add(1)) < pieces;) work(count * i / pieces, count * (i + 1) / pieces, worker);
+    };
     std::vector<std::thread> others;
-    int64_t started = 1;
     try {
-        for (; started < threads; ++started)
-            others.emplace_back(work, count * started / threads, count * (started + 1) / threads);
+        for (int64_t t = 1; t < threads && t < pieces; ++t) others.emplace_back(run, t);
     } catch (const std::system_error&) {
-        work(count * started / threads, count);  // no more threads to be had
+        // No more threads to be had: those that run share the work.
     }
-    work(int64_t{0}, count / threads);
+    run(0);
     for (std::thread& other : others) other.join();
 }
 

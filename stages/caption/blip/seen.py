@@ -53,8 +53,7 @@ class _Tiled:
 
     def look_all(self, layer: int, queries: Tensor, live: list[int]) -> Tensor:
         mixed = torch.zeros(queries.shape)
-        for slot in live:
-            self.keys.attend(layer * self.images + slot, queries[slot], out=mixed[slot])
+        self.keys.attend_all(layer * self.images, queries, mixed, live)
         return mixed
 
 

@@ -73,8 +73,11 @@ static bool attention(int64_t queries, int64_t keys, int64_t heads, int64_t widt
         Memory scratch(rf_attention_scratch(keys, width, threads));
         const rf_keys p{keys, heads, width, parts, k.data(), v.data(), row, packed.data, threads};
         rf_pack_keys(&p);
-        const rf_attention c{queries, keys, heads, width, parts, q.data(), row, packed.data, out.data(), row, scratch.data,
-                             threads};
+        const int64_t slot = 0;
+        rf_attention c{};
+        c.stacks = 1, c.slots = &slot, c.queries = queries, c.keys = keys, c.heads = heads, c.width = width;
+        c.parts = parts, c.q = q.data(), c.packed = packed.data, c.out = out.data(), c.q_row = c.out_row = row;
+        c.scratch = scratch.data, c.threads = threads;
         rf_attention_run(&c);
     }
     return finite(out);

@@ -95,7 +95,8 @@ def test_gelu_is_exact_over_the_whole_line() -> None:
 @tiles
 @pytest.mark.parametrize("precision", ["split", "bfloat16"])
 def test_a_rows_bits_depend_on_nothing_but_the_row(precision: str) -> None:
-    x, weight, bias = normal(577, 1100), normal(70, 1100), normal(70)
+    # so large that threads are worth starting
+    x, weight, bias = normal(577, 1100), normal(700, 1100), normal(700)
     layer = TiledLinear(weight, bias, precision)  # type: ignore[arg-type]
     whole = layer(x)
     for rows in (1, 3, 16, 31, 33, 120):
@@ -131,6 +132,26 @@ def test_attention_is_its_twin_for_every_query_by_itself(
     assert twin.relative_error(found, expected) < (2e-2 if parts == 1 else 3e-5)
     for one in range(0, queries, 9):
         assert torch.equal(seen.attend(1, q[one : one + 1])[0], found[one])
+
+
+@tiles
+def test_several_stacks_attend_at_once_each_to_its_own_and_by_any_number_of_threads() -> None:
+    seen = TiledKeys(6, 577, 4, 64, parts=2)
+    queries, out = normal(5, 40, 256), torch.zeros(5, 40, 256)
+    for place in range(6):
+        seen.put(place, normal(577, 256, seed=place), normal(577, 256, seed=place + 10))
+    alone = {slot: seen.attend(1 + slot, queries[slot]) for slot in (0, 2, 4)}
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            seen.attend_all(1, queries, out.zero_(), [4, 0, 2])
+            assert all(torch.equal(out[slot], answer) for slot, answer in alone.items())
+            assert not out[[1, 3]].any()
+    finally:
+        torch.set_num_threads(threads)
+    with pytest.raises(ValueError, match=r"things 2 \+ \[4\] of 6"):
+        seen.attend_all(2, queries, out, [4])
 
 
 @tiles
