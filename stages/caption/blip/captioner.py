@@ -42,9 +42,9 @@ class BlipCaptioner:
         how: `Nucleus` for `samples` captions per picture, `Beams` for the likeliest one.
         samples: captions per picture; 1 with `Beams`.
         device: where it runs.
-        dtype: float32, or bfloat16 on a GPU that has it.
-        rows: captions decoded together. Part of the arithmetic: another number may change the last bits of a
-            logit, and so, rarely, a word.
+        dtype: float32, or bfloat16 where the device has it (see `arithmetic`).
+        rows: captions decoded together. Part of the arithmetic except on a tile unit: another number may change
+            the last bits of a logit, and so, rarely, a word.
         graphs: replay each step of nucleus sampling as one CUDA graph; needs a GPU.
     """
 
