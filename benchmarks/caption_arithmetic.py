@@ -11,16 +11,12 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from report import emit
-from world_captions import captioned
+from world_captions import captioned, drawn
 
-from relforge.demo.world.dataset import write_split
 from relforge.kernels.products.library import VARIABLE, why_unavailable
-from relforge.stages.registry import build_source
 
 
 def main() -> None:
@@ -31,9 +27,7 @@ def main() -> None:
     options.add_argument("--json", action="store_true")
     args = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        split = write_split(Path(folder), "detection", args.pictures, args.seed)
-        source = build_source("coco", annotations=str(split / "instances.json"), images=str(split / "images"))
-        images = pa.concat_tables([result.tables["images"] for result in source.shards(4096)])
+        _, images = drawn(folder, args.pictures, args.seed)
 
         def words(kind: str, dtype: str) -> tuple[list[str], float]:
             os.environ[VARIABLE] = kind

@@ -38,6 +38,13 @@ def captioned(images: pa.Table, **options: Any) -> tuple[dict[int, list[str]], f
     return said, took
 
 
+def drawn(folder: str, pictures: int, seed: int) -> tuple[Path, pa.Table]:
+    """A split that no training has seen, and its `images` table."""
+    split = write_split(Path(folder), "detection", pictures, seed)
+    source = build_source("coco", annotations=str(split / "instances.json"), images=str(split / "images"))
+    return split, pa.concat_tables([result.tables["images"] for result in source.shards(4096)])
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--model", default="demo/weights/blip")
@@ -46,9 +53,7 @@ def main() -> None:
     options.add_argument("--json", action="store_true")
     args = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        split = write_split(Path(folder), "detection", args.pictures, args.seed)
-        source = build_source("coco", annotations=str(split / "instances.json"), images=str(split / "images"))
-        images = pa.concat_tables([result.tables["images"] for result in source.shards(4096)])
+        split, images = drawn(folder, args.pictures, args.seed)
         gold, oracle = read_gold(split), read_captions(split)
         sources: dict[str, tuple[dict[int, list[str]], float | None]] = {"oracle, 5": (oracle, None)}
         for case, how in (

@@ -40,8 +40,8 @@ class BlipStage:
         image_size: pixels; default: the model's.
         revision: of a hub name.
         device: `auto` (a GPU if there is one), `cpu`, `cuda`, ...
-        dtype: `auto` (bfloat16 on a GPU, float32 elsewhere), `float32` or `bfloat16`; on a CPU with a tile unit
-            (AMX) float32 products split their operands in two and bfloat16 rounds nothing but operands.
+        dtype: `auto` (bfloat16 on a GPU, float32 elsewhere), `float32` or `bfloat16`; on a CPU with a tile
+            unit (AMX) float32 products split their operands in two and bfloat16 rounds nothing but operands.
         rows: captions decoded together; 0 chooses 120 on a CPU and 640 on a GPU.
         graphs: replay each decoding step as one CUDA graph; `nucleus` on a GPU only.
         threads: picture decoders.

@@ -187,6 +187,7 @@ void product(const rf_linear& c, const Cut& cut, const half* rows, float* sums, 
 
 template <int PARTS>
 void linear(const rf_linear& c) {
+    if (c.rows < 1) return;
     const Cut cut(c.rows);
     half* rows = static_cast<half*>(c.scratch);
     float* sums = reinterpret_cast<float*>(rows + (c.packed ? 0 : PARTS * padded(c.in) * cut.count * BLOCK));

@@ -43,8 +43,8 @@ class BlipCaptioner:
         samples: captions per picture; 1 with `Beams`.
         device: where it runs.
         dtype: float32, or bfloat16 where the device has it (see `arithmetic`).
-        rows: captions decoded together. Part of the arithmetic except on a tile unit: another number may change
-            the last bits of a logit, and so, rarely, a word.
+        rows: captions decoded together. Part of the arithmetic except on a tile unit: another number may
+            change the last bits of a logit, and so, rarely, a word.
         graphs: replay each step of nucleus sampling as one CUDA graph; needs a GPU.
     """
 

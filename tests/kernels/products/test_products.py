@@ -155,6 +155,15 @@ def test_several_stacks_attend_at_once_each_to_its_own_and_by_any_number_of_thre
 
 
 @tiles
+def test_nothing_in_nothing_out() -> None:
+    assert TiledLinear(normal(4, 3), normal(4))(torch.zeros(0, 3)).shape == (0, 4)
+    seen = TiledKeys(1, 5, 2, 4, parts=2)
+    seen.put(0, normal(5, 8), normal(5, 8))
+    assert seen.attend(0, torch.zeros(0, 8)).shape == (0, 8)
+    seen.attend_all(0, normal(1, 3, 8), torch.zeros(1, 3, 8), [])
+
+
+@tiles
 def test_one_huge_score_takes_all_the_attention() -> None:
     q, k, v = torch.full((2, 8), 60.0), torch.zeros(40, 8), normal(40, 8)
     k[17] = 60.0
