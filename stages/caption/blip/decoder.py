@@ -156,6 +156,7 @@ class TextDecoder:
         hide = torch.zeros(unseen.shape, device=self.device, dtype=self.words.dtype)
         hide = hide.masked_fill_(unseen, float("-inf"))[:, None].expand(-1, self.shape.heads, -1)
         hide = hide.reshape(-1, 1, self.length)  # rows*heads x 1 x length
+        askers = members.clamp(max=self.rows - 1)  # where there is none, any: nobody reads the answer
         newest = (self.places + positions[:, None, None]).flatten()
         x = self._embed(tokens, positions)
         for number, layer in enumerate(self.layers):
@@ -165,8 +166,7 @@ class TextDecoder:
             q = qkv[:, 0].reshape(-1, 1, self.head)
             mixed = attend(q, keys, values, hide)  # rows*heads x 1 x head width
             x = layer.self_norm(layer.self_out(mixed.view(x.shape), residual=x))
-            q = layer.cross_q(x)
-            queries = torch.cat([q, q.new_zeros(1, q.shape[1])])[members]  # images x samples x width
+            queries = layer.cross_q(x)[askers]  # images x samples x width
             mixed = self.seen.look_all(number, queries, live).flatten(0, 1)[home]
             x = layer.cross_norm(layer.cross_out(mixed, residual=x))
             x = layer.norm(layer.mlp(x, residual=x))
