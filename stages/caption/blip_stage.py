@@ -126,7 +126,14 @@ class BlipStage:
         sheet = CaptionSheet(model.name, self.seed, prompt, self.drop)
         for image_id, captions in self.captioner.run(self._pictures(tables["images"], sheet)):
             sheet.add(image_id, [(caption.text, caption.logprob) for caption in captions])
-        return sheet.result()
+        how = self.captioner.arithmetic
+        return sheet.result(
+            {
+                "device": str(how.device),
+                "dtype": str(self.captioner.dtype).removeprefix("torch."),
+                "products": f"tiles, {how.tiles}" if how.tiles else "torch",
+            }
+        )
 
     def _pictures(self, images: pa.Table, sheet: CaptionSheet) -> Iterator[tuple[str, int, Tensor]]:
         assert self.captioner is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
@@ -60,12 +60,16 @@ class CaptionSheet:
         """An image that could not be read."""
         self.quarantined.append(Quarantined({"image_id": image_id}, reason, detail))
 
-    def result(self) -> StageResult:
+    def result(self, notes: Mapping[str, object] | None = None) -> StageResult:
         """The `captions` table; an image none of whose captions is left counts as dropped,
-        `no_sound_caption`."""
+        `no_sound_caption`.
+
+        Args:
+            notes: more of what the sidecar should say.
+        """
         columns = ("image_id", "caption_id", "text", "source", "seed", "logprob")
         table = pa.table({name: [row[name] for row in self.rows] for name in columns}) if self.rows else None
-        notes: dict[str, object] = {
+        counts: dict[str, object] = {
             "caption_faults": dict(sorted(self.faults.items())),
             "captions_dropped": sum(n for reason, n in self.faults.items() if reason in self.drop),
         }
@@ -74,7 +78,7 @@ class CaptionSheet:
             kept=self.kept,
             dropped={"no_sound_caption": self.bare} if self.bare else {},
             quarantined=sorted(self.quarantined, key=lambda q: str(q.record["image_id"])),
-            notes=notes,
+            notes=counts | dict(notes or {}),
         )
 
 

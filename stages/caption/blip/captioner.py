@@ -72,7 +72,7 @@ class BlipCaptioner:
         each = how.num_beams if isinstance(how, Beams) else samples
         # one picture at a time keeps a CPU busy; a GPU wants more
         self.batch = 1 if device.type == "cpu" else 16
-        self.arithmetic = arithmetic(device, dtype)
+        self.arithmetic, self.dtype = arithmetic(device, dtype), dtype
         self.encoder = VisionEncoder(checkpoint.state, shape.vision, self.batch, self.arithmetic)
         # half as many again as are needed to fill the tile, for images that wait for their last caption
         images = math.ceil(1.5 * rows / each) + 2

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from relforge.kernels.products.library import VARIABLE, why_unavailable
 from relforge.stages.contract import Stage, StageResult
 from relforge.stages.registry import build
 from relforge.stages.tables import SCHEMAS
@@ -91,6 +92,15 @@ def test_the_seed_is_stored_and_changes_the_captions(folder: Path) -> None:
 def test_beam_mode_gives_the_one_likeliest_caption(folder: Path) -> None:
     result = ready(folder, mode="beam", drop=[]).process(images(("a", None, png(0)), ("b", None, png(1))))
     assert result.tables["captions"]["caption_id"].to_pylist() == [0, 0]
+
+
+def test_the_sidecar_will_say_what_multiplied(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = images(("a", None, png(0)))
+    expected = "torch" if why_unavailable() else "tiles, split"
+    assert ready(folder).process(rows).notes["products"] == expected
+    monkeypatch.setenv(VARIABLE, "torch")
+    notes = ready(folder, dtype="bfloat16").process(rows).notes
+    assert notes.items() >= {"device": "cpu", "dtype": "bfloat16", "products": "torch"}.items()
 
 
 def test_faulty_captions_are_counted_and_left_out_keeping_the_others_ids(folder: Path) -> None:
