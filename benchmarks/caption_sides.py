@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import BlipConfig, BlipForConditionalGeneration
 
-from relforge.kernels.products import library
+from relforge.kernels.products import peak as unit
 from relforge.stages.caption.blip.arithmetic import Arithmetic
 from relforge.stages.caption.blip.captioner import BlipCaptioner
 from relforge.stages.caption.blip.checkpoint import Checkpoint
@@ -61,9 +61,10 @@ def flops(shape: BlipShape, captions: int, steps: int) -> dict[str, float]:
 
 def peak(how: Arithmetic) -> float:
     """FLOP/s that useful multiply-adds could reach in this arithmetic: of the largest matrix product of
-    torch's, the best of a few; or of the tile unit on registers alone, a third of it for split operands."""
+    torch's, the best of a few; or of the tile unit on registers alone, times the threads, a third of it for
+    split operands."""
     if how.tiles is not None:
-        return library.peak(clock) * torch.get_num_threads() / (3 if how.tiles == "split" else 1)
+        return unit.peak(clock) * torch.get_num_threads() / (3 if how.tiles == "split" else 1)
     a, b = torch.randn(2, 2048, 2048).to(how.dtype)
     best = min(timed(lambda: torch.mm(a, b)) for _ in range(6))
     return 2 * 2048**3 / best

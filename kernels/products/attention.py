@@ -7,7 +7,15 @@ import ctypes
 import torch
 from torch import Tensor
 
-from relforge.kernels.products.library import AttentionCall, KeysCall, load, memory, scratch
+from relforge.kernels.products.library import (
+    AttentionCall,
+    KeysCall,
+    Precision,
+    load,
+    memory,
+    parts_of,
+    scratch,
+)
 
 
 class TiledKeys:
@@ -17,12 +25,15 @@ class TiledKeys:
         count: things (pictures, or pictures times layers).
         keys: tokens of each.
         heads, width: of the attention; `width` is per head.
-        parts: 2 for split operands, 1 for bfloat16 (see the package).
+        precision: `split` or `bfloat16`, as of `TiledLinear`.
+
+    Raises:
+        LibraryUnavailable, ValueError: as `TiledLinear`.
     """
 
-    def __init__(self, count: int, keys: int, heads: int, width: int, parts: int) -> None:
-        self.keys, self.heads, self.width, self.parts = keys, heads, width, parts
-        size = load().rf_keys_bytes(keys, heads, width, parts)
+    def __init__(self, count: int, keys: int, heads: int, width: int, precision: Precision = "split") -> None:
+        self.keys, self.heads, self.width, self.parts = keys, heads, width, parts_of(precision)
+        size = load().rf_keys_bytes(keys, heads, width, self.parts)
         self.packed = memory(count * size).view(count, size)
 
     def put(self, place: int, keys: Tensor, values: Tensor) -> None:

@@ -6,8 +6,7 @@ import ctypes
 import functools
 import os
 import threading
-import time
-from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,6 +16,8 @@ from relforge.kernels.build import LIBRARIES, PRODUCTS
 
 VARIABLE = "RELFORGE_PRODUCTS"
 """`auto` (this library where it can run) or `torch` (never)."""
+Precision = Literal["split", "bfloat16"]
+"""Of operands: each as two bfloat16s, or rounded to one. Sums are float32."""
 
 
 class LinearCall(ctypes.Structure):
@@ -139,14 +140,13 @@ def dense(tensor: Tensor) -> Tensor:
     return tensor if tensor.is_contiguous() else tensor.contiguous()
 
 
-def peak(clock: Callable[[], float] = time.perf_counter) -> float:
-    """bfloat16 FLOP/s of one thread's tile unit on registers alone, the best of a few tries of a millisecond:
-    what a third of is the most that split products can reach."""
-    times, flops_each = 40_000, 4 * 2 * 16 * 16 * 32
-    multiply = load().rf_multiply_registers
-    best = float("inf")
-    for _ in range(8):
-        start = clock()
-        multiply(times)
-        best = min(best, clock() - start)
-    return times * flops_each / best
+def parts_of(precision: Precision) -> int:
+    """bfloat16s per operand.
+
+    Raises:
+        ValueError: there is no such precision.
+    """
+    parts = {"split": 2, "bfloat16": 1}.get(precision)
+    if parts is None:
+        raise ValueError(f"precision is {precision!r}; choose split or bfloat16")
+    return parts

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from relforge.kernels.products.library import LinearCall, dense, load, memory, scratch
+from relforge.kernels.products.library import (
+    LinearCall,
+    Precision,
+    dense,
+    load,
+    memory,
+    parts_of,
+    scratch,
+)
 
 
 class PackedRows(NamedTuple):
@@ -35,14 +43,13 @@ class TiledLinear:
 
     Raises:
         LibraryUnavailable: no tile unit or no library here; ask `library.why_unavailable` before.
+        ValueError: another precision, dtype or size.
     """
 
-    def __init__(
-        self, weight: Tensor, bias: Tensor, precision: Literal["split", "bfloat16"] = "split"
-    ) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, precision: Precision = "split") -> None:
         self.outside, self.inside = weight.shape
-        self.parts = 2 if precision == "split" else 1
-        self.bias = dense(bias)
+        self.parts = parts_of(precision)
+        self.bias = _of_size("bias", bias, self.outside)
         library = load()
         self.weight = memory(library.rf_weight_bytes(self.outside, self.inside, self.parts))
         sizes = self.outside, self.inside, self.parts
@@ -109,7 +116,7 @@ class TiledLinear:
             ready = x.memory
         else:
             source = dense(x)
-        scale, shift = (dense(t) for t in norm) if norm else (None, None)
+        scale, shift = (_of_size("norm", t, self.inside) for t in norm) if norm else (None, None)
         residual = None if residual is None else dense(residual)
         library = load()
         room = scratch(library.rf_linear_scratch(rows, self.inside, self.outside, self.parts))
@@ -133,6 +140,12 @@ class TiledLinear:
             threads=torch.get_num_threads(),
         )
         library.rf_linear_run(ctypes.byref(call))
+
+
+def _of_size(name: str, tensor: Tensor, size: int) -> Tensor:
+    if tensor.shape != (size,):
+        raise ValueError(f"{name} is {tuple(tensor.shape)}, expected {(size,)}")
+    return dense(tensor)
 
 
 def _address(tensor: Tensor | None) -> int | None:

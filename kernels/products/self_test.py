@@ -8,17 +8,18 @@ import torch
 import torch.nn.functional as F
 
 from relforge.kernels.products.attention import TiledKeys
-from relforge.kernels.products.library import VARIABLE
+from relforge.kernels.products.library import VARIABLE, Precision
 from relforge.kernels.products.linear import TiledLinear
 from relforge.kernels.self_test import SelfTestFailed
 
-TOLERANCE = 1e-4
-"""Largest difference of split products from float64, relative to the largest number."""
+TOLERANCE = {"split": 1e-4, "bfloat16": 4e-2}
+"""Largest difference from float64, relative to the largest number."""
 
 
 @functools.cache
-def self_test() -> float:
-    """Compare a norm, a GELU, a product and an attention with torch in float64, once per process.
+def self_test(precision: Precision = "split") -> float:
+    """Compare two layers, with all that may stand around a product, and an attention with torch in float64,
+    once per process.
 
     Returns:
         the largest difference seen, relative to the largest number of its tensor.
@@ -33,14 +34,17 @@ def self_test() -> float:
         return torch.randn(shape, generator=generator)
 
     x, weight, bias, residual = normal(45, 1100), normal(50, 1100), normal(50), normal(45, 50)
-    norm = normal(1100), normal(1100)
-    found = TiledLinear(weight, bias)(x, norm=norm, gelu=True, residual=residual)
-    scale, shift = (tensor.double() for tensor in norm)
-    before = F.gelu(F.layer_norm(x.double(), (1100,), scale, shift))
-    pairs = [(found, F.linear(before, weight.double(), bias.double()) + residual)]
+    second, norm = normal(70, 50), (normal(1100), normal(1100))
+    layers = TiledLinear(weight, bias, precision), TiledLinear(second, torch.zeros(70), precision)
+    alone = layers[0](x, norm=norm, gelu=True, residual=residual)
+    both = layers[1](layers[0].packed(x, norm=norm, gelu=True))
+    normed = F.layer_norm(x.double(), (1100,), *(tensor.double() for tensor in norm))
+    wide = weight.double(), bias.double()
+    pairs = [(alone, F.linear(F.gelu(normed), *wide) + residual)]
+    pairs.append((both, F.linear(F.gelu(F.linear(normed, *wide)), second.double())))
 
     queries, keys, values = normal(35, 3, 24), normal(41, 3, 24), normal(41, 3, 24)
-    seen = TiledKeys(1, 41, 3, 24, parts=2)
+    seen = TiledKeys(1, 41, 3, 24, precision)
     seen.put(0, keys.flatten(1), values.flatten(1))
     expected = F.scaled_dot_product_attention(*(t.double().transpose(0, 1) for t in (queries, keys, values)))
     pairs.append((seen.attend(0, queries.flatten(1)), expected.transpose(0, 1).flatten(1)))
@@ -49,10 +53,11 @@ def self_test() -> float:
     for ours, theirs in pairs:
         difference = (ours - theirs).abs().max() / theirs.abs().max()
         worst = max(worst, float(difference.nan_to_num(float("inf"))))
-    if not worst <= TOLERANCE:
+    tolerance = TOLERANCE[precision]
+    if not worst <= tolerance:
         raise SelfTestFailed(
-            f"products on this processor's tile unit are off by {worst:.2g} (at most {TOLERANCE:.2g} is "
-            f"allowed): its results cannot be trusted here. Run with {VARIABLE}=torch, and please report "
-            f"this machine."
+            f"{precision} products on this processor's tile unit are off by {worst:.2g} (at most "
+            f"{tolerance:.2g} is allowed): its results cannot be trusted here. Run with {VARIABLE}=torch, "
+            f"and please report this machine."
         )
     return worst

@@ -45,6 +45,8 @@ def _tiles() -> Check:
     try:
         if reason := why_unavailable():
             return Check("kernels", name, "absent", f"{reason}; the captioner multiplies with torch")
-        return Check("kernels", name, "ok", f"AMX, within {self_test():.1e} of torch's float64")
+        split, rounded = self_test("split"), self_test("bfloat16")
+        detail = f"AMX, within {split:.1e} (float32, split) and {rounded:.1e} (bfloat16) of torch's float64"
+        return Check("kernels", name, "ok", detail)
     except (SelfTestFailed, ValueError) as error:
         return Check("kernels", name, "broken", str(error))

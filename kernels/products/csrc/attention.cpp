@@ -10,9 +10,8 @@ namespace relforge {
 namespace {
 
 struct Sizes {
-    int64_t key_blocks, width_blocks, queries;  // 32s
-    Sizes(int64_t keys, int64_t width, int64_t queries)
-        : key_blocks(blocks(keys, BLOCK)), width_blocks(blocks(width, BLOCK)), queries(blocks(queries, BLOCK)) {}
+    int64_t key_blocks, width_blocks;  // 32s
+    Sizes(int64_t keys, int64_t width) : key_blocks(blocks(keys, BLOCK)), width_blocks(blocks(width, BLOCK)) {}
     // Numbers of one head's packed keys; its values take as many.
     int64_t head(int64_t parts) const { return key_blocks * width_blocks * BLOCK * DEPTH * parts; }
 };
@@ -56,7 +55,7 @@ void pack_pairs(const float* from, int64_t stride, int64_t rows, int64_t there, 
 
 template <int PARTS>
 void pack_head(const rf_keys& c, int64_t head) {
-    const Sizes sizes(c.keys, c.width, 0);
+    const Sizes sizes(c.keys, c.width);
     half* to = static_cast<half*>(c.packed) + head * 2 * sizes.head(PARTS);
     for (int64_t block = 0; block < sizes.key_blocks; ++block)  // panels of 32 keys x steps of 32 numbers
         for (int64_t step = 0; step < sizes.width_blocks; ++step, to += STEP<PARTS>)
@@ -121,7 +120,7 @@ constexpr int64_t AHEAD = 8192;
 
 template <int PARTS>
 void attend_head(const rf_attention& c, int64_t slot, int64_t head, float* scratch) {
-    const Sizes sizes(c.keys, c.width, c.queries);
+    const Sizes sizes(c.keys, c.width);
     const int64_t wide = sizes.key_blocks * BLOCK;  // keys, padded
     float* sums = scratch;
     float* scores = sums + SUMS;  // key blocks x 32 queries x 32 keys
@@ -179,7 +178,7 @@ void attend_head(const rf_attention& c, int64_t slot, int64_t head, float* scrat
 }  // namespace
 
 int64_t keys_bytes(int64_t keys, int64_t heads, int64_t width, int64_t parts) {
-    return 2 * heads * 2 * Sizes(keys, width, 0).head(parts);
+    return 2 * heads * 2 * Sizes(keys, width).head(parts);
 }
 
 void pack(const rf_keys& c) {
@@ -190,11 +189,11 @@ void pack(const rf_keys& c) {
 }
 
 int64_t attention_scratch(int64_t keys, int64_t width, int64_t threads) {
-    return 4 * threads * scratch_floats(Sizes(keys, width, 0));
+    return 4 * threads * scratch_floats(Sizes(keys, width));
 }
 
 void run(const rf_attention& c) {
-    const int64_t each = scratch_floats(Sizes(c.keys, c.width, 0));
+    const int64_t each = scratch_floats(Sizes(c.keys, c.width));
     const int64_t count = c.stacks * c.heads, work = 2 * count * c.queries * c.keys * c.width;
     parallel(count, useful_threads(work, c.threads), [&](int64_t begin, int64_t end, int64_t worker) {
         float* scratch = static_cast<float*>(c.scratch) + worker * each;

@@ -18,8 +18,8 @@ inline int64_t useful_threads(int64_t work, int64_t threads) {
     return threads < useful ? threads : useful;
 }
 
-// work(begin, end, worker) over [0, count), in a few pieces for each of up to `threads` workers: cores are not equally fast, least
-// of all those that share their tile unit with a neighbour.
+// work(begin, end, worker) over [0, count), in a few pieces for each of up to `threads` workers: cores are not equally
+// fast, least of all those that share their tile unit with a neighbour.
 template <class Work>
 void parallel(int64_t count, int64_t threads, const Work& work) {
     constexpr int64_t PIECES = 4;

@@ -146,29 +146,20 @@ inline void multiply(Registers& registers, Rows rows, const half* left, int64_t 
 
 // Rows cut into blocks of nearly equal size: a tile product takes as long as its left tile is high, but a block
 // of one row would take half as long as a full one.
-class Cut {
-public:
-    explicit Cut(int64_t rows) : rows_(rows), count(blocks(rows, BLOCK)) {
-        size = blocks(rows, count ? count : 1);
-        upper_ = blocks(size, 2);
-    }
+struct Cut {
+    int64_t all, count, size, upper;  // rows; blocks; rows of each block but the last; and of its upper tile
+
+    explicit Cut(int64_t rows)
+        : all(rows), count(blocks(rows, BLOCK)), size(blocks(rows, count ? count : 1)), upper(blocks(size, 2)) {}
+
     Rows rows(int64_t block) const {
-        const int64_t here = block + 1 < count ? size : rows_ - block * size;
-        return here > upper_ ? Rows{upper_, here - upper_} : Rows{here, 0};
+        const int64_t here = block + 1 < count ? size : all - block * size;
+        return here > upper ? Rows{upper, here - upper} : Rows{here, 0};
     }
-    // Place of a row among the packed rows, two tiles of 16 a block, of which some stay empty.
-    int64_t place(int64_t row) const {
-        const int64_t within = row % size;
-        return row / size * BLOCK + (within < upper_ ? within : SIDE + within - upper_);
-    }
-    // Place of a block's row among its sums.
-    int64_t sum(int64_t within) const { return within < upper_ ? within : SIDE + within - upper_; }
-
-private:
-    int64_t rows_, upper_;
-
-public:
-    int64_t count, size;  // blocks; rows of each but the last
+    // Place of a block's row among its sums, and among its packed rows: two tiles of 16, which may not be full.
+    int64_t sum(int64_t within) const { return within < upper ? within : SIDE + within - upper; }
+    // Place of a row among all packed rows.
+    int64_t place(int64_t row) const { return row / size * BLOCK + sum(row % size); }
 };
 
 // 32 floats as their leading bfloat16s and what those leave, both rounded to nearest even.

@@ -5,9 +5,9 @@
 
 namespace relforge {
 
-// e^x to two units in the last place; 0 below the smallest normal number.
+// e^x to a few units in the last place, for x up to 88; 0 below -104, and NaN for NaN.
 inline __m512 exponential(__m512 x) {
-    x = _mm512_max_ps(x, _mm512_set1_ps(-104.0f));
+    x = _mm512_max_ps(_mm512_set1_ps(-104.0f), x);  // of the two, the second is what NaN leaves
     const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), 0);
     __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693145752f), x);  // ln 2 in two pieces
     r = _mm512_fnmadd_ps(n, _mm512_set1_ps(1.42860677e-6f), r);

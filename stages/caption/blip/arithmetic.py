@@ -4,11 +4,10 @@ machines write equal captions."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
-from relforge.kernels.products.library import why_unavailable
+from relforge.kernels.products.library import Precision, why_unavailable
 from relforge.kernels.products.self_test import self_test
 
 
@@ -25,12 +24,7 @@ class Arithmetic:
 
     device: torch.device
     dtype: torch.dtype
-    tiles: Literal["split", "bfloat16"] | None = None
-
-    @property
-    def parts(self) -> int:
-        """bfloat16s per operand on the tile unit."""
-        return 2 if self.tiles == "split" else 1
+    tiles: Precision | None = None
 
 
 def arithmetic(device: torch.device, dtype: torch.dtype) -> Arithmetic:
@@ -42,5 +36,6 @@ def arithmetic(device: torch.device, dtype: torch.dtype) -> Arithmetic:
     """
     if device.type != "cpu" or dtype not in (torch.float32, torch.bfloat16) or why_unavailable() is not None:
         return Arithmetic(device, dtype)
-    self_test()
-    return Arithmetic(device, torch.float32, "split" if dtype == torch.float32 else "bfloat16")
+    tiles: Precision = "split" if dtype == torch.float32 else "bfloat16"
+    self_test(tiles)
+    return Arithmetic(device, torch.float32, tiles)

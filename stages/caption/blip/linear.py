@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers.activations import ACT2FN
 
+from relforge.kernels.products.library import Precision
 from relforge.kernels.products.linear import TiledLinear
 from relforge.stages.caption.blip.norm import Norm
 
@@ -32,9 +32,7 @@ class Linear:
         tiles: see `Arithmetic`.
     """
 
-    def __init__(
-        self, weight: Tensor, bias: Tensor, rows: int, tiles: Literal["split", "bfloat16"] | None = None
-    ) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, rows: int, tiles: Precision | None = None) -> None:
         self.rows = rows
         self.bias = bias
         if tiles is not None:

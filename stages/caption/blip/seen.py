@@ -41,8 +41,9 @@ def seen_images(how: Arithmetic, layers: int, images: int, tokens: int, heads: i
 
 class _Tiled:
     def __init__(self, how: Arithmetic, layers: int, images: int, tokens: int, heads: int, head: int) -> None:
-        self.images, self.width = images, heads * head
-        self.keys = TiledKeys(layers * images, tokens, heads, head, how.parts)
+        assert how.tiles is not None
+        self.images = images
+        self.keys = TiledKeys(layers * images, tokens, heads, head, how.tiles)
         self.nbytes = self.keys.packed.nbytes // images
 
     def put(self, layer: int, slot: int, both: Tensor) -> None:

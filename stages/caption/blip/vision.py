@@ -90,7 +90,8 @@ class _Tiled:
     """The same on the tile unit."""
 
     def __init__(self, how: Arithmetic, batch: int, tokens: int, heads: int, width: int) -> None:
-        self.keys = TiledKeys(1, tokens, heads, width // heads, how.parts)
+        assert how.tiles is not None
+        self.keys = TiledKeys(1, tokens, heads, width // heads, how.tiles)
 
     def __call__(self, qkv: Tensor) -> Tensor:
         q, k, v = qkv.chunk(3, 1)

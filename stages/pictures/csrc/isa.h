@@ -21,7 +21,6 @@ struct Taps {
 };
 
 struct Isa {
-    const char* name;
     int64_t pixels;  // fewest that `across` can write
     int64_t bytes;   // fewest that `down` can write
     int64_t parts;   // 32-bit words that four weights take up, so that narrow multiplications give their exact products

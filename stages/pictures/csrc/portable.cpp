@@ -42,7 +42,7 @@ void down(const uint8_t* const* rows, const Taps& taps, int64_t output, uint8_t*
 }  // namespace
 
 const Isa* portable_isa() {
-    static const Isa isa{"portable", 1, 1, 0, nullptr, across, down};
+    static const Isa isa{1, 1, 0, nullptr, across, down};
     return &isa;
 }
 

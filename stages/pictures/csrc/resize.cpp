@@ -103,8 +103,6 @@ RF_EXPORT int rf_resize(const uint8_t* pixels, int64_t rows, int64_t columns, ui
     return RF_OK;
 }
 
-RF_EXPORT const char* rf_isa() { return current().name; }
-
 // Use `name` (vnni, avx2, portable) from now on, or the best one for null; non-zero when it cannot run here.
 RF_EXPORT int rf_use_isa(const char* name) {
     const Isa* isa = nullptr;

@@ -85,7 +85,7 @@ struct Vec {
 namespace relforge {
 
 const Isa* vnni_isa() {
-    static const Isa isa{"vnni", vnni::PIXELS, vnni::ROW, vnni::Vec::PARTS, vnni::Vec::split, vnni::across, vnni::down};
+    static const Isa isa{vnni::PIXELS, vnni::ROW, vnni::Vec::PARTS, vnni::Vec::split, vnni::across, vnni::down};
     const bool have = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
     return have ? &isa : nullptr;
