@@ -14,8 +14,10 @@ from setuptools.errors import CompileError
 
 
 def load_build() -> ModuleType:
-    """kernels/build.py, by path: relforge's dependencies are not installed while it is being built."""
-    spec = spec_from_file_location("relforge_build", Path(__file__).parent / "kernels" / "build.py")
+    """kernels/native/build.py, by path: relforge's dependencies are not installed while it is being built."""
+    spec = spec_from_file_location(
+        "relforge_build", Path(__file__).parent / "kernels" / "native" / "build.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[spec.name] = module_from_spec(spec)

@@ -29,11 +29,11 @@ from caption_sides import LENGTHS, PROMPT, Ours, Peer, cross_bytes, flops, peak,
 from report import emit
 from transformers import BlipForConditionalGeneration
 
-from relforge.stages.caption.blip.checkpoint import Checkpoint, load
-from relforge.stages.caption.blip.linear import packing
-from relforge.stages.caption.blip.names import canonical
-from relforge.stages.caption.blip.shape import from_config
-from relforge.stages.pictures.resize import normalise
+from relforge.images.resize import normalise
+from relforge.models.blip.checkpoint import Checkpoint, load
+from relforge.models.blip.linear import packing
+from relforge.models.blip.names import canonical
+from relforge.models.blip.shape import from_config
 
 
 def lavis(python: str, model: BlipForConditionalGeneration, options: argparse.Namespace) -> dict[str, float]:

@@ -16,7 +16,7 @@ from typing import Any
 from report import emit
 from world_captions import captioned, drawn
 
-from relforge.kernels.products.library import VARIABLE, why_unavailable
+from relforge.kernels.amx.library import VARIABLE, why_unavailable
 
 
 def main() -> None:

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 from transformers import BlipConfig, BlipForConditionalGeneration
 
-from relforge.kernels.products import peak as unit
-from relforge.stages.caption.blip.arithmetic import Arithmetic
-from relforge.stages.caption.blip.captioner import BlipCaptioner
-from relforge.stages.caption.blip.checkpoint import Checkpoint
-from relforge.stages.caption.blip.nucleus import Nucleus
-from relforge.stages.caption.blip.shape import BlipShape
-from relforge.stages.caption.blip.uniform import image_key
-from relforge.stages.pictures.resize import normalise
+from relforge.images.resize import normalise
+from relforge.kernels.amx import peak as unit
+from relforge.models.blip.arithmetic import Arithmetic
+from relforge.models.blip.captioner import BlipCaptioner
+from relforge.models.blip.checkpoint import Checkpoint
+from relforge.models.blip.nucleus import Nucleus
+from relforge.models.blip.shape import BlipShape
+from relforge.models.blip.uniform import image_key
 
 PROMPT = (30522, 1037, 3861, 1997)  # [DEC] a picture of, in bert-base-uncased
 PUBLISHED = {"do_sample": True, "top_p": 0.9, "top_k": 50, "repetition_penalty": 1.1}

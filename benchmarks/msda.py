@@ -30,7 +30,7 @@ from msda_peers import CPU_PEERS, PEERS, RUN_ONCE, Contender, Passes, ours
 from report import emit
 from torch import Tensor
 
-from relforge.kernels.library import load
+from relforge.kernels.msda.library import load
 
 PER_PEER_RUN = 5  # ours is run this often per run of a peer
 

@@ -12,7 +12,7 @@ import torch
 from msda_cases import Problem
 from torch import Tensor
 
-from relforge.kernels.build import compiler
+from relforge.kernels.native.build import compiler
 
 
 def of_one_core() -> dict[str, float]:

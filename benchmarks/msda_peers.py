@@ -10,7 +10,7 @@ import torch
 from msda_cases import Problem
 from torch import Tensor
 
-from relforge.kernels.msda import ms_deform_attn
+from relforge.kernels.msda.functional import ms_deform_attn
 
 Passes = dict[str, Callable[[], Any]]
 

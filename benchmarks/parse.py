@@ -29,11 +29,11 @@ from report import emit
 
 from relforge.stages.match.words import singular
 from relforge.stages.parse.graph import Parser, SceneGraph
-from relforge.stages.parse.learned.align import COUNT
 from relforge.stages.parse.learned.gold import read_gold
 from relforge.stages.parse.learned.lemmas import verb_lemmas
 from relforge.stages.parse.parsers import PARSERS, build_parser
 from relforge.stages.parse.scores import ATTRIBUTE, Triple, score_sets
+from relforge.trainer.parser.align import COUNT
 
 LIMIT = 20_000
 """Captions a core could parse in a second: what nine MFLOP a sentence cost at a core's peak."""

@@ -20,8 +20,8 @@ import torch
 from PIL import Image
 from report import emit
 
-from relforge.stages.pictures import decode
-from relforge.stages.pictures.resize import resize
+from relforge.images import decode
+from relforge.images.resize import resize
 
 CLIP = (np.float32([0.48145466, 0.4578275, 0.40821073]), np.float32([0.26862954, 0.26130258, 0.27577711]))
 IMAGENET = (np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225]))

@@ -25,10 +25,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from relforge.pipeline.execute import run
-from relforge.pipeline.job import Job, Limits, Resources, SourceSpec, StageSpec
-from relforge.pipeline.plan import make_plan
-from relforge.pipeline.status import status
+from relforge.pipeline.run.execute import run
+from relforge.pipeline.run.job import Job, Limits, Resources, SourceSpec, StageSpec
+from relforge.pipeline.run.plan import make_plan
+from relforge.pipeline.run.status import status
 from relforge.stages.contract import StageResult
 from relforge.stages.tables import empty
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import torch
 
-from relforge.tagger.model import RelationModel
-from relforge.tagger.pair_queries import pad_pairs
+from relforge.models.blocks.pair_queries import pad_pairs
+from relforge.models.rlipv2.model import RelationModel
 from relforge.tagger.question import NO_OBJECTS, Question
 
 Group = tuple[list[tuple[int, int]], list[str]]

@@ -66,7 +66,7 @@ def pycocotools(path: str) -> int:
 
 
 def write_shards(path: Path, folder: Path, shard_images: int) -> None:
-    from relforge.pipeline.parquet import to_bytes
+    from relforge.pipeline.store.parquet import to_bytes
     from relforge.stages.registry import build_source
 
     (folder / "boxes").mkdir(parents=True)

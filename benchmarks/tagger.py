@@ -24,19 +24,19 @@ from report import emit
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import RobertaConfig, RobertaModel
 
-from relforge.kernels.dispatch import VARIABLE, choose
+from relforge.images import decode, read
+from relforge.kernels.msda.dispatch import VARIABLE, choose
+from relforge.models.blocks.backbone import resnet50
+from relforge.models.blocks.text import TextEncoder
+from relforge.models.rlipv2.builders import rtagger
+from relforge.models.rlipv2.model import RelationModel
+from relforge.models.rlipv2.published_model import load_tagger
+from relforge.models.rlipv2.sizes import Sizes
 from relforge.stages.match.groups import published_groups
-from relforge.stages.pictures import decode, read
 from relforge.stages.tag.pixels import Scale
-from relforge.tagger.backbone import resnet50
-from relforge.tagger.builders import rtagger
 from relforge.tagger.engine import IMAGENET_MEAN, IMAGENET_STD, Engine
-from relforge.tagger.model import RelationModel
 from relforge.tagger.published_groups import label_groups
-from relforge.tagger.published_model import load_tagger
 from relforge.tagger.question import Question
-from relforge.tagger.sizes import Sizes
-from relforge.tagger.text import TextEncoder
 from relforge.tagger.text_cache import TextFeatures
 
 CLASSES = [f"class {i}" for i in range(80)]

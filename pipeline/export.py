@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from relforge.pipeline.errors import RunError
-from relforge.pipeline.plan import Plan
-from relforge.pipeline.run_folder import RunFolder
-from relforge.pipeline.survey import Survey
+from relforge.pipeline.run.plan import Plan
+from relforge.pipeline.run.survey import Survey
+from relforge.pipeline.store.run_folder import RunFolder
 from relforge.stages.export import export
 
 SUFFIXES = {

@@ -1,6 +1,6 @@
 """`python -m relforge` is the `relforge` command."""
 
-from relforge.pipeline.cli import main
+from relforge.cli import main
 
 if __name__ == "__main__":
     main()

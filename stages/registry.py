@@ -32,7 +32,7 @@ BACKENDS: dict[str, dict[str, str]] = {
         "clip": "relforge.stages.tag.clip:ClipTagger",
     },
     "select": {
-        "select": "relforge.stages.select:SelectStage",
+        "select": "relforge.stages.select.stage:SelectStage",
     },
 }
 """stage -> backend name -> `module:class`; the class takes the backend's options by keyword."""

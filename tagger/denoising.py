@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from relforge.tagger.pair_queries import PairBatch, pad_pairs
-from relforge.tagger.targets import Targets
+from relforge.models.blocks.pair_queries import PairBatch, pad_pairs
+from relforge.models.training.targets import Targets
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from relforge.models.blocks.decoder import Memory
+from relforge.models.rlipv2.model import Prediction, RelationModel
 from relforge.tagger.buckets import buckets
-from relforge.tagger.decoder import Memory
-from relforge.tagger.model import Prediction, RelationModel
 from relforge.tagger.packing import Layout, Pair, given_pairs, lay_out, passes_of, relation_texts
 from relforge.tagger.question import NO_OBJECTS, Answer, Failure, Question
 from relforge.tagger.text_cache import TextFeatures

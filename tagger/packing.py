@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from relforge.tagger.pair_queries import PairBatch, pad_pairs
+from relforge.models.blocks.pair_queries import PairBatch, pad_pairs
 from relforge.tagger.question import NO_OBJECTS, Candidate, Question
 
 Pair = tuple[int, int]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relforge.tagger.text import TextEncoder
+from relforge.models.blocks.text import TextEncoder
 
 
 class TextFeatures:

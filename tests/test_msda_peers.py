@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
-from relforge.kernels.msda import ms_deform_attn
+from relforge.kernels.msda.functional import ms_deform_attn
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 CASE = {

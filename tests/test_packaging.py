@@ -111,7 +111,7 @@ def test_metadata_names_the_pythons_and_the_command(wheel) -> None:
 
     assert metadata["Requires-Python"] == "<3.14,>=3.11"
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert "relforge = relforge.pipeline.cli:main" in archive.read(f"{folder}/entry_points.txt").decode()
+    assert "relforge = relforge.cli:main" in archive.read(f"{folder}/entry_points.txt").decode()
 
 
 def test_the_installed_wheel_runs_a_job(wheel, config, tmp_path) -> None:
@@ -131,12 +131,12 @@ def test_an_editable_install_imports_the_source_tree(checkout, tmp_path) -> None
     install = ("-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-build-isolation")
     run(sys.executable, *install, "-e", checkout, cwd=tmp_path, CXX="/no/compiler")
 
-    code = "import relforge.stages.tables as t, relforge.kernels.dispatch as d; print(t.__file__, d.__file__)"
+    code = "import relforge.stages.tables as t, relforge.kernels.msda.dispatch as d; print(t.__file__, d.__file__)"
     files = run(python, "-c", code, cwd=tmp_path).split()
 
     assert [Path(file).resolve().relative_to(checkout) for file in files] == [
         Path("stages/tables.py"),
-        Path("kernels/dispatch.py"),
+        Path("kernels/msda/dispatch.py"),
     ]
 
 

@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-from relforge.pipeline.cli.app import invoke
+from relforge.cli.app import invoke
 
 TUTORIAL = Path(__file__).resolve().parent.parent / "docs" / "tutorial.md"
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import BlipConfig, BlipForConditionalGeneration
 
-from relforge.trainer.data.caption_batches import CaptionBatch
+from relforge.data.caption_batches import CaptionBatch
 
 
 class Captioner(nn.Module):

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from relforge.trainer.data.captions import CaptionData
+from relforge.data.captions import CaptionData
 
 
 def captioner_card(folder: Path, settings: Mapping[str, Any], data: CaptionData) -> str:

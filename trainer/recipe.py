@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 import torch
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
-from relforge.tagger.checkpoint import Blueprint, load_model, save_model
+from relforge.data import sources
+from relforge.data.batches import Batches, BatchOptions
+from relforge.data.relations import RelationData
+from relforge.models.checkpoint import Blueprint, load_model, save_model
+from relforge.models.rlipv2.model import RelationModel
+from relforge.models.rlipv2.sizes import Sizes
 from relforge.tagger.denoising import Noise
-from relforge.tagger.model import RelationModel
-from relforge.tagger.sizes import Sizes
 from relforge.trainer import loop, processes
-from relforge.trainer.data import sources
-from relforge.trainer.data.batches import Batches, BatchOptions
-from relforge.trainer.data.relations import RelationData
 from relforge.trainer.optimise import Optimisation
 from relforge.trainer.tokenizer import train_tokenizer
 

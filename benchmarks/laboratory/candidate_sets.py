@@ -12,8 +12,8 @@ from laboratory.labels import candidates, measures, scores
 from laboratory.spread import Row, rows
 from laboratory.training import BASE, tagger
 from laboratory.world import Tables, World
+from relforge.evaluation.labels import evaluate
 from relforge.stages.tables import SCHEMAS, conform
-from relforge.trainer.evaluate.relations import evaluate
 
 TAGGERS = (BASE,)
 THRESHOLD = 0.2

@@ -13,11 +13,11 @@ from laboratory.downstream import BOTH, GOLD, hoi_measures, labelled
 from laboratory.spread import Row, rows
 from laboratory.training import BASE, SHORT_SIDE, detector, tagger
 from laboratory.world import SIZE, World
-from relforge.tagger.checkpoint import load_model
-from relforge.trainer.data import sources
-from relforge.trainer.evaluate.detect import DetectOptions, detect
-from relforge.trainer.evaluate.detections import evaluate
-from relforge.trainer.evaluate.pairs import annotated
+from relforge.data import sources
+from relforge.evaluation.detect import DetectOptions, detect
+from relforge.evaluation.hico import evaluate
+from relforge.evaluation.pairs import annotated
+from relforge.models.checkpoint import load_model
 
 TAGGERS = ()
 STEPS = 6000

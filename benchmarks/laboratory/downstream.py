@@ -24,8 +24,8 @@ from laboratory.spread import Row, rows
 from laboratory.training import BASE, tagger
 from laboratory.world import World
 from relforge.demo.world.dataset import UNSEEN
-from relforge.trainer.evaluate.detections import DetectionQuality, evaluate
-from relforge.trainer.evaluate.pairs import Pairs
+from relforge.evaluation.hico import DetectionQuality, evaluate
+from relforge.evaluation.pairs import Pairs
 
 TAGGERS = ()
 GOLD, BOTH = "gold", "gold and pseudo-labels"

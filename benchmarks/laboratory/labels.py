@@ -15,9 +15,9 @@ from laboratory.training import SHORT_SIDE
 from laboratory.words import in_gold_words
 from laboratory.world import SIZE, Tables, World
 from relforge.demo.world.catalogue import synonyms
+from relforge.evaluation.labels import evaluate
 from relforge.stages.registry import build
 from relforge.stages.tables import SCHEMAS, conform
-from relforge.trainer.evaluate.relations import evaluate
 
 ORACLE: dict[str, Any] = {"backend": "oracle"}
 """Five human-like captions of every picture."""

@@ -15,7 +15,7 @@ from laboratory.labels import candidates, measures, scores
 from laboratory.spread import Row, rows
 from laboratory.training import BASE, tagger
 from laboratory.world import Tables, World
-from relforge.pipeline.report.prior import prior_scores
+from relforge.evaluation.prior import prior_scores
 from relforge.stages.tag.rule import pairs_overlap
 
 TAGGERS = (BASE,)

@@ -8,7 +8,7 @@ from relforge.pipeline.config.errors import ConfigError
 from relforge.pipeline.config.resolve import check_files, resolve
 from relforge.pipeline.config.schema import Config, check
 from relforge.pipeline.config.source import Source, read
-from relforge.pipeline.job import Job
+from relforge.pipeline.run.job import Job
 
 __all__ = ["Config", "ConfigError", "Source", "check", "check_files", "load", "read", "resolve"]
 

@@ -10,7 +10,7 @@ from relforge.pipeline.config.options import construct, constructor, parameters
 from relforge.pipeline.config.profiles import switches
 from relforge.pipeline.config.schema import Config, StageChoice
 from relforge.pipeline.config.source import Source
-from relforge.pipeline.job import Job, Limits, Resources, SourceSpec, StageSpec
+from relforge.pipeline.run.job import Job, Limits, Resources, SourceSpec, StageSpec
 from relforge.stages.contract import Source as SourceAdapter
 from relforge.stages.contract import Stage
 from relforge.stages.registry import BACKENDS, SOURCES

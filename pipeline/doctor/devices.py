@@ -37,7 +37,7 @@ def check_devices() -> Iterator[Check]:
 
 
 def _bfloat16() -> Check:
-    from relforge.stages.place import multiplies_bfloat16
+    from relforge.models.device import multiplies_bfloat16
 
     if multiplies_bfloat16():
         return Check("devices", "bfloat16 on the cpu", "ok", "the processor multiplies it")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relforge.kernels import native
-from relforge.kernels.build import RESIZE
+from relforge.kernels.native import loading
+from relforge.kernels.native.build import RESIZE
 from relforge.pipeline.doctor.check import Check
 
 
@@ -15,8 +15,8 @@ def check_kernels() -> Iterator[Check]:
     try:
         import torch
 
-        from relforge.kernels.dispatch import KernelUnavailable, describe
-        from relforge.kernels.self_test import SelfTestFailed, self_test
+        from relforge.kernels.msda.dispatch import KernelUnavailable, describe
+        from relforge.kernels.msda.self_test import SelfTestFailed, self_test
     except ImportError:
         return  # the version check has said that torch is missing
     for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
@@ -30,16 +30,16 @@ def check_kernels() -> Iterator[Check]:
         detail = f"{found['chosen']}, within {tested.worst:.1e} of the twin ({others})"
         yield Check("kernels", f"deformable attention on {device}", "ok", detail)
     yield _tiles()
-    if reason := native.why_unavailable(RESIZE):
+    if reason := loading.why_unavailable(RESIZE):
         yield Check("kernels", "picture resize", "absent", f"Pillow resizes, several times slower: {reason}")
     else:
         yield Check("kernels", "picture resize", "ok", "native")
 
 
 def _tiles() -> Check:
-    from relforge.kernels.products.library import why_unavailable
-    from relforge.kernels.products.self_test import self_test
-    from relforge.kernels.self_test import SelfTestFailed
+    from relforge.kernels.amx.library import why_unavailable
+    from relforge.kernels.amx.self_test import self_test
+    from relforge.kernels.msda.self_test import SelfTestFailed
 
     name = "products on the tile unit"
     try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relforge.kernels.build import SCAN
-from relforge.kernels.native import why_unavailable
+from relforge.kernels.native.build import SCAN
+from relforge.kernels.native.loading import why_unavailable
 from relforge.pipeline.doctor.check import Check
 
 

@@ -8,19 +8,19 @@ from typing import Any
 import pyarrow as pa
 from torch import Tensor
 
+from relforge.images import PictureError
+from relforge.models.blip.beams import Beams
+from relforge.models.blip.captioner import BlipCaptioner
+from relforge.models.blip.checkpoint import load
+from relforge.models.blip.folder import files
+from relforge.models.blip.nucleus import Nucleus
+from relforge.models.blip.uniform import image_key
+from relforge.models.device import check_place, place
 from relforge.stages.caption.asked import check_asked
-from relforge.stages.caption.blip.beams import Beams
-from relforge.stages.caption.blip.captioner import BlipCaptioner
-from relforge.stages.caption.blip.checkpoint import load
-from relforge.stages.caption.blip.folder import files
-from relforge.stages.caption.blip.nucleus import Nucleus
-from relforge.stages.caption.blip.uniform import image_key
 from relforge.stages.caption.captions import CaptionSheet
 from relforge.stages.caption.pixels import pictures
 from relforge.stages.caption.quality import REASONS
 from relforge.stages.contract import StageResult
-from relforge.stages.pictures import PictureError
-from relforge.stages.place import check_place, place
 
 
 class BlipStage:

@@ -12,13 +12,13 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from relforge.models.blip.folder import files, locate
+from relforge.models.device import check_place, place
 from relforge.stages.caption.asked import check_asked
-from relforge.stages.caption.blip.folder import files, locate
 from relforge.stages.caption.captions import CaptionSheet
 from relforge.stages.caption.one_by_one import caption_each
 from relforge.stages.caption.quality import REASONS
 from relforge.stages.contract import StageResult
-from relforge.stages.place import check_place, place
 
 
 class TransformersStage:

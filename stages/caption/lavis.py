@@ -12,15 +12,15 @@ from typing import Any
 import pyarrow as pa
 from torch import Tensor
 
+from relforge.images.resize import normalise
+from relforge.models.blip.checkpoint import PROMPT, Checkpoint
+from relforge.models.blip.folder import files
+from relforge.models.device import check_place, place
 from relforge.stages.caption.asked import check_asked
-from relforge.stages.caption.blip.checkpoint import PROMPT, Checkpoint
-from relforge.stages.caption.blip.folder import files
 from relforge.stages.caption.captions import CaptionSheet
 from relforge.stages.caption.one_by_one import caption_each
 from relforge.stages.caption.quality import REASONS
 from relforge.stages.contract import StageResult
-from relforge.stages.pictures.resize import normalise
-from relforge.stages.place import check_place, place
 
 
 class LavisStage:

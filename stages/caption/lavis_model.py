@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from PIL import ImageFile
 
-from relforge.stages.caption.blip.checkpoint import Checkpoint, weights_of
-from relforge.stages.caption.blip.folder import locate
-from relforge.stages.caption.blip.names import original
+from relforge.models.blip.checkpoint import Checkpoint, weights_of
+from relforge.models.blip.folder import locate
+from relforge.models.blip.names import original
 
 _SCHEMAS: list[Any] = []  # a library's operators vanish with it
 

@@ -8,11 +8,11 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from relforge.stages.caption.blip.uniform import image_key
+from relforge.images import PictureError
+from relforge.models.blip.uniform import image_key
 from relforge.stages.caption.captions import CaptionSheet
 from relforge.stages.caption.pixels import pictures
 from relforge.stages.contract import StageResult
-from relforge.stages.pictures import PictureError
 
 
 def caption_each(

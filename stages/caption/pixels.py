@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pyarrow as pa
 from torch import Tensor
 
-from relforge.stages.pictures import PictureError, decode, read
-from relforge.stages.pictures.ahead import ahead
-from relforge.stages.pictures.resize import resize
+from relforge.images import PictureError, decode, read
+from relforge.images.prefetch import ahead
+from relforge.images.resize import resize
 
 
 def pictures(

@@ -7,7 +7,7 @@ import string
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from relforge.stages.pictures import PictureError, decode, read
+from relforge.images import PictureError, decode, read
 
 
 class Pictures:

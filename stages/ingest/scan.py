@@ -14,8 +14,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from relforge.kernels import native
-from relforge.kernels.build import SCAN
+from relforge.kernels.native import loading
+from relforge.kernels.native.build import SCAN
 from relforge.stages.ingest.spool import BOX
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ class Scanner(Generic[T]):
     """
 
     def __init__(self, kind: str, careful: Callable[[bytes], list[T]]) -> None:
-        self._scan = getattr(native.load(SCAN), f"rf_scan_{kind}")
+        self._scan = getattr(loading.load(SCAN), f"rf_scan_{kind}")
         self._dtype = {"boxes": BOX, "images": IMAGE}[kind]
         self._careful = careful
 
@@ -100,4 +100,4 @@ class Scanner(Generic[T]):
 
 def scanner(kind: str, careful: Callable[[bytes], list[T]]) -> Scanner[T] | None:
     """The scanner, or None where there is no native code."""
-    return None if native.why_unavailable(SCAN) else Scanner(kind, careful)
+    return None if loading.why_unavailable(SCAN) else Scanner(kind, careful)

@@ -10,13 +10,13 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from relforge.images import PictureError
 from relforge.stages.contract import Quarantined, StageResult
 from relforge.stages.ingest.boxes import REASONS, box_faults
 from relforge.stages.ingest.ids import Ids
 from relforge.stages.ingest.imported import gold_table, relation_table
 from relforge.stages.ingest.pictures import Pictures
 from relforge.stages.ingest.spool import RelationSpool, Spool
-from relforge.stages.pictures import PictureError
 from relforge.stages.tables import SCHEMAS
 
 IMAGE_REASONS: dict[str, str] = {

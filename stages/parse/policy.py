@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cache
 
 from relforge.stages.parse.graph import Relation, SceneGraph
-from relforge.stages.parse.syntax.lexicon import gerund, sections, third_person
+from relforge.stages.parse.inflection import gerund, sections, third_person
 
 FORMS = ("surface", "progressive", "lemma")
 PREPOSITION_RULES = ("kept", "collapsed")

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import AutoTokenizer, CLIPModel
 
+from relforge.images import PictureError
+from relforge.images.resize import normalise, resize
+from relforge.models.device import check_place, place
 from relforge.stages.contract import StageResult
-from relforge.stages.pictures import PictureError
-from relforge.stages.pictures.resize import normalise, resize
-from relforge.stages.place import check_place, place
 from relforge.stages.tag.pixels import prepared
 from relforge.stages.tag.sheet import Asked, ScoreSheet, asked
 

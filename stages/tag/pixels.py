@@ -11,9 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from torch import Tensor
 
-from relforge.stages.pictures import PictureError, decode, read
-from relforge.stages.pictures.ahead import ahead
-from relforge.stages.pictures.resize import resize
+from relforge.images import PictureError, decode, read
+from relforge.images.prefetch import ahead
+from relforge.images.resize import resize
 
 T = TypeVar("T")
 

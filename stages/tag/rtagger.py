@@ -10,16 +10,16 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from relforge.kernels.self_test import SelfTest, self_test
+from relforge.images import PictureError
+from relforge.kernels.msda.self_test import SelfTest, self_test
+from relforge.models.device import check_place, place
+from relforge.models.rlipv2.published_model import load_tagger, model_files
 from relforge.stages.contract import StageResult
 from relforge.stages.match.groups import GROUP_PAIRS, published_groups
-from relforge.stages.pictures import PictureError
-from relforge.stages.place import check_place, place
 from relforge.stages.tag.pixels import Scale, prepared
 from relforge.stages.tag.sheet import Asked, ScoreSheet, asked
 from relforge.tagger.engine import Engine
 from relforge.tagger.published_groups import label_groups
-from relforge.tagger.published_model import load_tagger, model_files
 from relforge.tagger.question import Failure, Question
 from relforge.tagger.text_cache import TextFeatures
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from relforge.cli.evaluate_model import measure
 from relforge.demo.job import PICTURE, WEIGHTS
 from relforge.demo.world.dataset import write_split
-from relforge.pipeline.cli.evaluate_model import measure
 from relforge.trainer.recipes import pretrain
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from relforge.models.training.targets import Targets
 from relforge.tagger.denoising import Noise, denoising_pairs, noisy_boxes, noisy_labels, same_region_mask
-from relforge.tagger.targets import Targets
 
 
 def generator() -> torch.Generator:

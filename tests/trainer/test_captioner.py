@@ -11,12 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from relforge.data.caption_batches import CaptionBatches, CaptionOptions
+from relforge.data.captions import CaptionData, load
 from relforge.demo.world.dataset import write_split
-from relforge.stages.caption.blip import checkpoint
+from relforge.models.blip import checkpoint
 from relforge.trainer import snapshots
 from relforge.trainer.captioner import Captioner
-from relforge.trainer.data.caption_batches import CaptionBatches, CaptionOptions
-from relforge.trainer.data.captions import CaptionData, load
 from relforge.trainer.recipes import blip
 from relforge.trainer.vision_start import start_vision
 from relforge.trainer.words import words_tokenizer

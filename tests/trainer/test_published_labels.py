@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from relforge.trainer.data.batches import make_targets
-from relforge.trainer.data.labels import extended, label_list
-from relforge.trainer.data.relations import Example
+from relforge.data.batches import make_targets
+from relforge.data.labels import extended, label_list
+from relforge.data.relations import Example
 
 
 def example(stored: dict[str, Any], names: list[str], categories: list[str]) -> Example:

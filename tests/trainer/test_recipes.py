@@ -15,7 +15,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from relforge.tagger.checkpoint import load_model
+from relforge.models.checkpoint import load_model
 from relforge.trainer import snapshots
 from relforge.trainer.recipe import settings_from
 from relforge.trainer.recipes import pretrain, rtagger

@@ -18,12 +18,12 @@ import yaml
 from torch import Tensor, nn
 from transformers import BlipTextConfig, BlipVisionConfig
 
-from relforge.stages.caption.blip.checkpoint import save
+from relforge.data.caption_batches import CaptionBatch, CaptionBatches, CaptionOptions
+from relforge.data.captions import load
+from relforge.models.blip.checkpoint import save
 from relforge.trainer import loop, processes
 from relforge.trainer.captioner import Captioner
 from relforge.trainer.captioner_card import captioner_card
-from relforge.trainer.data.caption_batches import CaptionBatch, CaptionBatches, CaptionOptions
-from relforge.trainer.data.captions import load
 from relforge.trainer.optimise import Optimisation
 from relforge.trainer.recipe import choose_from, read_settings
 from relforge.trainer.vision_start import start_vision

@@ -18,11 +18,11 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from relforge.tagger.criterion import LossWeights, search_losses
-from relforge.tagger.relation_labels import pseudo_labels
-from relforge.tagger.targets import together
+from relforge.data.batches import Batch
+from relforge.models.training.criterion import LossWeights, search_losses
+from relforge.models.training.relation_labels import pseudo_labels
+from relforge.models.training.targets import together
 from relforge.trainer import processes
-from relforge.trainer.data.batches import Batch
 from relforge.trainer.recipe import settings_from, train_and_save
 
 

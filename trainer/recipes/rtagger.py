@@ -15,10 +15,10 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from relforge.tagger.criterion import LossWeights, tagger_losses
+from relforge.data.batches import Batch
+from relforge.models.training.criterion import LossWeights, tagger_losses
 from relforge.tagger.denoising import Noise, denoising_pairs
 from relforge.trainer import processes
-from relforge.trainer.data.batches import Batch
 from relforge.trainer.recipe import settings_from, train_and_save
 
 

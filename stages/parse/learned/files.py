@@ -32,7 +32,7 @@ def model_files(folder: Path) -> list[Path]:
         if not path.is_file():
             raise ValueError(
                 f"parser model: {path} not found; give a folder written by "
-                "`python -m relforge.stages.parse.learned.train`, or leave `model` out for the embedded one"
+                "`python -m relforge.trainer.parser.train`, or leave `model` out for the embedded one"
             )
     return paths
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from relforge.stages.parse.learned.align import Span
 from relforge.stages.parse.learned.gold import ATTRIBUTE, Triple
 from relforge.stages.parse.learned.network import Decisions
 from relforge.stages.parse.learned.tables import Tables
+from relforge.trainer.parser.align import Span
 
 
 @dataclass(slots=True)

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-from relforge.stages.parse.learned.align import COUNT, Aligned, Span
 from relforge.stages.parse.learned.lemmas import verb_lemmas
 from relforge.stages.parse.learned.spelling import Speller
+from relforge.trainer.parser.align import COUNT, Aligned, Span
 
 NO_RELATION = ""
 """Frame 0."""

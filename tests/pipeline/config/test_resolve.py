@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from relforge.pipeline.config import ConfigError, Source, check, check_files, read, resolve
-from relforge.pipeline.job import Job
+from relforge.pipeline.run.job import Job
 
 
 def values(**stages: dict[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def config(tmp_path: Path, source) -> Path:
 def test_the_bundle_runs_without_relforge_installed(config, tmp_path) -> None:
     with prepare(str(config), []).runtime_env() as shipped:
         bundle = Path(shipped["working_dir"])
-        code = "import relforge, relforge.pipeline.cli, relforge.kernels.dispatch; print(relforge.__file__)"
+        code = "import relforge, relforge.cli, relforge.kernels.msda.dispatch; print(relforge.__file__)"
         done = subprocess.run([sys.executable, "-c", code], cwd=bundle, capture_output=True, text=True)
 
         assert done.stdout.strip() == str(bundle / "relforge" / "__init__.py"), done.stderr

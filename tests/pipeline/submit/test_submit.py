@@ -14,7 +14,7 @@ import pytest
 import yaml
 from ray_head import Cluster, cluster
 
-from relforge.pipeline.status import status
+from relforge.pipeline.run.status import status
 
 SHARDS = 6
 WAIT = 1.0

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relforge.kernels import native
-from relforge.kernels.build import SCAN
+from relforge.kernels.native import loading
+from relforge.kernels.native.build import SCAN
 from relforge.stages.ingest import coco_boxes, coco_images
 from relforge.stages.ingest.coco import CocoSource
 from relforge.stages.ingest.coco_boxes import decode_annotations, read_boxes
@@ -24,10 +24,10 @@ from relforge.stages.ingest.error import SourceError
 from relforge.stages.ingest.ids import Ids
 from relforge.stages.ingest.json_stream import JsonStream
 from relforge.stages.ingest.scan import Scanner
-from tests.sanitized import report_of
+from tests.fixtures.sanitized import report_of
 
 pytestmark = pytest.mark.skipif(
-    native.why_unavailable(SCAN) is not None, reason=f"no native reader: {native.why_unavailable(SCAN)}"
+    loading.why_unavailable(SCAN) is not None, reason=f"no native reader: {loading.why_unavailable(SCAN)}"
 )
 POLYGON = [[round(k * 1.37, 2) for k in range(12)]]
 

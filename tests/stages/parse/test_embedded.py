@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from relforge.stages.parse.graph import SceneGraph
 from relforge.stages.parse.pipelines import EMBEDDED_PATH, load_pipeline
 from relforge.stages.parse.sng import SngParser
-from relforge.stages.parse.syntax.caption_grammar import CaptionGrammar
+from relforge.trainer.spacy_pipeline.caption_grammar import CaptionGrammar
 
 WEIRD = [
     "😀 a 🐕 on a 🛹",

@@ -7,7 +7,7 @@ import spacy
 
 from relforge.stages.parse.packed import pack
 from relforge.stages.parse.pipelines import EMBEDDED_PATH
-from relforge.stages.parse.syntax.caption_grammar import CaptionGrammar
+from relforge.trainer.spacy_pipeline.caption_grammar import CaptionGrammar
 
 PARSE = ["HEAD", "DEP", "TAG", "POS", "LEMMA"]
 

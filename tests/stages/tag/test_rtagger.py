@@ -63,14 +63,9 @@ def shard(rows: Any) -> dict[str, pa.Table]:
 
 @pytest.fixture
 def rows() -> Any:
-    import importlib.util
+    from tests.fixtures import rows as hand_made
 
-    spec = importlib.util.spec_from_file_location("stage_rows", Path(__file__).parents[1] / "rows.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return hand_made
 
 
 def accounted(result: Any) -> int:
@@ -188,7 +183,7 @@ def test_bad_options_are_named(options: dict[str, Any], sentence: str) -> None:
 def test_a_model_that_searches_for_pairs_is_no_tagger(tiny: Any, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from relforge.tagger.checkpoint import save_model
+    from relforge.models.checkpoint import save_model
 
     blueprint = replace(tiny.BLUEPRINT, kind="parsed")
     save_model(tmp_path, tiny.model("parsed"), blueprint, tiny.tokenizer())

@@ -1,0 +1,5 @@
+"""The command line, as `relforge` and `python -m relforge`."""
+
+from relforge.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,113 @@
+"""The `relforge` command: one module per verb, bad input in one sentence, stable exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import typer
+
+from relforge import __version__
+from relforge.cli import codes
+from relforge.cli.errors import BadInput
+from relforge.cli.output import report_error
+
+VERBS = (
+    "demo",
+    "validate",
+    "plan",
+    "run",
+    "status",
+    "rerun",
+    "inspect",
+    "quarantine",
+    "logs",
+    "diff",
+    "report",
+    "view",
+    "export",
+    "submit",
+    "train",
+    "eval",
+    "doctor",
+)
+"""In the order of `--help`. A new verb is one module here with a function `command`, and one line above.
+
+Verb modules import at their top only what starts fast (no torch, no Ray): `--help` loads them all.
+"""
+
+EPILOG = "Exit codes: 0 complete, 2 incomplete, 3 failed, 64 usage or config error."
+
+
+def build() -> typer.Typer:
+    """The command with every verb."""
+    app = typer.Typer(
+        name="relforge",
+        help="Turn an object-detection dataset into a relation dataset.",
+        epilog=EPILOG,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for verb in VERBS:
+        app.command(verb)(import_module(f"relforge.cli.{verb}").command)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one verb and exit with its code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(invoke(given))
+
+
+def invoke(arguments: list[str]) -> int:
+    """Run one verb and return its exit code. Bad input is reported, never raised."""
+    as_json = "--json" in arguments
+    try:
+        code = build()(arguments, prog_name="relforge", standalone_mode=False)
+    except KeyboardInterrupt:
+        report_error("interrupted; the same command resumes", codes.INCOMPLETE, as_json)
+        return codes.INCOMPLETE
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader left (`relforge inspect | head`): nothing to say to anyone
+        return codes.COMPLETE
+    except Exception as error:
+        message, code = _explain(error)
+        if message is None:
+            raise
+        report_error(message, code, as_json)
+    return code or codes.COMPLETE
+
+
+def _explain(error: Exception) -> tuple[str | None, int]:
+    """The sentence and exit code for an expected error; None for a programming error."""
+    from relforge.pipeline.config.errors import ConfigError
+    from relforge.pipeline.errors import BrokenShard, RunError, StorageError
+    from relforge.reports.query import QueryError
+
+    if hasattr(error, "format_message"):  # typer's own usage errors, whichever click it carries
+        return f"{error.format_message()} (see relforge --help)", codes.USAGE
+    if isinstance(error, ConfigError | BadInput | QueryError):
+        return str(error), codes.USAGE
+    if isinstance(error, StorageError | BrokenShard):
+        return str(error), codes.FAILED
+    if isinstance(error, RunError):
+        return str(error), codes.USAGE
+    return None, codes.FAILED
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit()
+
+
+def _root(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and exit.", is_eager=True, callback=_version
+    ),
+) -> None:
+    pass

@@ -1,0 +1,90 @@
+"""A trained ParSeD or ParSeDA on annotated pictures: HICO-style mean average precision."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from relforge.cli.errors import BadInput
+
+Table = tuple[tuple[str, ...], list[tuple[Any, ...]]]
+
+
+def is_model(path: str) -> bool:
+    """Whether a model was saved there."""
+    try:
+        config = json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and "weights_sha256" in config
+
+
+def measure(
+    model: str,
+    data: str,
+    images: str,
+    subject: str | None,
+    unseen: Sequence[str],
+    sides: tuple[int, int],
+) -> dict[str, Any]:
+    """Detect, compare, and split by what training did not show.
+
+    Args:
+        sides: bounds of the pictures' shorter and longer side, pixels.
+
+    Raises:
+        BadInput: not such a model, no such file, a picture that is missing, nothing to find.
+    """
+    from relforge.data.sources import load
+    from relforge.evaluation.detect import KINDS, DetectOptions, detect
+    from relforge.evaluation.hico import evaluate
+    from relforge.evaluation.pairs import annotated
+    from relforge.images import PictureError
+    from relforge.models.checkpoint import load_model
+    from relforge.stages.ingest.error import SourceError
+
+    source = {"format": "visual_genome", "annotations": data, "images": images}
+    try:
+        loaded = load_model(model)
+        pictures = load([source], keep_empty=True, max_pairs=10**6)
+    except (SourceError, ValueError) as error:
+        raise BadInput(str(error)) from error
+    if loaded.blueprint.kind not in KINDS:
+        raise BadInput(f"{model} is a {loaded.blueprint.kind} model; only {' and '.join(KINDS)} can detect")
+    gold = annotated(pictures)
+    predicates = sorted(set(gold.predicate.tolist()))
+    if strangers := sorted(set(unseen) - set(predicates)):
+        raise BadInput(f"--unseen {strangers[0]!r}: {data} has no such predicate")
+    options = DetectOptions(short_side=sides[0], long_side=sides[1])
+    try:
+        found = detect(loaded, pictures, predicates, subject, options)
+    except PictureError as error:
+        raise BadInput(str(error)) from error
+    result = evaluate(found, gold, subject)
+    if not result.gold:
+        raise BadInput(f"{data}: no relation has the subject {subject!r}; choose another --subject")
+    means = {"mean_average_precision": result.mean()}
+    if unseen:
+        means["seen"] = result.mean(lambda kind: kind[1] not in unseen)
+        means["unseen"] = result.mean(lambda kind: kind[1] in unseen)
+    kinds = [
+        {"subject": s, "predicate": p, "object": o, "gold": result.gold[s, p, o]}
+        | {"average_precision": value, "unseen": p in unseen}
+        for (s, p, o), value in result.average_precision.items()
+    ]
+    return {**means, "pictures": len(pictures), "detections": result.found, "kinds": kinds}
+
+
+def tables(found: dict[str, Any]) -> list[Table]:
+    """What a person reads of it."""
+    measures = [("mean average precision", f"{found['mean_average_precision']:.4f}")]
+    for name in ("seen", "unseen"):
+        if name in found:
+            measures.append((f"  {name} predicates", f"{found[name]:.4f}"))
+    rows = [
+        (row["subject"], row["predicate"], row["object"], row["gold"], f"{row['average_precision']:.4f}")
+        for row in sorted(found["kinds"], key=lambda row: -row["gold"])
+    ]
+    return [(("measure", "value"), measures), (("subject", "predicate", "object", "gold", "AP"), rows)]

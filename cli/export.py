@@ -1,0 +1,56 @@
+"""`relforge export RUN --to FORMAT`: relations for other tools."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+import yaml
+
+from relforge.cli import codes
+from relforge.cli.errors import BadInput
+from relforge.cli.output import Json, print_json, report_error
+from relforge.cli.status import RunPath
+
+
+def command(
+    run: RunPath,
+    to: Annotated[str, typer.Option(help="rlipv2, vg, coco, hico, open-images, label-studio or parquet.")],
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Options of the format.")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="PATH", help="File or folder; default: RUN/export/FORMAT.")
+    ] = None,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out relations below.")] = 0.0,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Export what is done of an unfinished run.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a run's relations in another format, streamed shard by shard. It appears whole or not at all."""
+    from relforge.pipeline.export import Unfinished, default_path, export_run
+
+    target = out or default_path(run, to)
+    given = dict(_option(one) for one in options or [])
+    try:
+        counts = export_run(run, to, target, least_score=min_score, partial=partial, **given)
+    except Unfinished as error:
+        report_error(str(error), codes.INCOMPLETE, as_json)
+        raise typer.Exit(codes.INCOMPLETE) from None
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    except OSError as error:
+        report_error(f"{target} cannot be written: {error}", codes.FAILED, as_json)
+        raise typer.Exit(codes.FAILED) from None
+    if as_json:
+        return print_json({"to": to, "out": target, **counts})
+    print(f"{target}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    return None
+
+
+def _option(text: str) -> tuple[str, object]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise BadInput(f"{text!r}: an option of the format is written key=value")
+    return key, yaml.safe_load(value) if value else None

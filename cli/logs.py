@@ -1,0 +1,69 @@
+"""`relforge logs RUN`: what was committed when, and what failed and why."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from relforge.cli.output import Json, print_json, print_table
+from relforge.cli.status import RunPath
+
+
+def command(
+    run: RunPath,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only failures, the last first, with their tracebacks.")
+    ] = False,
+    shard: Annotated[int | None, typer.Option(min=0, help="Only this shard.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the run's history: every committed shard, and every failure on record."""
+    from relforge.pipeline.store.quarantine import failures
+
+    errors = sorted(failures(run), key=lambda one: -one["when"])
+    errors = [one for one in errors if shard in (None, one["shard"])]
+    commits = [] if failed else [one for one in _commits(run) if shard in (None, one["shard"])]
+    if as_json:
+        return print_json(errors if failed else {"commits": commits, "failures": errors})
+    if commits:
+        columns = ("finished", "stage", "shard", "rows in", "rows out", "seconds", "attempt", "host")
+        print_table(columns, [(_clock(one["finished"]), *list(one.values())[1:]) for one in commits])
+    for one in errors:
+        print(f"\nFAILED {_clock(one['when'])} stage {one['stage']}, shard {one['shard']}: {one['message']}")
+        if one["record"]:
+            print(f"record: {one['record']}")
+        if failed:
+            print(one["traceback"].rstrip())
+    if not errors:
+        print("no failures on record")
+    return None
+
+
+def _commits(run: str) -> list[dict[str, Any]]:
+    """One row per committed shard of each stage, oldest first."""
+    from relforge.pipeline.run.plan import Plan
+    from relforge.pipeline.run.survey import Survey
+    from relforge.pipeline.store.run_folder import RunFolder
+
+    folder = RunFolder(run)
+    survey = Survey(folder, Plan.from_record(folder.record()))
+    accounts = [account for step in survey.plan.steps for account in survey.sidecars(step).values()]
+    return [
+        {
+            "finished": one.finished,
+            "stage": one.stage,
+            "shard": one.shard,
+            "rows_in": one.rows_in,
+            "rows_out": one.rows_out,
+            "seconds": round(one.seconds, 2),
+            "attempt": one.attempt,
+            "host": one.host,
+        }
+        for one in sorted(accounts, key=lambda account: account.finished)
+    ]
+
+
+def _clock(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,87 @@
+"""`relforge report RUN`: where rows went, what the labels are, how good they are."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from relforge.cli.output import Json, print_json, print_table
+from relforge.cli.status import RunPath
+
+_SHOWN = 12
+
+
+def command(
+    run: RunPath,
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE.html", help="Where to write; default: RUN/report.html.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the report and write it as a page with plots; labels are judged where the run has gold."""
+    from relforge.reports.report.gather import gather
+    from relforge.reports.report.page import write
+
+    target = out or f"{run.rstrip('/')}/report.html"
+    data = gather(run)
+    write(data, target)
+    if as_json:
+        return print_json({"out": target, **data})
+    print_report(data)
+    print(f"\nreport page: {target}")
+    return None
+
+
+def print_report(data: dict[str, Any]) -> None:
+    """The report as tables."""
+    if not data["complete"]:
+        print("the run is not complete; this is of the shards that are done")
+    print_table(("rows of", "count"), [(name, f"{count:,}") for name, count in data["survival"].items()])
+    losses = [
+        (step["stage"], kind, reason, f"{count:,}")
+        for step in data["steps"]
+        for kind in ("dropped", "quarantined")
+        for reason, count in step[kind].items()
+    ]
+    if losses:
+        print()
+        print_table(("stage", "lost", "reason", "records"), losses)
+    if data["predicates"]:
+        print()
+        rows = [(row["predicate"], f"{row['count']:,}") for row in data["predicates"][:_SHOWN]]
+        print_table((f"predicate of {data['shown']}", "count"), rows)
+    if data["quality"]:
+        print()
+        _print_quality(data["quality"])
+    else:
+        print("\nno gold relations in this run: labels are counted and not judged")
+
+
+def _print_quality(found: dict[str, Any]) -> None:
+    rows = [
+        _line("kept relations", found["kept"]),
+        _line("at the run's threshold", found["threshold"]),
+        _line("at the best threshold", found["best"] | found["scored"]),
+        _line("frequency prior at its best", found["prior"]),
+        _line("greedy: every candidate", found["greedy"]),
+    ]
+    columns = (f"against {found['gold']:,} gold relations", "threshold", "precision", "recall", "F1", "mAP")
+    print_table(columns, rows)
+    print()
+    keys = ("precision", "recall", "f1", "average_precision", "prior_average_precision")
+    print_table(
+        ("predicate", "gold", "kept", "right", "precision", "recall", "F1", "AP", "prior's AP"),
+        [
+            (row["predicate"], row["gold"], row["kept"], row["right"], *(f"{row[key]:.3f}" for key in keys))
+            for row in found["predicates"]
+        ],
+    )
+    if unknown := found["unknown_predicates"]:
+        listed = ", ".join(f"{name} {count:,}" for name, count in list(unknown.items())[:_SHOWN])
+        print(f"{sum(unknown.values()):,} kept relations use words the gold never uses: {listed}")
+
+
+def _line(name: str, found: dict[str, float]) -> tuple[str, ...]:
+    keys = ("threshold", "precision", "recall", "f1", "mean_average_precision")
+    return name, *(f"{found[key]:.3f}" if key in found else "-" for key in keys)

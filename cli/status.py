@@ -1,0 +1,65 @@
+"""`relforge status RUN`: how far a run is, from its folder alone."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from relforge.cli import codes
+from relforge.cli.output import Json, print_json
+
+RunPath = Annotated[
+    str, typer.Argument(metavar="RUN", help="Run folder: a path or a URI such as s3://bucket/run.")
+]
+_SHOWN = 5
+_WATCH_SECONDS = 5.0
+
+
+def command(
+    run: RunPath,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Also read every data file and check its hash; finds flipped bits."),
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Print again every 5 s until no driver works on it.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what is done, running, failed, stale and quarantined. Exit code: 0 complete, 2 not, 3 failed."""
+    from relforge.cli.summary import print_stages
+    from relforge.pipeline.run.status import status
+
+    while True:
+        found = status(run, verify=verify)
+        failed = any(stage.failed for stage in found.stages)
+        if as_json:
+            print_json({**asdict(found), "failed": failed})
+        else:
+            print(f"{found.folder}: dataset {found.dataset}, profile {found.profile}")
+            print_stages(found)
+            problems = [(s.stage, shard, why) for s in found.stages for shard, why in s.problems.items()]
+            for stage, shard, why in problems[:_SHOWN]:
+                print(f"{stage} shard {shard}: {why}")
+            if len(problems) > _SHOWN:
+                print(f"... and {len(problems) - _SHOWN} more; --json lists all")
+            print(_verdict(found.complete, failed, found.drivers))
+        if not (watch and found.drivers):
+            break
+        time.sleep(_WATCH_SECONDS)
+    if found.complete:
+        raise typer.Exit(codes.COMPLETE)
+    raise typer.Exit(codes.FAILED if failed else codes.INCOMPLETE)
+
+
+def _verdict(complete: bool, failed: bool, drivers: list[str]) -> str:
+    if complete:
+        return "complete"
+    if drivers:
+        return f"running: process {', '.join(drivers)}"
+    if failed:
+        return "failed; `relforge logs RUN --failed` shows why"
+    return "incomplete; the same `relforge run` command goes on"

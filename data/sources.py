@@ -1,0 +1,79 @@
+"""Where training data comes from: a run folder's Parquet, or a dataset through its ingest adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from pyarrow import fs
+
+from relforge.data.relations import RelationData, concatenate, from_tables
+from relforge.stages.registry import build_source
+from relforge.stages.tables import SCHEMAS
+
+
+def load(parts: Sequence[Mapping[str, Any]], **options: Any) -> RelationData:
+    """Load and concatenate the `data` list of a recipe.
+
+    Args:
+        parts: each either `{run: FOLDER, relations: relations|gold, threshold: 0.2}` or
+            `{format: visual_genome, ...}` with the options of that ingest adapter; `limit: N` takes the
+            first N pictures.
+        options: of `relations.from_tables`.
+
+    Raises:
+        ValueError: an entry that is neither, or that has no relations.
+    """
+    loaded = []
+    for part in parts:
+        if "run" in part:
+            tables = _run_tables(part["run"], part.get("relations", "relations"), part.get("threshold"))
+        elif "format" in part:
+            adapter = {k: v for k, v in part.items() if k not in {"format", "limit"}}
+            tables = _source_tables(part["format"], adapter)
+        else:
+            raise ValueError(f"data: an entry needs `run` or `format`, found {sorted(part)}")
+        images, boxes, relations = tables
+        if "limit" in part:
+            images = images.slice(0, part["limit"])
+            relations = relations.filter(pc.is_in(relations["image_id"], images["image_id"].combine_chunks()))
+        data = from_tables(images, boxes, relations, **options)
+        if not len(data):
+            raise ValueError(f"data: {part.get('run') or part.get('format')} has no picture with relations")
+        loaded.append(data)
+    return concatenate(loaded)
+
+
+def _run_tables(folder: str, name: str, threshold: float | None) -> tuple[pa.Table, pa.Table, pa.Table]:
+    if name not in {"relations", "gold"}:
+        raise ValueError(f"data.relations: {name!r} is not `relations` or `gold`")
+    found = [read_table(folder, table) for table in ("images", "boxes", name)]
+    if threshold is not None and name == "relations":
+        found[2] = found[2].filter(pc.greater_equal(found[2]["score"], threshold))
+    return found[0], found[1], found[2]
+
+
+def read_table(folder: str, table: str) -> pa.Table:
+    """All shards of one table of a run folder (a path or URI).
+
+    Raises:
+        ValueError: it has none.
+    """
+    filesystem, path = fs.FileSystem.from_uri(folder) if "://" in folder else (fs.LocalFileSystem(), folder)
+    selector = fs.FileSelector(f"{path}/{table}", allow_not_found=True)
+    parts = sorted(f.path for f in filesystem.get_file_info(selector) if f.path.endswith(".parquet"))
+    if not parts:
+        raise ValueError(f"data.run: {folder} has no shards of table `{table}`; run the pipeline first")
+    return ds.dataset(parts, schema=SCHEMAS[table], filesystem=filesystem).to_table()
+
+
+def _source_tables(adapter: str, options: Mapping[str, Any]) -> tuple[pa.Table, pa.Table, pa.Table]:
+    tables: dict[str, list[pa.Table]] = {"images": [], "boxes": [], "gold": []}
+    for result in build_source(adapter, **options).shards(4096):
+        for name, rows in tables.items():
+            rows.append(result.tables.get(name, SCHEMAS[name].empty_table()))
+    images, boxes, gold = (pa.concat_tables(rows) for rows in tables.values())
+    return images, boxes, gold

@@ -1,0 +1,85 @@
+"""Pairs of boxes with a relation, found or annotated, as parallel arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from relforge.data.relations import RelationData
+
+Kind = tuple[str, str, str]
+"""(subject class, predicate, object class)."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """n pairs. Boxes carry coordinates of their own, so found and annotated pairs need share nothing.
+
+    Args:
+        image: n image ids.
+        subject, predicate, object: n names each.
+        subject_box, object_box: n x 4 xyxy, pixels.
+        score: n; ones where the pairs are annotated.
+    """
+
+    image: np.ndarray
+    subject: np.ndarray
+    predicate: np.ndarray
+    object: np.ndarray
+    subject_box: np.ndarray
+    object_box: np.ndarray
+    score: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def take(self, rows: np.ndarray) -> Pairs:
+        """Only these rows: indices or a mask."""
+        return Pairs(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def kinds(self) -> list[Kind]:
+        """Kind of every row."""
+        return list(zip(self.subject.tolist(), self.predicate.tolist(), self.object.tolist(), strict=True))
+
+
+def join(parts: Sequence[Pairs]) -> Pairs:
+    """All rows, in order."""
+    if not parts:
+        names, boxes = np.zeros(0, object), np.zeros((0, 4))
+        return Pairs(names, names, names, names, boxes, boxes, np.zeros(0))
+    return Pairs(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Pairs)))
+
+
+def annotated(data: RelationData) -> Pairs:
+    """Every relation of a data set with its boxes' coordinates."""
+    parts = []
+    for index in range(len(data)):
+        example = data[index]
+        counts = [len(held) for held in example.predicates]
+        ends = np.repeat(example.pairs.reshape(-1, 2), counts, axis=0)
+        xyxy = np.concatenate([example.boxes[:, :2], example.boxes[:, :2] + example.boxes[:, 2:]], 1)
+        kinds = np.array(data.categories, object)[example.categories]
+        held = np.concatenate([np.zeros(0, int), *example.predicates])
+        parts.append(
+            Pairs(
+                image=np.full(len(ends), data.images["image_id"][index].as_py(), object),
+                subject=kinds[ends[:, 0]],
+                predicate=np.array(data.predicates, object)[held],
+                object=kinds[ends[:, 1]],
+                subject_box=xyxy[ends[:, 0]].astype(float),
+                object_box=xyxy[ends[:, 1]].astype(float),
+                score=np.ones(len(ends)),
+            )
+        )
+    return join(parts)
+
+
+def iou(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Intersection over union of xyxy boxes (..., 4) that broadcast; 0 where both are empty."""
+    inner = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
+    shared = np.prod(np.maximum(inner, 0), -1)
+    areas = [np.prod(np.maximum(box[..., 2:] - box[..., :2], 0), -1) for box in (one, other)]
+    union = areas[0] + areas[1] - shared
+    return np.divide(shared, union, out=np.zeros_like(union, dtype=float), where=union > 0)

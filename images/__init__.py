@@ -1,0 +1,8 @@
+"""Pictures: read the encoded bytes, decode them to RGB, resize them (`relforge.images.resize`,
+apart because it needs torch)."""
+
+from relforge.images.decode import MAX_PIXELS, decode
+from relforge.images.error import PictureError
+from relforge.images.read import read
+
+__all__ = ["MAX_PIXELS", "PictureError", "decode", "read"]

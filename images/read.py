@@ -1,0 +1,43 @@
+"""The encoded bytes of a picture, wherever they lie."""
+
+from __future__ import annotations
+
+import os
+
+from relforge.images.error import PictureError
+
+
+def read(uri: str | None, embedded: bytes | None = None) -> bytes:
+    """Bytes of one picture: those in the row where they are embedded, else what the URI names.
+
+    Args:
+        uri: local path, `file://` or any URI fsspec opens (`s3://bucket/key`, `https://...`).
+        embedded: the encoded picture itself, which wins over `uri`.
+
+    Raises:
+        PictureError: there is no picture, no such file, or the file is empty.
+        OSError: anything else (permissions, network): the machine's fault, so the shard is retried.
+    """
+    if embedded is not None:
+        data = bytes(embedded)
+    elif uri is None:
+        raise PictureError("no_picture", "the row has neither a uri nor embedded bytes")
+    else:
+        try:
+            data = _fetch(uri)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            raise PictureError("missing_file", f"no picture file at {uri}") from error
+    if not data:
+        raise PictureError("empty_file", f"the picture {uri or '(embedded)'} has zero bytes")
+    return data
+
+
+def _fetch(uri: str) -> bytes:
+    if "://" not in uri:
+        with open(os.path.expanduser(uri), "rb") as file:
+            return file.read()
+    import fsspec  # here, so that local pictures need no fsspec
+
+    with fsspec.open(uri, "rb") as file:
+        data: bytes = file.read()
+    return data

@@ -1,0 +1,44 @@
+"""Antialiased resizing in 8 bits: Pillow's values, several times faster."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from relforge.images.resample import resample
+
+
+def resize(
+    pixels: NDArray[np.uint8], height: int, width: int, filter: Literal["bilinear", "bicubic"]
+) -> Tensor:
+    """Resize to exactly height x width pixels; aspect ratio is the caller's business.
+
+    The answer stays uint8: writing floats costs more than the resize itself, so normalise on the device
+    (`normalise`). Decode once and call this once per wanted size.
+
+    Args:
+        pixels: H x W x 3 uint8, as `decode` gives.
+        filter: `bicubic` for the captioner (BLIP), `bilinear` for the tagger.
+
+    Returns:
+        3 x height x width uint8 tensor (channels innermost in memory).
+    """
+    rows, columns = pixels.shape[:2]
+    if (height, width) != (rows, columns):
+        # each pass rounds and clips, so the order of the passes shows, in up to ten grey levels: Pillow 13's
+        # here, which goes across first unless going down drops over twice as many rows as columns go
+        down_first = height < rows and rows - height > 2 * (columns - width)
+        pixels = resample(pixels, height, width, filter, down_first=down_first)
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """(pixels / 255 - mean) / std per channel: ... x 3 x H x W uint8 to float32 on the same device."""
+    # three scalars per channel become one multiply and one add
+    scale = torch.tensor([1 / (255 * s) for s in std], device=pixels.device)[:, None, None]
+    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=pixels.device)
+    return pixels.contiguous().float().mul_(scale).add_(shift[:, None, None])

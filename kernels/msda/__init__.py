@@ -1,0 +1,1 @@
+"""Multi-scale deformable attention: reference, CPU kernel, GPU kernel, dispatch, self-test."""

@@ -1,0 +1,1 @@
+"""Builds and loads the native libraries of every room."""

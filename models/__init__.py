@@ -1,0 +1,1 @@
+"""The networks: one folder a family, composed of `blocks`, trained with `training`."""

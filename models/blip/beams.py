@@ -1,0 +1,166 @@
+"""Beam search as transformers 5 does it, over the shared keys and values of each image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from relforge.models.blip.decoder import TextDecoder
+from relforge.models.blip.nucleus import penalise
+from relforge.models.blip.sampler import Tokens
+
+_NEVER = -1.0e9  # transformers' score of what cannot be chosen
+
+
+@dataclass(frozen=True)
+class Beams:
+    """Beam settings; the defaults are those of the published single captions.
+
+    Args:
+        num_beams: hypotheses kept per image; the best one is returned.
+        repetition_penalty: on the log-probabilities, 1.0 is off.
+        min_length / max_length: tokens of a caption, prompt, `[DEC]` and `[SEP]` included.
+    """
+
+    num_beams: int = 3
+    repetition_penalty: float = 1.0
+    min_length: int = 5
+    max_length: int = 20
+
+
+class BeamSearch:
+    """The likeliest caption of every image of a stream, per token (length penalty 1).
+
+    Args:
+        decoder: sized for `how.max_length` tokens and `how.num_beams` rows per image.
+    """
+
+    def __init__(self, decoder: TextDecoder, prompt: tuple[int, ...], eos: int, pad: int, how: Beams) -> None:
+        if len(prompt) >= how.max_length:
+            raise ValueError(
+                f"max_length {how.max_length} leaves no room after the prompt's {len(prompt)} tokens"
+            )
+        self.decoder, self.prompt, self.eos, self.pad, self.how = decoder, prompt, eos, pad, how
+        self.at_once = min(decoder.rows // how.num_beams, decoder.rows // len(prompt), decoder.images)
+        if self.at_once < 1:
+            raise ValueError(f"{decoder.rows} rows are too few for {how.num_beams} beams")
+
+    @torch.inference_mode()
+    def run(self, images: Iterator[tuple[str, int, Tensor]]) -> Iterator[tuple[str, list[Tokens]]]:
+        """Caption a stream of images: the counterpart of `Sampler.run`, one caption each."""
+        while batch := list(islice(images, self.at_once)):
+            for slot, (_, _, tokens) in enumerate(batch):
+                self.decoder.look(slot, tokens)
+            captions = self._search(len(batch))
+            for (name, _, _), caption in zip(batch, captions, strict=True):
+                yield name, [caption]
+
+    def _search(self, n: int) -> list[Tokens]:
+        """Best captions of the images in slots 0..n-1. Scores are always computed for a full tile of
+        images."""
+        decoder, how, prompt = self.decoder, self.how, len(self.prompt)
+        beams, groups, device = how.num_beams, self.at_once, decoder.device
+        first, cache = decoder.prefill(list(range(n)), self.prompt)
+        rows = torch.arange(groups * beams, device=device)
+        image = torch.arange(groups, device=device).clamp(max=n - 1)  # the spare groups repeat the last image
+        decoder.cache[:, :, : groups * beams, :, :prompt] = cache[:, :, image.repeat_interleave(beams)]
+        members = torch.full((decoder.images, decoder.samples), decoder.rows, dtype=torch.long, device=device)
+        members[:n, :beams] = rows.view(groups, beams)[:n]
+        home = torch.zeros(decoder.rows, dtype=torch.long, device=device)
+        home[: n * beams] = (rows // beams * decoder.samples + rows % beams)[: n * beams]
+
+        state = _Hypotheses(groups, beams, self.prompt, self.pad, how.max_length, device)
+        logits = first[image].repeat_interleave(beams, 0)  # groups*beams x vocabulary
+        for length in range(prompt, how.max_length):
+            history = state.running[:, :, :length].flatten(0, 1)
+            scores = penalise(
+                logits.log_softmax(-1),
+                history,
+                history.new_full((len(history),), length),
+                how.repetition_penalty,
+            )
+            if length < how.min_length:
+                scores[:, self.eos] = float("-inf")
+            parents = state.extend(scores.view(groups, beams, -1), length, prompt, self.eos)
+            if not state.open(n) or length + 1 == how.max_length:
+                break
+            decoder.cache[:, :, : groups * beams] = decoder.cache[:, :, parents]
+            tokens = torch.zeros(decoder.rows, dtype=torch.long, device=device)
+            tokens[: groups * beams] = state.running[:, :, length].flatten()
+            positions = torch.full_like(tokens, length)
+            logits = decoder.step(tokens, positions, members, home, list(range(n)))[: groups * beams]
+        return [state.best(i, prompt, self.eos) for i in range(n)]
+
+
+class _Hypotheses:
+    """Running and finished hypotheses of each image, best first."""
+
+    def __init__(
+        self, groups: int, beams: int, prompt: tuple[int, ...], pad: int, length: int, device: torch.device
+    ) -> None:
+        self.beams = beams
+        self.running = torch.full((groups, beams, length), pad, dtype=torch.long, device=device)
+        self.running[:, :, : len(prompt)] = torch.tensor(prompt, device=device)
+        self.finished = self.running.clone()
+        self.lengths = torch.full((groups, beams), len(prompt), device=device)  # of the finished ones
+        # only the first beam counts at first, or all beams would be the same
+        self.running_scores = torch.full((groups, beams), _NEVER, device=device)
+        self.running_scores[:, 0] = 0.0
+        self.scores = torch.full((groups, beams), _NEVER, device=device)
+        self.totals = torch.zeros(groups, beams, device=device)  # log-probability, not per token
+        self.done = torch.zeros(groups, beams, dtype=torch.bool, device=device)
+        self.improvable = torch.ones(groups, 1, dtype=torch.bool, device=device)
+        self.continues = True
+
+    def extend(self, scores: Tensor, length: int, prompt: int, eos: int) -> Tensor:
+        """Take in one more token's log-probabilities (groups x beams x vocabulary); says which row (0 ..
+        groups*beams-1) each running beam continues."""
+        groups, beams, vocabulary = scores.shape
+        total = (scores + self.running_scores[:, :, None]).flatten(1)
+        values, flat = total.topk(2 * beams, dim=1)  # enough that `beams` of them go on
+        parent, token = flat // vocabulary, flat % vocabulary
+        grown = _pick(self.running, parent)
+        grown[:, :, length] = token
+        ends = token == eos
+        if length + 1 == self.running.shape[2]:
+            ends = torch.ones_like(ends)
+        self.continues = not bool(ends.all())
+
+        going = values + ends * _NEVER
+        keep = going.topk(beams, dim=1)[1]
+        self.running, self.running_scores = _pick(grown, keep), going.gather(1, keep)
+
+        # only the likeliest `beams` may end: the others are spares
+        eligible = ends & (torch.arange(2 * beams, device=ends.device) < beams)
+        per_token = values / (length + 1 - prompt)
+        per_token = per_token + ~self.improvable * _NEVER + ~eligible * _NEVER
+        merged = torch.cat([self.scores, per_token], 1)
+        best = merged.topk(beams, dim=1)[1]
+        self.scores = merged.gather(1, best)
+        self.finished = _pick(torch.cat([self.finished, grown], 1), best)
+        self.totals = torch.cat([self.totals, values], 1).gather(1, best)
+        self.lengths = torch.cat([self.lengths, torch.full_like(token, length + 1)], 1).gather(1, best)
+        self.done = torch.cat([self.done, eligible], 1).gather(1, best)
+
+        hope = self.running_scores[:, :1] / (length + 1 - prompt)
+        worst = torch.where(self.done, self.scores.min(1, keepdim=True)[0], _NEVER)
+        self.improvable = self.improvable & (hope > worst).any(1, keepdim=True)
+        offset = torch.arange(groups, device=parent.device)[:, None] * beams
+        return (parent.gather(1, keep) + offset).flatten()
+
+    def open(self, n: int) -> bool:
+        """Whether the finished captions of the first n images could still be bettered."""
+        return self.continues and bool(self.improvable[:n].any())
+
+    def best(self, group: int, prompt: int, eos: int) -> Tokens:
+        ids = self.finished[group, 0, prompt : int(self.lengths[group, 0])].tolist()
+        return Tokens(ids[:-1] if ids and ids[-1] == eos else ids, float(self.totals[group, 0]))
+
+
+def _pick(values: Tensor, index: Tensor) -> Tensor:
+    """groups x beams' x length at groups x beams."""
+    return values.gather(1, index[:, :, None].expand(-1, -1, values.shape[2]))

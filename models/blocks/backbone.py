@@ -1,0 +1,116 @@
+"""ResNet and Swin feature extractors: the last three stages, strides 8, 16 and 32.
+
+The networks are transformers' own backbones; `backbone_keys.py` converts torchvision's and timm's names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import ResNetBackbone, ResNetConfig, SwinBackbone, SwinConfig
+
+from relforge.models.blocks.frozen_norm import freeze_batch_norms
+
+_STAGES = ["stage2", "stage3", "stage4"]
+_SWIN_FROZEN = ("norm", "relative_position_bias_table", "absolute_pos_embed")
+
+
+class Backbone(nn.Module):
+    """Pictures to three feature maps.
+
+    Args:
+        body: a transformers backbone whose `feature_maps` are the maps wanted.
+        channels: channels of those maps.
+    """
+
+    def __init__(self, body: nn.Module, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.body = body
+        self.channels = tuple(channels)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Normalised pictures B x 3 x H x W -> maps B x C_i x ceil(H / s) x ceil(W / s), s = 8, 16, 32."""
+        return list(self.body(images).feature_maps)
+
+
+def resnet(*, embedding_size: int, hidden_sizes: Sequence[int], depths: Sequence[int]) -> Backbone:
+    """A bottleneck ResNet (stride in the 3 x 3 convolution, as torchvision's) with frozen batch norm.
+
+    The stem and the first stage are not trained (reference: DETR).
+    """
+    config = ResNetConfig(
+        embedding_size=embedding_size,
+        hidden_sizes=list(hidden_sizes),
+        depths=list(depths),
+        layer_type="bottleneck",
+    )
+    config.out_features = _STAGES
+    body = ResNetBackbone(config)
+    freeze_batch_norms(body)
+    body.embedder.requires_grad_(False)
+    body.encoder.stages[0].requires_grad_(False)
+    return Backbone(body, hidden_sizes[1:])
+
+
+def resnet50() -> Backbone:
+    """ResNet-50: 512, 1024 and 2048 channels."""
+    return resnet(embedding_size=64, hidden_sizes=(256, 512, 1024, 2048), depths=(3, 4, 6, 3))
+
+
+def swin(
+    *, embed_dim: int, depths: Sequence[int], heads: Sequence[int], window: int = 7, drop_path: float = 0.0
+) -> Backbone:
+    """A Swin transformer with one layer norm per output map.
+
+    Norms, relative position tables and absolute positions are not trained, as published (reference §2.2).
+    """
+    config = SwinConfig(
+        embed_dim=embed_dim,
+        depths=list(depths),
+        num_heads=list(heads),
+        window_size=window,
+        drop_path_rate=drop_path,
+    )
+    config.out_features = _STAGES
+    body = SwinBackbone(config)
+    body.swin.add_module(
+        "layernorm", nn.Identity()
+    )  # its output is never read: maps leave through their own norms
+    for name, parameter in body.named_parameters():
+        if any(part in name for part in _SWIN_FROZEN):
+            parameter.requires_grad_(False)
+    return Backbone(body, [embed_dim * 2**i for i in (1, 2, 3)])
+
+
+def swin_tiny() -> Backbone:
+    """Swin-T: 192, 384 and 768 channels."""
+    return swin(embed_dim=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24), drop_path=0.2)
+
+
+def swin_large() -> Backbone:
+    """Swin-L: 384, 768 and 1536 channels."""
+    return swin(embed_dim=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48), drop_path=0.5)
+
+
+BACKBONES = {"resnet50": resnet50, "swin_tiny": swin_tiny, "swin_large": swin_large}
+"""Backbones by the name a config uses."""
+
+
+def build_backbone(spec: str | Mapping[str, Any]) -> Backbone:
+    """A backbone by name, or from `{"family": "resnet" | "swin", ...}` with the family's own arguments.
+
+    Raises:
+        ValueError: an unknown name or family.
+    """
+    if isinstance(spec, str):
+        if spec not in BACKBONES:
+            raise ValueError(f"unknown backbone {spec!r}; choose one of {', '.join(BACKBONES)}")
+        return BACKBONES[spec]()
+    families = {"resnet": resnet, "swin": swin}
+    arguments = dict(spec)
+    family = arguments.pop("family", None)
+    if family not in families:
+        raise ValueError(f"unknown backbone family {family!r}; choose one of {', '.join(families)}")
+    return families[family](**arguments)  # type: ignore[operator,no-any-return]

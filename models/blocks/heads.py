@@ -1,0 +1,68 @@
+"""What slots are turned into: boxes, and similarities to label features (reference §2.6)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from relforge.models.blocks.boxes import inverse_sigmoid
+from relforge.models.blocks.layers import MLP
+
+PRIOR_LOGIT = -math.log(99.0)  # a priori probability 0.01 of any label
+
+
+class BoxHeads(nn.Module):
+    """One box MLP per decoder layer, for one role (subject or object).
+
+    Args:
+        dim: width of the model.
+        count: number of layers.
+    """
+
+    def __init__(self, dim: int, count: int) -> None:
+        super().__init__()
+        self.mlps = nn.ModuleList(MLP(dim, dim, dim, 4) for _ in range(count))
+        for mlp in self.mlps:
+            nn.init.zeros_(mlp.layers[-1].weight)  # type: ignore[union-attr,index,arg-type]
+            nn.init.zeros_(mlp.layers[-1].bias)  # type: ignore[union-attr,index,arg-type]
+        with torch.no_grad():
+            self.mlps[0].layers[-1].bias[2:] = -2.0  # type: ignore[union-attr,index] # boxes start small
+
+    def forward(self, index: int, slots: Tensor, references: Tensor) -> Tensor:
+        """Boxes B x N x 4 (cxcywh in [0, 1]) of layer `index`, moved from references B x N x 2 or 4."""
+        delta = self.mlps[index](slots)
+        start = inverse_sigmoid(references)
+        if start.shape[-1] == 2:
+            start = F.pad(start, (0, 2))  # only the centre is known
+        return (delta + start).sigmoid()
+
+
+class LabelClassifier(nn.Module):
+    """Logits by similarity of slots and label features ("Version 5" of the published heads).
+
+    Subjects and objects share one bias; the constant `PRIOR_LOGIT` is added to every logit.
+
+    Args:
+        dim: width of the model.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.projection = nn.Linear(dim, dim)
+        self.entity_bias = nn.Parameter(torch.zeros(dim))
+        self.relation_bias = nn.Parameter(torch.zeros(dim))
+
+    def project(self, labels: Tensor) -> Tensor:
+        """Classifier vectors B x T x dim of label features B x T x dim."""
+        return self.projection(F.normalize(labels, dim=-1) / 2)  # type: ignore[no-any-return]
+
+    def entities(self, slots: Tensor, projected: Tensor) -> Tensor:
+        """Class logits B x N x T of subject or object slots B x N x dim."""
+        return (slots + self.entity_bias) @ projected.transpose(1, 2) + PRIOR_LOGIT
+
+    def relations(self, slots: Tensor, projected: Tensor) -> Tensor:
+        """Relation logits B x N x T of pair slots B x N x dim."""
+        return (slots + self.relation_bias) @ projected.transpose(1, 2) + PRIOR_LOGIT

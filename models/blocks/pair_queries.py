@@ -1,0 +1,102 @@
+"""The R-Tagger's slots: boxes and labels that are given, not searched for (reference §2.7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from relforge.models.blocks.boxes import inverse_sigmoid
+from relforge.models.blocks.queries import PointReferences, Queries
+
+
+@dataclass
+class PairBatch:
+    """Given pairs, padded to P slots.
+
+    Args:
+        boxes: N x 2P x 4 cxcywh in [0, 1]; subjects first, then objects.
+        labels: N x 2P indices into the label list of the picture.
+        empty: N x 2P, True where no pair is given.
+        blocked: (N * heads) x 2P x 2P, True where a slot must not read another (training only).
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    empty: Tensor
+    blocked: Tensor | None = None
+
+
+class PairQueries(nn.Module):
+    """Projected boxes become slot positions, label features become slot contents.
+
+    The start centre is a linear map of the box *embedding*, not the given box (reference §7, Q23).
+
+    Args:
+        dim: width of the model.
+        pairs: most pairs of one pass (N_Q; 100 published).
+        relation_position: learn positions of relation slots too (the `vanilla_MBF` variant).
+    """
+
+    def __init__(self, dim: int, pairs: int, *, relation_position: bool = False) -> None:
+        super().__init__()
+        self.box = nn.Linear(4, dim)
+        self.relation_content = nn.Embedding(2 * pairs, dim)
+        self.points = PointReferences(dim)
+        self.relation_position = nn.Embedding(pairs, dim) if relation_position else None
+
+    def forward(self, given: PairBatch, labels: Tensor) -> Queries:
+        """Slots of given pairs.
+
+        Args:
+            given: N x 2P boxes and label indices; P at most `pairs`.
+            labels: N x T x dim features of the last language layer; no gradient flows back through them.
+
+        Raises:
+            ValueError: more pairs than slots.
+        """
+        width = given.boxes.shape[1] // 2
+        limit = self.relation_content.num_embeddings // 2
+        if width > limit:
+            raise ValueError(f"{width} pairs in one pass; this model takes at most {limit}")
+        filled = ~given.empty[..., None]
+        positions = self.box(inverse_sigmoid(given.boxes)) * filled
+        index = given.labels[..., None].expand(-1, -1, labels.shape[-1])
+        content = labels.detach().gather(1, index) * filled
+        empty = given.empty.clone()
+        empty[empty.all(1), 0] = False  # a row without pairs reads its own blank slot: reading nothing is NaN
+        first, second = self.relation_content.weight.expand(len(given.boxes), -1, -1).chunk(2, 1)
+        learned = self.relation_position
+        return Queries(
+            content=content,
+            positions=positions,
+            references=self.points(positions),
+            relation_content=first[:, :width] + second[:, :width],
+            relation_positions=(
+                None if learned is None else learned.weight[:width].expand(len(given.boxes), -1, -1)
+            ),
+            blocked=given.blocked,
+            empty=empty,
+        )
+
+
+def pad_pairs(boxes: list[Tensor], labels: list[Tensor], width: int) -> PairBatch:
+    """Stack pairs of several pictures or passes into `width` slots each.
+
+    Args:
+        boxes: per row, n x 2 x 4 cxcywh (subject, object), n <= width.
+        labels: per row, n x 2 label indices.
+        width: pair slots of a row.
+    """
+    rows = len(boxes)
+    out = PairBatch(
+        boxes=torch.zeros(rows, 2, width, 4, device=boxes[0].device),
+        labels=torch.zeros(rows, 2, width, dtype=torch.long, device=boxes[0].device),
+        empty=torch.ones(rows, 2, width, dtype=torch.bool, device=boxes[0].device),
+    )
+    for i, (box, label) in enumerate(zip(boxes, labels, strict=True)):
+        out.boxes[i, :, : len(box)] = box.transpose(0, 1)
+        out.labels[i, :, : len(box)] = label.transpose(0, 1)
+        out.empty[i, :, : len(box)] = False
+    return PairBatch(out.boxes.flatten(1, 2), out.labels.flatten(1, 2), out.empty.flatten(1, 2))

@@ -1,0 +1,97 @@
+"""RLIPv2-ParSeD, RLIPv2-ParSeDA and the R-Tagger: three builders over the same blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from relforge.models.blocks.backbone import Backbone
+from relforge.models.blocks.branch_fusion import MultiBranchFusion
+from relforge.models.blocks.decoder import AnchorPosition, Decoder, DecoderLayer
+from relforge.models.blocks.encoder import EncoderLayer, FusionEncoder
+from relforge.models.blocks.fusion import Fusion
+from relforge.models.blocks.heads import BoxHeads, LabelClassifier
+from relforge.models.blocks.language import LanguageLayer, Resizer
+from relforge.models.blocks.ordered_pair import OrderedPair
+from relforge.models.blocks.pair_queries import PairQueries
+from relforge.models.blocks.pyramid import Pyramid
+from relforge.models.blocks.queries import AnchorQueries, LearnedQueries
+from relforge.models.blocks.text import TextEncoder
+from relforge.models.rlipv2.model import RelationModel
+from relforge.models.rlipv2.sizes import Sizes
+
+
+def parsed(backbone: Backbone, text_encoder: TextEncoder, sizes: Sizes) -> RelationModel:
+    """RLIPv2-ParSeD: pairs are searched for, from a learned table (206.6 M parameters on ResNet-50)."""
+    queries = LearnedQueries(sizes.dim, sizes.pairs, relation_position=sizes.branch_fusion)
+    return _compose(backbone, text_encoder, sizes, queries, anchors=False)
+
+
+def parseda(backbone: Backbone, text_encoder: TextEncoder, sizes: Sizes) -> RelationModel:
+    """RLIPv2-ParSeDA: pairs are searched for, from learned anchor boxes (213.7 M on ResNet-50)."""
+    return _compose(backbone, text_encoder, sizes, AnchorQueries(sizes.dim, sizes.pairs), anchors=True)
+
+
+def rtagger(backbone: Backbone, text_encoder: TextEncoder, sizes: Sizes) -> RelationModel:
+    """The R-Tagger: pairs are given; only their relations are asked for."""
+    queries = PairQueries(sizes.dim, sizes.pairs, relation_position=sizes.branch_fusion)
+    return _compose(backbone, text_encoder, sizes, queries, anchors=False)
+
+
+MODELS: dict[str, Callable[[Backbone, TextEncoder, Sizes], RelationModel]] = {
+    "parsed": parsed,
+    "parseda": parseda,
+    "rtagger": rtagger,
+}
+"""Family members by the name a config and a model card use."""
+
+
+def _compose(
+    backbone: Backbone, text_encoder: TextEncoder, s: Sizes, queries: nn.Module, *, anchors: bool
+) -> RelationModel:
+    if s.ordered_pairs and not isinstance(queries, PairQueries):
+        raise ValueError(
+            "ordered_pairs is of the R-Tagger, whose pairs are given; branch_fusion is for the others"
+        )
+
+    def decoder() -> Decoder:
+        layers = [
+            DecoderLayer(s.dim, s.heads, s.feedforward, s.dropout, s.levels) for _ in range(s.decoder_layers)
+        ]
+        return Decoder(layers, AnchorPosition(s.dim) if anchors else None)
+
+    encoder = FusionEncoder(
+        [EncoderLayer(s.dim, s.heads, s.feedforward, s.dropout, s.levels) for _ in range(s.encoder_layers)],
+        [
+            Fusion(
+                vision_dim=s.dim,
+                text_dim=text_encoder.width,
+                embed_dim=s.fusion_dim,
+                heads=s.heads,
+                dropout=s.dropout,
+                gate=s.gate,
+            )
+            for _ in range(s.fusions)
+        ],
+        [
+            LanguageLayer(text_encoder.width, s.language_heads, s.language_feedforward, s.dropout)
+            for _ in range(s.fusions)
+        ],
+        mask_fusion=s.mask_fusion,
+    )
+    return RelationModel(
+        backbone=backbone,
+        pyramid=Pyramid(backbone.channels, s.dim, s.levels),
+        text_encoder=text_encoder,
+        encoder=encoder,
+        resizer=Resizer(text_encoder.width, s.dim, s.dropout),
+        queries=queries,
+        entity_decoder=decoder(),
+        relation_decoder=decoder(),
+        subject_boxes=BoxHeads(s.dim, 2 * s.decoder_layers),
+        object_boxes=BoxHeads(s.dim, 2 * s.decoder_layers),
+        classifier=LabelClassifier(s.dim),
+        pair_fusion=MultiBranchFusion(s.dim) if s.branch_fusion else None,
+        ordered_pair=OrderedPair(s.dim) if s.ordered_pairs else None,
+    )

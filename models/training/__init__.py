@@ -1,0 +1,1 @@
+"""What training a relation model needs besides the network: targets, assignment, losses."""

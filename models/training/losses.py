@@ -1,0 +1,56 @@
+"""Loss terms on assigned pairs (reference §2.10). Each returns one number."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from relforge.models.blocks.boxes import generalised_iou, xyxy_from_cxcywh
+
+NO_OBJECT_WEIGHT = 0.1  # of the last class, "no objects"
+PROBABILITY_MARGIN = 1e-4  # keeps the logarithms of the hard focal loss finite
+
+
+def box_l1(predicted: Tensor, wanted: Tensor, count: float | Tensor) -> Tensor:
+    """Sum of absolute coordinate errors of n x 4 boxes, over `count`."""
+    return F.l1_loss(predicted, wanted, reduction="sum") / count
+
+
+def box_giou(predicted: Tensor, wanted: Tensor, count: float | Tensor) -> Tensor:
+    """Sum of 1 - generalised IoU of n cxcywh boxes, over `count`."""
+    giou = generalised_iou(xyxy_from_cxcywh(predicted), xyxy_from_cxcywh(wanted))
+    return (1 - giou).sum() / count
+
+
+def label_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of logits (..., T) and indices (...), the last class weighted `NO_OBJECT_WEIGHT`."""
+    weight = torch.ones(logits.shape[-1], device=logits.device)
+    weight[-1] = NO_OBJECT_WEIGHT
+    return F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), weight, label_smoothing=smoothing)
+
+
+def relation_focal(logits: Tensor, held: Tensor) -> Tensor:
+    """CornerNet's focal loss of multi-hot targets, over the number of held labels.
+
+    (1 - p)^2 log p where a relation holds, p^2 log(1 - p) where it does not.
+    """
+    p = logits.float().sigmoid().clamp(PROBABILITY_MARGIN, 1 - PROBABILITY_MARGIN)
+    positive = held == 1
+    loss = -torch.where(positive, (1 - p) ** 2 * p.log(), p**2 * (1 - p).log()).sum()
+    count = positive.sum()
+    return loss / count if count else loss
+
+
+def relation_cross_entropy(logits: Tensor, held: Tensor) -> Tensor:
+    """Binary cross-entropy of multi-hot targets, averaged over all entries."""
+    return F.binary_cross_entropy_with_logits(logits.float(), held)
+
+
+def relation_quality_focal(logits: Tensor, targets: Tensor) -> Tensor:
+    """Quality focal loss (GFL, beta 2) of soft targets in [0, 1], over the number of targets above 0."""
+    logits = logits.float()
+    weight = (targets - logits.sigmoid()).abs() ** 2
+    loss = (weight * F.binary_cross_entropy_with_logits(logits, targets, reduction="none")).sum()
+    count = (targets > 0).sum()
+    return loss / count if count else loss

@@ -1,0 +1,105 @@
+"""The signs of life a driver leaves in the run folder, and what it finds of others."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from contextlib import suppress
+from threading import Event, Thread
+from typing import Any
+from uuid import uuid4
+
+from relforge.pipeline.errors import RunError
+from relforge.pipeline.store.local_storage import process_lives
+from relforge.pipeline.store.run_folder import RunFolder
+
+DRIVERS = "logs/drivers"
+BEAT_SECONDS = 10.0
+DEAD_AFTER_SECONDS = 60.0
+
+
+class Driver:
+    """This process as a driver: a file with a heartbeat while the context is open.
+
+    Workers look for the halt mark of their driver before every shard, so that a run on a cluster that
+    is not ours can be stopped without killing anything.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.id = uuid4().hex[:12]
+        self._folder = folder
+        self._started = time.time()
+        self._stop = Event()
+        self._thread = Thread(target=self._beat, name="relforge-heartbeat", daemon=True)
+
+    def __enter__(self) -> Driver:
+        self._write()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        with suppress(OSError, RunError):
+            self._folder.storage.delete(f"{DRIVERS}/{self.id}.json")
+            self._folder.storage.delete(halt_path(self.id))
+
+    def halt(self) -> None:
+        """Ask this driver's workers to begin no further shard."""
+        halt(self._folder, self.id)
+
+    def halted_by(self) -> dict[str, Any] | None:
+        """The report of the worker that halted the run, if one did."""
+        mark = self._folder.read_json(halt_path(self.id))
+        return mark["report"] if mark else None
+
+    def _beat(self) -> None:
+        while not self._stop.wait(BEAT_SECONDS):
+            with suppress(OSError, RunError):  # a lost beat is no reason to end a run
+                self._write()
+
+    def _write(self) -> None:
+        self._folder.write_json(
+            f"{DRIVERS}/{self.id}.json",
+            {"host": socket.gethostname(), "pid": os.getpid(), "started": self._started, "beat": time.time()},
+            durable=False,
+        )
+
+
+def halt_path(driver: str) -> str:
+    """The mark that stops a driver's workers."""
+    return f"logs/halt-{driver}.json"
+
+
+def halt(folder: RunFolder, driver: str, report: dict[str, Any] | None = None) -> None:
+    """Leave the mark. Best effort: a full disk must not hide the reason for the halt."""
+    with suppress(OSError, RunError):
+        folder.write_json(halt_path(driver), {"report": report}, durable=False)
+
+
+def living_drivers(folder: RunFolder, forget_dead: bool = False) -> list[dict[str, Any]]:
+    """Drivers at work on this folder (id, host, pid, started, beat).
+
+    Args:
+        forget_dead: also remove the files of those that died.
+    """
+    living = []
+    for name in folder.storage.listing(DRIVERS):
+        path = f"{DRIVERS}/{name}"
+        try:
+            driver = folder.read_json(path)
+        except RunError:
+            driver = None
+        if driver and _lives(driver):
+            living.append({**driver, "id": name.removesuffix(".json")})
+        elif forget_dead:
+            folder.storage.delete(path)
+            folder.storage.delete(halt_path(name.removesuffix(".json")))
+    return living
+
+
+def _lives(driver: dict[str, Any]) -> bool:
+    if time.time() - driver["beat"] > DEAD_AFTER_SECONDS:
+        return False
+    return driver["host"] != socket.gethostname() or process_lives(driver["pid"])

@@ -1,0 +1,254 @@
+"""Run a job, or finish one that was begun: the same call does both."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from relforge.pipeline.errors import AnotherDriver, BrokenInvariant, ChangedInputs, RunError, StageFailed
+from relforge.pipeline.run.driver import DRIVERS, Driver, living_drivers
+from relforge.pipeline.run.interrupt import stop_on_signals
+from relforge.pipeline.run.job import Job
+from relforge.pipeline.run.loop import run_loop
+from relforge.pipeline.run.outcome import Outcome, RunResult
+from relforge.pipeline.run.plan import Plan, make_plan
+from relforge.pipeline.run.progress import (
+    Monitor,
+    Notice,
+    Progress,
+    Started,
+    TooManyQuarantined,
+    Watcher,
+    check_rate,
+)
+from relforge.pipeline.run.survey import Survey
+from relforge.pipeline.run.work import Work, to_complete
+from relforge.pipeline.run.worker import ShardReport
+from relforge.pipeline.store.file_hash import FileHash, hash_file
+from relforge.pipeline.store.run_folder import FAILED, RUN_FILE, RUNNING, RunFolder
+from relforge.pipeline.store.storage import Storage
+
+Executor = Literal["ray", "loop"]
+_PASSES = 3
+"""A damaged input found on the way is made anew by another pass."""
+_POLL_SECONDS = 1.0
+
+
+def run(
+    job: Job,
+    *,
+    executor: Executor = "ray",
+    progress: Progress | None = None,
+    accept_changes: bool = False,
+    storage: Storage | None = None,
+) -> RunResult:
+    """Make everything of the job that is not done yet.
+
+    Args:
+        job: what to run.
+        executor: `ray`, or `loop` for a plain loop in this process.
+        progress: called with `Started`, `ShardDone` and `Notice`, always from this thread.
+        accept_changes: go on though input files or the shard layout differ from those the folder was
+            made from; all that depends on them is redone.
+        storage: instead of the one `job.folder` names.
+
+    Returns:
+        how it ended; see `Outcome`.
+
+    Raises:
+        ChangedInputs, AnotherDriver, RunError: nothing was started, and the message says what to do.
+        ValueError: an unknown backend, adapter or option.
+    """
+    folder = RunFolder(job.folder, storage)
+    plan = adopt(folder, job, accept_changes)
+    return drive(folder, plan, to_complete, executor, progress)
+
+
+def adopt(folder: RunFolder, job: Job, accept_changes: bool = False) -> Plan:
+    """Make the plan of `job` and write it into the folder, if it may take over what is there."""
+    before = check_folder(folder)
+    plan = make_plan(job, known_hashes(before))
+    if before:
+        changes = changed_inputs(Plan.from_record(before), plan)
+        if changes and not accept_changes:
+            raise ChangedInputs(
+                f"{changes[0]} since {folder.uri} was begun; choose a new run folder, or accept "
+                "the change and redo what depends on it with --accept-changes"
+            )
+    record = plan.to_record()
+    if record != before:
+        if before and before["steps"] != record["steps"] and (others := living_drivers(folder)):
+            raise AnotherDriver(
+                f"a run with another configuration works on {folder.uri} (process {others[0]['pid']} on "
+                f"{others[0]['host']}); wait for it, stop it, or choose another run folder"
+            )
+        folder.write_json(RUN_FILE, record)
+    return plan
+
+
+def check_folder(folder: RunFolder) -> Mapping[str, Any] | None:
+    """`run.json`, or None for a new folder; RunError for a folder that holds something else."""
+    record = folder.read_json(RUN_FILE)
+    if record is None and folder.storage.listing(""):
+        raise RunError(f"{folder.uri} holds files but is not a run folder; choose an empty or new one")
+    return record
+
+
+def known_hashes(record: Mapping[str, Any] | None) -> dict[str, FileHash]:
+    """path -> hash, of all files an earlier plan names."""
+    steps = record["steps"] if record else []
+    return {path: FileHash(**value) for step in steps for path, value in step["files"].items()}
+
+
+def changed_inputs(before: Plan, now: Plan) -> list[str]:
+    """What changed though the config did not say so: files under the same path, and the shard layout."""
+    changes = []
+    for step in now.steps:
+        old = next((s for s in before.steps if s.name == step.name), None)
+        for path, value in step.files.items():
+            if old and path in old.files and old.files[path].sha256 != value.sha256:
+                changes.append(f"{path} (read by {step.name}) changed")
+    if before.job.shard_images != now.job.shard_images:
+        changes.append(f"shard_images changed from {before.job.shard_images} to {now.job.shard_images}")
+    return changes
+
+
+def drive(
+    folder: RunFolder,
+    plan: Plan,
+    choose: Callable[[Survey], Work],
+    executor: Executor,
+    progress: Progress | None,
+) -> RunResult:
+    """Go over the work until it is done, and judge how it ended.
+
+    Args:
+        choose: the work, given the state of the folder; asked again after each pass.
+    """
+    started = time.monotonic()
+    monitor = Monitor(plan, folder, progress)
+
+    def ended(outcome: Outcome, message: str, digest: str | None = None) -> RunResult:
+        return RunResult(outcome, message, monitor.committed, digest, time.monotonic() - started)
+
+    try:
+        with stop_on_signals():
+            survey, troubles = _work_off(folder, plan, choose, executor, monitor)
+        if troubles is not None:
+            return ended(Outcome.INCOMPLETE, troubles)
+        if monitor.committed:
+            _check_unchanged(plan)
+        _check_rates(survey)
+    except KeyboardInterrupt:
+        return ended(Outcome.INCOMPLETE, "interrupted; the same command goes on from here")
+    except (StageFailed, BrokenInvariant, TooManyQuarantined, ChangedInputs) as error:
+        return ended(Outcome.FAILED, str(error))
+    except RunError as error:
+        return ended(Outcome.INCOMPLETE, str(error))
+    return ended(Outcome.COMPLETE, _done(monitor, survey), survey.dataset_hash() if survey.complete else None)
+
+
+def _work_off(
+    folder: RunFolder,
+    plan: Plan,
+    choose: Callable[[Survey], Work],
+    executor: Executor,
+    monitor: Monitor,
+) -> tuple[Survey, str | None]:
+    """The folder's state at the end, and why it is not what it should be, if so."""
+    survey = Survey(folder, plan)
+    work = choose(survey)
+    if work.empty:
+        return survey, None
+    with Driver(folder) as driver:
+        _announce(folder, monitor, driver, survey, work)
+        for _ in range(_PASSES):
+            troubles = _one_pass(folder, plan, work, executor, monitor, driver)
+            survey = Survey(folder, plan)
+            if work.forced:  # asked for once, done once
+                return survey, _incomplete(troubles) if troubles else None
+            work = choose(survey)
+            if work.empty:
+                return survey, None
+    return survey, _incomplete(troubles)
+
+
+def _one_pass(
+    folder: RunFolder, plan: Plan, work: Work, executor: Executor, monitor: Monitor, driver: Driver
+) -> list[ShardReport]:
+    watcher = Watcher(folder, plan)
+    polled = 0.0
+
+    def tick(now: bool = False) -> None:
+        nonlocal polled
+        if now or time.monotonic() - polled > _POLL_SECONDS:
+            for event in watcher.poll():
+                monitor.emit(event)
+            monitor.check_stall()
+            polled = time.monotonic()
+
+    try:
+        if executor == "loop":
+            return run_loop(plan, folder, work, tick)
+        from relforge.pipeline.run.ray_chain import run_ray
+
+        return run_ray(plan, folder, work, driver, tick)
+    finally:
+        tick(now=True)
+
+
+def _announce(folder: RunFolder, monitor: Monitor, driver: Driver, survey: Survey, work: Work) -> None:
+    others = [other for other in living_drivers(folder, forget_dead=True) if other["id"] != driver.id]
+    if others:
+        monitor.emit(
+            Notice(
+                f"another run works on this folder too (process {others[0]['pid']} on {others[0]['host']}); "
+                "that is safe, but both may do the same shard"
+            )
+        )
+    else:
+        for name in folder.storage.listing(RUNNING):
+            folder.storage.delete(f"{RUNNING}/{name}")
+        quarantines = [f"quarantine/{step.name}" for step in survey.plan.steps]
+        for place in (*survey.plan.tables, *quarantines, "", RUNNING, FAILED, DRIVERS):
+            folder.storage.sweep(place)
+    reasons = work.reasons(survey)
+    monitor.emit(Started({name: sum(counts.values()) for name, counts in reasons.items()}, survey.shards))
+
+
+def _incomplete(troubles: list[ShardReport]) -> str:
+    if not troubles:
+        return "some shards are not done; give the same command again"
+    first = troubles[0]
+    more = f" and {len(troubles) - 1} more" if len(troubles) > 1 else ""
+    return (
+        f"stage {first.stage!r}, shard {first.shard}{more} could not be made ({first.detail}); "
+        "give the same command again"
+    )
+
+
+def _done(monitor: Monitor, survey: Survey) -> str:
+    made = sum(monitor.committed.values())
+    if not made:
+        return "everything is done already" if survey.complete else "nothing to do"
+    if survey.complete:
+        return f"complete: {survey.shards} shards, {made} commits in this run"
+    return f"done: {made} commits; `relforge status` shows what became stale"
+
+
+def _check_rates(survey: Survey) -> None:
+    for step in survey.plan.steps:
+        accounts = survey.sidecars(step).values()
+        rows = sum(account.rows_in for account in accounts)
+        check_rate(survey.plan, step.name, rows, sum(sum(a.quarantined.values()) for a in accounts))
+
+
+def _check_unchanged(plan: Plan) -> None:
+    for step in plan.steps:
+        for path, value in step.files.items():
+            if hash_file(path, value).sha256 != value.sha256:
+                raise ChangedInputs(
+                    f"{path} (read by {step.name}) changed while the run was going on, so its output may be "
+                    "mixed; put the old file back or redo the stage with `relforge rerun`"
+                )

@@ -1,0 +1,78 @@
+"""The step in front: a source's stream becomes the shards that everything else reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from relforge.pipeline.errors import BrokenInvariant, RunError, StorageError
+from relforge.pipeline.run.failure import is_transient, write_failure
+from relforge.pipeline.run.job import INGEST
+from relforge.pipeline.run.plan import Plan
+from relforge.pipeline.run.survey import expected_fingerprint
+from relforge.pipeline.run.worker import COMMITTED, KEPT, ShardReport
+from relforge.pipeline.store.commit import Circumstances, commit
+from relforge.pipeline.store.run_folder import FAILED, INGEST_MANIFEST, RunFolder
+from relforge.stages.contract import StageResult
+
+
+def ingest(plan: Plan, folder: RunFolder, forced: frozenset[int] = frozenset()) -> Iterator[ShardReport]:
+    """Read the source once and commit every shard that is not committed yet.
+
+    The stream always starts at the beginning, since that is how the shards are defined; what is done is
+    read past and not written again. At the end the manifest says how many shards there are, and shards
+    of an earlier, longer ingest are removed.
+
+    Yields:
+        one report per shard, as soon as it is committed.
+
+    Raises:
+        StageFailed, BrokenInvariant: the source raised or lost count; see `logs/failed`.
+        StorageError: the storage refuses writes.
+    """
+    shard, reported = -1, 0
+    for left in range(plan.job.limits.retries, -1, -1):
+        try:
+            for shard, result in enumerate(plan.job.build_source().shards(plan.job.shard_images)):
+                report = _commit(plan, folder, shard, result, shard in forced)
+                if shard >= reported:
+                    reported = shard + 1
+                    yield report
+            break
+        except (StorageError, GeneratorExit):
+            raise
+        except Exception as error:
+            if not is_transient(error):
+                raise write_failure(folder, INGEST, shard + 1, 1, error) from error
+            if not left:
+                raise
+            time.sleep(1.0)
+    shards = shard + 1
+    if not shards:
+        raise RunError(f"dataset {plan.job.dataset!r} has no images; check the source's files and filters")
+    for table in plan.tables:
+        folder.delete_shards(table, [index for index in folder.indices(table) if index >= shards])
+    for failed in folder.numbers(FAILED, INGEST):
+        folder.storage.delete(folder.failed_path(INGEST, failed))
+    folder.write_json(INGEST_MANIFEST, {"key": plan.ingest.key, "shards": shards})
+
+
+def _commit(plan: Plan, folder: RunFolder, shard: int, result: StageResult, forced: bool) -> ShardReport:
+    started = time.monotonic()
+    fingerprint = expected_fingerprint(plan.ingest, shard, {})
+    if not forced and folder.committed(plan.ingest.outputs, shard, fingerprint):
+        return ShardReport(INGEST, shard, KEPT)
+    if "rows_in" not in result.notes:
+        raise BrokenInvariant(f"source {plan.job.source.adapter!r} gives no notes['rows_in']; it has to")
+    rows_in = int(result.notes["rows_in"])
+    about = Circumstances(fingerprint, {}, rows_in, time.monotonic() - started, 1, forced)
+    committed, ours = commit(folder, plan.ingest, shard, result, about)
+    return ShardReport(
+        INGEST,
+        shard,
+        COMMITTED if ours else KEPT,
+        rows_in,
+        committed[plan.ingest.outputs[0]].rows_out,
+        len(result.quarantined),
+        time.monotonic() - started,
+    )

@@ -1,0 +1,72 @@
+"""Checks of a resolved job that need no run: the order of its stages, its files, its folder, its models."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from relforge.pipeline.config import ConfigError
+from relforge.pipeline.run.execute import check_folder
+from relforge.pipeline.run.job import Job, StageSpec
+from relforge.pipeline.run.plan import make_plan
+from relforge.pipeline.store.run_folder import RunFolder
+
+LEAST_FREE_BYTES = 1 << 30
+
+
+def preflight(job: Job, load_models: bool = False) -> list[tuple[str, str]]:
+    """Check a job whose config has been resolved.
+
+    Args:
+        load_models: also call every stage's `setup`, as a worker would.
+
+    Returns:
+        what was checked and what was found, in order.
+
+    Raises:
+        ConfigError, RunError: the first thing that would stop the run.
+    """
+    plan = make_plan(job)
+    findings = [("stages", " -> ".join(step.name for step in plan.steps))]
+    findings += [(f"{step.name} file", path) for step in plan.steps for path in step.files]
+    findings += [(f"{spec.name} dtype", slow) for spec in job.stages if (slow := _slow_dtype(spec))]
+    record = check_folder(RunFolder(job.folder))
+    findings.append(("run folder", f"{job.folder}: {'resumes' if record else 'new'}"))
+    if "://" not in job.folder:
+        findings.append(("disk", _disk(Path(job.folder))))
+    if load_models:
+        for spec in job.stages:
+            _load(job, spec.name)
+            findings.append((f"{spec.name} models", "loaded"))
+    return findings
+
+
+def _disk(folder: Path) -> str:
+    """Free space where the folder will be; ConfigError when it cannot be written."""
+    folder = folder.absolute()
+    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not os.access(place, os.W_OK):
+        raise ConfigError("", "run.folder", f"{place} is not writable; pass run.folder=...")
+    free = shutil.disk_usage(place).free
+    if free < LEAST_FREE_BYTES:
+        raise ConfigError(
+            "", "run.folder", f"only {free >> 20} MiB free at {place}; make room or pass run.folder=..."
+        )
+    return f"{free / (1 << 30):.1f} GiB free"
+
+
+def _slow_dtype(spec: StageSpec) -> str | None:
+    """What to say of a number type this machine is slow in, unless the stage will run on another's GPU."""
+    if "dtype" not in spec.options or spec.resources.num_gpus:
+        return None
+    from relforge.models.device import slow_dtype  # imports torch, which other stages do not need
+
+    return slow_dtype(spec.options.get("device", "auto"), spec.options["dtype"])
+
+
+def _load(job: Job, name: str) -> None:
+    try:
+        job.build_stage(name).setup()
+    except (ValueError, OSError, ImportError) as error:
+        raise ConfigError("", f"stages.{name}", f"its models do not load: {error}") from error

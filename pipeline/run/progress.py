@@ -1,0 +1,147 @@
+"""What a run tells while it goes, for a progress bar or a log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from relforge.pipeline.errors import RunError
+from relforge.pipeline.run.plan import Plan
+from relforge.pipeline.store.run_folder import RUNNING, RunFolder
+from relforge.pipeline.store.sidecar import Sidecar
+from relforge.pipeline.store.stat import Stat
+
+_RATE_ROWS = 1000
+"""So many records a stage must have seen before its quarantine rate may stop a run half-way."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """Work begins.
+
+    Args:
+        todo: stage -> shards to make, as far as known now.
+        total: shards of the dataset; None until ingest has seen its end.
+    """
+
+    todo: Mapping[str, int]
+    total: int | None
+
+
+@dataclass(frozen=True)
+class ShardDone:
+    """One shard of one stage was committed."""
+
+    stage: str
+    shard: int
+    rows_in: int
+    rows_out: int
+    quarantined: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the user should know; one sentence."""
+
+    text: str
+
+
+Event = Started | ShardDone | Notice
+Progress = Callable[[Event], None]
+
+
+class TooManyQuarantined(RunError):
+    """A stage sets aside more of its records than the limit allows."""
+
+
+class Monitor:
+    """Passes events on, and watches the quarantine rate and the time since the last commit."""
+
+    def __init__(self, plan: Plan, folder: RunFolder, progress: Progress | None) -> None:
+        self._plan, self._folder, self._progress = plan, folder, progress
+        self._rows: dict[str, int] = {}
+        self._quarantined: dict[str, int] = {}
+        self._last = time.monotonic()
+        self.committed: dict[str, int] = {}
+
+    def emit(self, event: Event) -> None:
+        """Hand on an event; TooManyQuarantined when a stage has gone over the limit."""
+        if self._progress:
+            self._progress(event)
+        if not isinstance(event, ShardDone):
+            return
+        self._last = time.monotonic()
+        stage = event.stage
+        self.committed[stage] = self.committed.get(stage, 0) + 1
+        self._rows[stage] = self._rows.get(stage, 0) + event.rows_in
+        self._quarantined[stage] = self._quarantined.get(stage, 0) + event.quarantined
+        if self._rows[stage] >= _RATE_ROWS:
+            check_rate(self._plan, stage, self._rows[stage], self._quarantined[stage])
+
+    def check_stall(self) -> None:
+        """Name the shard that has been worked on longest when nothing was committed for too long."""
+        minutes = self._plan.job.limits.stall_minutes
+        if time.monotonic() - self._last < minutes * 60:
+            return
+        self._last = time.monotonic()
+        marks = []
+        for step in self._plan.stages:
+            for shard in self._folder.numbers(RUNNING, step.name):
+                mark = self._folder.read_json(self._folder.running_path(step.name, shard))
+                if mark:
+                    marks.append((mark["started"], f"stage {step.name}, shard {shard} on {mark['host']}"))
+        where = min(marks)[1] if marks else "no shard is being worked on; the cluster may lack CPUs or GPUs"
+        self.emit(Notice(f"nothing was committed for {minutes:g} minutes; longest running: {where}"))
+
+
+def check_rate(plan: Plan, stage: str, rows: int, quarantined: int) -> None:
+    """TooManyQuarantined when the share is above the job's limit."""
+    limit = plan.job.limits.quarantine_rate
+    if rows and quarantined / rows > limit:
+        raise TooManyQuarantined(
+            f"stage {stage!r} quarantined {quarantined} of {rows} records ({quarantined / rows:.1%}), "
+            f"the limit is {limit:.1%}; look at them with `relforge quarantine`, mend the input or raise "
+            "run.quarantine_limit"
+        )
+
+
+class Watcher:
+    """Notices commits by looking into the folder, so that it needs no word from the workers.
+
+    Args:
+        folder, plan: what to watch.
+    """
+
+    def __init__(self, folder: RunFolder, plan: Plan) -> None:
+        self._folder, self._plan = folder, plan
+        self._seen = {step.name: self._listing(step.outputs[-1]) for step in plan.steps}
+
+    def poll(self) -> list[ShardDone]:
+        """Commits since the last call, stage by stage."""
+        events = []
+        for step in self._plan.steps:
+            table = step.outputs[-1]  # its sidecar is the last to be published
+            now = self._listing(table)
+            for name in sorted(name for name, stat in now.items() if self._seen[step.name].get(name) != stat):
+                try:
+                    account = Sidecar.from_bytes(self._folder.storage.read(f"{table}/{name}"))
+                except (FileNotFoundError, ValueError):
+                    now.pop(name)
+                    continue
+                events.append(
+                    ShardDone(
+                        step.name,
+                        account.shard,
+                        account.rows_in,
+                        account.rows_out,
+                        sum(account.quarantined.values()),
+                        account.seconds,
+                    )
+                )
+            self._seen[step.name] = now
+        return events
+
+    def _listing(self, table: str) -> dict[str, Stat]:
+        return {n: s for n, s in self._folder.storage.listing(table).items() if n.endswith(".json")}

@@ -1,0 +1,91 @@
+"""Redo one stage for chosen shards. What is there stays in place until its successor commits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from relforge.pipeline.errors import RunError
+from relforge.pipeline.run.execute import Executor, adopt, drive
+from relforge.pipeline.run.job import INGEST, Job
+from relforge.pipeline.run.outcome import RunResult
+from relforge.pipeline.run.progress import Progress
+from relforge.pipeline.run.survey import Survey
+from relforge.pipeline.run.work import Work
+from relforge.pipeline.store.run_folder import FAILED, RunFolder
+from relforge.pipeline.store.storage import Storage
+
+
+def rerun(
+    uri: str,
+    stage: str,
+    *,
+    shards: Sequence[int] | None = None,
+    failed: bool = False,
+    quarantined: bool = False,
+    downstream: bool = False,
+    executor: Executor = "ray",
+    progress: Progress | None = None,
+    accept_changes: bool = False,
+    storage: Storage | None = None,
+) -> RunResult:
+    """Redo a stage of a run, with the configuration recorded in its folder.
+
+    The three choices of shards add up; with none of them, every shard is redone. Quarantined records are
+    tried again by redoing the shards that hold them: stages treat images independently, so the others
+    come out as before.
+
+    Args:
+        uri: the run folder.
+        stage: a stage name, or `ingest`.
+        shards: indices.
+        failed: shards whose last attempt raised.
+        quarantined: shards with quarantined records of this stage.
+        downstream: also bring up to date what descends from the stage, in these shards. Without it,
+            descendants whose input changed show as stale.
+        accept_changes: as for `run`.
+
+    Raises:
+        RunError: not a run folder, no such stage or shard, or its input is not there yet.
+    """
+    folder = RunFolder(uri, storage)
+    plan = adopt(folder, Job.from_dict(folder.record()["job"]), accept_changes)
+    plan.step(stage)
+    survey = Survey(folder, plan)
+    chosen = _chosen(survey, folder, stage, shards, failed, quarantined)
+    descendants = plan.descendants(stage) if downstream else ()
+    if stage == INGEST and not downstream:
+        steps: tuple[str, ...] = (INGEST,)
+    else:
+        steps = (stage, *descendants)
+    if not chosen:
+        steps = ()
+
+    def choose(_: Survey) -> Work:
+        return Work(steps, tuple(sorted(chosen)), {stage: frozenset(chosen)})
+
+    return drive(folder, plan, choose, executor, progress)
+
+
+def _chosen(
+    survey: Survey,
+    folder: RunFolder,
+    stage: str,
+    shards: Sequence[int] | None,
+    failed: bool,
+    quarantined: bool,
+) -> set[int]:
+    step = survey.plan.step(stage)
+    if shards is None and not failed and not quarantined:
+        return set(survey.indices)
+    chosen = set(shards or ())
+    unknown = sorted(chosen - set(survey.indices))
+    if unknown:
+        raise RunError(
+            f"no shard {', '.join(map(str, unknown))} in {folder.uri}; it has 0 to {len(survey.indices) - 1}"
+        )
+    if failed:
+        chosen |= set(folder.numbers(FAILED, stage)) & set(survey.indices)
+    if quarantined:
+        entries = survey.entries[step.outputs[0]]
+        chosen |= {shard for shard, entry in entries.items() if entry.sidecar and entry.sidecar.quarantined}
+    return chosen

@@ -1,0 +1,150 @@
+"""How far a run is, from the folder alone: no driver, no Ray and no model is asked."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from relforge.pipeline.run.driver import living_drivers
+from relforge.pipeline.run.plan import Plan
+from relforge.pipeline.run.survey import State, Survey
+from relforge.pipeline.store.run_folder import FAILED, RUNNING, RunFolder
+from relforge.pipeline.store.sidecar import Sidecar
+from relforge.pipeline.store.storage import Storage
+
+_RATE_WINDOW_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """One line of the table.
+
+    Args:
+        stage: its name.
+        total: shards of the dataset; None until ingest has seen its end.
+        done, running, stale, broken, missing: shards in that state; they add up to those known.
+        failed: shards whose last attempt raised (they are also missing, stale or broken).
+        rows_in, rows_out: of the done shards; rows_out of the stage's first table.
+        dropped, quarantined: records by reason, of the done shards.
+        shards_per_minute: over the last ten minutes of this stage's commits; None while no driver lives.
+        seconds_left: at that rate; None when unknown.
+        problems: shard -> reason, for stale and broken shards.
+    """
+
+    stage: str
+    total: int | None
+    done: int
+    running: int
+    stale: int
+    broken: int
+    missing: int
+    failed: int
+    rows_in: int
+    rows_out: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    quarantined: dict[str, int] = field(default_factory=dict)
+    shards_per_minute: float | None = None
+    seconds_left: float | None = None
+    problems: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """The table, and what holds for the run as a whole.
+
+    Args:
+        folder, dataset, profile: of the run.
+        complete: every shard of every stage is done.
+        dataset_hash: hash over all data when complete.
+        drivers: living drivers, as `pid on host`.
+        stages: ingest first.
+    """
+
+    folder: str
+    dataset: str
+    profile: str
+    complete: bool
+    dataset_hash: str | None
+    drivers: list[str]
+    stages: list[StageStatus]
+
+
+def status(uri: str, *, verify: bool = False, storage: Storage | None = None) -> RunStatus:
+    """Look at a run folder.
+
+    Args:
+        uri: the run folder.
+        verify: also read every data file and compare it with its sidecar's hash; finds flipped bits, and
+            takes as long as reading everything does.
+
+    Raises:
+        RunError: not a run folder.
+    """
+    folder = RunFolder(uri, storage)
+    plan = Plan.from_record(folder.record())
+    survey = Survey(folder, plan, verify=verify)
+    drivers = living_drivers(folder)
+    marks = set(folder.storage.listing(RUNNING)) if drivers else set()
+    failures = set(folder.storage.listing(FAILED))
+    stages = [_stage(survey, step.name, marks, failures, bool(drivers)) for step in plan.steps]
+    return RunStatus(
+        folder=folder.uri,
+        dataset=plan.job.dataset,
+        profile=plan.job.profile,
+        complete=survey.complete,
+        dataset_hash=survey.dataset_hash() if survey.complete else None,
+        drivers=[f"{driver['pid']} on {driver['host']}" for driver in drivers],
+        stages=stages,
+    )
+
+
+def _stage(survey: Survey, name: str, marks: set[str], failures: set[str], alive: bool) -> StageStatus:
+    step = survey.plan.step(name)
+    findings = {shard: survey.finding(name, shard) for shard in survey.indices}
+    running = _shards(marks, name)
+    states = Counter(
+        State.RUNNING if shard in running and found.state != State.DONE else found.state
+        for shard, found in findings.items()
+    )
+    accounts = list(survey.sidecars(step).values())
+    rate = _rate(accounts) if alive else None
+    left = len(findings) - states[State.DONE]
+    return StageStatus(
+        stage=name,
+        total=survey.shards,
+        done=states[State.DONE],
+        running=states[State.RUNNING],
+        stale=states[State.STALE],
+        broken=states[State.BROKEN],
+        missing=states[State.MISSING],
+        failed=len(_shards(failures, name) - {s for s, f in findings.items() if f.state == State.DONE}),
+        rows_in=sum(account.rows_in for account in accounts),
+        rows_out=sum(account.rows_out for account in accounts),
+        dropped=_sum(account.dropped for account in accounts),
+        quarantined=_sum(account.quarantined for account in accounts),
+        shards_per_minute=rate,
+        seconds_left=left / rate * 60 if rate and survey.shards is not None else None,
+        problems={shard: found.why for shard, found in findings.items() if found.why},
+    )
+
+
+def _shards(names: set[str], stage: str) -> set[int]:
+    stems = (name.removesuffix(".json").rpartition("-") for name in names)
+    return {int(number) for stem, _, number in stems if stem == stage and number.isdigit()}
+
+
+def _sum(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return dict(sorted(total.items()))
+
+
+def _rate(accounts: list[Sidecar]) -> float | None:
+    since = time.time() - _RATE_WINDOW_SECONDS
+    recent = sorted(account.finished for account in accounts if account.finished > since)
+    if len(recent) < 2 or recent[-1] <= recent[0]:
+        return None
+    return (len(recent) - 1) / (recent[-1] - recent[0]) * 60

@@ -1,0 +1,142 @@
+"""Which shards are done, from the folder alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from relforge.pipeline.errors import BrokenShard
+from relforge.pipeline.run.plan import Plan, StagePlan
+from relforge.pipeline.store.fingerprint import dataset_hash, ingest_fingerprint, shard_fingerprint
+from relforge.pipeline.store.run_folder import INGEST_MANIFEST, Entry, RunFolder
+from relforge.pipeline.store.sidecar import Sidecar
+
+
+class State(StrEnum):
+    """What one shard of one stage is."""
+
+    DONE = "done"
+    MISSING = "missing"
+    """Nothing there."""
+    STALE = "stale"
+    """Committed, but for another config, code version or input, or something before it is not done."""
+    BROKEN = "broken"
+    """Data and sidecar do not belong together."""
+    RUNNING = "running"
+    """Not done, and a worker of a living driver has begun it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A state and, unless it is done or missing, the reason."""
+
+    state: State
+    why: str = ""
+
+
+class Survey:
+    """One look at a whole run folder. Nothing is read but listings and sidecars.
+
+    Args:
+        folder: the run folder.
+        plan: what should be there.
+        verify: also read all data and compare it with its sidecar.
+    """
+
+    def __init__(self, folder: RunFolder, plan: Plan, *, verify: bool = False) -> None:
+        self.plan = plan
+        self.entries: dict[str, dict[int, Entry]] = {t: folder.survey(t) for t in plan.tables}
+        if verify:
+            self.entries = {t: _verified(folder, t, found) for t, found in self.entries.items()}
+        manifest = folder.read_json(INGEST_MANIFEST)
+        current = manifest is not None and manifest["key"] == plan.ingest.key
+        self.shards: int | None = manifest["shards"] if manifest and current else None
+        """How many shards the dataset has; None until ingest has seen its end."""
+        self._findings: dict[str, dict[int, Finding]] = {}
+        for step in plan.steps:
+            self._findings[step.name] = {shard: self._judge(step, shard) for shard in self.indices}
+
+    @property
+    def indices(self) -> range:
+        """Every shard index known of: all of them once ingest is complete, else those on disk."""
+        if self.shards is not None:
+            return range(self.shards)
+        ingested = (shards for table in self.plan.ingest.outputs for shards in self.entries[table])
+        return range(max(ingested, default=-1) + 1)
+
+    def finding(self, stage: str, shard: int) -> Finding:
+        """State of one shard of one stage."""
+        return self._findings[stage].get(shard, Finding(State.MISSING))
+
+    def with_state(self, stage: str, *states: State) -> list[int]:
+        """Shards of a stage in any of these states."""
+        return [shard for shard, found in self._findings[stage].items() if found.state in states]
+
+    def undone(self, stage: str) -> list[int]:
+        """Shards of a stage that have to be made."""
+        return [shard for shard, found in self._findings[stage].items() if found.state != State.DONE]
+
+    def sidecars(self, step: StagePlan) -> dict[int, Sidecar]:
+        """The done shards' accounts (those of the stage's first table)."""
+        entries = self.entries[step.outputs[0]]
+        done = self.with_state(step.name, State.DONE)
+        return {shard: sidecar for shard in done if (sidecar := entries[shard].sidecar)}
+
+    @property
+    def complete(self) -> bool:
+        """Every stage of every shard done, and ingest at its end."""
+        return self.shards is not None and not any(self.undone(step.name) for step in self.plan.steps)
+
+    def dataset_hash(self, tables: Iterable[str] | None = None) -> str:
+        """Hash over the content of the done shards of all (or these) tables."""
+        contents: dict[str, dict[int, str]] = {}
+        for step in self.plan.steps:
+            for table in step.outputs:
+                entries = self.entries[table]
+                contents[table] = {
+                    shard: sidecar.content
+                    for shard in self.with_state(step.name, State.DONE)
+                    if (sidecar := entries[shard].sidecar)
+                }
+        return dataset_hash({t: contents[t] for t in (tables or contents)})
+
+    def _judge(self, step: StagePlan, shard: int) -> Finding:
+        entries = {table: self.entries[table].get(shard) for table in step.outputs}
+        if not any(entries.values()):
+            return Finding(State.MISSING)
+        for table, entry in entries.items():
+            problem = entry.problem if entry else "missing while its sister tables are there"
+            if problem:
+                return Finding(State.BROKEN, f"{table}: {problem}")
+        for parent in self.plan.parents(step):
+            if self.finding(parent.name, shard).state != State.DONE:
+                return Finding(State.STALE, f"{parent.name} has to be redone first")
+        expected = expected_fingerprint(
+            step,
+            shard,
+            {t: e.sidecar for t in step.inputs if (e := self.entries[t].get(shard)) and e.sidecar},
+        )
+        for table, entry in entries.items():
+            if entry and entry.sidecar and entry.sidecar.fingerprint != expected:
+                return Finding(State.STALE, f"{table}: made from another config, code version or input")
+        return Finding(State.DONE)
+
+
+def expected_fingerprint(step: StagePlan, shard: int, inputs: Mapping[str, Sidecar]) -> str:
+    """The fingerprint a shard of that step should carry, given its input shards' sidecars."""
+    if not step.inputs:
+        return ingest_fingerprint(step.key, shard)
+    return shard_fingerprint(step.key, {table: inputs[table].content for table in step.inputs})
+
+
+def _verified(folder: RunFolder, table: str, entries: dict[int, Entry]) -> dict[int, Entry]:
+    checked = {}
+    for shard, entry in entries.items():
+        if entry.sidecar and not entry.problem:
+            try:
+                folder.read_table(table, shard, entry.sidecar)
+            except BrokenShard as error:
+                entry = replace(entry, problem=error.why)
+        checked[shard] = entry
+    return checked

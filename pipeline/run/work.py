@@ -1,0 +1,53 @@
+"""What a run or a rerun has to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from relforge.pipeline.run.job import INGEST
+from relforge.pipeline.run.survey import State, Survey
+
+
+@dataclass(frozen=True)
+class Work:
+    """Steps and shards to go through.
+
+    Args:
+        steps: names of the steps that may have something to do, in order.
+        shards: which shards; None: all that ingest brings.
+        forced: step -> shards to redo although they are done.
+    """
+
+    steps: tuple[str, ...]
+    shards: tuple[int, ...] | None
+    forced: Mapping[str, frozenset[int]] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        return not self.steps
+
+    def reasons(self, survey: Survey) -> dict[str, dict[str, int]]:
+        """step -> state -> how many of the shards known of now have to be made."""
+        found: dict[str, dict[str, int]] = {}
+        for name in self.steps:
+            forced = self.forced.get(name, frozenset())
+            counts: dict[str, int] = {}
+            for shard in survey.indices if self.shards is None else self.shards:
+                state = survey.finding(name, shard).state
+                label = "redo" if state == State.DONE and shard in forced else state.value
+                if label != State.DONE.value:
+                    counts[label] = counts.get(label, 0) + 1
+            found[name] = counts
+        return found
+
+
+def to_complete(survey: Survey) -> Work:
+    """All that is missing, stale or broken, and what descends from it."""
+    plan = survey.plan
+    undone = {step.name: survey.undone(step.name) for step in plan.steps}
+    if survey.shards is None or undone[INGEST]:
+        return Work(tuple(step.name for step in plan.steps), None)
+    touched = {name for name, shards in undone.items() if shards}
+    shards = sorted({shard for found in undone.values() for shard in found})
+    return Work(tuple(step.name for step in plan.steps if step.name in touched), tuple(shards))

@@ -1,0 +1,214 @@
+"""One shard of one stage, from committed input to committed output. Knows nothing of Ray."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from relforge.pipeline.errors import BrokenInvariant, BrokenShard, RunError, StageFailed, StorageError
+from relforge.pipeline.run.failure import is_transient, write_failure
+from relforge.pipeline.run.plan import Plan
+from relforge.pipeline.run.survey import expected_fingerprint
+from relforge.pipeline.store.commit import Circumstances, commit
+from relforge.pipeline.store.run_folder import FAILED, RunFolder
+from relforge.pipeline.store.sidecar import Sidecar
+from relforge.stages.contract import Stage
+
+COMMITTED = "committed"
+KEPT = "kept"
+BLOCKED = "blocked"
+UNLUCKY = "unlucky"
+FAILED_FOR_GOOD = "failed"
+REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class ShardReport:
+    """What became of one shard in one stage.
+
+    Args:
+        stage, shard: which.
+        state: `committed` (new), `kept` (was done already, or another driver was first), `blocked` (an
+            input is missing or broken), `unlucky` (storage trouble outlived the retries). Two more stop the
+            run and stand for an exception where exceptions lose their type on the way, on Ray: `failed`
+            (the stage raised) and `refused` (the storage takes no writes).
+        rows_in, rows_out, quarantined: of the commit.
+        seconds: spent on it.
+        detail: what went wrong.
+    """
+
+    stage: str
+    shard: int
+    state: str
+    rows_in: int = 0
+    rows_out: int = 0
+    quarantined: int = 0
+    seconds: float = 0.0
+    detail: str = ""
+
+    @classmethod
+    def of_error(cls, stage: str, shard: int, error: Exception) -> ShardReport:
+        """The report that stands for an exception; `raise_if_fatal` turns it back."""
+        if isinstance(error, RunError) and not isinstance(error, StageFailed | BrokenInvariant):
+            return cls(stage, shard, REFUSED, detail=str(error))
+        detail = str(error) if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
+        return cls(stage, shard, FAILED_FOR_GOOD, detail=detail)
+
+    def raise_if_fatal(self) -> None:
+        """StageFailed or StorageError, when the report stands for one."""
+        if self.state == FAILED_FOR_GOOD:
+            raise StageFailed(self.detail)
+        if self.state == REFUSED:
+            raise StorageError(self.detail)
+
+    @property
+    def usable(self) -> bool:
+        """Whether the stages behind it can go on."""
+        return self.state in (COMMITTED, KEPT)
+
+
+@dataclass
+class ShardWorker:
+    """Runs shards of one stage in this process; the stage object is set up before its first shard.
+
+    Args:
+        plan: the run.
+        stage_name: which stage.
+        folder: the run folder.
+        forced: shards to redo although they are done.
+    """
+
+    plan: Plan
+    stage_name: str
+    folder: RunFolder
+    forced: frozenset[int] = frozenset()
+    _stage: Stage | None = field(default=None, init=False)
+    _failed: set[int] | None = field(default=None, init=False)
+
+    def run(self, shard: int) -> ShardReport:
+        """Make the shard unless it is done.
+
+        Raises:
+            StageFailed: the stage raised; traceback and record are in `logs/failed`.
+            BrokenInvariant: the stage's account does not add up; logged likewise.
+            StorageError: the storage refuses writes.
+        """
+        retries = self.plan.job.limits.retries
+        delay = 0.5
+        for left in range(retries, -1, -1):
+            try:
+                return self._attempt(shard)
+            except (RunError, StageFailed):
+                raise
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                if not left:
+                    detail = f"{type(error).__name__}: {error}, {retries + 1} times in a row"
+                    return ShardReport(self.stage_name, shard, UNLUCKY, detail=detail)
+                time.sleep(delay)
+                delay *= 2
+        raise AssertionError("unreachable")
+
+    def _attempt(self, shard: int) -> ShardReport:
+        started = time.monotonic()
+        step, folder = self.plan.step(self.stage_name), self.folder
+        inputs: dict[str, Sidecar] = {}
+        for table in step.inputs:
+            sidecar = folder.sidecar(table, shard)
+            if not sidecar:
+                return self._blocked(shard, f"table {table!r} has no committed shard {shard}")
+            inputs[table] = sidecar
+        fingerprint = expected_fingerprint(step, shard, inputs)
+        if shard not in self.forced and folder.committed(step.outputs, shard, fingerprint):
+            return ShardReport(self.stage_name, shard, KEPT)
+        attempt = begin(self.plan, folder, self.stage_name, shard)
+        try:
+            tables = {table: folder.read_table(table, shard, inputs[table]) for table in step.inputs}
+        except BrokenShard as error:
+            self._disown(error, inputs[error.table])
+            return self._blocked(shard, str(error))
+        rows_in = tables[step.inputs[0]].num_rows
+        try:
+            result = self._ready().process(tables)
+            about = Circumstances(
+                fingerprint,
+                {table: sidecar.content for table, sidecar in inputs.items()},
+                rows_in,
+                time.monotonic() - started,
+                attempt,
+                shard in self.forced,
+            )
+            committed, ours = commit(folder, step, shard, result, about)
+        except StorageError:
+            raise
+        except Exception as error:
+            if is_transient(error):
+                raise
+            self._fail(shard, attempt, error, tables)
+        self._finish(shard)
+        first = committed[step.outputs[0]]
+        return ShardReport(
+            self.stage_name,
+            shard,
+            COMMITTED if ours else KEPT,
+            rows_in,
+            first.rows_out,
+            sum(first.quarantined.values()),
+            time.monotonic() - started,
+        )
+
+    def _ready(self) -> Stage:
+        if self._stage is None:
+            stage = self.plan.job.build_stage(self.stage_name)
+            stage.setup()
+            self._stage = stage
+        return self._stage
+
+    def _disown(self, error: BrokenShard, read: Sidecar) -> None:
+        """Take a damaged input's sidecar away, so that the next pass makes it anew."""
+        now = self.folder.sidecar(error.table, error.shard)
+        if now and now.sha256 == read.sha256:  # else another driver replaced it while we read
+            self.folder.storage.delete(self.folder.sidecar_path(error.table, error.shard))
+
+    def _blocked(self, shard: int, detail: str) -> ShardReport:
+        self.folder.storage.delete(self.folder.running_path(self.stage_name, shard))
+        return ShardReport(self.stage_name, shard, BLOCKED, detail=detail)
+
+    def _finish(self, shard: int) -> None:
+        self.folder.storage.delete(self.folder.running_path(self.stage_name, shard))
+        if self._failed is None:
+            self._failed = set(self.folder.numbers(FAILED, self.stage_name))
+        if shard in self._failed:
+            self.folder.storage.delete(self.folder.failed_path(self.stage_name, shard))
+
+    def _fail(self, shard: int, attempt: int, error: Exception, tables: Mapping[str, pa.Table]) -> None:
+        stage = None if isinstance(error, BrokenInvariant) else self._stage
+        raise write_failure(self.folder, self.stage_name, shard, attempt, error, stage, tables) from error
+
+
+def begin(plan: Plan, folder: RunFolder, stage: str, shard: int) -> int:
+    """Leave a mark that this shard is being worked on; returns the number of this attempt.
+
+    A mark that is already there was left by a worker that died (the driver clears old ones at its
+    start), so a shard that kills its worker every time is noticed and not tried for ever.
+    """
+    path = folder.running_path(stage, shard)
+    try:
+        before = folder.read_json(path)
+    except RunError:
+        before = None
+    attempt = (before["attempt"] if before else 0) + 1
+    if attempt > plan.job.limits.retries + 1:
+        raise StageFailed(
+            f"stage {stage!r} lost its worker {attempt - 1} times on shard {shard}: out of memory or a crash "
+            "in native code; give it more memory or smaller shards"
+        )
+    mark = {"attempt": attempt, "host": socket.gethostname(), "pid": os.getpid(), "started": time.time()}
+    folder.write_json(path, mark, durable=False)
+    return attempt

@@ -1,0 +1,1 @@
+"""The run folder: storage, commits, sidecars and fingerprints."""

@@ -1,0 +1,202 @@
+"""Run folders on a local or network-mounted disk."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from relforge.pipeline.errors import StorageError
+from relforge.pipeline.store.stat import Stat
+
+_REFUSALS = {
+    errno.ENOSPC: "the disk is full; free some space and give the same command again",
+    errno.EDQUOT: "the disk quota is used up; free some space and give the same command again",
+    errno.EROFS: "the file system is read-only; mount it writable or choose another run folder",
+    errno.EACCES: "no permission to write there; change it or choose another run folder",
+    errno.EPERM: "no permission to write there; change it or choose another run folder",
+    errno.ENOTDIR: "a part of the path is a file; choose another run folder",
+}
+_TEMPORARY = ".tmp"
+
+
+class FileOps:
+    """The three system calls a commit rests on; fault tests put their own in place."""
+
+    def write(self, descriptor: int, data: memoryview) -> int:
+        return os.write(descriptor, data)
+
+    def fsync(self, descriptor: int) -> None:
+        os.fsync(descriptor)
+
+    def rename(self, source: str, target: str) -> None:
+        os.replace(source, target)
+
+
+class LocalStorage:
+    """Atomic by rename within one folder.
+
+    Args:
+        root: the folder; made on the first write.
+        ops: the system calls to use.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], ops: FileOps | None = None) -> None:
+        self.root = os.path.abspath(os.path.expanduser(os.fspath(root)))
+        self._ops = ops or FileOps()
+
+    def read(self, path: str) -> bytes:
+        with open(self._path(path), "rb") as file:
+            return file.read()
+
+    def stage(self, path: str, data: bytes, check: Callable[[bytes], None] | None = None) -> _Renaming:
+        return self._stage(path, data, check, durable=True)
+
+    def _stage(
+        self, path: str, data: bytes, check: Callable[[bytes], None] | None, durable: bool
+    ) -> _Renaming:
+        target = self._path(path)
+        folder, name = os.path.split(target)
+        temporary = os.path.join(folder, f".{name}.{_owner()}-{uuid4().hex[:8]}{_TEMPORARY}")
+        with self._explained(path):
+            os.makedirs(folder, exist_ok=True)
+            try:
+                self._write_through(temporary, data, durable)
+                if check:
+                    with open(temporary, "rb") as file:
+                        check(file.read())
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(temporary)
+                raise
+        return _Renaming(self, temporary, target, durable)
+
+    def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
+        pending = self._stage(path, data, None, durable)
+        try:
+            pending.publish()
+        except BaseException:
+            pending.discard()
+            raise
+
+    def listing(self, folder: str) -> dict[str, Stat]:
+        found = {}
+        try:
+            with os.scandir(self._path(folder)) as entries:
+                for entry in entries:
+                    if entry.name[0] != "." and entry.is_file():
+                        with suppress(FileNotFoundError):  # removed since the listing began
+                            stat = entry.stat()
+                            found[entry.name] = Stat(stat.st_size, stat.st_mtime)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        return found
+
+    def size(self, path: str) -> int | None:
+        try:
+            return os.stat(self._path(path)).st_size
+        except FileNotFoundError:
+            return None
+
+    def delete(self, path: str) -> None:
+        with self._explained(path), suppress(FileNotFoundError):
+            os.unlink(self._path(path))
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        path = self._path(name)
+        with self._explained(name):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            # some network mounts have no locks; there the commit stays safe by content hashes alone
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def sweep(self, folder: str) -> int:
+        removed = 0
+        for path in Path(self._path(folder)).glob(f".*{_TEMPORARY}"):
+            host, _, pid = (
+                path.name.removesuffix(_TEMPORARY).split(".")[-1].rpartition("-")[0].rpartition("-")
+            )
+            if host == _host() and pid.isdigit() and not process_lives(int(pid)):
+                with suppress(OSError):
+                    path.unlink()
+                    removed += 1
+        return removed
+
+    def _path(self, path: str) -> str:
+        return os.path.join(self.root, path)
+
+    def _write_through(self, path: str, data: bytes, durable: bool) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._ops.write(descriptor, rest) :]
+            if durable:
+                self._ops.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _rename(self, temporary: str, target: str, durable: bool) -> None:
+        with self._explained(target):
+            self._ops.rename(temporary, target)
+            if not durable:
+                return
+            # the name itself must survive a power cut too
+            descriptor = os.open(os.path.dirname(target), os.O_RDONLY)
+            try:
+                self._ops.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    @contextmanager
+    def _explained(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _REFUSALS:
+                raise
+            raise StorageError(f"cannot write {self._path(path)}: {_REFUSALS[error.errno]}") from error
+
+
+class _Renaming:
+    """A flushed temporary file beside its target."""
+
+    def __init__(self, storage: LocalStorage, temporary: str, target: str, durable: bool) -> None:
+        self._storage, self._temporary, self._target, self._durable = storage, temporary, target, durable
+
+    def publish(self) -> None:
+        self._storage._rename(self._temporary, self._target, self._durable)
+
+    def discard(self) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(self._temporary)
+
+
+def process_lives(pid: int) -> bool:
+    """Whether a process of that id exists on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _host() -> str:
+    return socket.gethostname().replace(".", "_")
+
+
+def _owner() -> str:
+    return f"{_host()}-{os.getpid()}"

@@ -1,0 +1,197 @@
+"""The names inside a run folder, and reading and listing what is there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from relforge.pipeline.errors import BrokenShard, RunError
+from relforge.pipeline.store.parquet import from_bytes
+from relforge.pipeline.store.sidecar import Sidecar
+from relforge.pipeline.store.storage import Storage, open_storage
+
+RUN_FILE = "run.json"
+INGEST_MANIFEST = "ingest.json"
+RUNNING = "logs/running"
+FAILED = "logs/failed"
+_READERS = 16
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One shard of one table as it lies in the folder.
+
+    Args:
+        size: bytes of the data file; None when there is none.
+        sidecar: its account; None when there is none or it cannot be read.
+        problem: why the two are not a committed shard; None when they are.
+    """
+
+    size: int | None
+    sidecar: Sidecar | None
+    problem: str | None
+
+
+class RunFolder:
+    """A run folder by path or URI.
+
+    Args:
+        uri: local path, `s3://bucket/run`, ...
+        storage: the storage to use instead of the one the URI names.
+    """
+
+    def __init__(self, uri: str | os.PathLike[str], storage: Storage | None = None) -> None:
+        self.storage = storage or open_storage(uri)
+
+    @property
+    def uri(self) -> str:
+        return self.storage.root
+
+    # --- names
+
+    @staticmethod
+    def data_path(table: str, shard: int) -> str:
+        return f"{table}/part-{shard:05d}.parquet"
+
+    @staticmethod
+    def sidecar_path(table: str, shard: int) -> str:
+        return f"{table}/part-{shard:05d}.json"
+
+    @staticmethod
+    def quarantine_path(stage: str, shard: int) -> str:
+        return f"quarantine/{stage}/part-{shard:05d}.parquet"
+
+    @staticmethod
+    def running_path(stage: str, shard: int) -> str:
+        return f"{RUNNING}/{stage}-{shard:05d}.json"
+
+    @staticmethod
+    def failed_path(stage: str, shard: int) -> str:
+        return f"{FAILED}/{stage}-{shard:05d}.json"
+
+    # --- small JSON files
+
+    def read_json(self, path: str) -> dict[str, Any] | None:
+        """The JSON object at `path`; None when the file is absent. RunError when it is damaged."""
+        try:
+            value: dict[str, Any] = json.loads(self.storage.read(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except ValueError as error:
+            raise RunError(f"{self.uri}/{path} is damaged ({error}); restore or delete it") from error
+        return value
+
+    def write_json(self, path: str, value: Any, *, durable: bool = True) -> None:
+        """Publish a JSON object atomically; see `Storage.write`."""
+        self.storage.write(
+            path, json.dumps(value, indent=1, sort_keys=True).encode() + b"\n", durable=durable
+        )
+
+    def record(self) -> dict[str, Any]:
+        """`run.json`; RunError when this is no run folder."""
+        record = self.read_json(RUN_FILE)
+        if record is None:
+            raise RunError(f"{self.uri} is not a run folder (no {RUN_FILE} in it); check the path")
+        return record
+
+    # --- shards
+
+    def sidecar(self, table: str, shard: int) -> Sidecar | None:
+        """The account of a shard; None when there is none or it cannot be read."""
+        try:
+            return Sidecar.from_bytes(self.storage.read(self.sidecar_path(table, shard)))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def committed(self, tables: Iterable[str], shard: int, fingerprint: str) -> dict[str, Sidecar] | None:
+        """The accounts of a shard in all these tables if it is done with that fingerprint; else None."""
+        found = {}
+        for table in tables:
+            sidecar = self.sidecar(table, shard)
+            if not sidecar or sidecar.fingerprint != fingerprint:
+                return None
+            if self.storage.size(self.data_path(table, shard)) != sidecar.size:
+                return None
+            found[table] = sidecar
+        return found
+
+    def survey(self, table: str) -> dict[int, Entry]:
+        """Every shard of a table that left any trace, by index."""
+        listing = self.storage.listing(table)
+        shards = sorted(_parts(listing))
+
+        def look(shard: int) -> Entry:
+            data = listing.get(f"part-{shard:05d}.parquet")
+            size = data.size if data else None
+            if f"part-{shard:05d}.json" not in listing:
+                return Entry(size, None, "the data has no sidecar")
+            return self._entry(table, shard, size)
+
+        if "://" not in self.uri:
+            return {shard: look(shard) for shard in shards}
+        with ThreadPoolExecutor(_READERS) as readers:  # one GET each: latency is all
+            return dict(zip(shards, readers.map(look, shards), strict=True))
+
+    def read_table(self, table: str, shard: int, sidecar: Sidecar) -> pa.Table:
+        """The rows of a committed shard, every byte checked against its sidecar.
+
+        Raises:
+            BrokenShard: absent, of another size or hash, not Parquet, or of another schema.
+        """
+        try:
+            data = self.storage.read(self.data_path(table, shard))
+        except FileNotFoundError:
+            raise BrokenShard(table, shard, "the data file is gone") from None
+        if len(data) != sidecar.size:
+            raise BrokenShard(table, shard, f"{len(data)} bytes, its sidecar says {sidecar.size}")
+        if hashlib.sha256(data).hexdigest() != sidecar.sha256:
+            raise BrokenShard(table, shard, "its bytes changed since it was written")
+        try:
+            return from_bytes(table, data)
+        except ValueError as error:
+            raise BrokenShard(table, shard, str(error)) from error
+
+    def indices(self, table: str) -> list[int]:
+        """Shards of a table that have a data file or a sidecar."""
+        return sorted(_parts(self.storage.listing(table)))
+
+    def numbers(self, folder: str, stage: str) -> list[int]:
+        """Shard indices of the files `<stage>-00042.json` in a folder under logs."""
+        prefix = f"{stage}-"
+        names = (
+            n.removeprefix(prefix).removesuffix(".json")
+            for n in self.storage.listing(folder)
+            if n.startswith(prefix)
+        )
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def delete_shards(self, table: str, shards: Iterable[int]) -> None:
+        """Remove shards, sidecar first so that no moment shows a sidecar without data."""
+        for shard in shards:
+            self.storage.delete(self.sidecar_path(table, shard))
+            self.storage.delete(self.data_path(table, shard))
+
+    def _entry(self, table: str, shard: int, size: int | None) -> Entry:
+        try:
+            sidecar = Sidecar.from_bytes(self.storage.read(self.sidecar_path(table, shard)))
+        except FileNotFoundError:
+            return Entry(size, None, None if size is None else "the data has no sidecar")
+        except ValueError as error:
+            return Entry(size, None, f"its sidecar cannot be read: {error}")
+        if size is None:
+            return Entry(size, sidecar, "the sidecar has no data")
+        if size != sidecar.size:
+            return Entry(size, sidecar, f"{size} bytes of data, its sidecar says {sidecar.size}")
+        return Entry(size, sidecar, None)
+
+
+def _parts(names: Iterable[str]) -> set[int]:
+    stems = {name.removesuffix(".parquet").removesuffix(".json") for name in names}
+    return {int(stem[5:]) for stem in stems if stem.startswith("part-") and stem[5:].isdigit()}

@@ -1,0 +1,85 @@
+"""The few things a run folder asks of a file system, whichever it is.
+
+A write is in two halves. `stage` does the slow and fallible part (temporary file, flush, check);
+`Pending.publish` makes the bytes appear under their name at once or not at all. Readers never see half
+a file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from relforge.pipeline.store.local_storage import LocalStorage
+from relforge.pipeline.store.object_storage import ObjectStorage
+from relforge.pipeline.store.stat import Stat
+
+Check = Callable[[bytes], None]
+"""Raises when the bytes, as read back, are not what was meant to be written."""
+
+
+class Pending(Protocol):
+    """Bytes that are safe but not yet visible."""
+
+    def publish(self) -> None:
+        """Make them visible under their name, replacing what was there."""
+        ...
+
+    def discard(self) -> None:
+        """Forget them, leaving no trace."""
+        ...
+
+
+class Storage(Protocol):
+    """A folder on some file system; every path is relative to it, with forward slashes."""
+
+    root: str
+
+    def read(self, path: str) -> bytes:
+        """The whole file. FileNotFoundError when absent."""
+        ...
+
+    def stage(self, path: str, data: bytes, check: Check | None = None) -> Pending:
+        """Prepare a write; `check` sees the bytes as the storage holds them."""
+        ...
+
+    def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
+        """`stage` and `publish` in one.
+
+        Args:
+            durable: survive a power cut. Marks and heartbeats need not, and are ten times faster so.
+        """
+        ...
+
+    def listing(self, folder: str) -> dict[str, Stat]:
+        """File name -> size and time; empty when the folder is absent. Temporary files are left out."""
+        ...
+
+    def size(self, path: str) -> int | None:
+        """Bytes of a file; None when it is absent."""
+        ...
+
+    def delete(self, path: str) -> None:
+        """Remove a file; nothing happens when it is absent."""
+        ...
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """Hold `name` alone among the processes of this storage, where it can do that (local folders).
+        The death of the holder releases it."""
+        ...
+
+    def sweep(self, folder: str) -> int:
+        """Remove the temporary files of dead processes; returns how many."""
+        ...
+
+
+def open_storage(uri: str | os.PathLike[str]) -> Storage:
+    """The storage for a local path or a URI (`file://`, `s3://`, `memory://`, any fsspec scheme)."""
+    uri = os.fspath(uri)
+    if uri.startswith("file://"):
+        uri = uri.removeprefix("file://")
+    if "://" in uri:
+        return ObjectStorage(uri)
+    return LocalStorage(uri)

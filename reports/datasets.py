@@ -1,0 +1,85 @@
+"""Tables of a run folder, or loose Parquet files, as Arrow datasets: only committed shards count."""
+
+from __future__ import annotations
+
+import os
+from pathlib import PurePosixPath
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from relforge.pipeline.errors import RunError
+from relforge.pipeline.store.run_folder import RUN_FILE, RunFolder
+from relforge.stages.tables import SCHEMAS
+
+Datasets = dict[str, ds.Dataset]
+
+
+def open_datasets(uri: str) -> tuple[Datasets, str | None]:
+    """What lies at a path.
+
+    Args:
+        uri: a run folder, one of its table folders, one of its shards, or any Parquet file or folder.
+
+    Returns:
+        table name -> dataset (every table of the run around the path, where there is a run), and the
+        name of the table the path points at (None for a whole run folder).
+
+    Raises:
+        RunError: nothing readable is there.
+    """
+    uri = uri.rstrip("/") if "://" in uri else os.path.abspath(uri)
+    files, path = fsspec.core.url_to_fs(uri)
+    if not files.exists(path):
+        raise RunError(f"{uri}: no such file or folder")
+    if files.isfile(path):
+        if not path.endswith(".parquet"):
+            raise RunError(f"{uri}: not a Parquet file; give a run folder, a table folder or a .parquet file")
+        table, tables = _around(files, uri, levels=2)
+        name = table or "data"
+        return {**tables, name: _dataset(files, [path], name, uri)}, name
+    if files.exists(f"{path}/{RUN_FILE}"):
+        return _of_run(files, uri), None
+    table, tables = _around(files, uri, levels=1)
+    if table:
+        return tables, table
+    parts = sorted(name for name in files.ls(path, detail=False) if name.endswith(".parquet"))
+    if not parts:
+        raise RunError(f"{uri}: neither a run folder (no {RUN_FILE}) nor a folder of Parquet files")
+    return {"data": _dataset(files, parts, "data", uri)}, "data"
+
+
+def _of_run(files: Any, uri: str) -> Datasets:
+    folder = RunFolder(uri)
+    root = files._strip_protocol(uri)
+    found = {}
+    for table in SCHEMAS:
+        committed = [shard for shard, entry in folder.survey(table).items() if entry.problem is None]
+        paths = [f"{root}/{folder.data_path(table, shard)}" for shard in committed]
+        if paths:
+            found[table] = _dataset(files, paths, table, uri)
+    return found
+
+
+def _around(files: Any, uri: str, levels: int) -> tuple[str | None, Datasets]:
+    """The run that a table folder (1 level down) or a shard (2 levels down) belongs to, if any."""
+    head, _, _ = uri.rpartition("/") if levels == 1 else uri.rpartition("/")[0].rpartition("/")
+    name = PurePosixPath(uri.split("://")[-1]).parts[-levels:][0]
+    head = head or "."
+    if name in SCHEMAS and files.exists(f"{files._strip_protocol(head)}/{RUN_FILE}"):
+        return name, _of_run(files, head)
+    return None, {}
+
+
+def _dataset(files: Any, paths: list[str], table: str, uri: str) -> ds.Dataset:
+    schema = SCHEMAS.get(table)
+    try:
+        if schema is None:
+            with files.open(paths[0], "rb") as first:
+                schema = pq.read_schema(first).remove_metadata()
+        return ds.dataset(paths, schema=schema, filesystem=files, format="parquet")
+    except (pa.ArrowInvalid, OSError) as error:
+        raise RunError(f"{uri}: cannot be read as Parquet: {error}") from error

@@ -1,0 +1,43 @@
+"""Self-contained pages: a packaged template, a title and data."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+from importlib import resources
+from typing import Any
+
+from relforge.pipeline.store.storage import open_storage
+
+# the only characters that can end a script element or a JavaScript line early
+_UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
+
+
+def fill(package: str, template: str, title: str, data: Any = None, body: str = "") -> str:
+    """The template with its three blanks filled.
+
+    Args:
+        package: that holds the template.
+        template: file name. `{{title}}`, `{{data}}` and `{{body}}` in it are replaced.
+        title: text; escaped here.
+        data: goes into a `<script type="application/json">`; whatever the texts in it hold stays text.
+        body: HTML, escaped by whoever made it.
+    """
+    page = resources.files(package).joinpath(template).read_text(encoding="utf-8")
+    packed = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(_UNSAFE)
+    parts = {"title": html.escape(title), "body": body, "data": packed}
+    # in one pass: what is filled in may hold such blanks as text
+    return re.sub(r"\{\{(title|body|data)\}\}", lambda blank: parts[blank[1]], page)
+
+
+def write_page(page: str, out: str) -> None:
+    """Put a page at a path or URI, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written there.
+    """
+    folder, _, name = (out if "://" in out else os.path.abspath(out)).rpartition("/")
+    # broken text (lone surrogates) is shown as such, not a reason to have no page
+    open_storage(folder or "/").write(name, page.encode("utf-8", "replace"))

@@ -1,0 +1,57 @@
+"""SQL over a run folder with DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from relforge.reports.datasets import Datasets
+
+PAIRED = ("candidates", "scores", "relations", "gold")
+"""Tables whose rows are a relation between two boxes."""
+
+
+class QueryError(ValueError):
+    """A condition that DuckDB cannot run; the message is DuckDB's own first sentence."""
+
+
+def connect(datasets: Datasets) -> duckdb.DuckDBPyConnection:
+    """A connection in which every table is a view of its own name."""
+    connection = duckdb.connect()
+    for name, dataset in datasets.items():
+        connection.register(name, dataset)
+    return connection
+
+
+def select(connection: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Any] = ()) -> pa.Table:
+    """Run a query.
+
+    Raises:
+        QueryError: a syntax error, an unknown column or table, a type that does not fit.
+    """
+    try:
+        return connection.sql(sql, params=list(values) or None).to_arrow_table()
+    except duckdb.Error as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        hints = [line for line in lines[1:] if line.startswith(("Candidate", "Did you mean"))]
+        raise QueryError(". ".join(line.rstrip(".!") for line in [lines[0], *hints])) from error
+
+
+def readable(table: str, datasets: Datasets) -> str:
+    """A sub-query over `table` that shows boxes of relations as `category#box_id`.
+
+    Pictures embedded in the table are left out. Conditions written against the table's own columns
+    still work.
+    """
+    columns = [name for name in datasets[table].schema.names if name != "bytes"]
+    if table not in PAIRED or "boxes" not in datasets:
+        return f"(SELECT {', '.join(columns)} FROM {table})"
+    own = ", ".join(f"r.{name}" for name in columns if name not in ("image_id", "predicate"))
+    return f"""(SELECT r.image_id, s.category || '#' || r.subject_box AS subject, r.predicate,
+        o.category || '#' || r.object_box AS object, {own}
+        FROM {table} r
+        LEFT JOIN boxes s ON s.image_id = r.image_id AND s.box_id = r.subject_box
+        LEFT JOIN boxes o ON o.image_id = r.image_id AND o.box_id = r.object_box)"""

@@ -1,0 +1,80 @@
+"""The survival funnel: rows at every step, and every loss under its reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from relforge.pipeline.store.sidecar import Sidecar
+
+TABLES = ("images", "boxes", "captions", "triplets", "candidates", "scores", "relations")
+"""What is counted, in the order it comes about."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of the run.
+
+    Args:
+        stage: its name.
+        rows_in: rows of its primary input (records of the source for ingest).
+        kept: those that went on.
+        dropped, quarantined: the others, by reason.
+        rows_out: table -> rows written.
+    """
+
+    stage: str
+    rows_in: int
+    kept: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    quarantined: dict[str, int] = field(default_factory=dict)
+    rows_out: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def lost(self) -> int:
+        return sum(self.dropped.values()) + sum(self.quarantined.values())
+
+
+def step(stage: str, accounts: Mapping[str, Iterable[Sidecar]]) -> Step:
+    """Sum the accounts of one stage.
+
+    Args:
+        accounts: table the stage writes -> sidecars of its shards. Every table of a stage tells the same
+            about the rows that came in, so the first table's account stands for the stage.
+    """
+    rows_in = kept = 0
+    dropped: Counter[str] = Counter()
+    quarantined: Counter[str] = Counter()
+    rows_out = {}
+    for place, (table, sidecars) in enumerate(accounts.items()):
+        rows_out[table] = 0
+        for one in sidecars:
+            rows_out[table] += one.rows_out
+            if place == 0:
+                rows_in, kept = rows_in + one.rows_in, kept + one.kept
+                dropped.update(one.dropped)
+                quarantined.update(one.quarantined)
+    return Step(stage, rows_in, kept, _ordered(dropped), _ordered(quarantined), rows_out)
+
+
+def survival(steps: Iterable[Step]) -> dict[str, int]:
+    """Rows of every table that the run writes, in the order of the pipeline; `matched` are the triplets that
+    led to a candidate."""
+    rows: dict[str, int] = {}
+    matched = None
+    for one in steps:
+        rows |= one.rows_out
+        if one.stage == "match":
+            matched = one.kept
+    found: dict[str, int] = {}
+    for table in TABLES:
+        if table == "candidates" and matched is not None:
+            found["matched triplets"] = matched
+        if table in rows:
+            found[table] = rows[table]
+    return found
+
+
+def _ordered(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

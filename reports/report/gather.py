@@ -1,0 +1,108 @@
+"""A report's facts, read from a run folder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from relforge.evaluation.label_quality import quality
+from relforge.pipeline.run.plan import Plan
+from relforge.pipeline.run.survey import Survey
+from relforge.pipeline.store.run_folder import RunFolder
+from relforge.reports.datasets import Datasets, open_datasets
+from relforge.reports.query import connect, select
+from relforge.reports.report.distribution import counts, histogram
+from relforge.reports.report.funnel import Step, step, survival
+from relforge.stages.tables import empty
+
+_MOST = 40
+_DEFAULT_THRESHOLD = 0.2
+"""Of the select stage, where the config names none."""
+
+
+def gather(run: str) -> dict[str, Any]:
+    """Everything in the report as plain values.
+
+    Returns:
+        `run`, `dataset`, `profile`, `complete`, `survival` (rows by table), `steps` (every loss by reason),
+        `shown` (the table described), `predicates` and `pairs` (most frequent), `histogram` of scores (None
+        where nothing is scored), and `quality` (None where the run knows no gold).
+
+    Raises:
+        RunError: not a run folder.
+    """
+    folder = RunFolder(run)
+    plan = Plan.from_record(folder.record())
+    survey = Survey(folder, plan)
+    steps = [_step(survey, one.name, one.outputs) for one in plan.steps]
+    datasets, _ = open_datasets(run)
+    connection = connect(datasets)
+    options = next((one.options for one in plan.job.stages if one.name == "select"), {})
+    shown = next((name for name in ("relations", "scores", "candidates") if name in datasets), "candidates")
+    described = _paired(connection, datasets, shown, options)
+    scored = _paired(connection, datasets, "scores", options) if "scores" in datasets else None
+    return {
+        "run": run,
+        "dataset": plan.job.dataset,
+        "profile": plan.job.profile,
+        "complete": survey.complete,
+        "survival": survival(steps),
+        "steps": [{**asdict(one), "lost": one.lost} for one in steps],
+        "shown": shown,
+        "predicates": counts(described, ("predicate",), _MOST),
+        "pairs": counts(described, ("subject_class", "object_class"), _MOST),
+        "histogram": None if scored is None else histogram(scored["score"].to_numpy()),
+        "quality": _quality(connection, datasets, scored, options),
+    }
+
+
+def _step(survey: Survey, stage: str, outputs: tuple[str, ...]) -> Step:
+    return step(
+        stage,
+        {
+            table: [one.sidecar for one in survey.entries[table].values() if one.sidecar and not one.problem]
+            for table in outputs
+        },
+    )
+
+
+def _quality(
+    connection: duckdb.DuckDBPyConnection, datasets: Datasets, scored: pa.Table | None, options: Any
+) -> dict[str, Any] | None:
+    if scored is None or "gold" not in datasets or "relations" not in datasets:
+        return None
+    gold = _paired(connection, datasets, "gold", options)
+    if not gold.num_rows:
+        return None
+    candidates = _paired(connection, datasets, "candidates", options)
+    kept = _paired(connection, datasets, "relations", options)
+    boxes = select(connection, "SELECT image_id, category FROM boxes")
+    return quality(candidates, scored, kept, gold, boxes, float(options.get("threshold", _DEFAULT_THRESHOLD)))
+
+
+def _paired(connection: duckdb.DuckDBPyConnection, datasets: Datasets, table: str, options: Any) -> pa.Table:
+    """Pair columns with the classes of both boxes, and the score that the run selected by."""
+    if table not in datasets or "boxes" not in datasets:
+        connection.register("none", empty("candidates"))
+        return select(
+            connection, "SELECT image_id, subject_box, object_box, predicate, "
+            "'' AS subject_class, '' AS object_class FROM none"
+        )  # fmt: skip
+    score = ""
+    if "score" in datasets[table].schema.names:
+        score = "r.score"
+        if options.get("confidence") == "product":
+            score += " * coalesce(r.subject_score, 1) * coalesce(r.object_score, 1)"
+        score = f", ({score})::FLOAT AS score"
+    return select(
+        connection,
+        f"""SELECT r.image_id, r.subject_box, r.object_box, r.predicate,
+            coalesce(s.category, '') AS subject_class, coalesce(o.category, '') AS object_class {score}
+            FROM {table} r
+            LEFT JOIN boxes s ON s.image_id = r.image_id AND s.box_id = r.subject_box
+            LEFT JOIN boxes o ON o.image_id = r.image_id AND o.box_id = r.object_box
+            ORDER BY 1, 2, 3, 4""",
+    )

@@ -1,0 +1,38 @@
+"""A picture as a data URI, small enough for a page of hundreds."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+from PIL import Image
+
+from relforge.images.decode import decode
+from relforge.images.error import PictureError
+from relforge.images.read import read
+
+LONGER_SIDE = 640
+_QUALITY = 82
+
+
+def data_uri(uri: str | None, embedded: bytes | None, annotated: tuple[int, int]) -> tuple[str | None, str]:
+    """A JPEG of at most 640 pixels a side.
+
+    Args:
+        uri, embedded: of the picture, as in the `images` table.
+        annotated: (width, height) in pixels that the boxes are written for.
+
+    Returns:
+        the URI and an empty text, or None and why there is no picture. Nothing raises: a page about labels
+        is worth having without the pixels.
+    """
+    try:
+        image = Image.fromarray(decode(read(uri, embedded), annotated))
+    except PictureError as error:
+        return None, str(error)
+    except Exception as error:  # a remote store raises kinds of its own
+        return None, f"{uri or 'the picture'} cannot be read: {error}"
+    image.thumbnail((LONGER_SIDE, LONGER_SIDE), Image.Resampling.LANCZOS)
+    packed = io.BytesIO()
+    image.save(packed, "JPEG", quality=_QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(packed.getvalue()).decode("ascii"), ""

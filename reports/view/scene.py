@@ -1,0 +1,102 @@
+"""Everything the page says about one picture."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from relforge.reports.view.evidence import Names, spans
+
+Row = Mapping[str, Any]
+Key = tuple[int, int, str]
+
+
+def scene(
+    image: Row, tables: Mapping[str, Sequence[Row]], shown: str, gold: bool, names: Names
+) -> dict[str, Any]:
+    """Facts of one image as plain values.
+
+    Args:
+        image: its row of `images`.
+        tables: table name -> rows of this image.
+        shown: the table whose rows are drawn: `relations`, or `scores` or `candidates` where the run stops
+            earlier.
+        gold: the run knows gold relations, so what is not among them is wrong.
+        names: which classes a phrase names.
+
+    Returns:
+        `id`, `width`, `height` (pixels that boxes count in), `boxes`, `captions` (text by id), `relations`
+        with `verdict` (right, wrong, missed or None) and `evidence` (caption id, spans).
+    """
+    boxes = {row["box_id"]: row for row in tables.get("boxes", ())}
+    texts = {row["caption_id"]: row["text"] for row in tables.get("captions", ())}
+    triplets = defaultdict(list)
+    for row in tables.get("triplets", ()):
+        triplets[row["caption_id"]].append(row)
+    true = {_key(row) for row in tables.get("gold", ())}
+
+    def entry(row: Row) -> dict[str, Any]:
+        pair = (_category(boxes, row["subject_box"]), _category(boxes, row["object_box"]))
+        said = [number for number in row["caption_ids"] if number in texts]
+        return {
+            **_pair(row),
+            "score": row.get("score"),
+            "support": row["support"],
+            "rule": row["rule"],
+            "verdict": ("right" if _key(row) in true else "wrong") if gold else None,
+            "evidence": [
+                [number, spans(texts[number], triplets[number], row["predicate"], pair, names)]
+                for number in said
+            ],
+        }
+
+    kept = [entry(row) for row in tables.get(shown, ())]
+    kept.sort(key=lambda one: (-(one["score"] or 0.0), -one["support"], one["subject"], one["object"]))
+    found = {_key(row) for row in tables.get(shown, ())}
+    return {
+        "id": image["image_id"],
+        "width": image["width"],
+        "height": image["height"],
+        "boxes": [_box(row) for row in boxes.values()],
+        "captions": [[number, text] for number, text in sorted(texts.items())],
+        "relations": kept + _missed(tables, found),
+    }
+
+
+def _missed(tables: Mapping[str, Sequence[Row]], found: set[Key]) -> list[dict[str, Any]]:
+    """Gold relations that are not shown, each with how far it came."""
+    score = {_key(row): row["score"] for row in tables.get("scores", ())}
+    candidates = {_key(row) for row in tables.get("candidates", ())}
+    missed = []
+    for row in tables.get("gold", ()):
+        if (key := _key(row)) in found:
+            continue
+        why = "no caption led to it"
+        if key in score:
+            why = f"scored {score[key]:.2f} and not kept"
+        elif key in candidates:
+            why = "a candidate without a score"
+        missed.append({**_pair(row), "score": None, "verdict": "missed", "why": why, "evidence": []})
+    return missed
+
+
+def _key(row: Row) -> Key:
+    return row["subject_box"], row["object_box"], row["predicate"]
+
+
+def _pair(row: Row) -> dict[str, Any]:
+    return {"subject": row["subject_box"], "predicate": row["predicate"], "object": row["object_box"]}
+
+
+def _category(boxes: Mapping[int, Row], box_id: int) -> str:
+    return boxes[box_id]["category"] if box_id in boxes else ""
+
+
+def _box(row: Row) -> dict[str, Any]:
+    return {
+        "id": row["box_id"],
+        "category": row["category"],
+        "xywh": [round(row[side], 2) for side in "xywh"],
+        "crowd": row["iscrowd"],
+    }

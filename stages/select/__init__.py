@@ -1,0 +1,1 @@
+"""Which scored relations are kept."""

@@ -1,0 +1,84 @@
+"""`relforge report`: tables, JSON and a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from relforge.reports.report.page import write
+
+HOSTILE = "<img src=x>{{title}}"
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    measures = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3}
+    row = {"predicate": HOSTILE, "gold": 4, "kept": 2, "right": 1, **measures}
+    quality = {
+        "gold": 4,
+        "kept": {"relations": 2, **measures, "mean_average_precision": 0.2},
+        "scored": {"rows": 3, "mean_average_precision": 0.3},
+        "threshold": {"threshold": 0.2, **measures},
+        "best": {"threshold": 0.7, **measures},
+        "curve": [{"threshold": 0.9, **measures}, {"threshold": 0.1, **measures}],
+        "calibration": [{"low": 0.0, "high": 1.0, "rows": 3, "score": 0.5, "precision": 0.4}],
+        "expected_calibration_error": 0.1,
+        "prior": {"threshold": 0.1, **measures, "mean_average_precision": 0.1},
+        "greedy": {**measures, "mean_average_precision": 0.15},
+        "predicates": [row | {"average_precision": 0.3, "prior_average_precision": 0.1}],
+        "unknown_predicates": {HOSTILE: 1},
+    }
+    step = {"stage": "match", "rows_in": 5, "kept": 4, "dropped": {"no_second_box": 1}, "quarantined": {}}
+    return {
+        "run": "r", "dataset": HOSTILE, "profile": "fixed", "complete": True, "shown": "relations",
+        "survival": {"images": 1, "relations": 2}, "steps": [step], "histogram": [0, 2, 1],
+        "predicates": [{"predicate": HOSTILE, "count": 2}],
+        "pairs": [{"subject_class": "person", "object_class": HOSTILE, "count": 2}],
+        "quality": quality, **changes,
+    }  # fmt: skip
+
+
+def test_the_page_has_plots_and_texts_stay_texts(tmp_path: Path, rendered) -> None:
+    write(report(), str(tmp_path / "report.html"))
+
+    dom = rendered(tmp_path / "report.html")
+
+    assert dom.count("<svg") == 6
+    assert "<img" not in dom
+    assert "&lt;img src=x&gt;{{title}}" in dom
+    assert ">run 0.20<" in dom
+    assert ">best 0.70<" in dom
+    assert "greedy: every candidate" in dom
+
+
+def test_the_page_of_a_run_without_gold_or_scores(tmp_path: Path) -> None:
+    write(report(quality=None, histogram=None, complete=False), str(tmp_path / "report.html"))
+
+    page = (tmp_path / "report.html").read_text()
+    assert "labels are counted and not judged" in page
+    assert "not complete" in page
+
+
+def test_a_finished_run_tells_what_became_of_every_record(relforge, finished) -> None:
+    said = relforge("report", finished, "--json")
+
+    assert said.code == 0
+    assert said.json["survival"]["matched triplets"] == said.json["survival"]["relations"] == 7
+    losses = {step["stage"]: (step["dropped"], step["quarantined"]) for step in said.json["steps"]}
+    assert losses["ingest"][1] == {"zero_area_box": 3}
+    assert losses["match"][0] == {"one_box": 3}
+    assert said.json["quality"] is None
+    assert (finished / "report.html").is_file()
+
+
+def test_the_terminal_shows_the_funnel_and_where_the_page_is(relforge, finished, tmp_path) -> None:
+    said = relforge("report", finished, "--out", tmp_path / "r.html")
+
+    assert "matched triplets  7" in said.out
+    assert "no gold relations in this run" in said.out
+    assert str(tmp_path / "r.html") in said.out
+
+
+def test_a_folder_that_is_no_run_is_one_sentence(relforge, tmp_path) -> None:
+    said = relforge("report", tmp_path)
+
+    assert (said.code, "is not a run folder" in said.err) == (64, True)

@@ -1,0 +1,75 @@
+"""A model as a detector: what it answers for every picture, and how far repetitions are left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from relforge.data import sources
+from relforge.data.relations import RelationData
+from relforge.evaluation.detect import DetectOptions, detect
+from relforge.evaluation.pairs import annotated, iou
+from relforge.models.checkpoint import Loaded, load_model
+from relforge.trainer.recipes import pretrain, rtagger
+
+OPTIONS = DetectOptions(short_side=48, long_side=64)
+
+
+@pytest.fixture
+def pictures(settings: dict[str, Any]) -> RelationData:
+    return sources.load(settings["data"], keep_empty=True)
+
+
+@pytest.fixture
+def parsed(settings: dict[str, Any]) -> Loaded:
+    settings["model"]["kind"] = "parsed"
+    return load_model(pretrain.main(settings | {"steps": 1}))
+
+
+def test_every_picture_gets_its_best_pairs_in_pixels(parsed: Loaded, pictures: RelationData) -> None:
+    found = detect(parsed, pictures, pictures.predicates, None, replace(OPTIONS, most=5))
+    assert set(found.image) == set(pictures.images["image_id"].to_pylist())
+    assert all(1 <= (found.image == image).sum() <= 5 for image in set(found.image))
+    assert set(found.predicate) <= set(pictures.predicates)
+    assert "no objects" not in set(found.subject) | set(found.object)
+    width, height = pictures[0].size
+    centre = (found.subject_box[:, :2] + found.subject_box[:, 2:])[found.image == found.image[0]] / 2
+    assert ((centre > 0) & (centre < (width, height))).all()
+
+
+def test_a_subject_class_leaves_out_what_is_seen_as_another(parsed: Loaded, pictures: RelationData) -> None:
+    anything = detect(parsed, pictures, pictures.predicates, None, replace(OPTIONS, most=10**6, same=9.0))
+    one = anything.subject[0]
+    found = detect(parsed, pictures, pictures.predicates, one, replace(OPTIONS, most=10**6, same=9.0))
+    assert set(found.subject) == {one}
+    assert len(found) == (anything.subject == one).sum()
+
+
+def test_near_repetitions_of_a_kind_are_left_out(parsed: Loaded, pictures: RelationData) -> None:
+    found = detect(parsed, pictures, pictures.predicates, None, OPTIONS)
+    rows = list(zip(found.image.tolist(), found.kinds(), strict=True))
+    for one in range(len(found)):
+        rivals = [other for other in range(one) if rows[other] == rows[one]]
+        subjects = iou(found.subject_box[one], found.subject_box[rivals])
+        objects = iou(found.object_box[one], found.object_box[rivals])
+        assert (subjects * np.sqrt(objects) <= 0.7).all()
+
+
+def test_annotated_pairs_are_the_gold_in_pixels(pictures: RelationData) -> None:
+    gold = annotated(pictures)
+    assert len(gold) == len(pictures.relations)
+    first = pictures[0]
+    x, y, w, h = first.boxes[first.pairs[0, 0]]
+    assert gold.subject_box[0].tolist() == pytest.approx([x, y, x + w, y + h])
+    assert gold.predicate[0] == pictures.predicates[first.predicates[0][0]]
+
+
+def test_an_r_tagger_cannot_search(settings: dict[str, Any], pictures: RelationData) -> None:
+    loaded = load_model(rtagger.main(settings | {"steps": 1}))
+    with pytest.raises(
+        ValueError, match="rtagger model cannot search for pairs; give one of parsed or parseda"
+    ):
+        detect(loaded, pictures, pictures.predicates, None, OPTIONS)

@@ -1,0 +1,145 @@
+"""Every kind of picture a dataset holds becomes upright RGB, or is refused under a reason."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from relforge.images import PictureError, decode
+
+
+def picture(width: int = 48, height: int = 32) -> Image.Image:
+    """Smooth colours, so that JPEG changes little: red grows rightwards, green downwards."""
+    y, x = np.mgrid[0:height, 0:width]
+    rgb = np.stack([x * 255 // width, y * 255 // height, np.full_like(x, 90)], axis=2)
+    return Image.fromarray(rgb.astype(np.uint8))
+
+
+def encoded(image: Image.Image, form: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def refused(data: bytes, **options: int) -> str:
+    with pytest.raises(PictureError) as caught:
+        decode(data, **options)  # type: ignore[arg-type]
+    assert caught.value.detail
+    return caught.value.reason
+
+
+def test_a_plain_jpeg_has_the_pixels_pillow_gives() -> None:
+    data = encoded(picture(), "JPEG", quality=90)
+    pixels = decode(data)
+    assert pixels.dtype == np.uint8
+    assert np.array_equal(pixels, np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+
+
+@pytest.mark.parametrize("options", [{"progressive": True}, {"subsampling": 2}, {"subsampling": 0}])
+def test_jpeg_variants_have_the_pixels_pillow_gives(options: dict[str, object]) -> None:
+    data = encoded(picture(), "JPEG", **options)
+    assert np.array_equal(decode(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+
+
+def test_grey_becomes_three_equal_channels() -> None:
+    pixels = decode(encoded(picture().convert("L"), "JPEG"))
+    assert pixels.shape == (32, 48, 3)
+    assert np.array_equal(pixels[..., 0], pixels[..., 2])
+
+
+def test_cmyk_jpeg_keeps_its_colours() -> None:
+    pixels = decode(encoded(picture().convert("CMYK"), "JPEG", quality=95))
+    assert np.abs(pixels.astype(int) - np.asarray(picture()).astype(int)).mean() < 4
+
+
+def test_sixteen_bit_grey_keeps_its_high_byte_rather_than_turning_white() -> None:
+    grey = np.linspace(0, 65535, 32 * 48).reshape(32, 48).astype(np.uint16)
+    pixels = decode(encoded(Image.fromarray(grey), "PNG"))
+    assert np.array_equal(pixels[..., 1], (grey >> 8).astype(np.uint8))
+
+
+def test_palette_and_transparency_become_rgb() -> None:
+    assert decode(encoded(picture().convert("P"), "PNG")).shape == (32, 48, 3)
+    assert np.array_equal(decode(encoded(picture().convert("RGBA"), "PNG")), np.asarray(picture()))
+
+
+def test_an_animation_gives_its_first_frame() -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert decode(data)[4, 4].tolist() == [255, 0, 0]
+
+
+def test_the_content_decides_and_not_the_extension(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    from relforge.images import read
+
+    path = tmp_path / "really_a_png.jpg"
+    path.write_bytes(encoded(picture(), "PNG"))
+    assert np.array_equal(decode(read(str(path))), np.asarray(picture()))
+
+
+def turned(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(picture(), "JPEG", exif=exif, quality=95)
+
+
+def test_exif_orientation_is_applied() -> None:
+    upright = decode(turned(6))  # shot with the camera turned: 32 wide, 48 high
+    assert upright.shape == (48, 32, 3)
+    assert np.abs(upright[:, :, 0].astype(int) - np.rot90(np.asarray(picture()), -1)[:, :, 0]).mean() < 4
+
+
+def test_a_picture_annotated_unrotated_stays_unrotated() -> None:
+    assert decode(turned(6), annotated=(48, 32)).shape == (32, 48, 3)
+    assert decode(turned(6), annotated=(32, 48)).shape == (48, 32, 3)
+    assert decode(turned(6), annotated=(7, 7)).shape == (48, 32, 3)
+
+
+def test_zero_bytes_are_refused() -> None:
+    assert refused(b"") == "empty_file"
+
+
+def test_a_page_of_html_is_no_picture() -> None:
+    assert refused(b"<html>404 not found</html>") == "not_a_picture"
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_a_cut_file_is_refused_rather_than_half_grey(form: str) -> None:
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    data = encoded(noise, form)
+    assert refused(data[: len(data) // 2]) == "truncated"
+
+
+def test_a_decompression_bomb_is_refused_before_its_pixels_are_made() -> None:
+    data = encoded(Image.new("1", (20000, 20000)), "PNG")  # 50 kB that would be 1.2 GB
+    assert refused(data) == "too_large"
+    assert refused(encoded(picture(), "JPEG"), max_pixels=1000) == "too_large"
+
+
+def test_floating_point_pixels_are_refused() -> None:
+    assert refused(encoded(Image.new("F", (4, 4)), "TIFF")) == "unsupported_pixels"
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    form=st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"]),
+    damage=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=6),
+)
+def test_damaged_bytes_end_in_pixels_or_in_a_picture_error(
+    form: str, damage: list[tuple[float, int]]
+) -> None:
+    data = bytearray(encoded(picture(), form))
+    for where, value in damage:
+        data[int(where * (len(data) - 1))] = value
+    try:
+        pixels = decode(bytes(data), max_pixels=1_000_000)
+    except PictureError:
+        return
+    assert pixels.ndim == 3
+    assert pixels.shape[2] == 3

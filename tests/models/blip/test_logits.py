@@ -1,0 +1,101 @@
+"""The arithmetic is transformers': image tokens and teacher-forced logits agree to float tolerance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import BlipForConditionalGeneration
+
+from relforge.images.resize import normalise
+from relforge.kernels.amx.library import VARIABLE, why_unavailable
+from relforge.models.blip.captioner import BlipCaptioner
+from relforge.models.blip.checkpoint import load
+from relforge.models.blip.decoder import TextDecoder
+from relforge.models.blip.nucleus import Nucleus
+
+CPU = torch.device("cpu")
+
+
+def teacher_forced(
+    decoder: TextDecoder, image: torch.Tensor, prompt: tuple[int, ...], rest: list[int]
+) -> torch.Tensor:
+    """Logits after the prompt and after each further token, as the sampler would compute them in row 7."""
+    slot, sample, row = 1, 2, 7
+    decoder.look(slot, image)
+    first, cache = decoder.prefill([slot], prompt)
+    decoder.cache[:, :, row, :, : len(prompt)] = cache[:, :, 0]
+    members = torch.full((decoder.images, decoder.samples), decoder.rows)
+    members[slot, sample] = row
+    home = torch.zeros(decoder.rows, dtype=torch.long)
+    home[row] = slot * decoder.samples + sample
+    found = [first[0]]
+    for at, token in enumerate(rest, start=len(prompt)):
+        tokens, positions = torch.zeros(2, decoder.rows, dtype=torch.long)
+        tokens[row], positions[row] = token, at
+        found.append(decoder.step(tokens, positions, members, home, [slot])[row].clone())
+    return torch.stack(found)
+
+
+@pytest.fixture(params=["torch", "auto"])
+def captioner(folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> BlipCaptioner:
+    """One that computes with torch, and one with the tile unit where there is one."""
+    monkeypatch.setenv(VARIABLE, request.param)
+    if request.param == "auto" and (reason := why_unavailable()):
+        pytest.skip(f"no tile unit: {reason}")
+    return BlipCaptioner(load(str(folder)), Nucleus(), 10, CPU, rows=32)
+
+
+def tolerance(captioner: BlipCaptioner, exact: float, split: float) -> float:
+    """Split products hold 16 bits of their operands, float32 24."""
+    return exact if captioner.arithmetic.tiles is None else split
+
+
+@torch.no_grad()
+def test_image_tokens_are_transformers(
+    captioner: BlipCaptioner, model: BlipForConditionalGeneration, pixels: Callable[[int], torch.Tensor]
+) -> None:
+    picture = pixels(0)[None]
+    theirs = model.vision_model(
+        pixel_values=normalise(picture, captioner.checkpoint.mean, captioner.checkpoint.std)
+    )[0]
+    assert theirs.abs().mean() > 0.1  # the features are not the zeros of the default initialisation
+    assert torch.allclose(captioner.encode(picture), theirs, atol=tolerance(captioner, 2e-5, 5e-5))
+
+
+@torch.no_grad()
+def test_teacher_forced_logits_are_transformers(
+    captioner: BlipCaptioner, model: BlipForConditionalGeneration, pixels: Callable[[int], torch.Tensor]
+) -> None:
+    prompt, rest = captioner.checkpoint.prompt, [9, 13, 14, 20, 8, 30, 5, 44]
+    for n in range(3):
+        image = captioner.encode(pixels(n)[None])
+        ids = torch.tensor([[*prompt, *rest]])
+        theirs = model.text_decoder(input_ids=ids, encoder_hidden_states=image).logits[0, len(prompt) - 1 :]
+        ours = teacher_forced(captioner.decoder, image[0], prompt, rest)
+        assert torch.allclose(ours, theirs, rtol=0, atol=tolerance(captioner, 5e-5, 1e-4))
+        assert torch.equal(ours.argmax(1), theirs.argmax(1))
+
+
+@torch.no_grad()
+def test_the_image_matters(captioner: BlipCaptioner, pixels: Callable[[int], torch.Tensor]) -> None:
+    prompt = captioner.checkpoint.prompt
+    one, two = (
+        teacher_forced(captioner.decoder, captioner.encode(pixels(n)[None])[0], prompt, [9]) for n in (0, 1)
+    )
+    assert (one - two).abs().max() > 0.01
+
+
+def test_keys_and_values_of_an_image_are_held_once_however_many_captions(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decoder(captions: int) -> TextDecoder:
+        return BlipCaptioner(load(str(folder)), Nucleus(), captions, CPU, rows=20).decoder
+
+    one, ten = decoder(1), decoder(10)
+    assert ten.seen.nbytes == one.seen.nbytes
+    assert ten.images < one.images  # so a tile of ten captions per image holds fewer images
+    monkeypatch.setenv(VARIABLE, "torch")
+    assert decoder(10).seen.nbytes == 4 * 2 * 2 * 32 * 5  # float32, layers, key and value, width, tokens

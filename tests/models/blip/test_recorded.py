@@ -1,0 +1,69 @@
+"""A decoding step can be recorded as a CUDA graph: nothing is read back, nothing strays to the processor."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+import torch
+
+from relforge.models.blip.arithmetic import Arithmetic
+from relforge.models.blip.beams import Beams
+from relforge.models.blip.captioner import BlipCaptioner
+from relforge.models.blip.checkpoint import load
+from relforge.models.blip.decoder import TextDecoder
+from relforge.models.blip.nucleus import Nucleus
+from relforge.models.blip.recorded import Recorded
+from relforge.models.blip.sampler import Sampler
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("how", [Nucleus(), Nucleus(top_k=0, repetition_penalty=1.0)])
+def test_a_step_stays_on_the_gpu_and_asks_it_for_nothing(folder: Path, how: Nucleus) -> None:
+    """Tensors of the meta device have shapes and no values: reading one back, a shape that depends on values,
+    or a processor's tensor in the way fails, as it would fail or stall while a graph is recorded."""
+    checkpoint, meta = load(str(folder)), torch.device("meta")
+    arithmetic = Arithmetic(meta, torch.bfloat16)
+    decoder = TextDecoder(checkpoint.state, checkpoint.shape, 32, how.max_length, 7, 10, arithmetic)
+    sampler = Sampler(decoder, checkpoint.prompt, checkpoint.shape.text.eos, how, 10)
+    with torch.inference_mode():
+        ended = sampler._advance([])
+    assert (ended.device, ended.shape) == (meta, (32,))
+    with pytest.raises(NotImplementedError):
+        ended.tolist()
+    with pytest.raises(RuntimeError):
+        _ = sampler.logprob + torch.zeros(32)
+
+
+def test_a_replay_works_in_the_memory_of_the_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[str] = []
+    count = torch.zeros(1)
+
+    class Graph:
+        def replay(self) -> None:
+            log.append("replay")
+            count.add_(1)
+
+    class Stream:
+        def wait_stream(self, _: object) -> None:
+            log.append("wait")
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+    for name in ("device", "stream", "graph"):
+        monkeypatch.setattr(torch.cuda, name, lambda _: nullcontext())
+    recorded = Recorded(lambda: log.append("call") or count.add_(1), torch.device("cuda:0"))
+    assert log == ["wait", "call", "call", "wait", "call"]
+    assert recorded() is recorded()
+    assert (log[-2:], float(count)) == (["replay", "replay"], 5.0)
+
+
+@pytest.mark.parametrize(("how", "found"), [(Nucleus(), "device cpu"), (Beams(), "beam search")])
+def test_graphs_are_refused_where_they_would_do_nothing(
+    folder: Path, how: Nucleus | Beams, found: str
+) -> None:
+    with pytest.raises(ValueError, match=f"with {found}, leave it out"):
+        BlipCaptioner(load(str(folder)), how, 1, CPU, graphs=True)

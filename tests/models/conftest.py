@@ -1,0 +1,14 @@
+"""The small R-Tagger (`tests/fixtures/tiny_tagger.py`) as a fixture."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+
+from tests.fixtures import tiny_tagger
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ModuleType:
+    return tiny_tagger

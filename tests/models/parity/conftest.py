@@ -1,0 +1,189 @@
+"""Golden fixtures of the published code: stored arrays, formula weights and formula pictures.
+
+A stored array is either whole, under its name, or a strided sample with statistics
+(`name#shape`, `name#sample`, `name#stat`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import RobertaConfig, RobertaModel
+from transformers.initialization import no_init_weights
+
+from relforge.models.blocks.backbone import resnet50
+from relforge.models.blocks.text import TextEncoder
+from relforge.models.rlipv2.builders import MODELS
+from relforge.models.rlipv2.model import RelationModel
+from relforge.models.rlipv2.published import load_published
+from relforge.models.rlipv2.sizes import Sizes
+
+LISTINGS = {
+    "rtagger": "g1_tagger_state_dict.json",
+    "parsed": "g4_parsed_state_dict.json",
+    "parseda": "g4_parseda_state_dict.json",
+}
+
+# Flags of the fixtures (SPEC g1, g4). Dropout 0: the training fixtures were made without, and the
+# inference ones in evaluation mode.
+SIZES = {
+    "rtagger": Sizes(gate="vector", feedforward=1024, dropout=0.0, mask_fusion=False),
+    "parsed": Sizes(gate="scalar", feedforward=1024, branch_fusion=True, dropout=0.0, mask_fusion=False),
+    "parseda": Sizes(gate="scalar", feedforward=2048, branch_fusion=True, dropout=0.0, mask_fusion=False),
+}
+
+
+class Golden:
+    """One `.npz` file of goldens."""
+
+    def __init__(self, path: Path) -> None:
+        self.arrays = np.load(path)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.arrays.files or f"{name}#sample" in self.arrays.files
+
+    def __getitem__(self, name: str) -> Tensor:
+        return torch.from_numpy(np.asarray(self.arrays[name]))
+
+    def targets(self, count: int) -> list[dict[str, Tensor]]:
+        """The `target{i}_*` arrays, one dictionary per picture."""
+        return [
+            {
+                name.removeprefix(f"target{i}_"): self[name]
+                for name in self.arrays.files
+                if name.startswith(f"target{i}_")
+            }
+            for i in range(count)
+        ]
+
+    def check(self, name: str, ours: Tensor, atol: float) -> None:
+        """Assert that a tensor equals the stored one, whole or at the sampled places."""
+        ours = ours.detach().float()
+        if name in self.arrays.files:
+            theirs = self[name].float()
+            assert ours.shape == theirs.shape, f"{name}: {tuple(ours.shape)} != {tuple(theirs.shape)}"
+        else:
+            *shape, stride = self.arrays[f"{name}#shape"].tolist()
+            assert list(ours.shape) == shape, f"{name}: {tuple(ours.shape)} != {tuple(shape)}"
+            theirs = self[f"{name}#sample"]
+            ours = ours.reshape(-1)[::stride]
+        worst = float((ours - theirs).abs().max()) if ours.numel() else 0.0
+        assert worst <= atol, f"{name}: off by {worst:.2e}, allowed {atol:.0e}"
+
+
+@cache
+def formula(folder: Path) -> ModuleType:
+    """The module that gives the fixtures' weights and pictures."""
+    spec = importlib.util.spec_from_file_location("weights_formula", folder / "weights_formula.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def _formula_tensor(folder: Path, key: str, shape: tuple[int, ...]) -> Tensor:
+    return torch.from_numpy(formula(folder).value(key, shape))
+
+
+def formula_state(folder: Path, listing: str) -> dict[str, Tensor]:
+    """A published checkpoint with formula weights: every key of a listing."""
+    entries: dict[str, Any] = json.loads((folder / listing).read_text())
+    canonical = formula(folder).canonical
+    return {key: _formula_tensor(folder, canonical(key), tuple(shape)) for key, (shape, _) in entries.items()}
+
+
+def formula_pictures(folder: Path) -> tuple[Tensor, Tensor]:
+    """The fixtures' two pictures (2 x 3 x 256 x 288, zero padded) and their padding."""
+    image = formula(folder).image
+    pictures = torch.zeros(2, 3, 256, 288)
+    padding = torch.ones(2, 256, 288, dtype=torch.bool)
+    for i, (height, width, phase) in enumerate(((224, 288, 0), (256, 192, 0.7))):
+        pictures[i, :, :height, :width] = torch.from_numpy(image(height, width, phase))
+        padding[i, :height, :width] = False
+    return pictures, padding
+
+
+@pytest.fixture(scope="session")
+def goldens(shared: Callable[[str], Path]) -> Path:
+    """The folder of golden fixtures."""
+    return shared("goldens/SPEC.md").parent
+
+
+@pytest.fixture(scope="session")
+def roberta(goldens: Path) -> TextEncoder:
+    """A roberta-base of formula weights, with the fixtures' stand-in tokenizer; shared by all models."""
+    config = RobertaConfig(
+        vocab_size=50265,
+        max_position_embeddings=514,
+        type_vocab_size=1,
+        layer_norm_eps=1e-5,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    with no_init_weights():  # they are overwritten
+        return TextEncoder(RobertaModel(config), formula(goldens).token_ids)
+
+
+@pytest.fixture(scope="session")
+def published_model(goldens: Path, roberta: TextEncoder) -> Callable[[str], RelationModel]:
+    """`published_model("rtagger")`: that family member with formula weights, in evaluation mode."""
+
+    @cache
+    def build(kind: str) -> RelationModel:
+        model = MODELS[kind](resnet50(), roberta, SIZES[kind])
+        load_published(model, formula_state(goldens, LISTINGS[kind]), kind=kind)
+        return model.eval()
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def golden(goldens: Path) -> Callable[[str], Golden]:
+    """`golden("g1_tagger_inference")`: the arrays of that file."""
+    return cache(lambda name: Golden(goldens / f"{name}.npz"))
+
+
+@pytest.fixture(scope="session")
+def texts(goldens: Path) -> list[str]:
+    """The fixtures' 13 object and 15 relation texts."""
+    content = json.loads((goldens / "g1_tagger_inference_inputs.json").read_text())
+    return list(content["flat_text"])
+
+
+@pytest.fixture(scope="session")
+def pictures(goldens: Path) -> tuple[Tensor, Tensor]:
+    """The fixtures' two pictures and their padding."""
+    return formula_pictures(goldens)
+
+
+@pytest.fixture(scope="session")
+def record() -> Callable[[nn.Module, dict[str, nn.Module], Callable[[], Any]], dict[str, Any]]:
+    """`record(parts, call)`: what each named part returned while `call()` ran, and `call()`'s own result
+    under `result`."""
+
+    def run(parts: dict[str, nn.Module], call: Callable[[], Any]) -> dict[str, Any]:
+        seen: dict[str, Any] = {}
+        handles = [
+            part.register_forward_hook(lambda module, args, out, name=name: seen.__setitem__(name, out))
+            for name, part in parts.items()
+        ]
+        try:
+            seen["result"] = call()
+        finally:
+            for handle in handles:
+                handle.remove()
+        return seen
+
+    return run  # type: ignore[return-value]

@@ -1,0 +1,208 @@
+"""One training step against the published code: outputs, losses and gradients (goldens g3 and g4)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from relforge.models.rlipv2.model import Prediction, RelationModel
+from relforge.models.rlipv2.published_keys import BACKBONE_PREFIX, alias_of, our_name
+from relforge.models.training.criterion import Losses, LossWeights, search_losses, tagger_losses
+from relforge.models.training.matcher import costs, match
+from relforge.models.training.relation_labels import pseudo_labels
+from relforge.models.training.targets import Targets, together
+from relforge.tagger.denoising import Noise, denoising_pairs
+
+OBJECTS = 13
+FILES = {"rtagger": "g3_tagger_training", "parsed": "g4_parsed_training", "parseda": "g4_parseda_training"}
+SUFFIX = {0: "_0", 1: "_1", 2: ""}
+FIELDS = {
+    "sub_boxes": "subject_boxes",
+    "obj_boxes": "object_boxes",
+    "sub_logits": "subject_logits",
+    "obj_logits": "object_logits",
+    "verb_logits": "relation_logits",
+}
+TERMS = {
+    "loss_sub_bbox": "subject_boxes",
+    "loss_obj_bbox": "object_boxes",
+    "loss_sub_giou": "subject_giou",
+    "loss_obj_giou": "object_giou",
+    "loss_obj_ce": "labels",
+    "loss_verb_ce": "relations",
+}
+
+
+def published_label_padding(features: Tensor) -> Tensor:
+    """Labels (..., T) that the published *training* takes for padding: those whose vector (..., T, width)
+    sums to zero or less. Meant to find zero rows, it hides a part of the real labels (reference §7, Q20)."""
+    return features.sum(-1) <= 0
+
+
+class Step:
+    """What one training step computed, and what it should have."""
+
+    def __init__(self, kind: str, g: Any, expected: dict[str, Any]) -> None:
+        self.kind, self.golden, self.expected = kind, g, expected
+        fields = ("sub_boxes", "obj_boxes", "sub_labels", "obj_labels", "verb_labels")
+        self.targets = [Targets(*(t[field] for field in fields)) for t in g.targets(2)]
+        self.label_padding: Tensor
+        self.pseudo: Tensor | None = None
+        self.outputs: list[Prediction]
+        self.losses: list[Losses]
+        self.total: Tensor
+        self.gradients: dict[str, Tensor | None]
+
+    def run(self, model: RelationModel, texts: list[str], pictures: tuple[Tensor, Tensor]) -> Step:
+        model.train()
+        model.zero_grad(set_to_none=True)
+        pooled = model.text_encoder.encode(texts)
+        self.label_padding = published_label_padding(pooled).expand(2, -1)
+        memory = model.encode(pictures[0], pooled, pictures[1], self.label_padding)
+        if self.kind == "rtagger":
+            noise = Noise(label=0.5, box=0.6, published_flips=True, published_mask=True)
+            given = denoising_pairs(
+                self.targets,
+                noise,
+                width=100,
+                object_labels=OBJECTS,
+                heads=8,
+                generator=torch.Generator().manual_seed(20),
+            )
+            self.outputs = model.decode(memory, model.queries(given, memory.labels[-1]), OBJECTS)
+            self.losses = [tagger_losses(output, self.targets) for output in self.outputs]
+        else:
+            self.pseudo = pseudo_labels(together(self.targets).relations, pooled[OBJECTS:])
+            self.outputs = model.decode(memory, model.queries(2), OBJECTS)
+            self.losses = [search_losses(output, self.targets, pseudo=self.pseudo) for output in self.outputs]
+        self.total = torch.stack([loss.total(LossWeights()) for loss in self.losses]).sum()
+        self.total.backward()
+        self.gradients = {name: p.grad for name, p in model.named_parameters()}
+        model.zero_grad(set_to_none=True)
+        model.eval()
+        return self
+
+
+@pytest.fixture(scope="module")
+def step(
+    golden: Any, goldens: Path, published_model: Any, texts: list[str], pictures: Any
+) -> Callable[[str], Step]:
+    """`step("parsed")`: one training step of that model, computed once."""
+    done: dict[str, Step] = {}
+
+    def run(kind: str) -> Step:
+        if kind not in done:
+            expected = json.loads((goldens / f"{FILES[kind]}.json").read_text())
+            done[kind] = Step(kind, golden(FILES[kind]), expected).run(published_model(kind), texts, pictures)
+        return done[kind]
+
+    return run
+
+
+@pytest.fixture(params=list(FILES))
+def each(request: pytest.FixtureRequest, step: Any) -> Step:
+    """The step of each family member."""
+    return step(request.param)  # type: ignore[no-any-return]
+
+
+@pytest.fixture(params=["parsed", "parseda"])
+def searching(request: pytest.FixtureRequest, step: Any) -> Step:
+    """The step of the members that search for pairs."""
+    return step(request.param)  # type: ignore[no-any-return]
+
+
+def test_labels_taken_for_padding(each: Step) -> None:
+    stored = each.golden["text_attention_mask"]  # text x picture; True = padding
+    assert each.label_padding.T.equal(stored)
+
+
+def test_outputs_of_every_layer(each: Step) -> None:
+    keep = 5 if each.kind == "rtagger" else 100
+    for layer, prefix in ((2, ""), (0, "aux0_"), (1, "aux1_")):
+        for stored, field in FIELDS.items():
+            ours = getattr(each.outputs[layer], field)[:, :keep]
+            each.golden.check(f"{prefix}pred_{stored}", ours, 5e-6 if "boxes" in stored else 1e-4)
+
+
+def test_every_loss_term_and_the_total(each: Step) -> None:
+    for layer, losses in enumerate(each.losses):
+        for stored, field in TERMS.items():
+            expected = each.expected["losses"][stored + SUFFIX[layer]]
+            assert getattr(losses, field).item() == pytest.approx(expected, rel=1e-5), (layer, stored)
+    assert each.total.item() == pytest.approx(each.expected["total"], rel=1e-5)
+
+
+def renamed(key: str) -> str:
+    """Our name of a published parameter."""
+    if key.startswith(BACKBONE_PREFIX):
+        conversions = {
+            "layer4.2.conv3.weight": "encoder.stages.3.layers.2.layer.2.convolution.weight",
+            "layer2.0.conv1.weight": "encoder.stages.1.layers.0.layer.0.convolution.weight",
+        }
+        return f"backbone.body.{conversions[key.removeprefix(BACKBONE_PREFIX)]}"
+    return str(our_name(key))
+
+
+def test_gradients(each: Step) -> None:
+    for key, stored in each.expected["gradients"]["params"].items():
+        ours = each.gradients.get(renamed(key))
+        if stored is None:
+            assert ours is None, key
+            continue
+        norm, total, first = stored
+        assert ours is not None, key
+        assert float(ours.norm()) == pytest.approx(norm, rel=1e-3), key
+        # a sum over n entries moves by up to sqrt(n) times what the norm moves by
+        noise = 2e-4 * norm * ours.numel() ** 0.5
+        assert float(ours.double().sum()) == pytest.approx(total, abs=noise), key
+        torch.testing.assert_close(
+            ours.flatten()[:4], torch.tensor(first), rtol=1e-3, atol=1e-3 * norm / ours.numel() ** 0.5
+        )
+
+
+def test_total_gradient_norm_and_parameters_without_gradient(each: Step) -> None:
+    norms = torch.stack([g.norm() for g in each.gradients.values() if g is not None])
+    assert float(norms.norm()) == pytest.approx(each.expected["gradients"]["total_norm"], rel=1e-3)
+    outside = [k for k in each.expected["gradients"]["none_grad"] if not k.startswith("backbone.")]
+    expected = {our_name(k) for k in outside if alias_of(k, 3) is None} - {"queries.table.weight"}
+    without = {name for name, g in each.gradients.items() if g is None and not name.startswith("backbone.")}
+    assert without == expected
+
+
+def test_pseudo_labels(searching: Step) -> None:
+    assert searching.pseudo is not None
+    searching.golden.check("target_verb_sim", searching.pseudo, 1e-5)
+
+
+def test_matching_costs_of_the_last_layer(searching: Step) -> None:
+    ours = costs(searching.outputs[-1], together(searching.targets))
+    g = searching.golden
+    g.check("cost_sub_class", ours.subject_labels, 1e-5)
+    g.check("cost_obj_class", ours.object_labels, 1e-5)
+    g.check("cost_verb_class", ours.relations, 1e-5)
+    g.check("cost_bbox", ours.boxes, 1e-5)
+    g.check("cost_giou", ours.giou, 1e-5)
+
+
+def test_assignment_of_every_layer(searching: Step) -> None:
+    stored = searching.expected["matched_indices [query list, target list] per image"]
+    for name, layer in (("last", 2), ("aux0", 0), ("aux1", 1)):
+        ours = [[a.tolist(), b.tolist()] for a, b in match(searching.outputs[layer], searching.targets)]
+        assert ours == stored[name]
+
+
+SETTINGS = {"plain_focal": "focal", "giou_only": "quality", "naive_smooth_0.1": "smooth", "bce": "bce"}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_label_and_relation_losses_under_other_settings(searching: Step, setting: str) -> None:
+    losses = search_losses(searching.outputs[-1], searching.targets, relations=SETTINGS[setting])
+    expected = searching.expected["alternative_settings_last_layer"][setting]
+    assert losses.relations.item() == pytest.approx(expected["loss_verb_ce"], rel=1e-5)
+    assert losses.labels.item() == pytest.approx(expected["loss_obj_ce"], rel=1e-5)

@@ -1,0 +1,105 @@
+"""Redoing one stage for chosen shards."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tiny import tiny_job
+
+from relforge.pipeline.errors import ChangedInputs, RunError
+from relforge.pipeline.run.execute import run
+from relforge.pipeline.run.job import StageSpec
+from relforge.pipeline.run.outcome import Outcome
+from relforge.pipeline.run.rerun import rerun
+from relforge.pipeline.run.status import status
+from relforge.pipeline.store.quarantine import failures, quarantined
+
+
+@pytest.fixture
+def dictionary(tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_text("one")
+    return path
+
+
+def test_only_the_chosen_shards_are_redone(tmp_path, source):
+    job = tiny_job(tmp_path / "run", source(10))
+    run(job, executor="loop")
+    before = {p: p.stat().st_mtime_ns for p in Path(job.folder).rglob("part-*.json")}
+
+    result = rerun(job.folder, "caption", shards=[0, 2], executor="loop")
+
+    assert result.outcome == Outcome.COMPLETE
+    touched = {p.relative_to(job.folder) for p, when in before.items() if p.stat().st_mtime_ns != when}
+    assert touched == {Path("captions/part-00000.json"), Path("captions/part-00002.json")}
+
+
+def test_without_downstream_descendants_become_stale_and_with_it_they_follow(tmp_path, source, dictionary):
+    job = tiny_job(
+        tmp_path / "run", source(10), caption={"dictionary": str(dictionary)}, parse={"shout": True}
+    )
+    run(job, executor="loop")
+    dictionary.write_text("two")
+
+    with pytest.raises(ChangedInputs, match=r"words\.txt \(read by caption\) changed"):
+        rerun(job.folder, "caption", shards=[1], executor="loop")
+    rerun(job.folder, "caption", shards=[1], accept_changes=True, executor="loop")
+
+    found = {stage.stage: stage for stage in status(job.folder).stages}
+    assert (found["caption"].done, found["caption"].stale) == (1, 2)
+    assert found["parse"].stale == 3
+    result = rerun(job.folder, "caption", downstream=True, executor="loop")
+    assert result.committed == {"caption": 3, "parse": 3}  # the triplets are equal, so match is up to date
+    assert status(job.folder).complete
+
+
+def test_failed_shards_alone_are_redone(tmp_path, source, dictionary):
+    job = tiny_job(tmp_path / "run", source(10), caption={"raising": [5]})
+    assert run(job, executor="loop").outcome == Outcome.FAILED
+    assert [(f["stage"], f["shard"]) for f in failures(job.folder)] == [("caption", 1)]
+
+    mended = tiny_job(tmp_path / "run", job.source.options["path"])
+    mended = replace(mended, stages=(*mended.stages[:2], StageSpec("caption", "tiny:TinyCaption", {})))
+    run_json_only = rerun  # the folder's own configuration still raises
+    assert run_json_only(job.folder, "caption", failed=True, executor="loop").outcome == Outcome.FAILED
+    assert run(mended, executor="loop").outcome == Outcome.COMPLETE
+    assert failures(job.folder) == []
+
+
+def test_shards_with_quarantined_records_are_tried_again(tmp_path, source, dictionary):
+    job = tiny_job(tmp_path / "run", source(10), caption={"quarantined": [5]})
+    run(job, executor="loop")
+    assert quarantined(job.folder, "caption")["image_id"].to_pylist() == ["00005"]
+
+    assert rerun(job.folder, "caption", quarantined=True, executor="loop").committed == {"caption": 1}
+    assert (
+        rerun(job.folder, "parse", quarantined=True, executor="loop").message == "everything is done already"
+    )
+
+
+def test_ingest_can_be_redone_too(tmp_path, source):
+    job = tiny_job(tmp_path / "run", source(10))
+    run(job, executor="loop")
+
+    assert rerun(job.folder, "ingest", shards=[1], executor="loop").committed == {"ingest": 1}
+
+
+@pytest.mark.parametrize(
+    ("stage", "shards", "sentence"),
+    [
+        ("captoin", None, "no stage 'captoin'; it has ingest"),
+        ("caption", [3], "no shard 3 in .*; it has 0 to 2"),
+    ],
+)
+def test_a_wrong_choice_is_one_sentence(tmp_path, source, stage, shards, sentence):
+    job = tiny_job(tmp_path / "run", source(10))
+    run(job, executor="loop")
+    with pytest.raises(RunError, match=sentence):
+        rerun(job.folder, stage, shards=shards, executor="loop")
+
+
+def test_a_folder_without_a_run_is_one_sentence(tmp_path):
+    with pytest.raises(RunError, match="is not a run folder"):
+        rerun(str(tmp_path), "caption")

@@ -1,0 +1,80 @@
+"""A whole run in a plain loop: it completes, resumes, and redoes what has to be redone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from tiny import tiny_job
+
+from relforge.pipeline.run.execute import run
+from relforge.pipeline.run.outcome import Outcome
+from relforge.pipeline.run.status import status
+
+
+def test_a_run_makes_every_table_and_says_complete(tmp_path, source):
+    result = run(tiny_job(tmp_path / "run", source(10)), executor="loop")
+
+    assert result.outcome == Outcome.COMPLETE
+    assert result.committed == {"ingest": 3, "caption": 3, "parse": 3, "match": 3}
+    for table in ("images", "boxes", "gold", "captions", "triplets", "candidates"):
+        assert len(list((tmp_path / "run" / table).glob("part-*.parquet"))) == 3
+    parts = sorted((tmp_path / "run" / "candidates").glob("*.parquet"))
+    assert pq.read_table(parts)["image_id"].to_pylist() == [f"{i:05d}" for i in range(10)]
+
+
+def test_the_same_command_again_does_nothing_and_says_so(tmp_path, source):
+    job = tiny_job(tmp_path / "run", source(10))
+    first = run(job, executor="loop")
+    before = {path: path.stat().st_mtime_ns for path in Path(job.folder).rglob("part-*")}
+
+    second = run(job, executor="loop")
+
+    assert second.message == "everything is done already"
+    assert second.committed == {}
+    assert second.dataset_hash == first.dataset_hash
+    assert {path: path.stat().st_mtime_ns for path in Path(job.folder).rglob("part-*")} == before
+
+
+def test_equal_runs_have_equal_bytes(tmp_path, source):
+    path = source(10)
+    first, second = tiny_job(tmp_path / "a", path), tiny_job(tmp_path / "b", path)
+    run(first, executor="loop")
+    run(second, executor="loop")
+
+    for data in (tmp_path / "a").rglob("part-*.parquet"):
+        assert data.read_bytes() == (tmp_path / "b" / data.relative_to(tmp_path / "a")).read_bytes()
+
+
+def test_a_changed_option_redoes_its_stage_and_what_descends_from_it(tmp_path, source):
+    path = source(10)
+    run(tiny_job(tmp_path / "run", path), executor="loop")
+
+    result = run(tiny_job(tmp_path / "run", path, parse={"shout": True}), executor="loop")
+
+    assert result.outcome == Outcome.COMPLETE
+    assert result.committed == {"parse": 3, "match": 3}
+
+
+def test_where_the_redone_rows_are_equal_nothing_further_is_redone(tmp_path, source):
+    path = source(10)
+    run(tiny_job(tmp_path / "run", path), executor="loop")
+
+    result = run(tiny_job(tmp_path / "run", path, caption={"word": "title"}), executor="loop")
+
+    assert result.outcome == Outcome.COMPLETE
+    assert result.committed == {"caption": 3, "parse": 3}  # the triplets say "thing" either way
+
+
+def test_status_counts_shards_and_records(tmp_path, source):
+    run(tiny_job(tmp_path / "run", source(10, bad=(3,)), caption={"dropped": [1]}), executor="loop")
+
+    found = status(str(tmp_path / "run"))
+
+    assert found.complete
+    by_name = {stage.stage: stage for stage in found.stages}
+    assert [stage.done for stage in found.stages] == [3, 3, 3, 3]
+    assert by_name["ingest"].quarantined == {"zero_area_box": 1}
+    assert by_name["caption"].dropped == {"not_wanted": 1}
+    assert by_name["match"].dropped == {"one_box": 1}
+    assert (by_name["match"].rows_in, by_name["match"].rows_out) == (9, 8)

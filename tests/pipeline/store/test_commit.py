@@ -1,0 +1,147 @@
+"""A shard is committed whole and accounted for, or not at all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from shims import Interrupting
+from tiny import TinyCaption, tiny_job
+
+from relforge.pipeline.errors import BrokenInvariant
+from relforge.pipeline.run.plan import make_plan
+from relforge.pipeline.store.commit import Circumstances, commit
+from relforge.pipeline.store.local_storage import LocalStorage
+from relforge.pipeline.store.run_folder import RunFolder
+from relforge.stages.contract import Quarantined
+from relforge.stages.tables import SCHEMAS, empty
+
+ABOUT = Circumstances("finger", {"images": "aa"}, rows_in=4, seconds=0.5)
+
+
+@pytest.fixture
+def step(tmp_path, source):
+    return make_plan(tiny_job(tmp_path / "run", source())).step("caption")
+
+
+@pytest.fixture
+def result():
+    """Four images: two captions, one dropped, one quarantined."""
+    images = [
+        {"image_id": f"{i:05d}", "dataset": "d", "split": "s", "width": 1, "height": 1} for i in range(4)
+    ]
+    stage = TinyCaption(dropped=[1], quarantined=[2])
+    stage.setup()
+    return stage.process({"images": pa.Table.from_pylist(images, schema=SCHEMAS["images"])})
+
+
+def test_the_sidecar_accounts_for_every_row(tmp_path, step, result):
+    folder = RunFolder(tmp_path / "run")
+
+    sidecars, ours = commit(folder, step, 7, result, ABOUT)
+
+    assert ours
+    sidecar = sidecars["captions"]
+    assert (sidecar.rows_in, sidecar.kept, sidecar.rows_out) == (4, 2, 2)
+    assert (sidecar.dropped, sidecar.quarantined) == ({"not_wanted": 1}, {"too_dark": 1})
+    assert folder.survey("captions")[7].problem is None
+    assert folder.read_table("captions", 7, sidecar).num_rows == 2
+
+
+def test_the_file_says_where_it_comes_from_and_nothing_about_when(tmp_path, step, result):
+    folder = RunFolder(tmp_path / "run")
+    commit(folder, step, 0, result, ABOUT)
+    metadata = pq.read_schema(tmp_path / "run/captions/part-00000.parquet").metadata
+
+    assert metadata[b"relforge.stage"] == b"caption"
+    assert metadata[b"relforge.fingerprint"] == b"finger"
+    assert metadata[b"relforge.rows_out"] == b"2"
+    first = (tmp_path / "run/captions/part-00000.parquet").read_bytes()
+    later = replace(ABOUT, seconds=9.0, attempt=3, forced=True)
+    commit(folder, step, 0, result, later)
+    assert (tmp_path / "run/captions/part-00000.parquet").read_bytes() == first
+
+
+def test_quarantined_records_are_kept_with_their_reason(tmp_path, step, result):
+    commit(RunFolder(tmp_path / "run"), step, 0, result, replace(ABOUT, attempt=2))
+
+    rows = pq.ParquetFile(tmp_path / "run/quarantine/caption/part-00000.parquet").read().to_pylist()
+    assert rows == [
+        {
+            "stage": "caption",
+            "shard": 0,
+            "image_id": "00002",
+            "record": '{"image_id": "00002"}',
+            "reason": "too_dark",
+            "detail": "",
+            "attempt": 2,
+        }
+    ]
+
+
+def test_a_quarantine_that_emptied_is_removed(tmp_path, step, result):
+    folder = RunFolder(tmp_path / "run")
+    commit(folder, step, 0, result, ABOUT)
+    mended = replace(result, kept=3, quarantined=[])
+    commit(folder, step, 0, mended, replace(ABOUT, fingerprint="other"))
+
+    assert folder.storage.listing("quarantine/caption") == {}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kept": 1},
+        {"kept": 5},
+        {"dropped": {}},
+        {"quarantined": [Quarantined({"image_id": "x"}, "r")] * 3},
+        {"kept": 5, "dropped": {"not_wanted": -2}},
+        {"tables": {}},
+        {"tables": {"captions": empty("boxes")}},
+    ],
+)
+def test_an_account_that_does_not_add_up_commits_nothing(tmp_path, step, result, change):
+    with pytest.raises(BrokenInvariant):
+        commit(RunFolder(tmp_path / "run"), step, 0, replace(result, **change), ABOUT)
+    assert RunFolder(tmp_path / "run").survey("captions") == {}
+
+
+def test_the_second_to_commit_the_same_shard_discards_its_work(tmp_path, step, result):
+    folder = RunFolder(tmp_path / "run")
+    commit(folder, step, 0, result, ABOUT)
+    # a stage that is not as repeatable as it should be
+    other = replace(result, tables={"captions": result.tables["captions"].slice(0, 1)})
+
+    sidecars, ours = commit(folder, step, 0, other, ABOUT)
+
+    assert not ours
+    assert sidecars["captions"].rows_out == 2
+    assert folder.read_table("captions", 0, sidecars["captions"]).num_rows == 2
+
+
+def test_an_interruption_at_any_system_call_leaves_a_whole_shard_or_none(tmp_path, step, result):
+    """The old commit may be gone, but nothing false ever looks committed, and no temporary file stays."""
+    for n in range(1, 30):
+        root = tmp_path / f"run{n}"
+        commit(RunFolder(root), step, 0, result, replace(ABOUT, fingerprint="old"))
+        shortened = replace(result, tables={"captions": result.tables["captions"].slice(0, 1)})
+        try:
+            commit(RunFolder(root, LocalStorage(root, Interrupting(n))), step, 0, shortened, ABOUT)
+        except KeyboardInterrupt:
+            interrupted = True
+        else:
+            interrupted = False
+
+        folder = RunFolder(root)
+        entry = folder.survey("captions")[0]
+        if not entry.problem:
+            assert entry.sidecar is not None
+            rows = folder.read_table("captions", 0, entry.sidecar).num_rows
+            assert rows == {"old": 2, "finger": 1}[entry.sidecar.fingerprint]
+        assert list(root.rglob("*.tmp")) == []
+        if not interrupted:
+            assert n > 8
+            return
+    pytest.fail("the commit never got through")

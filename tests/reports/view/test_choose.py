@@ -1,0 +1,25 @@
+"""Which pictures the page takes."""
+
+from __future__ import annotations
+
+from relforge.reports.view.choose import choose
+
+IDS = [str(number) for number in range(1, 101)]
+
+
+def test_the_same_pictures_are_drawn_whatever_order_they_come_in() -> None:
+    assert choose(IDS, IDS, 10) == choose(IDS[::-1], IDS, 10)
+
+
+def test_a_larger_sample_contains_the_smaller_one() -> None:
+    assert set(choose(IDS, IDS, 10)) < set(choose(IDS, IDS, 20))
+
+
+def test_pictures_with_nothing_to_show_come_last() -> None:
+    chosen = choose(IDS, {"7", "90"}, 3)
+
+    assert {"7", "90"} < set(chosen)
+
+
+def test_numbers_are_in_order_of_value_and_before_words() -> None:
+    assert choose(["10", "b", "9", "²"], (), 4) == ["9", "10", "b", "²"]

@@ -1,0 +1,34 @@
+"""Pictures inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from relforge.reports.view.picture import data_uri
+
+
+def png(width: int, height: int) -> bytes:
+    packed = io.BytesIO()
+    Image.new("RGB", (width, height), "teal").save(packed, "PNG")
+    return packed.getvalue()
+
+
+def test_a_large_picture_is_scaled_down_and_keeps_its_shape() -> None:
+    packed, why = data_uri(None, png(1280, 720), (1280, 720))
+
+    assert packed is not None
+    assert why == ""
+    image = Image.open(io.BytesIO(base64.b64decode(packed.partition(",")[2])))
+    assert (image.format, image.size) == ("JPEG", (640, 360))
+
+
+def test_a_picture_that_cannot_be_read_gives_the_reason(tmp_path: Path) -> None:
+    assert data_uri(str(tmp_path / "gone.jpg"), None, (4, 4)) == (
+        None,
+        f"no picture file at {tmp_path / 'gone.jpg'}",
+    )
+    assert data_uri(None, b"not a picture", (4, 4))[0] is None

@@ -1,0 +1,74 @@
+"""Gold captions continued by what others say of the same thing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from relforge.stages.parse.learned.gold import Pair, read_graph
+from relforge.stages.parse.learned.tables import count_tables
+from relforge.trainer.parser.align import align_all
+from relforge.trainer.parser.compose import Composer, continued
+from relforge.trainer.parser.examples import Example, example
+
+GOLD = [
+    ("a man riding a wave", "( man , ride , wave )"),
+    ("a man on a red surfboard", "( man , on , surfboard ) , ( surfboard , is , red )"),
+    ("wave near a boat", "( wave , near , boat )"),
+    ("a man is tall", "( man , is , tall )"),
+    ("a red dog on a man", "( dog , on , man ) , ( dog , is , red )"),
+]
+
+
+@pytest.fixture
+def world() -> tuple[list[Example], list[str], list[str]]:
+    corpus, _ = align_all([Pair(caption, read_graph(graph)) for caption, graph in [*GOLD, *GOLD]])
+    tables = count_tables(corpus)
+    vocabulary = sorted({word for aligned in corpus for word in aligned.words})
+    index = {word: i for i, word in enumerate(vocabulary)}
+    return [example(aligned, tables, index) for aligned in corpus[: len(GOLD)]], vocabulary, tables.frames
+
+
+def stated(found: Example, vocabulary: list[str], frames: list[str]) -> set[tuple[str, str, str]]:
+    text = [vocabulary[word] for word in found.words]
+    return {(text[s], frames[f], text[o]) for s, o, f, _ in found.pairs.tolist() if f > 0}
+
+
+def test_the_first_thing_does_both(world: tuple[list[Example], list[str], list[str]]) -> None:
+    examples, vocabulary, frames = world
+
+    both = continued(examples[0], 1, examples[1])
+
+    assert " ".join(vocabulary[word] for word in both.words) == "a man riding a wave on a red surfboard"
+    assert stated(both, vocabulary, frames) == {("man", "_", "wave"), ("man", "on", "surfboard")}
+    assert both.arcs[both.arcs[:, 2] == 1].tolist() == [[7, 8, 1]]
+    assert len(both.pairs) == len(both.ends) * (len(both.ends) - 1)
+
+
+def test_the_last_thing_takes_what_is_said_of_it(
+    world: tuple[list[Example], list[str], list[str]],
+) -> None:
+    examples, vocabulary, frames = world
+
+    both = continued(examples[0], 4, examples[2])
+
+    assert stated(both, vocabulary, frames) == {("man", "_", "wave"), ("wave", "near", "boat")}
+
+
+def test_only_captions_that_go_on_about_their_first_thing_continue_others(
+    world: tuple[list[Example], list[str], list[str]],
+) -> None:
+    examples, vocabulary, _ = world
+    composer = Composer(examples, vocabulary)
+    rng = np.random.default_rng(0)
+
+    grown = {
+        " ".join(vocabulary[word] for word in composer.extend(examples[0], rng).words) for _ in range(60)
+    }
+
+    assert grown == {
+        "a man riding a wave riding a wave",
+        "a man riding a wave on a red surfboard",
+        "a man riding a wave near a boat",
+    }
+    assert composer.extend(examples[3], rng) is examples[3]

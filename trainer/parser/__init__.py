@@ -1,0 +1,1 @@
+"""Trains the parser `relforge` (`stages/parse/learned`): alignment, composition, batches, losses."""

@@ -1,0 +1,212 @@
+"""Train the parser.
+
+    python -m relforge.trainer.parser.train --train FILE.csv --dev FILE.csv --out DIR --seed 0
+
+Files are in the layout of FACTUAL (columns `caption` and `scene_graph`). The dev file chooses nothing but
+the epoch's weights; it is never trained on. The folder it writes is what the option `model` of the
+`relforge` parser takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from relforge.stages.parse.learned.files import CARD, WEIGHTS, build, load_model, parameters, save_model
+from relforge.stages.parse.learned.gold import read_gold
+from relforge.stages.parse.learned.lexicon import UNKNOWN, Lexicon
+from relforge.stages.parse.learned.parser import LearnedParser
+from relforge.stages.parse.learned.tables import count_tables
+from relforge.stages.parse.scores import score_sets
+from relforge.trainer.parser.align import Aligned, align_all
+from relforge.trainer.parser.compose import Composer
+from relforge.trainer.parser.examples import GLUES, Example, batches, example
+from relforge.trainer.parser.losses import loss
+
+AVERAGE_EVERY = 8
+"""Steps between two updates of the averaged weights."""
+
+
+class TrainingWords:
+    """Rows of the training vocabulary, with words hidden at random so that spelling is learnt too."""
+
+    def __init__(self, lexicon: Lexicon, vocabulary: Sequence[str], hidden: float, rng: np.random.Generator):
+        self.rows, self.shapes, flat, offsets = lexicon.encode(vocabulary)
+        self.grams = np.split(flat, offsets[1:])
+        self.hidden, self.rng = hidden, rng
+
+    def __call__(self, batch: Sequence[Example]) -> tuple[torch.Tensor, ...]:
+        words = np.concatenate([e.words for e in batch])
+        rows = np.where(self.rng.random(len(words)) < self.hidden, UNKNOWN, self.rows[words])
+        distinct, place = np.unique(words, return_inverse=True)
+        grams = [self.grams[word] for word in distinct]
+        sizes = np.array([len(g) for g in grams])
+        arrays = (rows, self.shapes[words], np.concatenate(grams), np.cumsum(sizes) - sizes, place)
+        return tuple(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays)
+
+
+def train(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Train, keep the averaged weights, score them on dev; returns the card."""
+    began = time.monotonic()
+    torch.manual_seed(arguments.seed)
+    rng = np.random.default_rng(arguments.seed)
+    corpus, _ = align_all([*read_gold(arguments.train), *(p for f in arguments.extra for p in read_gold(f))])
+    corpus = [aligned for aligned in corpus if aligned.words and aligned.entities]
+    start = load_model(arguments.start) if arguments.start else None
+    tables = start[1] if start else count_tables(corpus)
+    vocabulary = sorted(
+        {word for aligned in corpus for word in aligned.words} | {w for g in GLUES for w in g}
+    )
+    index = {word: i for i, word in enumerate(vocabulary)}
+    examples = [example(aligned, tables, index) for aligned in corpus]
+    glues = [[index[word] for word in glue] for glue in GLUES]
+
+    composer = Composer(examples, vocabulary)
+
+    sizes = {name: getattr(arguments, name) for name in ("width", "hidden", "layers", "pair", "buckets")}
+    if arguments.start:
+        sizes = json.loads((arguments.start / CARD).read_text(encoding="utf-8"))["sizes"]
+    encoder, tagger = build(sizes, tables, arguments.dropout)
+    if start:
+        encoder.load_state_dict(start[0].words.state_dict())
+        tagger.load_state_dict(start[0].tagger.state_dict())
+    lookup = TrainingWords(Lexicon(tables.known, sizes["buckets"]), vocabulary, arguments.hide, rng)
+
+    def epoch_batches(rng: np.random.Generator) -> Iterator[list[Example]]:
+        share, extended = arguments.joined, arguments.extended
+        return batches(examples, arguments.batch, share, glues, rng, composer.extend, extended)
+
+    weights = [*encoder.parameters(), *tagger.parameters()]
+    average = [w.detach().clone() for w in weights]
+    optimizer = torch.optim.AdamW(
+        weights, lr=arguments.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
+    )
+    steps_an_epoch = sum(1 for _ in epoch_batches(np.random.default_rng(0)))
+    steps = arguments.epochs * steps_an_epoch
+    warm = min(300, steps // 10 + 1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1.0, (step + 1) / warm) * max(0.01, 1 - step / steps)
+    )
+    card = _card(arguments, sizes, corpus, parameters(encoder, tagger))
+    step = 0
+    for epoch in range(arguments.epochs):
+        encoder.train()
+        tagger.train()
+        total = 0.0
+        for batch in epoch_batches(rng):
+            rows, shapes, grams, offsets, place = lookup(batch)
+            vectors = encoder(rows, shapes, grams, offsets, place)
+            vectors = F.dropout(vectors, arguments.dropout / 3)
+            value = loss(tagger, vectors.view(len(batch), -1, sizes["width"]), batch, arguments.smoothing)
+            optimizer.zero_grad()
+            value.backward()
+            torch.nn.utils.clip_grad_norm_(weights, 2.0, foreach=True)
+            optimizer.step()
+            schedule.step()
+            total += value.item()
+            step += 1
+            if step % AVERAGE_EVERY == 0:
+                keep = min(arguments.average, (step + 1) / (step + 10 * AVERAGE_EVERY)) ** AVERAGE_EVERY
+                torch._foreach_lerp_(average, [w.detach() for w in weights], 1 - keep)
+        current = [w.detach().clone() for w in weights]
+        torch._foreach_copy_([w.data for w in weights], average)
+        card |= {"epochs_done": epoch + 1, "seconds": round(time.monotonic() - began)}
+        save_model(arguments.out, encoder, tagger, tables, card)
+        card["dev"] = evaluate(arguments.out, arguments.dev)
+        save_model(arguments.out, encoder, tagger, tables, card)
+        torch._foreach_copy_([w.data for w in weights], current)
+        print(
+            f"epoch {epoch + 1}: loss {total / steps_an_epoch:.3f}, {card['seconds']} s, dev {card['dev']}",
+            flush=True,
+        )
+    return card
+
+
+def evaluate(folder: Path, gold: Path) -> dict[str, float]:
+    """Scores of a model folder on a gold file."""
+    parser = LearnedParser(str(folder))
+    parser.setup()
+    pairs = read_gold(gold)
+    return score_sets(parser.triples([pair.caption for pair in pairs]), [pair.triples for pair in pairs])
+
+
+def _card(
+    arguments: argparse.Namespace, sizes: dict[str, int], corpus: Sequence[Aligned], count: int
+) -> dict[str, Any]:
+    shown = {
+        key: (value.name if isinstance(value, Path) else [v.name for v in value] if key == "extra" else value)
+        for key, value in vars(arguments).items()
+    }
+    card = {
+        "model": "relforge caption parser",
+        "command": "python -m relforge.trainer.parser.train "
+        + " ".join(
+            f"--{k} {' '.join(v) if isinstance(v, list) else v}"
+            for k, v in shown.items()
+            if v not in ([], None)
+        ),
+        "sha256": {
+            p.name: hashlib.sha256(p.read_bytes()).hexdigest()
+            for p in (arguments.train, *arguments.extra, arguments.dev)
+        },
+        "seed": arguments.seed,
+        "captions": len(corpus),
+        "parameters": count,
+        "sizes": sizes,
+        "torch": torch.__version__,
+    }
+    if arguments.start:
+        weights, before = arguments.start / WEIGHTS, arguments.start / CARD
+        card["started_from"] = {
+            "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+            "card": json.loads(before.read_text(encoding="utf-8")),
+        }
+    return card
+
+
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m relforge.trainer.parser.train", description="Train the caption parser."
+    )
+    add = parser.add_argument
+    add("--train", type=Path, required=True, help="gold captions to learn from (CSV)")
+    add("--extra", type=Path, nargs="*", default=[], help="further gold captions to learn from (CSV)")
+    add("--dev", type=Path, required=True, help="gold captions to measure on (CSV)")
+    add("--out", type=Path, required=True, help="folder to write")
+    add("--seed", type=int, default=0)
+    add("--epochs", type=int, default=10)
+    add("--batch", type=int, default=192, help="captions per step")
+    add("--rate", type=float, default=4e-3, help="peak learning rate")
+    add("--width", type=int, default=128, help="channels of a word vector")
+    add("--hidden", type=int, default=112, help="LSTM channels per direction")
+    add("--layers", type=int, default=2)
+    add("--pair", type=int, default=128, help="channels of a pair of words")
+    add("--buckets", type=int, default=8192, help="rows of the letter n-gram table")
+    add("--dropout", type=float, default=0.28)
+    add("--hide", type=float, default=0.15, help="share of words replaced by the unknown word")
+    add(
+        "--extended", type=float, default=0.3, help="share of captions continued by another of the same thing"
+    )
+    add("--start", type=Path, help="model folder whose weights to begin with; its sizes and tables are kept")
+    add("--joined", type=float, default=0.15, help="share of captions joined to another")
+    add("--smoothing", type=float, default=0.03, help="label smoothing of tags and frames")
+    add("--average", type=float, default=0.995, help="decay of the averaged weights per step")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    train(parse_arguments(argv))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
