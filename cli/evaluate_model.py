@@ -41,7 +41,7 @@ def measure(
     from relforge.evaluation.detect import KINDS, DetectOptions, detect
     from relforge.evaluation.hico import evaluate
     from relforge.evaluation.pairs import annotated
-    from relforge.images import PictureError
+    from relforge.images import ImageError
     from relforge.models.checkpoint import load_model
     from relforge.stages.ingest.error import SourceError
 
@@ -60,7 +60,7 @@ def measure(
     options = DetectOptions(short_side=sides[0], long_side=sides[1])
     try:
         found = detect(loaded, pictures, predicates, subject, options)
-    except PictureError as error:
+    except ImageError as error:
         raise BadInput(str(error)) from error
     result = evaluate(found, gold, subject)
     if not result.gold:

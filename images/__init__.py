@@ -2,7 +2,7 @@
 apart because it needs torch)."""
 
 from relforge.images.decode import MAX_PIXELS, decode
-from relforge.images.error import PictureError
+from relforge.images.error import ImageError
 from relforge.images.read import read
 
-__all__ = ["MAX_PIXELS", "PictureError", "decode", "read"]
+__all__ = ["MAX_PIXELS", "ImageError", "decode", "read"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from relforge.images.error import PictureError
+from relforge.images.error import ImageError
 
 try:
     import simplejpeg
@@ -41,26 +41,26 @@ def decode(
         H x W x 3 array of uint8, row-major.
 
     Raises:
-        PictureError: `empty_file`, `not_a_picture`, `truncated`, `undecodable`, `unsupported_pixels` or
+        ImageError: `empty_file`, `not_a_picture`, `truncated`, `undecodable`, `unsupported_pixels` or
             `too_large`.
     """
     if not data:
-        raise PictureError("empty_file", "the picture has zero bytes")
+        raise ImageError("empty_file", "the picture has zero bytes")
     if simplejpeg is not None and data[:3] == b"\xff\xd8\xff" and b"Exif\0" not in data[:65536]:
         pixels = _turbo(data, max_pixels)
         if pixels is not None:
             return pixels
     try:
         return _pillow(data, annotated, max_pixels)
-    except (PictureError, MemoryError):
+    except (ImageError, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        raise PictureError("not_a_picture", f"no known picture format ({len(data)} bytes)") from error
+        raise ImageError("not_a_picture", f"no known picture format ({len(data)} bytes)") from error
     except Image.DecompressionBombError as error:
-        raise PictureError("too_large", str(error)) from error
+        raise ImageError("too_large", str(error)) from error
     except Exception as error:  # Pillow's plugins raise all sorts on malformed bytes
         reason = "truncated" if "truncated" in str(error) else "undecodable"
-        raise PictureError(reason, f"{type(error).__name__}: {error}") from error
+        raise ImageError(reason, f"{type(error).__name__}: {error}") from error
 
 
 def _turbo(data: bytes, max_pixels: int) -> NDArray[np.uint8] | None:
@@ -93,15 +93,15 @@ def _pillow(data: bytes, annotated: tuple[int, int] | None, max_pixels: int) -> 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode == "F":
-        raise PictureError("unsupported_pixels", "floating-point pixels have no defined white")
+        raise ImageError("unsupported_pixels", "floating-point pixels have no defined white")
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it to white
         grey = np.asarray(image).astype(np.int64)
         if grey.max(initial=0) > 0xFFFF or grey.min(initial=0) < 0:
-            raise PictureError("unsupported_pixels", "32-bit grey pixels outside 0..65535")
+            raise ImageError("unsupported_pixels", "32-bit grey pixels outside 0..65535")
         return np.repeat((grey >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
     return np.array(image.convert("RGB"))
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
-        raise PictureError("too_large", f"{width} x {height} pixels; the limit is {max_pixels} in all")
+        raise ImageError("too_large", f"{width} x {height} pixels; the limit is {max_pixels} in all")

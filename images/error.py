@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class PictureError(Exception):
+class ImageError(Exception):
     """A picture that cannot be used: a bad record for quarantine, never a reason to stop the run.
 
     Args:
@@ -17,5 +17,5 @@ class PictureError(Exception):
         self.reason = reason
         self.detail = detail
 
-    def __reduce__(self) -> tuple[type[PictureError], tuple[str, str]]:
-        return PictureError, (self.reason, self.detail)
+    def __reduce__(self) -> tuple[type[ImageError], tuple[str, str]]:
+        return ImageError, (self.reason, self.detail)

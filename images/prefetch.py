@@ -9,19 +9,19 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from relforge.images.error import PictureError
+from relforge.images.error import ImageError
 
 T = TypeVar("T")
 
 
 def ahead(
     images: pa.Table, columns: tuple[str, ...], work: Callable[..., T], threads: int
-) -> Iterator[tuple[str, T | PictureError]]:
+) -> Iterator[tuple[str, T | ImageError]]:
     """`work` on every row of the `images` table, answers in table order.
 
     Args:
         columns: what `work` takes of a row, in its order.
-        work: runs in a thread; a `PictureError` of its is handed over, anything else is raised.
+        work: runs in a thread; a `ImageError` of its is handed over, anything else is raised.
         threads: at work at once, each up to four pictures ahead.
 
     Yields:
@@ -30,7 +30,7 @@ def ahead(
     rows = zip(*(images[name].to_pylist() for name in ("image_id", *columns)), strict=True)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="picture")
     try:
-        begun: deque[tuple[str, Future[T | PictureError]]] = deque()
+        begun: deque[tuple[str, Future[T | ImageError]]] = deque()
         for image_id, *row in rows:
             begun.append((image_id, pool.submit(_attempt, work, row)))
             if len(begun) > 4 * threads:
@@ -42,8 +42,8 @@ def ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _attempt(work: Callable[..., T], row: list[Any]) -> T | PictureError:
+def _attempt(work: Callable[..., T], row: list[Any]) -> T | ImageError:
     try:
         return work(*row)
-    except PictureError as error:
+    except ImageError as error:
         return error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from relforge.images.error import PictureError
+from relforge.images.error import ImageError
 
 
 def read(uri: str | None, embedded: bytes | None = None) -> bytes:
@@ -15,20 +15,20 @@ def read(uri: str | None, embedded: bytes | None = None) -> bytes:
         embedded: the encoded picture itself, which wins over `uri`.
 
     Raises:
-        PictureError: there is no picture, no such file, or the file is empty.
+        ImageError: there is no picture, no such file, or the file is empty.
         OSError: anything else (permissions, network): the machine's fault, so the shard is retried.
     """
     if embedded is not None:
         data = bytes(embedded)
     elif uri is None:
-        raise PictureError("no_picture", "the row has neither a uri nor embedded bytes")
+        raise ImageError("no_picture", "the row has neither a uri nor embedded bytes")
     else:
         try:
             data = _fetch(uri)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise PictureError("missing_file", f"no picture file at {uri}") from error
+            raise ImageError("missing_file", f"no picture file at {uri}") from error
     if not data:
-        raise PictureError("empty_file", f"the picture {uri or '(embedded)'} has zero bytes")
+        raise ImageError("empty_file", f"the picture {uri or '(embedded)'} has zero bytes")
     return data
 
 

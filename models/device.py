@@ -11,7 +11,7 @@ BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16", "svebf16"}
 """What Linux calls bfloat16 products in /proc/cpuinfo, on x86-64 and Arm."""
 
 
-def check_place(device: str, dtype: str = "auto") -> None:
+def check_device_dtype(device: str, dtype: str = "auto") -> None:
     """Refuse a device or type that does not exist anywhere, before anything is loaded.
 
     Raises:
@@ -26,7 +26,7 @@ def check_place(device: str, dtype: str = "auto") -> None:
         raise ValueError(f"dtype is {dtype!r}; choose auto, float32 or bfloat16")
 
 
-def place(device: str, dtype: str = "auto") -> tuple[torch.device, torch.dtype]:
+def resolve_device_dtype(device: str, dtype: str = "auto") -> tuple[torch.device, torch.dtype]:
     """The device and number type to load a model with.
 
     Args:
@@ -51,6 +51,6 @@ def multiplies_bfloat16(cpuinfo: str = "/proc/cpuinfo") -> bool:
 
 def slow_dtype(device: str, dtype: str) -> str | None:
     """Why a model would be slow in this type here, and what to ask for instead; None if it is not."""
-    if dtype != "bfloat16" or place(device)[0].type != "cpu" or multiplies_bfloat16():
+    if dtype != "bfloat16" or resolve_device_dtype(device)[0].type != "cpu" or multiplies_bfloat16():
         return None
     return "bfloat16 is slower than float32 here: this processor has no instructions for it; use dtype: auto"

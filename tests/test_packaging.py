@@ -131,7 +131,8 @@ def test_an_editable_install_imports_the_source_tree(checkout, tmp_path) -> None
     install = ("-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-build-isolation")
     run(sys.executable, *install, "-e", checkout, cwd=tmp_path, CXX="/no/compiler")
 
-    code = "import relforge.stages.tables as t, relforge.kernels.msda.dispatch as d; print(t.__file__, d.__file__)"
+    modules = "relforge.stages.tables as t, relforge.kernels.msda.dispatch as d"
+    code = f"import {modules}; print(t.__file__, d.__file__)"
     files = run(python, "-c", code, cwd=tmp_path).split()
 
     assert [Path(file).resolve().relative_to(checkout) for file in files] == [

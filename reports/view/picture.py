@@ -8,7 +8,7 @@ import io
 from PIL import Image
 
 from relforge.images.decode import decode
-from relforge.images.error import PictureError
+from relforge.images.error import ImageError
 from relforge.images.read import read
 
 LONGER_SIDE = 640
@@ -28,7 +28,7 @@ def data_uri(uri: str | None, embedded: bytes | None, annotated: tuple[int, int]
     """
     try:
         image = Image.fromarray(decode(read(uri, embedded), annotated))
-    except PictureError as error:
+    except ImageError as error:
         return None, str(error)
     except Exception as error:  # a remote store raises kinds of its own
         return None, f"{uri or 'the picture'} cannot be read: {error}"

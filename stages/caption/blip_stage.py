@@ -8,14 +8,14 @@ from typing import Any
 import pyarrow as pa
 from torch import Tensor
 
-from relforge.images import PictureError
+from relforge.images import ImageError
 from relforge.models.blip.beams import Beams
 from relforge.models.blip.captioner import BlipCaptioner
 from relforge.models.blip.checkpoint import load
 from relforge.models.blip.folder import files
 from relforge.models.blip.nucleus import Nucleus
 from relforge.models.blip.uniform import image_key
-from relforge.models.device import check_place, place
+from relforge.models.device import check_device_dtype, resolve_device_dtype
 from relforge.stages.caption.asked import check_asked
 from relforge.stages.caption.captions import CaptionSheet
 from relforge.stages.caption.pixels import pictures
@@ -78,7 +78,7 @@ class BlipStage:
         drop: Sequence[str] = REASONS,
     ) -> None:
         check_asked(mode, captions, drop)
-        check_place(device, dtype)
+        check_device_dtype(device, dtype)
         self.how: Nucleus | Beams
         if mode == "nucleus":
             penalty = 1.1 if repetition_penalty is None else repetition_penalty
@@ -106,7 +106,7 @@ class BlipStage:
         Raises:
             FileNotFoundError, ValueError: see `checkpoint.load`.
         """
-        device, dtype = place(self.device, self.dtype)
+        device, dtype = resolve_device_dtype(self.device, self.dtype)
         self.captioner = BlipCaptioner(
             load(**self.options),
             self.how,
@@ -139,7 +139,7 @@ class BlipStage:
         assert self.captioner is not None
         size = self.captioner.checkpoint.shape.vision.image_size
         for image_id, found in pictures(images, size, self.threads):
-            if isinstance(found, PictureError):
+            if isinstance(found, ImageError):
                 sheet.refuse(image_id, found.reason, found.detail)
             else:
                 yield image_id, image_key(self.seed, image_id), found

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from relforge.models.blip.folder import files, locate
-from relforge.models.device import check_place, place
+from relforge.models.device import check_device_dtype, resolve_device_dtype
 from relforge.stages.caption.asked import check_asked
 from relforge.stages.caption.captions import CaptionSheet
 from relforge.stages.caption.one_by_one import caption_each
@@ -65,7 +65,7 @@ class TransformersStage:
         drop: Sequence[str] = REASONS,
     ) -> None:
         check_asked(mode, captions, drop)
-        check_place(device, dtype)
+        check_device_dtype(device, dtype)
         self.name_or_path, self.revision, self.prompt = model, revision, prompt
         self.device, self.dtype, self.threads = device, dtype, threads
         self.seed, self.drop = seed, tuple(drop)
@@ -89,7 +89,7 @@ class TransformersStage:
         """
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        device, dtype = place(self.device, self.dtype)
+        device, dtype = resolve_device_dtype(self.device, self.dtype)
         path = locate(self.name_or_path, self.revision)
         self.model = AutoModelForImageTextToText.from_pretrained(path, dtype=dtype).eval().to(device)
         self.processor = AutoProcessor.from_pretrained(path)

@@ -15,7 +15,7 @@ from torch import Tensor
 from relforge.images.resize import normalise
 from relforge.models.blip.checkpoint import PROMPT, Checkpoint
 from relforge.models.blip.folder import files
-from relforge.models.device import check_place, place
+from relforge.models.device import check_device_dtype, resolve_device_dtype
 from relforge.stages.caption.asked import check_asked
 from relforge.stages.caption.captions import CaptionSheet
 from relforge.stages.caption.one_by_one import caption_each
@@ -70,7 +70,7 @@ class LavisStage:
     ) -> None:
         check_asked(mode, captions, drop)
         self.model, self.tokenizer, self.prompt, self.image_size = model, tokenizer, prompt, image_size
-        check_place(device)
+        check_device_dtype(device)
         self.device, self.threads, self.seed, self.drop = device, threads, seed, tuple(drop)
         nucleus = mode == "nucleus"
         self.how: dict[str, Any] = {
@@ -96,7 +96,7 @@ class LavisStage:
         from relforge.stages.caption.lavis_model import build
 
         self.captioner, self.checkpoint = build(self.model, self.tokenizer, self.prompt, self.image_size)
-        self.captioner.to(place(self.device)[0])
+        self.captioner.to(resolve_device_dtype(self.device)[0])
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
         """Caption the shard's images; a picture that cannot be read is quarantined under its reason."""

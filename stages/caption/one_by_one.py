@@ -8,7 +8,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from relforge.images import PictureError
+from relforge.images import ImageError
 from relforge.models.blip.uniform import image_key
 from relforge.stages.caption.captions import CaptionSheet
 from relforge.stages.caption.pixels import pictures
@@ -31,7 +31,7 @@ def caption_each(
         threads: picture decoders.
     """
     for image_id, found in pictures(tables["images"], size, threads):
-        if isinstance(found, PictureError):
+        if isinstance(found, ImageError):
             sheet.refuse(image_id, found.reason, found.detail)
             continue
         torch.manual_seed(image_key(sheet.seed, image_id))

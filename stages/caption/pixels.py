@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pyarrow as pa
 from torch import Tensor
 
-from relforge.images import PictureError, decode, read
+from relforge.images import ImageError, decode, read
 from relforge.images.prefetch import ahead
 from relforge.images.resize import resize
 
 
 def pictures(
     images: pa.Table, size: int | None, threads: int = 2
-) -> Iterator[tuple[str, Tensor | PictureError]]:
+) -> Iterator[tuple[str, Tensor | ImageError]]:
     """Every image of a shard, in table order.
 
     Args:

@@ -7,7 +7,7 @@ import string
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from relforge.images import PictureError, decode, read
+from relforge.images import ImageError, decode, read
 
 
 class Pictures:
@@ -60,14 +60,14 @@ class Pictures:
         """Decode the picture; gives its bytes where they are embedded.
 
         Raises:
-            PictureError: the picture is missing, cannot be decoded, or has neither upright nor as stored the
+            ImageError: the picture is missing, cannot be decoded, or has neither upright nor as stored the
                 annotated (width, height) (`image_size_mismatch`).
             OSError: the storage fails; the run tries again.
         """
         data = read(uri)
         height, width, _ = decode(data, annotated).shape
         if (width, height) != annotated:
-            raise PictureError(
+            raise ImageError(
                 "image_size_mismatch",
                 f"{uri} has {width} x {height} pixels, the annotations say {annotated[0]} x {annotated[1]}",
             )

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from relforge.images import PictureError
+from relforge.images import ImageError
 from relforge.stages.contract import Quarantined, StageResult
 from relforge.stages.ingest.boxes import REASONS, box_faults
 from relforge.stages.ingest.ids import Ids
@@ -24,7 +24,7 @@ IMAGE_REASONS: dict[str, str] = {
     "duplicate_image_id": "an earlier image, of this file or of an earlier split, has the same id",
     "bad_image_size": "width or height is missing or not positive",
 }
-"""Reason codes of images, in the order they are tested; those of pictures are `PictureError`'s."""
+"""Reason codes of images, in the order they are tested; those of pictures are `ImageError`'s."""
 
 
 @dataclass
@@ -102,9 +102,9 @@ class ShardBuilder:
                 if not good[k]:
                     reason = list(IMAGE_REASONS)[faults[k]]
                     what = f"image {image_id or '?'} ({file_names[k]}): {IMAGE_REASONS[reason]}"
-                    raise PictureError(reason, what)
+                    raise ImageError(reason, what)
                 embedded[k] = self.pictures.check(uris[k].as_py(), (int(sizes[k, 0]), int(sizes[k, 1])))
-            except PictureError as error:
+            except ImageError as error:
                 good[k] = False
                 result.quarantined.append(Quarantined({"image_id": image_id}, error.reason, error.detail))
         chosen = np.flatnonzero(good)

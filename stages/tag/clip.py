@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import AutoTokenizer, CLIPModel
 
-from relforge.images import PictureError
+from relforge.images import ImageError
 from relforge.images.resize import normalise, resize
-from relforge.models.device import check_place, place
+from relforge.models.device import check_device_dtype, resolve_device_dtype
 from relforge.stages.contract import StageResult
 from relforge.stages.tag.pixels import prepared
 from relforge.stages.tag.sheet import Asked, ScoreSheet, asked
@@ -62,7 +62,7 @@ class ClipTagger:
                 raise ValueError(
                     f"{option} is {prompt!r}; use {{subject}}, {{relation}} and {{object}} only"
                 ) from error
-        check_place(device)
+        check_device_dtype(device)
         self.model_name, self.positive, self.negative = model, positive, negative
         self.floor, self.device, self.crops, self.threads = floor, device, crops, threads
         self.model: CLIPModel | None = None
@@ -74,7 +74,7 @@ class ClipTagger:
 
     def setup(self) -> None:
         """Load the model."""
-        device, _ = place(self.device)
+        device, _ = resolve_device_dtype(self.device)
         self.model = CLIPModel.from_pretrained(self.model_name).eval().to(device)  # type: ignore[arg-type]
         self.tokenizer = AutoTokenizer.from_pretrained(self.model_name)
 
@@ -87,7 +87,7 @@ class ClipTagger:
         sizes = dict(zip(wanted["image_id"].to_pylist(), wanted["width"].to_pylist(), strict=True))
         for image_id, pixels in prepared(wanted, lambda pixels: pixels, self.threads):
             group = groups[image_id]
-            if isinstance(pixels, PictureError):
+            if isinstance(pixels, ImageError):
                 sheet.quarantine(group, pixels.reason, pixels.detail)
             else:
                 self._score(group, pixels, pixels.shape[1] / sizes[image_id], sheet)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from torch import Tensor
 
-from relforge.images import PictureError, decode, read
+from relforge.images import ImageError, decode, read
 from relforge.images.prefetch import ahead
 from relforge.images.resize import resize
 
@@ -42,7 +42,7 @@ class Scale:
 
 def prepared(
     images: pa.Table, prepare: Callable[[NDArray[np.uint8]], T], threads: int = 2
-) -> Iterator[tuple[str, T | PictureError]]:
+) -> Iterator[tuple[str, T | ImageError]]:
     """Every picture of `images`, in table order, read, decoded and passed through `prepare`.
 
     A picture whose shape is not the annotated one (width and height of the row) is refused with
@@ -69,5 +69,5 @@ def _as_annotated(data: bytes, annotated: tuple[int, int]) -> NDArray[np.uint8]:
     # a picture stored at another scale keeps its boxes in place; one of another shape does not
     if abs(width * annotated[1] - height * annotated[0]) > max(width, height, *annotated):
         detail = f"the picture is {width} x {height}, its annotation says {annotated[0]} x {annotated[1]}"
-        raise PictureError("size_mismatch", detail)
+        raise ImageError("size_mismatch", detail)
     return pixels

@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from relforge.images import PictureError
+from relforge.images import ImageError
 from relforge.kernels.msda.self_test import SelfTest, self_test
-from relforge.models.device import check_place, place
+from relforge.models.device import check_device_dtype, resolve_device_dtype
 from relforge.models.rlipv2.published_model import load_tagger, model_files
 from relforge.stages.contract import StageResult
 from relforge.stages.match.groups import GROUP_PAIRS, published_groups
@@ -71,7 +71,7 @@ class RTaggerStage:
     ) -> None:
         if texts not in ("own", "union"):
             raise ValueError(f"texts is {texts!r}; choose own or union")
-        check_place(device, dtype)
+        check_device_dtype(device, dtype)
         if not 0 <= floor < 1:
             raise ValueError(f"floor is {floor}; it must be a probability below 1")
         self.model, self.classes, self.tokenizer = model, classes, tokenizer
@@ -94,7 +94,7 @@ class RTaggerStage:
             SelfTestFailed: the deformable attention kernel is wrong on this machine.
             ValueError: the model or the class file cannot be read, or the model is not a tagger.
         """
-        device, dtype = place(self.device, self.dtype)
+        device, dtype = resolve_device_dtype(self.device, self.dtype)
         self.tested = self_test(str(device), dtype, gradients=False)
         loaded = load_tagger(self.model, tokenizer=self.tokenizer)
         if loaded.blueprint.kind != "rtagger":
@@ -181,7 +181,7 @@ class RTaggerStage:
             raise ValueError(f"image {image_id} has candidates but no row in the images table")
         for image_id, pixels in prepared(wanted, self.scale, self.threads):
             group = groups[image_id]
-            if isinstance(pixels, PictureError):
+            if isinstance(pixels, ImageError):
                 sheet.quarantine(group, pixels.reason, pixels.detail)
             else:
                 yield _question(group, pixels, sizes[image_id], self.names)

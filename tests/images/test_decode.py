@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from relforge.images import PictureError, decode
+from relforge.images import ImageError, decode
 
 
 def picture(width: int = 48, height: int = 32) -> Image.Image:
@@ -27,7 +27,7 @@ def encoded(image: Image.Image, form: str, **options: object) -> bytes:
 
 
 def refused(data: bytes, **options: int) -> str:
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as caught:
         decode(data, **options)  # type: ignore[arg-type]
     assert caught.value.detail
     return caught.value.reason
@@ -139,7 +139,7 @@ def test_damaged_bytes_end_in_pixels_or_in_a_picture_error(
         data[int(where * (len(data) - 1))] = value
     try:
         pixels = decode(bytes(data), max_pixels=1_000_000)
-    except PictureError:
+    except ImageError:
         return
     assert pixels.ndim == 3
     assert pixels.shape[2] == 3

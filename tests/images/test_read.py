@@ -8,11 +8,11 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from relforge.images import PictureError, read
+from relforge.images import ImageError, read
 
 
 def reason(uri: str | None, embedded: bytes | None = None) -> str:
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as caught:
         read(uri, embedded)
     return caught.value.reason
 
@@ -41,5 +41,5 @@ def test_absent_and_empty_pictures_have_reasons(tmp_path: Path) -> None:
 
 
 def test_a_picture_error_survives_the_trip_between_processes() -> None:
-    error = pickle.loads(pickle.dumps(PictureError("truncated", "cut at byte 7")))
+    error = pickle.loads(pickle.dumps(ImageError("truncated", "cut at byte 7")))
     assert (error.reason, error.detail) == ("truncated", "cut at byte 7")

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relforge.models import device as place
-from relforge.models.device import check_place, multiplies_bfloat16, slow_dtype
+from relforge.models.device import check_device_dtype, multiplies_bfloat16, slow_dtype
 
 
 @pytest.mark.parametrize(
@@ -29,11 +28,11 @@ def test_a_machine_that_says_nothing_is_not_called_slow(tmp_path: Path) -> None:
 
 
 def test_only_bfloat16_on_a_cpu_without_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(place, "multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr(device_module, "multiplies_bfloat16", lambda: False)
     assert "dtype: auto" in (slow_dtype("cpu", "bfloat16") or "")
     assert slow_dtype("cpu", "auto") is None
     assert slow_dtype("cuda", "bfloat16") is None
-    monkeypatch.setattr(place, "multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(device_module, "multiplies_bfloat16", lambda: True)
     assert slow_dtype("cpu", "bfloat16") is None
 
 
@@ -42,5 +41,5 @@ def test_only_bfloat16_on_a_cpu_without_it_is_slow(monkeypatch: pytest.MonkeyPat
 )
 def test_what_exists_nowhere_is_refused_by_name(device: str, dtype: str, named: str) -> None:
     with pytest.raises(ValueError, match=named):
-        check_place(device, dtype)
-    check_place("cuda:7", "bfloat16")  # of another machine, perhaps
+        check_device_dtype(device, dtype)
+    check_device_dtype("cuda:7", "bfloat16")  # of another machine, perhaps

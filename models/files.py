@@ -1,0 +1,61 @@
+"""Where a model's files lie, whatever the user wrote, and which of them decide its output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PATTERNS = ("*.json", "*.txt", "*.safetensors", "*.bin", "*.model")
+"""What a model folder or a hub repository is read for: configs, weights, tokenizers."""
+WEIGHT_FILES = (".pth", ".pt", ".safetensors")
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model found on this machine.
+
+    Args:
+        path: its folder, or its single weights file.
+        files: paths of all files whose content decides what the model gives, sorted; for fingerprints.
+    """
+
+    path: Path
+    files: tuple[str, ...]
+
+
+def resolve_model(model: str, revision: str | None = None) -> ModelFiles:
+    """Find a model; one on the hub is downloaded once, or taken from the local cache.
+
+    Args:
+        model: folder as `save_pretrained` or `relforge train` writes it, a `.pth` / `.pt` / `.safetensors`
+            file, or a hub name such as `Salesforce/blip-image-captioning-large`.
+        revision: branch, tag or commit on the hub.
+
+    Raises:
+        FileNotFoundError: none of these; the sentence says what was tried and what to do.
+    """
+    path = Path(model).expanduser()
+    if not path.exists():
+        if model.startswith((".", "/", "~")) or path.suffix in WEIGHT_FILES:
+            raise FileNotFoundError(f"model {model!r}: no such file or folder")
+        path = _from_hub(model, revision)
+    if path.is_file():
+        config = path.with_name("config.json")
+        found = [path, config] if path.suffix in WEIGHT_FILES and config.is_file() else [path]
+    else:
+        found = [file for pattern in PATTERNS for file in path.glob(pattern) if file.is_file()]
+        if not found:
+            raise FileNotFoundError(f"model {model!r}: {path} holds no model files ({', '.join(PATTERNS)})")
+    return ModelFiles(path, tuple(sorted({str(file) for file in found})))
+
+
+def _from_hub(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(PATTERNS)))
+    except Exception as error:  # the hub client has a dozen ways to say so
+        raise FileNotFoundError(
+            f"model {name!r} is neither a local path nor on the hub as far as this machine can see "
+            f"({type(error).__name__}); download it once with `hf download {name}`, or give its folder"
+        ) from error

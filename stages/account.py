@@ -1,0 +1,58 @@
+"""What became of every record of a stage's primary input: the one builder of a `StageResult`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from relforge.stages.contract import Quarantined, StageResult
+
+
+class Account:
+    """Counts records into exactly one place each: kept, dropped under a reason, or quarantined.
+
+    The commit refuses a shard whose account does not add up to the rows read.
+    """
+
+    def __init__(self) -> None:
+        self.kept = 0
+        self.dropped: Counter[str] = Counter()
+        self.quarantined: list[Quarantined] = []
+
+    @property
+    def total(self) -> int:
+        """Records accounted for so far."""
+        return self.kept + self.dropped.total() + len(self.quarantined)
+
+    def keep(self, count: int = 1) -> None:
+        """Records that were processed; they may have produced no row or many."""
+        self.kept += count
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Records left out by a rule; `reason` is a stable snake_case code. A count of 0 leaves no trace."""
+        if count:
+            self.dropped[reason] += count
+
+    def quarantine(self, record: Mapping[str, Any], reason: str, detail: str = "") -> None:
+        """A record set aside because it could not be processed.
+
+        Args:
+            record: identity of the row, e.g. `{"image_id": "139", "box_id": 4}`.
+            reason: a stable snake_case code.
+            detail: the sentence a person reads.
+        """
+        self.quarantined.append(Quarantined(record, reason, detail))
+
+    def result(self, tables: Mapping[str, pa.Table], notes: Mapping[str, Any] | None = None) -> StageResult:
+        """The shard's tables with this account.
+
+        Args:
+            tables: table name -> rows in that table's schema.
+            notes: small JSON-able facts for the sidecar.
+        """
+        return StageResult(
+            dict(tables), self.kept, dict(self.dropped), list(self.quarantined), dict(notes or {})
+        )
