@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from relforge.models import device as device_module
 from relforge.models.device import check_device_dtype, multiplies_bfloat16, slow_dtype
 
 
