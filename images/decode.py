@@ -41,7 +41,7 @@ def decode(
         H x W x 3 array of uint8, row-major.
 
     Raises:
-        ImageError: `empty_file`, `not_a_picture`, `truncated`, `undecodable`, `unsupported_pixels` or
+        ImageError: `empty_file`, `not_an_image`, `truncated`, `undecodable`, `unsupported_pixels` or
             `too_large`.
     """
     if not data:
@@ -55,7 +55,7 @@ def decode(
     except (ImageError, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        raise ImageError("not_a_picture", f"no known picture format ({len(data)} bytes)") from error
+        raise ImageError("not_an_image", f"no known picture format ({len(data)} bytes)") from error
     except Image.DecompressionBombError as error:
         raise ImageError("too_large", str(error)) from error
     except Exception as error:  # Pillow's plugins raise all sorts on malformed bytes

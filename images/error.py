@@ -7,7 +7,7 @@ class ImageError(Exception):
     """A picture that cannot be used: a bad record for quarantine, never a reason to stop the run.
 
     Args:
-        reason: a stable snake_case code: `no_picture`, `missing_file`, `empty_file`, `not_a_picture`,
+        reason: a stable snake_case code: `no_image`, `missing_file`, `empty_file`, `not_an_image`,
             `truncated`, `undecodable`, `unsupported_pixels` or `too_large`.
         detail: the sentence a person reads.
     """

@@ -21,7 +21,7 @@ def read(uri: str | None, embedded: bytes | None = None) -> bytes:
     if embedded is not None:
         data = bytes(embedded)
     elif uri is None:
-        raise ImageError("no_picture", "the row has neither a uri nor embedded bytes")
+        raise ImageError("no_image", "the row has neither a uri nor embedded bytes")
     else:
         try:
             data = _fetch(uri)

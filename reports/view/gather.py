@@ -37,7 +37,7 @@ def gather(run: str, most: int = 200, only: Sequence[str] = ()) -> dict[str, Any
 
     Returns:
         `run`, `dataset`, `shown` (the table drawn), `gold` (whether the run knows any), `total` images,
-        `left_out` of them, and `images` (`scene` with `picture` and `no_picture`).
+        `left_out` of them, and `images` (`scene` with `picture` and `no_image`).
 
     Raises:
         RunError: not a run folder, nothing ingested, or an image the run does not have.
@@ -62,7 +62,7 @@ def gather(run: str, most: int = 200, only: Sequence[str] = ()) -> dict[str, Any
 
     with ThreadPoolExecutor(_READERS) as readers:
         for made, (packed, why) in zip(scenes, readers.map(picture, chosen), strict=True):
-            made |= {"picture": packed, "no_picture": why}
+            made |= {"picture": packed, "no_image": why}
     return {
         "run": run,
         "dataset": plan.job.dataset,

@@ -30,7 +30,7 @@ def image(name: str, *relations: dict[str, Any], caption: str = "a man riding a 
     ]
     return {
         "id": name, "width": 128, "height": 96, "boxes": boxes, "captions": [[0, caption]],
-        "relations": list(relations), "picture": None, "no_picture": "no picture file at x.jpg",
+        "relations": list(relations), "picture": None, "no_image": "no picture file at x.jpg",
     }  # fmt: skip
 
 

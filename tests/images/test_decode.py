@@ -105,7 +105,7 @@ def test_zero_bytes_are_refused() -> None:
 
 
 def test_a_page_of_html_is_no_picture() -> None:
-    assert refused(b"<html>404 not found</html>") == "not_a_picture"
+    assert refused(b"<html>404 not found</html>") == "not_an_image"
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])

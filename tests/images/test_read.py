@@ -32,7 +32,7 @@ def test_a_path_and_a_uri_are_read(tmp_path: Path) -> None:
 
 def test_absent_and_empty_pictures_have_reasons(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
-    assert reason(None) == "no_picture"
+    assert reason(None) == "no_image"
     assert reason(str(tmp_path / "absent.jpg")) == "missing_file"
     assert reason("memory://pictures/absent.jpg") == "missing_file"
     assert reason(str(tmp_path)) == "missing_file"

@@ -67,7 +67,7 @@ def test_pictures_that_cannot_be_read_are_quarantined_one_by_one(folder: Path) -
     assert [(q.record["image_id"], q.reason) for q in result.quarantined] == [
         ("cut", "truncated"),
         ("gone", "missing_file"),
-        ("none", "no_picture"),
+        ("none", "no_image"),
         ("zero", "empty_file"),
     ]
     assert set(result.tables["captions"]["image_id"].to_pylist()) == {"good"}

@@ -94,7 +94,7 @@ def test_blip2_captions_each_image_by_itself(blip2: Path, prompt: str | None) ->
     result = stage.process(images(0, -1, 1))
     rows = result.tables["captions"].to_pylist()
     assert [(row["image_id"], row["caption_id"]) for row in rows] == [(i, c) for i in "01" for c in range(3)]
-    assert [q.reason for q in result.quarantined] == ["not_a_picture"]
+    assert [q.reason for q in result.quarantined] == ["not_an_image"]
     assert len({row["text"] for row in rows}) > 2
     assert stage.process(images(1)).tables["captions"].to_pylist() == rows[3:]
 

@@ -58,7 +58,7 @@ FAULTS = {
     "turned.jpg": (turned(40, 30), None),
     "zero.jpg": (b"", "empty_file"),
     "cut.jpg": (picture(40, 30)[:-200], "truncated"),
-    "text.jpg": (b"not a picture at all", "not_a_picture"),
+    "text.jpg": (b"not a picture at all", "not_an_image"),
     "other_size.jpg": (picture(41, 30), "image_size_mismatch"),
     "absent.jpg": (None, "missing_file"),
 }
