@@ -84,7 +84,7 @@ def invoke(arguments: list[str]) -> int:
 
 def _explain(error: Exception) -> tuple[str | None, int]:
     """The sentence and exit code for an expected error; None for a programming error."""
-    from relforge.pipeline.config.errors import ConfigError
+    from relforge.pipeline.config.source import ConfigError
     from relforge.pipeline.errors import BrokenShard, RunError, StorageError
     from relforge.reports.query import QueryError
 

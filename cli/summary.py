@@ -8,8 +8,8 @@ from typing import Literal, cast
 from relforge.cli.errors import BadInput
 from relforge.cli.output import print_json, print_table
 from relforge.cli.progress import show_progress
+from relforge.pipeline.errors import RunResult
 from relforge.pipeline.run.job import Job
-from relforge.pipeline.run.outcome import RunResult
 from relforge.pipeline.run.status import RunStatus, StageStatus, status
 
 

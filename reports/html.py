@@ -9,7 +9,7 @@ import re
 from importlib import resources
 from typing import Any
 
-from relforge.pipeline.store.storage import open_storage
+from relforge.pipeline.store.run_folder import open_storage
 
 # the only characters that can end a script element or a JavaScript line early
 _UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}

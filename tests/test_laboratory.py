@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from relforge.demo.world.interactions import INTERACTIONS, SPATIAL
-from relforge.pipeline.config.profiles import SWITCHES
+from relforge.pipeline.config.resolve import SWITCHES
 from relforge.stages.tables import SCHEMAS
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"

@@ -12,7 +12,7 @@ from laboratory.labels import candidates, measures, scores, selected
 from laboratory.spread import Row, rows
 from laboratory.training import BASE, tagger
 from laboratory.world import World
-from relforge.pipeline.config.profiles import SWITCHES
+from relforge.pipeline.config.resolve import SWITCHES
 
 TAGGERS = (BASE,)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from relforge.pipeline.config.errors import ConfigError
 from relforge.pipeline.config.resolve import check_files, resolve
 from relforge.pipeline.config.schema import Config, check
-from relforge.pipeline.config.source import Source, read
+from relforge.pipeline.config.source import ConfigError, Source, read
 from relforge.pipeline.run.job import Job
 
 __all__ = ["Config", "ConfigError", "Source", "check", "check_files", "load", "read", "resolve"]

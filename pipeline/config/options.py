@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from relforge.pipeline.config.errors import ConfigError, unknown_key
-from relforge.pipeline.config.source import Source
+from relforge.pipeline.config.source import ConfigError, Source, unknown_key
 
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 

@@ -1,19 +1,37 @@
-"""A checked config becomes a `Job`: options completed from the run and the profile, files looked up."""
+"""A checked config becomes a `Job`: options completed from the run and the profile, files looked up.
+
+The published scripts have defects that change labels. The profile `fixed` does the right thing; `compat`
+reproduces the published behaviour for comparison with released files. A switch is an ordinary option of a
+backend: a config that names it wins over the profile, and run.json records the value either way.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from relforge.pipeline.config.errors import ConfigError
 from relforge.pipeline.config.options import construct, constructor, parameters
-from relforge.pipeline.config.profiles import switches
 from relforge.pipeline.config.schema import Config, StageChoice
-from relforge.pipeline.config.source import Source
+from relforge.pipeline.config.source import ConfigError, Source
 from relforge.pipeline.run.job import Job, Limits, Resources, SourceSpec, StageSpec
 from relforge.stages.contract import Source as SourceAdapter
 from relforge.stages.contract import Stage
 from relforge.stages.registry import BACKENDS, SOURCES
+
+SWITCHES: dict[str, dict[str, tuple[Any, Any]]] = {
+    "parse": {"lower_spans": (False, True)},
+    "match": {"method": ("boundary", "substring")},
+    "tag": {"texts": ("own", "union")},
+    "select": {"deduplicate": ("max", "none")},
+}
+"""stage -> option -> (value under `fixed`, value under `compat`)."""
+
+
+def switches(stage: str, profile: str, accepted: Collection[str]) -> dict[str, Any]:
+    """What the profile sets on a backend of `stage` that takes the options `accepted`."""
+    which = 0 if profile == "fixed" else 1
+    table = SWITCHES.get(stage, {})
+    return {option: values[which] for option, values in table.items() if option in accepted}
 
 
 def resolve(config: Config, source: Source) -> Job:

@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
 
-from relforge.pipeline.config.errors import ConfigError, unknown_key
-from relforge.pipeline.config.source import Source
+from relforge.pipeline.config.source import ConfigError, Source, unknown_key
 
 
 class _Strict(BaseModel):

@@ -12,7 +12,7 @@ def check_cluster() -> Iterator[Check]:
     """The cluster of RAY_ADDRESS, or a local one; and whether a token is at hand for `submit`."""
     address = os.environ.get("RAY_ADDRESS")
     yield Check("ray", "cluster", "ok", f"joins {address} (RAY_ADDRESS)" if address else "starts a local one")
-    from relforge.pipeline.submit.token import token_source
+    from relforge.pipeline.submit.client import token_source
 
     source = token_source()
     if source:

@@ -6,12 +6,19 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from relforge.pipeline.errors import AnotherDriver, BrokenInvariant, ChangedInputs, RunError, StageFailed
+from relforge.pipeline.errors import (
+    AnotherDriver,
+    BrokenInvariant,
+    ChangedInputs,
+    Outcome,
+    RunError,
+    RunResult,
+    StageFailed,
+)
 from relforge.pipeline.run.driver import DRIVERS, Driver, living_drivers
 from relforge.pipeline.run.interrupt import stop_on_signals
 from relforge.pipeline.run.job import Job
 from relforge.pipeline.run.loop import run_loop
-from relforge.pipeline.run.outcome import Outcome, RunResult
 from relforge.pipeline.run.plan import Plan, make_plan
 from relforge.pipeline.run.progress import (
     Monitor,

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from relforge.pipeline.run.outcome import Outcome
+from relforge.pipeline.errors import Outcome
 
 
 @contextmanager

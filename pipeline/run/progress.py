@@ -10,7 +10,7 @@ from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.store.run_folder import RUNNING, RunFolder
 from relforge.pipeline.store.sidecar import Sidecar
-from relforge.pipeline.store.stat import Stat
+from relforge.pipeline.store.storage import Stat
 
 _RATE_ROWS = 1000
 """So many records a stage must have seen before its quarantine rate may stop a run half-way."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from relforge.pipeline.errors import RunError
+from relforge.pipeline.errors import RunError, RunResult
 from relforge.pipeline.run.execute import Executor, adopt, drive
 from relforge.pipeline.run.job import INGEST, Job
-from relforge.pipeline.run.outcome import RunResult
 from relforge.pipeline.run.progress import Progress
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.run.work import Work

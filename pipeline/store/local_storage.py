@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from relforge.pipeline.errors import StorageError
-from relforge.pipeline.store.stat import Stat
+from relforge.pipeline.store.storage import Stat
 
 _REFUSALS = {
     errno.ENOSPC: "the disk is full; free some space and give the same command again",

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 import fsspec
 
 from relforge.pipeline.errors import RunError
-from relforge.pipeline.store.stat import Stat
+from relforge.pipeline.store.storage import Stat
 
 
 class ObjectStorage:

@@ -13,9 +13,11 @@ from typing import Any
 import pyarrow as pa
 
 from relforge.pipeline.errors import BrokenShard, RunError
+from relforge.pipeline.store.local_storage import LocalStorage
+from relforge.pipeline.store.object_storage import ObjectStorage
 from relforge.pipeline.store.parquet import from_bytes
 from relforge.pipeline.store.sidecar import Sidecar
-from relforge.pipeline.store.storage import Storage, open_storage
+from relforge.pipeline.store.storage import Storage
 
 RUN_FILE = "run.json"
 INGEST_MANIFEST = "ingest.json"
@@ -190,6 +192,16 @@ class RunFolder:
         if size != sidecar.size:
             return Entry(size, sidecar, f"{size} bytes of data, its sidecar says {sidecar.size}")
         return Entry(size, sidecar, None)
+
+
+def open_storage(uri: str | os.PathLike[str]) -> Storage:
+    """The storage for a local path or a URI (`file://`, `s3://`, `memory://`, any fsspec scheme)."""
+    uri = os.fspath(uri)
+    if uri.startswith("file://"):
+        uri = uri.removeprefix("file://")
+    if "://" in uri:
+        return ObjectStorage(uri)
+    return LocalStorage(uri)
 
 
 def _parts(names: Iterable[str]) -> set[int]:

@@ -7,17 +7,20 @@ a file.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Protocol
-
-from relforge.pipeline.store.local_storage import LocalStorage
-from relforge.pipeline.store.object_storage import ObjectStorage
-from relforge.pipeline.store.stat import Stat
+from typing import NamedTuple, Protocol
 
 Check = Callable[[bytes], None]
 """Raises when the bytes, as read back, are not what was meant to be written."""
+
+
+class Stat(NamedTuple):
+    """What a listing says about a file: its size in bytes, and a time of the last change that is only ever
+    compared for equality."""
+
+    size: int
+    modified: float | str
 
 
 class Pending(Protocol):
@@ -73,13 +76,3 @@ class Storage(Protocol):
     def sweep(self, folder: str) -> int:
         """Remove the temporary files of dead processes; returns how many."""
         ...
-
-
-def open_storage(uri: str | os.PathLike[str]) -> Storage:
-    """The storage for a local path or a URI (`file://`, `s3://`, `memory://`, any fsspec scheme)."""
-    uri = os.fspath(uri)
-    if uri.startswith("file://"):
-        uri = uri.removeprefix("file://")
-    if "://" in uri:
-        return ObjectStorage(uri)
-    return LocalStorage(uri)

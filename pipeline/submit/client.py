@@ -1,15 +1,16 @@
-"""Talking to a cluster's job server, in sentences when it does not go well."""
+"""Talking to a cluster's job server, with Ray's token authentication; every refusal is one sentence."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relforge.pipeline.errors import RunError
-from relforge.pipeline.submit.token import ADVICE, use_token
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS = 60.0
 """How long a job server may be away while logs are followed."""
 _FOLDER = "relforge_run_folder"
+MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+
+ADVICE = (
+    f"set {TOKEN} or {TOKEN_PATH} to the cluster's token (on its head node: ~/.ray/auth_token), "
+    f"and start the cluster with {MODE}=token"
+)
 
 
 class ClusterError(RunError):
@@ -121,3 +128,23 @@ class JobServer:
             raise ClusterError(
                 f"the cluster at {self.address} refuses: {lines[-1] if lines else error}"
             ) from error
+
+
+def token_source() -> str | None:
+    """Where a token would come from; None when there is none. The token itself is never shown."""
+    if os.environ.get(TOKEN):
+        return f"environment variable {TOKEN}"
+    if path := os.environ.get(TOKEN_PATH):
+        return f"{path} ({TOKEN_PATH})" if Path(path).is_file() else None
+    default = Path.home() / ".ray" / "auth_token"
+    return str(default) if default.is_file() else None
+
+
+def use_token() -> None:
+    """Let Ray's client send the token where one is at hand; a mode set by the user stands.
+
+    Call before Ray is imported. A local `ray.init()` leaves a token that `ray start --head` then asks
+    for, while Ray's job client sends it only in this mode.
+    """
+    if token_source():
+        os.environ.setdefault(MODE, "token")

@@ -15,8 +15,8 @@ import forked
 import pytest
 from tiny import tiny_job
 
+from relforge.pipeline.errors import Outcome
 from relforge.pipeline.run.execute import run
-from relforge.pipeline.run.outcome import Outcome
 from relforge.pipeline.run.status import status
 
 KILLS = 40

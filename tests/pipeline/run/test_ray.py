@@ -14,9 +14,9 @@ import pytest
 from shims import KillOnce
 from tiny import tiny_job
 
+from relforge.pipeline.errors import Outcome
 from relforge.pipeline.run.execute import run
 from relforge.pipeline.run.job import Limits, Resources
-from relforge.pipeline.run.outcome import Outcome
 from relforge.pipeline.run.plan import make_plan
 from relforge.pipeline.run.progress import ShardDone
 from relforge.pipeline.run.status import status

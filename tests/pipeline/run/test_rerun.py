@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from tiny import tiny_job
 
-from relforge.pipeline.errors import ChangedInputs, RunError
+from relforge.pipeline.errors import ChangedInputs, Outcome, RunError
 from relforge.pipeline.run.execute import run
 from relforge.pipeline.run.job import StageSpec
-from relforge.pipeline.run.outcome import Outcome
 from relforge.pipeline.run.rerun import rerun
 from relforge.pipeline.run.status import status
 from relforge.pipeline.store.quarantine import failures, quarantined

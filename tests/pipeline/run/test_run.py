@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from tiny import tiny_job
 
+from relforge.pipeline.errors import Outcome
 from relforge.pipeline.run.execute import run
-from relforge.pipeline.run.outcome import Outcome
 from relforge.pipeline.run.status import status
 
 

@@ -15,11 +15,10 @@ import pytest
 from shims import FailFrom
 from tiny import tiny_job
 
-from relforge.pipeline.errors import AnotherDriver, ChangedInputs, RunError, StorageError
+from relforge.pipeline.errors import AnotherDriver, ChangedInputs, Outcome, RunError, StorageError
 from relforge.pipeline.run.driver import Driver, living_drivers
 from relforge.pipeline.run.execute import run
 from relforge.pipeline.run.job import Limits
-from relforge.pipeline.run.outcome import Outcome
 from relforge.pipeline.run.preview import preview
 from relforge.pipeline.run.progress import Notice, ShardDone, Started
 from relforge.pipeline.run.status import status

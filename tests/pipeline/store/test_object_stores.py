@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tiny import tiny_job
 
+from relforge.pipeline.errors import Outcome
 from relforge.pipeline.run.execute import run
-from relforge.pipeline.run.outcome import Outcome
 from relforge.pipeline.run.rerun import rerun
 from relforge.pipeline.run.status import status
 from relforge.pipeline.store.run_folder import RunFolder

@@ -12,7 +12,8 @@ from shims import FailFrom
 
 from relforge.pipeline.errors import RunError, StorageError
 from relforge.pipeline.store.local_storage import LocalStorage
-from relforge.pipeline.store.storage import Storage, open_storage
+from relforge.pipeline.store.run_folder import open_storage
+from relforge.pipeline.store.storage import Storage
 
 
 @pytest.fixture(params=["local", "memory", "s3"])

@@ -11,8 +11,8 @@ import yaml
 
 from relforge.pipeline.config import ConfigError
 from relforge.pipeline.submit.bundle import requirements
+from relforge.pipeline.submit.client import token_source, use_token
 from relforge.pipeline.submit.job import prepare
-from relforge.pipeline.submit.token import token_source, use_token
 
 
 @pytest.fixture

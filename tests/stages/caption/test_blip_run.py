@@ -18,9 +18,9 @@ import pytest
 import ray
 from PIL import Image
 
+from relforge.pipeline.errors import Outcome
 from relforge.pipeline.run.execute import run
 from relforge.pipeline.run.job import Job, Resources, SourceSpec, StageSpec
-from relforge.pipeline.run.outcome import Outcome
 from relforge.pipeline.run.ray_session import ray_session
 from relforge.pipeline.run.status import status
 
