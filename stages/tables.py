@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _ID = [pa.field("image_id", pa.string(), nullable=False)]
 
@@ -18,12 +18,22 @@ _PAIR = [
     pa.field("predicate", pa.string(), nullable=False),
 ]
 
+TRIPLET_KEY = pa.struct(
+    [
+        pa.field("caption_id", pa.int32(), nullable=False),
+        pa.field("triplet_id", pa.int32(), nullable=False),
+    ]
+)
+"""Names a row of `triplets` within an image."""
+
 _CANDIDATE = [
     *_PAIR,
     # order of first appearance of (subject class, predicate, object class) in the image's captions
     pa.field("position", pa.int32(), nullable=False),
     pa.field("support", pa.int32(), nullable=False),  # how many captions say so
     pa.field("caption_ids", pa.list_(pa.int32()), nullable=False),
+    # every triplet that says so, by caption and triplet id; a caption may say it more than once
+    pa.field("triplet_ids", pa.list_(TRIPLET_KEY), nullable=False),
     pa.field("rule", pa.string(), nullable=False),  # which matching rule fired, subject|object
 ]
 

@@ -14,8 +14,8 @@ TABLES = ("images", "boxes", "gold", "relations")
 
 
 def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int]:
-    """`images.parquet`, `boxes.parquet` and, where the run has them, `gold` and `relations`; all columns,
-    one row group per shard, zstd."""
+    """`images.parquet`, `boxes.parquet` and, where the run has them, `gold` and `relations`; one row group
+    per shard, zstd. All columns but `triplet_ids`, which point into a table that is not written."""
     path.mkdir()
     counts = Counter(images=0, boxes=0, relations=0)
     writers: dict[str, pq.ParquetWriter] = {}
@@ -24,11 +24,12 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int
             for name in TABLES:
                 if name not in shard:
                     continue
+                table = shard[name]
+                if "triplet_ids" in table.column_names:
+                    table = table.drop_columns("triplet_ids")
                 if name not in writers:
-                    writer = pq.ParquetWriter(
-                        path / f"{name}.parquet", shard[name].schema, compression="zstd"
-                    )
+                    writer = pq.ParquetWriter(path / f"{name}.parquet", table.schema, compression="zstd")
                     writers[name] = stack.enter_context(writer)
-                writers[name].write_table(shard[name])
-                counts[name] += shard[name].num_rows
+                writers[name].write_table(table)
+                counts[name] += table.num_rows
     return dict(counts)

@@ -14,6 +14,7 @@ _BLANK: dict[str, Any] = {
     "position": 0,
     "support": 1,
     "caption_ids": [],
+    "triplet_ids": [],
     "rule": "import",
     "score": 1.0,
     "subject_score": None,

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from relforge.stages.match.overlap import overlapping
+from relforge.stages.tables import TRIPLET_KEY
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Mentions:
         triplet: row of the triplets table, ascending.
         image, subject, predicate, object: codes.
         caption: caption_id.
+        triplet_id: of the triplet, within its caption.
         rule: code of the matching rule.
     """
 
@@ -56,6 +58,7 @@ class Mentions:
     predicate: np.ndarray
     object: np.ndarray
     caption: np.ndarray
+    triplet_id: np.ndarray
     rule: np.ndarray
 
     def take(self, rows: np.ndarray) -> Mentions:
@@ -66,7 +69,7 @@ class Mentions:
 class Candidates:
     """Columns of the candidates table with codes for image and predicate, and what was used.
 
-    `caption_ids` has one list per claim; `claim` says which one a row has.
+    `caption_ids` and `triplet_ids` have one list per claim; `claim` says which one a row has.
     """
 
     image: np.ndarray
@@ -77,6 +80,7 @@ class Candidates:
     support: np.ndarray
     claim: np.ndarray
     caption_ids: pa.Array
+    triplet_ids: pa.Array
     rule: np.ndarray
     mention_has_pair: np.ndarray
     """bool per mention: it led to at least one row."""
@@ -88,14 +92,16 @@ def candidates(mentions: Mentions, boxes: BoxIndex, overlap_prior: bool) -> Cand
     count = len(first)
     claims = mentions.take(first)
 
-    # distinct captions of each claim: support, and the evidence list
-    by_claim = np.lexsort((mentions.caption, claim))
-    pairs = np.stack([claim[by_claim], mentions.caption[by_claim]], axis=1)
-    fresh = np.ones(len(pairs), bool)
-    fresh[1:] = np.any(pairs[1:] != pairs[:-1], axis=1)
-    support = np.bincount(pairs[fresh, 0], minlength=count)
-    offsets = np.concatenate([[0], np.cumsum(support)]).astype(np.int32)
-    evidence = pa.ListArray.from_arrays(offsets, pairs[fresh, 1].astype(np.int32))
+    # evidence of each claim: its triplets, and its distinct captions, whose number is the support
+    by_claim = np.lexsort((mentions.triplet_id, mentions.caption, claim))
+    of_claim, caption = claim[by_claim], mentions.caption[by_claim]
+    triplet_ids = _lists(
+        np.bincount(claim, minlength=count), TRIPLET_KEY, caption, mentions.triplet_id[by_claim]
+    )
+    fresh = np.ones(len(of_claim), bool)
+    fresh[1:] = (of_claim[1:] != of_claim[:-1]) | (caption[1:] != caption[:-1])
+    support = np.bincount(of_claim[fresh], minlength=count)
+    caption_ids = _lists(support, pa.int32(), caption[fresh])
 
     subject_start, subject_count = boxes.find(claims.image, claims.subject)
     object_start, object_count = boxes.find(claims.image, claims.object)
@@ -120,10 +126,19 @@ def candidates(mentions: Mentions, boxes: BoxIndex, overlap_prior: bool) -> Cand
         position=order[row_claim],
         support=support[row_claim],
         claim=row_claim,
-        caption_ids=evidence,
+        caption_ids=caption_ids,
+        triplet_ids=triplet_ids,
         rule=claims.rule[row_claim],
         mention_has_pair=used[claim],
     )
+
+
+def _lists(sizes: np.ndarray, kind: pa.DataType, *columns: np.ndarray) -> pa.ListArray:
+    """Values laid end to end, cut into lists of the given sizes; several columns become structs."""
+    arrays = [pa.array(column.astype(np.int32)) for column in columns]
+    values = pa.StructArray.from_arrays(arrays, fields=list(kind)) if pa.types.is_struct(kind) else arrays[0]
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), values, type=pa.list_(kind))
 
 
 def _claims(mentions: Mentions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -128,6 +128,7 @@ class MatchStage:
             predicate=codes(triplets["predicate"], predicates)[triplet],
             object=objects.category[right],
             caption=triplets["caption_id"].to_numpy()[triplet],
+            triplet_id=triplets["triplet_id"].to_numpy()[triplet],
             rule=subjects.rule[left] * len(naming.RULES) + objects.rule[right],
         )
         found = candidates(mentions, index, self._overlap_prior)
@@ -154,6 +155,7 @@ def _table(found: Candidates, images: pa.Array, predicates: pa.Array) -> pa.Tabl
         "position": column(found.position),
         "support": column(found.support),
         "caption_ids": found.caption_ids.take(pa.array(found.claim[order])),
+        "triplet_ids": found.triplet_ids.take(pa.array(found.claim[order])),
         "rule": naming.RULE_PAIRS.take(pa.array(found.rule[order])),
     }
     schema = schemas.SCHEMAS["candidates"]

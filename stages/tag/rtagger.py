@@ -160,6 +160,7 @@ class RTaggerStage:
                     "position": -1,
                     "support": 0,
                     "caption_ids": [],
+                    "triplet_ids": [],
                     "rule": "union",
                 }
                 row = own.get((subject, object_, found.text), strange)

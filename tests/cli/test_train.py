@@ -19,7 +19,14 @@ from relforge.trainer.recipes import pretrain
 def run_with(folder: Path, gold: list[str], scored: list[tuple[str, float]]) -> Path:
     """A run folder where box 0 stands in these predicates to box 1 of image 1."""
     pair = {"image_id": "1", "subject_box": 0, "object_box": 1}
-    score = {"position": 0, "support": 1, "caption_ids": [0], "rule": "head|head", "tagger": "t"}
+    score = {
+        "position": 0,
+        "support": 1,
+        "caption_ids": [0],
+        "triplet_ids": [],
+        "rule": "head|head",
+        "tagger": "t",
+    }
     blank = dict.fromkeys(SCHEMAS["scores"].names) | pair | score
     rows = {
         "gold": [pair | {"predicate": p} for p in gold],

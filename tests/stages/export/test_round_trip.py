@@ -46,7 +46,14 @@ def dataset(rows) -> list[dict[str, pa.Table]]:
         ]
         scored = [
             {"image_id": i, "subject_box": s, "object_box": o, "predicate": p, "score": score, "support": 3}
-            | {"position": 1, "caption_ids": [0, 2], "rule": "a|b", "tagger": "t", "subject_score": 0.7}
+            | {
+                "position": 1,
+                "caption_ids": [0, 2],
+                "triplet_ids": [],
+                "rule": "a|b",
+                "tagger": "t",
+                "subject_score": 0.7,
+            }
             for i in ids
             if i != "9"
             for s, o, p, score in facts
@@ -122,3 +129,10 @@ def test_boxes_come_back_whole(dataset, tmp_path, to):
     export(to, iter(dataset), out)
 
     assert whole(read(FORMATS[to](out)), "boxes") == whole(dataset, "boxes")
+
+
+def test_the_parquet_export_leaves_out_triplet_ids_whose_table_it_does_not_write(dataset, tmp_path) -> None:
+    export("parquet", iter(dataset), str(tmp_path / "out"))
+
+    written = pq.read_schema(tmp_path / "out" / "relations.parquet").names
+    assert written == [name for name in SCHEMAS["relations"].names if name != "triplet_ids"]

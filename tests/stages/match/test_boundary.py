@@ -126,6 +126,26 @@ def test_support_counts_captions_and_keeps_the_evidence(rows) -> None:
     assert (result.kept, result.dropped) == (3, {"object_names_no_class": 1})
 
 
+def test_a_candidate_names_every_triplet_that_says_so(rows) -> None:
+    import pyarrow as pa
+
+    twice = rows.triplets(
+        ("a man", "rides", "a horse"), ("a dog", "near", "it"), ("a guy", "rides", "the pony"), caption_id=7
+    )
+    once = rows.triplets(("a boy", "rides", "a horse"), caption_id=3)
+    result = MatchStage(["coco"]).process(
+        {
+            "triplets": pa.concat_tables([once, twice]),
+            "boxes": rows.boxes("horse", "person"),
+            "images": rows.table("images", {}),
+        }
+    )
+    (row,) = result.tables["candidates"].to_pylist()
+    named = [(one["caption_id"], one["triplet_id"]) for one in row["triplet_ids"]]
+    assert named == [(3, 0), (7, 0), (7, 2)]
+    assert (row["support"], row["caption_ids"]) == (2, [3, 7])
+
+
 def test_a_group_of_people_rides_as_people(rows) -> None:
     result = MatchStage(["coco"]).process(
         {

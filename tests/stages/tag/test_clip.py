@@ -54,7 +54,14 @@ def shard() -> dict[str, pa.Table]:
         box | {"box_id": 0, "category": "person", "x": 0.0, "y": 0.0},
         box | {"box_id": 1, "category": "dog", "x": 60.0, "y": 30.0},
     ]
-    candidate = {"image_id": "1", "position": 0, "support": 1, "caption_ids": [0], "rule": "r"}
+    candidate = {
+        "image_id": "1",
+        "position": 0,
+        "support": 1,
+        "caption_ids": [0],
+        "triplet_ids": [],
+        "rule": "r",
+    }
     candidates = [
         candidate | {"subject_box": 0, "object_box": 1, "predicate": "holding"},
         candidate | {"subject_box": 0, "object_box": 1, "predicate": "near"},
