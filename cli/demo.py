@@ -95,7 +95,7 @@ def _beside_greedy(quality: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple
 def _detect(folder: Path) -> dict[str, Any]:
     """What the shipped ParSeD finds in pictures it never saw, by `relforge eval`'s measure; searched once."""
     from relforge.cli.evaluate_model import measure
-    from relforge.demo.job import PICTURE, WEIGHTS
+    from relforge.demo.job import IMAGE_SIZE, WEIGHTS
     from relforge.demo.world.dataset import UNSEEN, write_split
 
     model, kept = WEIGHTS / "parsed", folder / "detected.json"
@@ -105,7 +105,7 @@ def _detect(folder: Path) -> dict[str, Any]:
         return before["found"]
     print(f"searching {_SEARCHED} other pictures with the shipped RLIPv2-ParSeD", file=sys.stderr)
     drawn = write_split(folder / "world", "hoi", _SEARCHED)
-    sides = (PICTURE["short_side"], PICTURE["long_side"])
+    sides = (IMAGE_SIZE["short_side"], IMAGE_SIZE["long_side"])
     images = str(drawn / "images" / "{image_id:0>6}.jpg")
     found = measure(str(model), str(drawn / "scene_graphs.json"), images, "person", UNSEEN, sides)
     temporary = kept.with_suffix(".tmp")

@@ -1,4 +1,4 @@
-"""How true captions of drawn pictures are: their triplets, by class, against the pictures' complete gold."""
+"""Precision and recall of captions of drawn images: their triplets, by class, against the complete gold."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relforge.demo.world.captions import VERBS
-from relforge.demo.world.catalogue import CLASSES, synonyms
+from relforge.demo.world.catalogue import CLASSES, list_synonyms
 from relforge.demo.world.interactions import SPATIAL
 from relforge.stages.match.phrases import PhraseMatcher
 from relforge.stages.match.vocabulary import Vocabulary
@@ -24,20 +24,20 @@ class CaptionScores:
     """Of one source of captions.
 
     Args:
-        pictures, captions: how many.
+        images, captions: how many.
         triplets: parsed from the captions, that lie within the world: both ends name classes, the
             predicate is one of the gold's. The rest (shirts, beaches) is neither right nor wrong.
-        precision: share of `triplets` that hold somewhere in their picture.
-        recall: share of the gold's distinct triplets per picture that any of its captions says.
-        silent: share of captions without a triplet.
+        precision: share of `triplets` that are in the gold of their image.
+        recall: share of the gold's distinct triplets per image that at least one of its captions states.
+        without_triplet: share of captions that state no triplet.
     """
 
-    pictures: int
+    images: int
     captions: int
     triplets: int
     precision: float
     recall: float
-    silent: float
+    without_triplet: float
 
 
 class CaptionScorer:
@@ -50,39 +50,39 @@ class CaptionScorer:
     def __init__(self, parser: str = DEFAULT) -> None:
         self._parser = build_parser(parser)
         self._parser.setup()
-        self._matcher = PhraseMatcher(Vocabulary(classes=synonyms()), list(CLASSES))
-        self._forms = predicate_forms()
+        self._matcher = PhraseMatcher(Vocabulary(classes=list_synonyms()), list(CLASSES))
+        self._forms = list_predicate_forms()
 
     def score(self, captions: Sequence[Sequence[str]], gold: Sequence[set[Triplet]]) -> CaptionScores:
-        """Score captions per picture against gold per picture.
+        """Score the captions of each image against its gold.
 
         Args:
-            captions: of each picture.
-            gold: of the same pictures, see `read_gold`.
+            captions: of each image.
+            gold: of the same images, see `read_gold`.
         """
         texts = [text for several in captions for text in several]
         readings = iter([list(self._triplets(graph)) for graph in self._parser.parse(texts)])
-        said = right = found = silent = 0
+        parsed = right = recalled = without_triplet = 0
         for several, facts in zip(captions, gold, strict=True):
             reached: set[Triplet] = set()
             for _ in several:
                 triplets = next(readings)
-                silent += not triplets
-                said += len(triplets)
+                without_triplet += not triplets
+                parsed += len(triplets)
                 right += sum(bool(ways & facts) for ways in triplets)
                 reached |= facts & {way for ways in triplets for way in ways}
-            found += len(reached)
+            recalled += len(reached)
         return CaptionScores(
-            pictures=len(gold),
+            images=len(gold),
             captions=len(texts),
-            triplets=said,
-            precision=right / max(1, said),
-            recall=found / max(1, sum(map(len, gold))),
-            silent=silent / max(1, len(texts)),
+            triplets=parsed,
+            precision=right / max(1, parsed),
+            recall=recalled / max(1, sum(map(len, gold))),
+            without_triplet=without_triplet / max(1, len(texts)),
         )
 
     def _triplets(self, graph: SceneGraph) -> Iterator[set[Triplet]]:
-        """Each relation of the graph that lies within the world, in every way it can be read."""
+        """All readings of each relation that lies within the world, as triplets of the gold."""
         for relation in graph.relations:
             ends = [graph.entities[i] for i in (relation.subject, relation.object)]
             subjects, objects = (
@@ -94,7 +94,7 @@ class CaptionScorer:
                 yield ways
 
 
-def predicate_forms() -> dict[str, set[str]]:
+def list_predicate_forms() -> dict[str, set[str]]:
     """Every wording of a caption's predicate -> what it can mean in the gold: "rides" is riding, and
     "sitting on" is sitting on, or the on of a cup."""
     forms: dict[str, set[str]] = {}
@@ -108,7 +108,7 @@ def predicate_forms() -> dict[str, set[str]]:
 
 
 def read_gold(split: Path) -> dict[int, set[Triplet]]:
-    """Distinct triplets of each picture of a split, by image id."""
+    """Distinct triplets of each image of a split, by image id."""
     gold: dict[int, set[Triplet]] = {}
     for graph in json.loads((split / "scene_graphs.json").read_text()):
         kind = {thing["object_id"]: thing["names"][0] for thing in graph["objects"]}
@@ -120,7 +120,7 @@ def read_gold(split: Path) -> dict[int, set[Triplet]]:
 
 def read_captions(split: Path) -> dict[int, list[str]]:
     """The world's own captions of a split, by image id."""
-    said: dict[int, list[str]] = {}
+    captions: dict[int, list[str]] = {}
     for row in json.loads((split / "captions.json").read_text())["annotations"]:
-        said.setdefault(row["image_id"], []).append(row["caption"])
-    return said
+        captions.setdefault(row["image_id"], []).append(row["caption"])
+    return captions

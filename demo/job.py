@@ -13,24 +13,24 @@ from relforge.demo.world.dataset import write_split
 
 SPLIT = "detection"
 SHARD_IMAGES = 16
-PICTURE = {"short_side": 96, "long_side": 128}
+IMAGE_SIZE = {"short_side": 96, "long_side": 128}
 """The size the shipped tagger was trained at, pixels."""
 WEIGHTS = Path(__file__).parent / "weights"
 """Folders of the shipped models: `blip`, `rtagger`, `parsed`; each has a card that says how it was made."""
 
 
-def write_job(folder: Path, pictures: int, seed: int = 0) -> Path:
-    """Draw the pictures and write the config that labels them. The same arguments give the same files.
+def write_job(folder: Path, images: int, seed: int = 0) -> Path:
+    """Draw the images and write the config that labels them. The same arguments give the same files.
 
     Args:
-        folder: gets `world/` (pictures, boxes, captions), `demo.yaml`, and later `run/`.
-        pictures: how many to draw.
-        seed: of the pictures.
+        folder: gets `world/` (images, boxes, captions), `demo.yaml`, and later `run/`.
+        images: how many to draw.
+        seed: of the images.
 
     Returns:
         The config file.
     """
-    drawn = write_split(folder / "world", SPLIT, pictures, seed)
+    drawn = write_split(folder / "world", SPLIT, images, seed)
     values = {
         "dataset": {
             "name": "world",
@@ -46,7 +46,7 @@ def write_job(folder: Path, pictures: int, seed: int = 0) -> Path:
             "caption": {"backend": "blip", "model": str(WEIGHTS / "blip"), "captions": 10, "top_p": 0.6},
             "parse": {"backend": "relforge", "predicate_form": "progressive"},
             "match": {"backend": "synonyms", "synonyms": [str(drawn / "synonyms.json")]},
-            "tag": {"backend": "rtagger", "model": str(WEIGHTS / "rtagger"), **PICTURE},
+            "tag": {"backend": "rtagger", "model": str(WEIGHTS / "rtagger"), **IMAGE_SIZE},
             "select": {"backend": "select"},
         },
     }

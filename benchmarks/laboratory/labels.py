@@ -14,7 +14,7 @@ from laboratory.memory import digest, remembered
 from laboratory.training import SHORT_SIDE
 from laboratory.words import in_gold_words
 from laboratory.world import SIZE, Tables, World
-from relforge.demo.world.catalogue import synonyms
+from relforge.demo.world.catalogue import list_synonyms
 from relforge.evaluation.labels import evaluate
 from relforge.stages.registry import build
 from relforge.stages.tables import SCHEMAS, conform
@@ -131,5 +131,5 @@ def _run(name: str, stage: dict[str, Any], tables: Tables) -> Tables:
 def _nouns(world: World) -> Path:
     file = world.work / "synonyms.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(synonyms(), indent=1), encoding="utf-8")
+    file.write_text(json.dumps(list_synonyms(), indent=1), encoding="utf-8")
     return file

@@ -1,1 +1,1 @@
-"""A drawn world of small scenes whose relations are known: pictures, boxes, captions, gold."""
+"""A drawn world of small scenes whose relations are known: images, boxes, captions, gold."""

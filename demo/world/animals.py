@@ -1,11 +1,11 @@
-"""Four-legged animals and birds. Pose: `legs` (stand, run, jump, curl), `gaze` (degrees up or down)."""
+"""Four-legged animals and birds."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from relforge.demo.world.pen import Pen, Point, shade
+from relforge.demo.world.pen import Colour, Pen, Point, shade
 from relforge.demo.world.scene import Thing
 
 
@@ -51,18 +51,18 @@ def muzzle_of(animal: Thing) -> Point:
 
 def _head(animal: Thing) -> tuple[Point, Point, Point]:
     build = BUILDS[animal.kind]
-    lift = build.leg + build.belly + (0.1 if animal.pose.get("legs") == "jump" else 0.0)
+    lift = build.leg + build.belly + (0.1 if animal.pose.legs == "jump" else 0.0)
     shoulder = (build.length * 0.85, lift + build.belly * 0.3)
     angle = math.radians(build.neck_angle)
     head = (shoulder[0] + build.neck * math.cos(angle), shoulder[1] + build.neck * math.sin(angle))
-    gaze = math.radians(animal.pose.get("gaze", -20.0))
+    gaze = math.radians(animal.pose.gaze if animal.pose.gaze is not None else -20.0)
     return shoulder, head, (head[0] + build.head * math.cos(gaze), head[1] + build.head * math.sin(gaze))
 
 
 def draw_animal(pen: Pen, animal: Thing) -> None:
     """Draws a kind of `BUILDS`."""
-    build, coat = BUILDS[animal.kind], animal.look["coat"][1]
-    dark, legs = shade(coat, 0.7), animal.pose.get("legs", "stand")
+    build, coat = BUILDS[animal.kind], animal.colours["coat"][1]
+    dark, legs = shade(coat, 0.7), animal.pose.legs
     if legs == "curl":
         _curled(pen, animal, coat)
         return
@@ -97,12 +97,12 @@ def draw_animal(pen: Pen, animal: Thing) -> None:
     pen.blob((0, body), build.length, build.belly, coat)
     if animal.kind == "cow":
         for x, y, r in ((-0.3, 0.05, 0.16), (0.2, -0.02, 0.13)):
-            pen.blob((x, body + y), r, r * 0.7, animal.look["patch"])
+            pen.blob((x, body + y), r, r * 0.7, animal.colours["patch"][1])
     if animal.kind == "sheep":
         for x in (-0.4, -0.15, 0.1, 0.35):
             pen.blob((x, body + 0.1), 0.19, 0.2, shade(coat, 1.05))
     pen.stroke([shoulder, head], 0.3 if animal.kind in {"horse", "elephant"} else 0.2, coat)
-    face = animal.look["patch"] if animal.kind == "sheep" else coat
+    face = animal.colours["patch"][1] if animal.kind == "sheep" else coat
     pen.stroke([head, muzzle], build.head * 0.85, face)
     _ears(pen, animal, head, dark)
     if animal.kind == "elephant":
@@ -116,7 +116,7 @@ def draw_animal(pen: Pen, animal: Thing) -> None:
     pen.blob(muzzle, build.head * 0.25, build.head * 0.2, shade(face, 0.55))
 
 
-def _ears(pen: Pen, animal: Thing, head: Point, dark: tuple) -> None:
+def _ears(pen: Pen, animal: Thing, head: Point, dark: Colour) -> None:
     if animal.kind == "elephant":
         pen.blob((head[0] - 0.08, head[1] - 0.02), 0.17, 0.24, dark)
     elif animal.kind == "dog":
@@ -134,7 +134,7 @@ def _ears(pen: Pen, animal: Thing, head: Point, dark: tuple) -> None:
             )
 
 
-def _curled(pen: Pen, animal: Thing, coat: tuple) -> None:
+def _curled(pen: Pen, animal: Thing, coat: Colour) -> None:
     """Asleep: a round body, the head on the paws, the eye shut."""
     pen.blob((0, 0.2), 0.52, 0.24, coat)
     pen.stroke([(-0.45, 0.12), (-0.2, 0.02), (0.15, 0.04)], 0.08, shade(coat, 0.7))
@@ -145,16 +145,16 @@ def _curled(pen: Pen, animal: Thing, coat: tuple) -> None:
 
 def draw_bird(pen: Pen, bird: Thing) -> None:
     """A bird; `legs` fly spreads the wings."""
-    coat, dark = bird.look["coat"][1], shade(bird.look["coat"][1], 0.65)
+    coat, dark = bird.colours["coat"][1], shade(bird.colours["coat"][1], 0.65)
     for x in (-0.06, 0.08):
         pen.stroke([(x, 0.35), (x, 0.0)], 0.05, (220, 150, 50))
     pen.shape([(-0.35, 0.5), (-0.8, 0.62), (-0.78, 0.42)], dark)
     pen.blob((0, 0.5), 0.45, 0.26, coat)
-    if bird.pose.get("legs") == "fly":
+    if bird.pose.legs == "fly":
         pen.shape([(-0.15, 0.6), (0.2, 0.6), (-0.25, 1.15), (-0.5, 1.1)], dark)
     else:
         pen.blob((-0.1, 0.52), 0.3, 0.14, dark, tilt=-10)
-    gaze = math.radians(bird.pose.get("gaze", 0.0))
+    gaze = math.radians(bird.pose.gaze or 0.0)
     pen.blob((0.38, 0.78), 0.19, 0.19, coat)
     tip = (0.38 + 0.42 * math.cos(gaze), 0.78 + 0.42 * math.sin(gaze))
     across = (-math.sin(gaze) * 0.08, math.cos(gaze) * 0.08)

@@ -1,4 +1,4 @@
-"""Captions as people write them: some of what is true, in other words each time."""
+"""Captions as people write them: each tells some of the facts, in varying words."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _SPATIAL_SHARE = 0.25
 """How readily people mention where things stand, against what is done."""
 
 
-def captions(scene: Scene, facts: list[Fact], rng: np.random.Generator, count: int = 5) -> list[str]:
+def write_captions(scene: Scene, facts: list[Fact], rng: np.random.Generator, count: int = 5) -> list[str]:
     """`count` captions of a scene, each from one to three of its facts."""
     if not facts:
         names = [_phrase(thing, rng) for thing in scene.things[:2]] or ["nothing"]
@@ -75,7 +75,7 @@ def _caption(scene: Scene, facts: list[Fact], weights: np.ndarray, rng: np.rando
     first = facts[rng.choice(len(facts), p=weights)]
     subject, predicate, _ = first
     form = rng.random()
-    together = [f for f in facts if f[1] == predicate and f[0] != subject and _same(scene, f, first)]
+    together = [f for f in facts if f[1] == predicate and f[0] != subject and _same_classes(scene, f, first)]
     if predicate == "hugging":  # who hugs is hugged: no plural says it well
         together = []
     again = [f for f in facts if f[0] == subject and f != first]
@@ -95,12 +95,12 @@ def _caption(scene: Scene, facts: list[Fact], weights: np.ndarray, rng: np.rando
         if other[0] != subject and other[2] != subject:
             text += f"{' while ' if rng.random() < 0.5 else ' and '}{_clause(scene, other, rng)}"
     if rng.random() < 0.3:
-        places = _PLACES[scene.backdrop["place"]]
+        places = _PLACES[scene.backdrop.place]
         text += f" {places[rng.integers(len(places))]}"
     return text
 
 
-def _same(scene: Scene, one: Fact, other: Fact) -> bool:
+def _same_classes(scene: Scene, one: Fact, other: Fact) -> bool:
     things = scene.things
     return things[one[0]].kind == things[other[0]].kind and things[one[2]].kind == things[other[2]].kind
 
@@ -108,13 +108,13 @@ def _same(scene: Scene, one: Fact, other: Fact) -> bool:
 def _clause(scene: Scene, fact: Fact, rng: np.random.Generator) -> str:
     subject, object_ = _phrase(scene.things[fact[0]], rng), _phrase(scene.things[fact[2]], rng)
     if fact[1] in _STATIC:
-        return f"{subject} {_still(scene.things[fact[0]], fact[1], rng)} {object_}"
+        return f"{subject} {_spatial_phrase(scene.things[fact[0]], fact[1], rng)} {object_}"
     progressive, finite, _, _ = VERBS[fact[1]]
     middle = (progressive, finite, f"is {progressive}", progressive)[rng.integers(4)]
     return f"{subject} {middle} {object_}"
 
 
-def _still(thing: Thing, predicate: str, rng: np.random.Generator) -> str:
+def _spatial_phrase(thing: Thing, predicate: str, rng: np.random.Generator) -> str:
     """A spatial predicate, with or without the verb that people add."""
     verb = "standing" if CLASSES[thing.kind].group in {"person", "animal"} else "sitting"
     prefix = ("", "is ", f"{verb} ")[rng.integers(3)]
@@ -154,10 +154,10 @@ def _plural(scene: Scene, facts: list[Fact], rng: np.random.Generator) -> str:
         objects[fact[2]].append(fact[0])
     target = scene.things[facts[0][2]]
     shared = len(objects) == 1
-    what = _phrase(target, rng) if shared else plural(_word(target, rng))
+    what = _phrase(target, rng) if shared else pluralise(_choose_word(target, rng))
     verb = facts[0][1] if facts[0][1] in _STATIC else VERBS[facts[0][1]][rng.integers(2) * 2]
     nouns = {thing.noun for thing in subjects}
-    who = plural(_word(subjects[0], rng) if len(nouns) == 1 else _general(subjects[0]))
+    who = pluralise(_choose_word(subjects[0], rng) if len(nouns) == 1 else _general(subjects[0]))
     lead = (count, "some", "a group of", count)[rng.integers(4)] if len(subjects) > 2 else count
     if len(subjects) == 2 and len(nouns) == 2 and rng.random() < 0.5:
         return f"{_phrase(subjects[0], rng)} and {_phrase(subjects[1], rng)} {verb} {what}"
@@ -166,15 +166,15 @@ def _plural(scene: Scene, facts: list[Fact], rng: np.random.Generator) -> str:
 
 def _phrase(thing: Thing, rng: np.random.Generator) -> str:
     """A noun phrase: article, sometimes a colour or size, the noun or a synonym."""
-    noun, adjective = _word(thing, rng), ""
+    noun, adjective = _choose_word(thing, rng), ""
     if rng.random() < 0.35:
-        choices = [value[0] for name, value in thing.look.items() if name in {"colour", "coat"}]
+        choices = [value[0] for name, value in thing.colours.items() if name in {"colour", "coat"}]
         if thing.kind == "person":
             adjective = ("young", "tall", "")[rng.integers(3)] if thing.noun in {"man", "woman"} else "little"
         elif choices:
             adjective = choices[0]
     if thing.kind == "person" and rng.random() < 0.12:
-        return f"{_article(noun, rng)} {noun} in a {thing.look['top'][0]} shirt"
+        return f"{_article(noun, rng)} {noun} in a {thing.colours['top'][0]} shirt"
     words = f"{adjective} {noun}".strip()
     return f"{_article(words, rng)} {words}"
 
@@ -185,12 +185,12 @@ def _article(following: str, rng: np.random.Generator) -> str:
     return "an" if following[0] in "aeiou" else "a"
 
 
-def _word(thing: Thing, rng: np.random.Generator) -> str:
+def _choose_word(thing: Thing, rng: np.random.Generator) -> str:
     words = CLASSES[thing.kind].nouns[thing.noun]
-    return words[rng.choice(len(words), p=_share(len(words)))]
+    return words[rng.choice(len(words), p=_word_shares(len(words)))]
 
 
-def _share(count: int) -> list[float]:
+def _word_shares(count: int) -> list[float]:
     """The first word is said most."""
     return [1.0] if count == 1 else [0.6] + [0.4 / (count - 1)] * (count - 1)
 
@@ -199,7 +199,7 @@ def _general(thing: Thing) -> str:
     return "person" if thing.kind == "person" else thing.kind
 
 
-def plural(noun: str) -> str:
+def pluralise(noun: str) -> str:
     """Of the world's own nouns."""
     *front, last = noun.split()
     many = _PLURALS.get(last) or (last + "es" if last.endswith(("s", "sh", "ch", "x")) else last + "s")

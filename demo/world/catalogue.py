@@ -9,7 +9,7 @@ import numpy as np
 
 from relforge.demo.world import animals, objects, people
 from relforge.demo.world.palette import CLOTHES, COLOURS, FUR, HAIR, SKIN, WOOD
-from relforge.demo.world.pen import Pen
+from relforge.demo.world.pen import Colour, NamedColour, Pen
 from relforge.demo.world.scene import Thing
 
 
@@ -85,7 +85,7 @@ YOUNG = frozenset({"boy", "girl", "puppy", "kitten", "pony", "calf", "lamb"})
 ANIMALS = tuple(name for name, kind in CLASSES.items() if kind.group == "animal")
 
 
-def synonyms() -> dict[str, list[str]]:
+def list_synonyms() -> dict[str, list[str]]:
     """Every word that captions use, per class, in the layout of the match stage's tables."""
     return {
         name: sorted({word for words in kind.nouns.values() for word in words} | set(kind.nouns))
@@ -93,34 +93,38 @@ def synonyms() -> dict[str, list[str]]:
     }
 
 
-def make(kind: str, rng: np.random.Generator, noun: str | None = None) -> Thing:
-    """A thing of that class with a look of its own, not yet placed."""
+def make_thing(kind: str, rng: np.random.Generator, noun: str | None = None) -> Thing:
+    """A thing of that class with colours of its own, not yet placed."""
     nouns = list(CLASSES[kind].nouns)
     noun = noun or nouns[rng.integers(len(nouns))]
+    colours: dict[str, NamedColour]
     if kind == "person":
-        look = {
-            "skin": SKIN[rng.integers(len(SKIN))],
-            "hair": HAIR[rng.integers(len(HAIR))],
-            "top": _colour(rng, CLOTHES),
-            "bottom": _colour(rng, CLOTHES),
-            "shoes": (45, 40, 40),
+        colours = {
+            "skin": ("", SKIN[rng.integers(len(SKIN))]),
+            "hair": ("", HAIR[rng.integers(len(HAIR))]),
+            "top": _draw_colour(rng, CLOTHES),
+            "bottom": _draw_colour(rng, CLOTHES),
+            "shoes": ("", (45, 40, 40)),
         }
     elif CLASSES[kind].group == "animal":
         coats = {"elephant": ["gray"], "sheep": ["white"]}.get(kind, list(FUR))
         name = coats[rng.integers(len(coats))]
-        look = {"coat": (name, _jitter(rng, FUR[name])), "patch": (60, 50, 48)}
+        colours = {"coat": (name, _jitter(rng, FUR[name])), "patch": ("", (60, 50, 48))}
     elif kind in {"chair", "table", "bench", "bed"}:
         wood = _jitter(rng, WOOD[rng.integers(len(WOOD))])
-        look = {"wood": wood, "colour": ("wooden", wood) if kind != "bed" else _colour(rng, CLOTHES)}
+        colours = {
+            "wood": ("", wood),
+            "colour": ("wooden", wood) if kind != "bed" else _draw_colour(rng, CLOTHES),
+        }
     elif kind == "tree":
-        look = {"colour": ("green", _jitter(rng, (65, 135, 60)))}
+        colours = {"colour": ("green", _jitter(rng, (65, 135, 60)))}
     elif kind == "phone":
-        look = {"colour": ("black", COLOURS["black"])}
+        colours = {"colour": ("black", COLOURS["black"])}
     elif kind == "apple":
-        look = {"colour": _colour(rng, ("red", "green", "yellow"))}
+        colours = {"colour": _draw_colour(rng, ("red", "green", "yellow"))}
     else:
-        look = {"colour": _colour(rng, CLOTHES)}
-    return Thing(kind, noun, (0.0, 0.0), 1.0, facing=1 if rng.random() < 0.5 else -1, look=look)
+        colours = {"colour": _draw_colour(rng, CLOTHES)}
+    return Thing(kind, noun, (0.0, 0.0), 1.0, facing=1 if rng.random() < 0.5 else -1, colours=colours)
 
 
 def relative_size(thing: Thing) -> float:
@@ -128,11 +132,11 @@ def relative_size(thing: Thing) -> float:
     return CLASSES[thing.kind].size * (0.68 if thing.noun in YOUNG else 1.0)
 
 
-def _colour(rng: np.random.Generator, names: tuple[str, ...]) -> tuple[str, tuple[int, int, int]]:
+def _draw_colour(rng: np.random.Generator, names: tuple[str, ...]) -> NamedColour:
     name = names[rng.integers(len(names))]
     return name, _jitter(rng, COLOURS[name])
 
 
-def _jitter(rng: np.random.Generator, colour: tuple[int, int, int]) -> tuple[int, int, int]:
+def _jitter(rng: np.random.Generator, colour: Colour) -> Colour:
     red, green, blue = (int(np.clip(c + rng.integers(-18, 19), 0, 255)) for c in colour)
     return red, green, blue

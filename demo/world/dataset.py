@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from relforge import __version__
-from relforge.demo.world.captions import captions
-from relforge.demo.world.catalogue import CLASSES, synonyms
-from relforge.demo.world.compose import picture
+from relforge.demo.world.captions import write_captions
+from relforge.demo.world.catalogue import CLASSES, list_synonyms
+from relforge.demo.world.compose import draw_image
 
 SPLITS: dict[str, int] = {"vg-like": 2000, "caption": 3000, "detection": 300, "hoi": 400}
-"""Split -> number of pictures: gold for the R-Tagger, captions for BLIP, boxes to label, a benchmark."""
+"""Split -> number of images: gold for the R-Tagger, captions for BLIP, boxes to label, a benchmark."""
 
 UNSEEN = ("petting", "throwing", "leaning against", "jumping over", "carrying")
 """Interactions that only the `hoi` split shows, so that it can ask for verbs unseen in pre-training."""
@@ -38,17 +38,18 @@ def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 
 
     Args:
         folder: the split goes to `folder/name`.
-        name: a key of `SPLITS`; each has pictures of its own.
-        count: number of pictures.
+        name: a key of `SPLITS`; each has images of its own.
+        count: number of images.
         size: longer side in pixels.
 
     Returns:
         The split's folder.
     """
-    out, drawn = folder / name, {"version": __version__, "layout": _LAYOUT, "count": count}
-    drawn |= {"seed": seed, "size": size}
+    out = folder / name
+    settings = {"version": __version__, "layout": _LAYOUT, "count": count}
+    settings |= {"seed": seed, "size": size}
     marker = out / "drawn.json"
-    if marker.exists() and json.loads(marker.read_text()) == drawn:
+    if marker.exists() and json.loads(marker.read_text()) == settings:
         return out
     marker.unlink(missing_ok=True)
     (out / "images").mkdir(parents=True, exist_ok=True)
@@ -56,17 +57,17 @@ def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 
     categories = {kind: number + 1 for number, kind in enumerate(CLASSES)}
     coco: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": []}
     coco["categories"] = [{"id": number, "name": kind} for kind, number in categories.items()]
-    said: dict[str, list[dict[str, Any]]] = {"images": coco["images"], "annotations": []}
+    captions: dict[str, list[dict[str, Any]]] = {"images": coco["images"], "annotations": []}
     graphs: list[dict[str, Any]] = []
     for index in range(count):
         image_id = index + 1
-        made = picture(seed ^ salt, index, size, () if name == "hoi" else UNSEEN)
+        drawn = draw_image(seed ^ salt, index, size, () if name == "hoi" else UNSEEN)
         file_name = f"{image_id:06d}.jpg"
-        made.image.save(out / "images" / file_name, quality=92)
-        width, height = made.image.size
+        drawn.image.save(out / "images" / file_name, quality=92)
+        width, height = drawn.image.size
         coco["images"].append({"id": image_id, "file_name": file_name, "width": width, "height": height})
         objects = []
-        for thing, (x, y, w, h) in zip(made.scene.things, made.boxes, strict=True):
+        for thing, (x, y, w, h) in zip(drawn.scene.things, drawn.boxes, strict=True):
             number = len(coco["annotations"]) + 1
             row = {"id": number, "image_id": image_id, "category_id": categories[thing.kind]}
             coco["annotations"].append(row | {"bbox": [x, y, w, h], "area": round(w * h, 1), "iscrowd": 0})
@@ -74,7 +75,7 @@ def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 
         relations = [
             {"relationship_id": image_id * 1000 + number, "predicate": predicate}
             | {"subject_id": objects[subject]["object_id"], "object_id": objects[object_]["object_id"]}
-            for number, (subject, predicate, object_) in enumerate(made.facts)
+            for number, (subject, predicate, object_) in enumerate(drawn.facts)
         ]
         graphs.append(
             {
@@ -85,14 +86,14 @@ def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 
                 "relationships": relations,
             }
         )
-        words = np.random.default_rng([seed ^ salt, index, 1])
-        for text in captions(made.scene, made.facts, words):
-            number = len(said["annotations"]) + 1
-            said["annotations"].append({"id": number, "image_id": image_id, "caption": text})
-    for file, data in (("instances", coco), ("captions", said), ("scene_graphs", graphs)):
+        caption_rng = np.random.default_rng([seed ^ salt, index, 1])
+        for text in write_captions(drawn.scene, drawn.facts, caption_rng):
+            number = len(captions["annotations"]) + 1
+            captions["annotations"].append({"id": number, "image_id": image_id, "caption": text})
+    for file, data in (("instances", coco), ("captions", captions), ("scene_graphs", graphs)):
         (out / f"{file}.json").write_text(json.dumps(data, separators=(",", ":")))
-    (out / "synonyms.json").write_text(json.dumps(synonyms(), indent=1))
-    marker.write_text(json.dumps(drawn))
+    (out / "synonyms.json").write_text(json.dumps(list_synonyms(), indent=1))
+    marker.write_text(json.dumps(settings))
     return out
 
 

@@ -1,6 +1,6 @@
-"""What things do to one another, by name. Each function puts the actors on the stage and records the facts.
+"""What things do to one another, by name. Each function puts the actors on the builder and records the facts.
 
-The truth of every predicate shows in the picture and not in the boxes alone: who rides sits astride with
+The truth of every predicate shows in the image and not in the boxes alone: who rides sits astride with
 bent knees, who stands beside does not; what is eaten is at the mouth, what is held is not.
 """
 
@@ -9,77 +9,77 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from relforge.demo.world.in_places import (
-    climbing,
-    hiding_under,
-    hugging,
-    leaning,
-    lying,
-    perching,
-    resting_on,
-    sailing,
-    sitting,
-    sleeping,
-    standing,
+    add_climbing,
+    add_hiding_under,
+    add_hugging,
+    add_leaning,
+    add_lying,
+    add_perching,
+    add_resting_on,
+    add_sailing,
+    add_sitting,
+    add_sleeping,
+    add_standing,
 )
-from relforge.demo.world.stage import Stage
+from relforge.demo.world.scene_builder import SceneBuilder
 from relforge.demo.world.with_animals import (
-    chasing,
-    feeding,
-    jumping,
-    looking,
-    petting,
-    riding,
-    walking,
+    add_chasing,
+    add_feeding,
+    add_jumping,
+    add_looking,
+    add_petting,
+    add_riding,
+    add_walking,
 )
 from relforge.demo.world.with_things import (
-    carrying,
-    drinking,
-    eating,
-    flying,
-    holding,
-    kicking,
-    pushing,
-    reading,
-    sheltering,
-    talking,
-    throwing,
-    wearing,
+    add_carrying,
+    add_drinking,
+    add_eating,
+    add_flying,
+    add_holding,
+    add_kicking,
+    add_pushing,
+    add_reading,
+    add_sheltering,
+    add_talking,
+    add_throwing,
+    add_wearing,
 )
 
-Interaction = Callable[[Stage, float, float], None]
-"""(stage, x in pixels, depth row) -> None."""
+Interaction = Callable[[SceneBuilder, float, float], None]
+"""(builder, x in pixels, depth row) -> None."""
 
 INTERACTIONS: dict[str, Interaction] = {
-    "riding": riding,
-    "holding": holding,
-    "carrying": carrying,
-    "wearing": wearing,
-    "eating": eating,
-    "drinking from": drinking,
-    "reading": reading,
-    "talking on": talking,
-    "sitting on": sitting,
-    "lying on": lying,
-    "standing on": standing,
-    "kicking": kicking,
-    "throwing": throwing,
-    "flying": flying,
-    "walking": walking,
-    "pushing": pushing,
-    "petting": petting,
-    "feeding": feeding,
-    "hugging": hugging,
-    "leaning against": leaning,
-    "climbing": climbing,
-    "chasing": chasing,
-    "jumping over": jumping,
-    "sleeping on": sleeping,
-    "perched on": perching,
-    "on": resting_on,
-    "under": hiding_under,
-    "in": sailing,
-    "sheltering": sheltering,
-    "looking at": looking,
+    "riding": add_riding,
+    "holding": add_holding,
+    "carrying": add_carrying,
+    "wearing": add_wearing,
+    "eating": add_eating,
+    "drinking from": add_drinking,
+    "reading": add_reading,
+    "talking on": add_talking,
+    "sitting on": add_sitting,
+    "lying on": add_lying,
+    "standing on": add_standing,
+    "kicking": add_kicking,
+    "throwing": add_throwing,
+    "flying": add_flying,
+    "walking": add_walking,
+    "pushing": add_pushing,
+    "petting": add_petting,
+    "feeding": add_feeding,
+    "hugging": add_hugging,
+    "leaning against": add_leaning,
+    "climbing": add_climbing,
+    "chasing": add_chasing,
+    "jumping over": add_jumping,
+    "sleeping on": add_sleeping,
+    "perched on": add_perching,
+    "on": add_resting_on,
+    "under": add_hiding_under,
+    "in": add_sailing,
+    "sheltering": add_sheltering,
+    "looking at": add_looking,
 }
 """Name -> function; all but `sheltering` are named for the predicate they show."""
 

@@ -13,7 +13,7 @@ _STEEL = (90, 92, 98)
 
 
 def draw_bicycle(pen: Pen, thing: Thing) -> None:
-    frame = thing.look["colour"][1]
+    frame = thing.colours["colour"][1]
     for x in (-0.55, 0.55):
         ring = [(x + 0.36 * math.cos(a), 0.38 + 0.36 * math.sin(a)) for a in np.linspace(0, 2 * math.pi, 25)]
         pen.stroke(ring, 0.05, (40, 40, 42))
@@ -35,7 +35,7 @@ def draw_bicycle(pen: Pen, thing: Thing) -> None:
 
 
 def draw_car(pen: Pen, thing: Thing) -> None:
-    paint, glass = thing.look["colour"][1], (185, 215, 230)
+    paint, glass = thing.colours["colour"][1], (185, 215, 230)
     pen.shape(
         [
             (-1.2, 0.18),
@@ -58,19 +58,19 @@ def draw_car(pen: Pen, thing: Thing) -> None:
 
 
 def draw_boat(pen: Pen, thing: Thing) -> None:
-    hull = thing.look["colour"][1]
+    hull = thing.colours["colour"][1]
     pen.shape([(-1.2, 0.6), (1.35, 0.66), (0.95, 0.05), (-0.9, 0.05)], hull)
     pen.stroke([(-1.2, 0.6), (1.35, 0.66)], 0.08, shade(hull, 0.6))
 
 
 def draw_skateboard(pen: Pen, thing: Thing) -> None:
-    pen.stroke([(-1.9, 0.95), (-1.5, 0.6), (1.5, 0.6), (1.9, 0.95)], 0.35, thing.look["colour"][1])
+    pen.stroke([(-1.9, 0.95), (-1.5, 0.6), (1.5, 0.6), (1.9, 0.95)], 0.35, thing.colours["colour"][1])
     for x in (-1.1, 1.1):
         pen.blob((x, 0.22), 0.24, 0.24, (50, 50, 50))
 
 
 def draw_chair(pen: Pen, thing: Thing) -> None:
-    wood = thing.look["colour"][1]
+    wood = thing.colours["colour"][1]
     for x in (-0.25, 0.26):
         pen.stroke([(x, 0), (x, 0.45)], 0.06, shade(wood, 0.75))
     pen.stroke([(-0.28, 0.45), (-0.34, 1.0)], 0.08, wood)
@@ -79,14 +79,14 @@ def draw_chair(pen: Pen, thing: Thing) -> None:
 
 
 def draw_table(pen: Pen, thing: Thing) -> None:
-    wood = thing.look["colour"][1]
+    wood = thing.colours["colour"][1]
     for x in (-0.8, 0.8, -0.62, 0.62):
         pen.stroke([(x, 0.0 if abs(x) > 0.7 else 0.12), (x, 0.9)], 0.08, shade(wood, 0.7))
     pen.shape([(-1.0, 0.86), (1.0, 0.86), (0.88, 1.0), (-0.88, 1.0)], wood)
 
 
 def draw_bench(pen: Pen, thing: Thing) -> None:
-    wood = thing.look["colour"][1]
+    wood = thing.colours["colour"][1]
     for x in (-1.0, 1.0):
         pen.stroke([(x, 0), (x, 0.5)], 0.1, _STEEL)
         pen.stroke([(x, 0.5), (x - 0.05, 1.0)], 0.07, _STEEL)
@@ -96,7 +96,7 @@ def draw_bench(pen: Pen, thing: Thing) -> None:
 
 
 def draw_bed(pen: Pen, thing: Thing) -> None:
-    wood, cloth = thing.look["wood"], thing.look["colour"][1]
+    wood, cloth = thing.colours["wood"][1], thing.colours["colour"][1]
     pen.shape([(-1.6, 0), (-1.45, 0), (-1.45, 1.25), (-1.6, 1.25)], wood)
     pen.shape([(1.45, 0), (1.58, 0), (1.58, 0.75), (1.45, 0.75)], wood)
     pen.shape([(-1.45, 0.2), (1.45, 0.2), (1.45, 0.55), (-1.45, 0.55)], cloth)
@@ -105,7 +105,7 @@ def draw_bed(pen: Pen, thing: Thing) -> None:
 
 
 def draw_ball(pen: Pen, thing: Thing) -> None:
-    colour = thing.look["colour"][1]
+    colour = thing.colours["colour"][1]
     pen.blob((0, 0.5), 0.5, 0.5, colour)
     pen.stroke([(-0.45, 0.55), (0, 0.65), (0.45, 0.5)], 0.08, shade(colour, 0.55))
     pen.stroke([(0.05, 0.97), (0.12, 0.5), (0.0, 0.03)], 0.08, shade(colour, 0.55))
@@ -113,7 +113,7 @@ def draw_ball(pen: Pen, thing: Thing) -> None:
 
 def draw_umbrella(pen: Pen, thing: Thing) -> None:
     """Open, held at its foot."""
-    cloth = thing.look["colour"][1]
+    cloth = thing.colours["colour"][1]
     pen.stroke([(0.05, -0.04), (0, 0.0), (0, 0.9)], 0.035, (80, 60, 45))
     dome = [(0.75 * math.cos(a), 0.62 + 0.42 * math.sin(a)) for a in np.linspace(math.pi, 0, 15)]
     scallops = [(x, 0.62 + (0.07 if i % 2 else 0.0)) for i, x in enumerate(np.linspace(0.75, -0.75, 9))]
@@ -123,7 +123,7 @@ def draw_umbrella(pen: Pen, thing: Thing) -> None:
 
 
 def draw_kite(pen: Pen, thing: Thing) -> None:
-    colour = thing.look["colour"][1]
+    colour = thing.colours["colour"][1]
     pen.stroke([(0, 0), (0.12, -0.25), (-0.02, -0.45), (0.1, -0.65)], 0.04, shade(colour, 0.7))
     pen.shape([(0, 0), (0.38, 0.6), (0, 1.0), (-0.38, 0.6)], colour)
     pen.stroke([(0, 0), (0, 1.0)], 0.03, shade(colour, 0.6))
@@ -131,7 +131,7 @@ def draw_kite(pen: Pen, thing: Thing) -> None:
 
 
 def draw_hat(pen: Pen, thing: Thing) -> None:
-    colour = thing.look["colour"][1]
+    colour = thing.colours["colour"][1]
     if thing.noun == "cap":
         pen.shape([(-0.55, 0.2), (-0.5, 0.75), (0, 1.0), (0.5, 0.75), (0.55, 0.2)], colour)
         pen.stroke([(0.3, 0.22), (1.05, 0.12)], 0.2, shade(colour, 0.8))
@@ -142,7 +142,7 @@ def draw_hat(pen: Pen, thing: Thing) -> None:
 
 
 def draw_bottle(pen: Pen, thing: Thing) -> None:
-    glass = thing.look["colour"][1]
+    glass = thing.colours["colour"][1]
     pen.shape(
         [
             (-0.2, 0),
@@ -161,15 +161,15 @@ def draw_bottle(pen: Pen, thing: Thing) -> None:
 
 
 def draw_cup(pen: Pen, thing: Thing) -> None:
-    colour = thing.look["colour"][1]
+    colour = thing.colours["colour"][1]
     pen.stroke([(0.36, 0.75), (0.66, 0.62), (0.6, 0.32), (0.34, 0.22)], 0.11, shade(colour, 0.8))
     pen.shape([(-0.34, 0), (0.34, 0), (0.42, 0.95), (-0.42, 0.95)], colour)
     pen.blob((0, 0.95), 0.42, 0.1, shade(colour, 0.55))
 
 
 def draw_book(pen: Pen, thing: Thing) -> None:
-    colour = thing.look["colour"][1]
-    if thing.pose.get("open"):
+    colour = thing.colours["colour"][1]
+    if thing.pose.open:
         pen.shape([(-0.62, 0.16), (0, 0.0), (0.62, 0.16), (0.62, 0.95), (0, 0.8), (-0.62, 0.95)], colour)
         for side in (-1, 1):
             pen.shape([(0, 0.1), (side * 0.52, 0.25), (side * 0.52, 0.9), (0, 0.76)], (248, 245, 235))
@@ -179,7 +179,7 @@ def draw_book(pen: Pen, thing: Thing) -> None:
 
 
 def draw_apple(pen: Pen, thing: Thing) -> None:
-    colour = thing.look["colour"][1]
+    colour = thing.colours["colour"][1]
     pen.blob((-0.16, 0.45), 0.34, 0.44, colour)
     pen.blob((0.16, 0.45), 0.34, 0.44, colour)
     pen.stroke([(0, 0.8), (0.05, 1.02)], 0.08, (90, 60, 35))
@@ -187,14 +187,14 @@ def draw_apple(pen: Pen, thing: Thing) -> None:
 
 
 def draw_cake(pen: Pen, thing: Thing) -> None:
-    icing = thing.look["colour"][1]
+    icing = thing.colours["colour"][1]
     pen.shape([(-0.7, 0), (0.7, 0), (0.7, 0.5), (-0.7, 0.5)], (200, 150, 95))
     pen.shape([(-0.72, 0.42), (0.72, 0.42), (0.7, 0.66), (-0.7, 0.66)], icing)
     pen.blob((0, 0.76), 0.14, 0.13, (200, 35, 45))
 
 
 def draw_bag(pen: Pen, thing: Thing) -> None:
-    cloth = thing.look["colour"][1]
+    cloth = thing.colours["colour"][1]
     if thing.noun == "backpack":
         pen.shape([(-0.42, 0), (0.42, 0), (0.46, 0.7), (0.2, 1.0), (-0.2, 1.0), (-0.46, 0.7)], cloth)
         pen.shape([(-0.3, 0.08), (0.3, 0.08), (0.3, 0.42), (-0.3, 0.42)], shade(cloth, 0.75))
@@ -210,14 +210,14 @@ def draw_phone(pen: Pen, thing: Thing) -> None:
 
 
 def draw_tree(pen: Pen, thing: Thing) -> None:
-    leaf = thing.look["colour"][1]
+    leaf = thing.colours["colour"][1]
     pen.shape([(-0.08, 0), (0.08, 0), (0.05, 0.55), (-0.05, 0.55)], (105, 75, 50))
     for x, y, r in ((-0.2, 0.62, 0.19), (0.2, 0.62, 0.19), (0, 0.82, 0.22), (0, 0.62, 0.2)):
         pen.blob((x, y), r, r * 0.9, shade(leaf, 0.85 + 0.3 * (y - 0.6)))
 
 
 def draw_lamp(pen: Pen, thing: Thing) -> None:
-    shade_colour = thing.look["colour"][1]
+    shade_colour = thing.colours["colour"][1]
     pen.blob((0, 0.02), 0.14, 0.03, _STEEL)
     pen.stroke([(0, 0.02), (0, 0.75)], 0.03, _STEEL)
     pen.shape([(-0.2, 0.7), (0.2, 0.7), (0.12, 1.0), (-0.12, 1.0)], shade_colour)

@@ -10,16 +10,18 @@ from PIL import Image, ImageDraw
 
 Point = tuple[float, float]
 Colour = tuple[int, int, int]
+NamedColour = tuple[str, Colour]
+"""(what captions call it, RGB); an empty name where no caption mentions it."""
 
 SUPERSAMPLE = 3
-"""Pictures are drawn this many times larger and scaled down, which smooths every edge."""
+"""Images are drawn this many times larger and scaled down, which smooths every edge."""
 
 
 class Pen:
     """Draws one thing on a transparent layer.
 
     Args:
-        size: (width, height) of the picture, pixels.
+        size: (width, height) of the image, pixels.
         at: foot of the thing, pixels from the top left.
         unit: pixels per unit of the thing's frame.
         facing: 1 looks right, -1 left.
@@ -34,15 +36,15 @@ class Pen:
         self._at, self._unit, self._facing = at, unit, facing
         self._cos, self._sin = math.cos(math.radians(turn)), math.sin(math.radians(turn))
 
-    def to_picture(self, point: Point) -> Point:
-        """A point of the thing's frame in picture pixels."""
+    def to_pixels(self, point: Point) -> Point:
+        """A point of the thing's frame in image pixels."""
         x, y = point
         x, y = x * self._cos - y * self._sin, x * self._sin + y * self._cos
         return self._at[0] + self._facing * x * self._unit, self._at[1] - y * self._unit
 
     def shape(self, points: Sequence[Point], colour: Colour) -> None:
         """A filled polygon with a darker edge."""
-        corners = [self._device(p) for p in points]
+        corners = [self._to_layer(p) for p in points]
         self._draw.polygon(corners, fill=(*colour, 255))
         self._draw.line([*corners, corners[0]], fill=(*shade(colour, 0.6), 255), width=2)
 
@@ -57,15 +59,15 @@ class Pen:
 
     def stroke(self, points: Sequence[Point], width: float, colour: Colour) -> None:
         """A line with round ends; `width` in units of the frame."""
-        corners = [self._device(p) for p in points]
+        corners = [self._to_layer(p) for p in points]
         thick = max(2, round(width * self._unit * SUPERSAMPLE))
         self._draw.line(corners, fill=(*colour, 255), width=thick, joint="curve")
         for x, y in corners:
             r = thick / 2
             self._draw.ellipse((x - r, y - r, x + r, y + r), fill=(*colour, 255))
 
-    def _device(self, point: Point) -> Point:
-        x, y = self.to_picture(point)
+    def _to_layer(self, point: Point) -> Point:
+        x, y = self.to_pixels(point)
         return x * SUPERSAMPLE, y * SUPERSAMPLE
 
 

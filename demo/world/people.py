@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from relforge.demo.world.pen import Pen, Point, shade
+from relforge.demo.world.pen import Colour, Pen, Point, shade
 from relforge.demo.world.scene import Thing
 
 SHOULDER, HIP, ARM, LEG = 0.78, 0.48, 0.36, 0.48
@@ -12,20 +12,19 @@ SHOULDER, HIP, ARM, LEG = 0.78, 0.48, 0.36, 0.48
 
 
 def draw_person(pen: Pen, person: Thing) -> None:
-    """Poses: `legs` (stand, walk, sit, ride, run, kick, climb), `hands` (two points of the person's frame
-    or None: hanging), `gaze` (degrees above the horizon, relative to facing), `hip` (height of the hip)."""
-    look, pose = person.look, person.pose
+    """Draw a person in the pose."""
+    colours, pose = person.colours, person.pose
     small = person.noun in {"boy", "girl", "child", "kid"}
-    hip = (0.0, pose.get("hip", HIP))
+    hip = (0.0, pose.hip)
     shoulder = (0.0, hip[1] + SHOULDER - HIP)
     head_radius = 0.115 if small else 0.095
     head = (0.015, shoulder[1] + 0.035 + head_radius)
-    skin, top, bottom = look["skin"], look["top"][1], look["bottom"][1]
-    hands = pose.get("hands", (None, None))
+    skin, top, bottom = (colours[part][1] for part in ("skin", "top", "bottom"))
+    hands = pose.hands
 
     _arm(pen, shoulder, hands[1], shade(top, 0.8), skin, back=True)
-    _legs(pen, hip, pose.get("legs", "stand"), bottom, look["shoes"])
-    if person.noun in {"woman", "girl", "lady"} and pose.get("legs", "stand") in {"stand", "walk"}:
+    _legs(pen, hip, pose.legs, bottom, colours["shoes"][1])
+    if person.noun in {"woman", "girl", "lady"} and pose.legs in {"stand", "walk"}:
         pen.shape(
             [(-0.07, hip[1] + 0.08), (0.07, hip[1] + 0.08), (0.14, hip[1] - 0.2), (-0.14, hip[1] - 0.2)],
             bottom,
@@ -41,19 +40,21 @@ def draw_person(pen: Pen, person: Thing) -> None:
     )
     pen.stroke([(0, shoulder[1]), (0, head[1])], 0.06, skin)
     if person.noun in {"woman", "girl", "lady"}:
-        pen.blob((head[0] - 0.05, head[1] - 0.06), 0.075, 0.15, look["hair"])
+        pen.blob((head[0] - 0.05, head[1] - 0.06), 0.075, 0.15, colours["hair"][1])
     pen.blob(head, head_radius, head_radius * 1.12, skin)
-    _face(pen, head, head_radius, pose.get("gaze", 0.0), look["hair"], skin, pose.get("asleep", False))
+    _face(pen, head, head_radius, pose.gaze or 0.0, colours["hair"][1], skin, pose.asleep)
     _arm(pen, shoulder, hands[0], shade(top, 1.12), skin, back=False)
 
 
 def head_of(person: Thing) -> Point:
     """Centre of the head in the person's frame."""
-    hip = person.pose.get("hip", HIP)
+    hip = person.pose.hip
     return 0.015, hip + SHOULDER - HIP + 0.14
 
 
-def _face(pen: Pen, head: Point, radius: float, gaze: float, hair: tuple, skin: tuple, asleep: bool) -> None:
+def _face(
+    pen: Pen, head: Point, radius: float, gaze: float, hair: Colour, skin: Colour, asleep: bool
+) -> None:
     angle = math.radians(gaze)
     forward = (math.cos(angle), math.sin(angle))
     up = (-forward[1], forward[0])
@@ -84,7 +85,7 @@ def _face(pen: Pen, head: Point, radius: float, gaze: float, hair: tuple, skin: 
         pen.blob(at(0.6, 0.2), radius * 0.12, radius * 0.12, (30, 30, 40))
 
 
-def _arm(pen: Pen, shoulder: Point, hand: Point | None, sleeve: tuple, skin: tuple, back: bool) -> None:
+def _arm(pen: Pen, shoulder: Point, hand: Point | None, sleeve: Colour, skin: Colour, back: bool) -> None:
     start = (shoulder[0] + (-0.05 if back else 0.05), shoulder[1] - 0.02)
     if hand is None:
         hand = (start[0] + (-0.05 if back else 0.04), start[1] - ARM * 0.95)
@@ -114,7 +115,7 @@ _FEET: dict[str, tuple[Point, Point]] = {
 }
 
 
-def _legs(pen: Pen, hip: Point, legs: str, cloth: tuple, shoes: tuple) -> None:
+def _legs(pen: Pen, hip: Point, legs: str, cloth: Colour, shoes: Colour) -> None:
     for side, dim in ((1, 0.8), (0, 1.0)):
         colour = shade(cloth, dim)
         if legs in {"sit", "ride"}:

@@ -1,4 +1,4 @@
-"""From a scene to a picture and the boxes of what can be seen in it."""
+"""From a scene to an image and the boxes of what can be seen in it."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ def render(scene: Scene, rng: np.random.Generator) -> tuple[Image.Image, list[Bo
     """Draw a scene far to near.
 
     Returns:
-        The RGB picture; for each thing its box (x, y, w, h, pixels, around all of it that lies inside the
-        picture, hidden parts included), or None where nothing of it is in the picture; and the share of
+        The RGB image; for each thing its box (x, y, w, h, pixels, around all of it that lies inside the
+        image, hidden parts included), or None where nothing of it is in the image; and the share of
         its pixels that nothing nearer hides.
     """
     width, height = scene.size
-    canvas = _backdrop(scene, rng)
+    canvas = _draw_backdrop(scene, rng)
     alphas: list[np.ndarray] = [np.zeros(0)] * len(scene.things)
     order = sorted(range(len(scene.things)), key=lambda i: (scene.things[i].depth, i))
     for index in order:
-        layer = draw(scene.things[index], scene.size)
+        layer = draw_thing(scene.things[index], scene.size)
         canvas.alpha_composite(layer)
         alphas[index] = np.asarray(layer.getchannel("A")) > 127
-    _strings(canvas, scene)
+    _draw_ties(canvas, scene)
     boxes: list[Box | None] = [None] * len(scene.things)
     visible = [0.0] * len(scene.things)
     hidden = np.zeros((height * SUPERSAMPLE, width * SUPERSAMPLE), bool)
     for index in reversed(order):
-        seen = alphas[index]
-        rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+        covered = alphas[index]
+        rows, columns = np.flatnonzero(covered.any(1)), np.flatnonzero(covered.any(0))
         if len(rows):
             x, y = columns[0] / SUPERSAMPLE, rows[0] / SUPERSAMPLE
             right, bottom = (columns[-1] + 1) / SUPERSAMPLE, (rows[-1] + 1) / SUPERSAMPLE
             boxes[index] = (round(x, 1), round(y, 1), round(right - x, 1), round(bottom - y, 1))
-            visible[index] = 1 - float(hidden[seen].mean())
-        hidden |= seen
-    picture = canvas.convert("RGB").resize(scene.size, Image.Resampling.BOX)
-    return _light(picture, rng), boxes, visible
+            visible[index] = 1 - float(hidden[covered].mean())
+        hidden |= covered
+    image = canvas.convert("RGB").resize(scene.size, Image.Resampling.BOX)
+    return _degrade(image, rng), boxes, visible
 
 
-def draw(thing: Thing, size: tuple[int, int]) -> Image.Image:
-    """One thing on a transparent layer, `SUPERSAMPLE` times the picture's size."""
+def draw_thing(thing: Thing, size: tuple[int, int]) -> Image.Image:
+    """One thing on a transparent layer, `SUPERSAMPLE` times the image's size."""
     pen = Pen(size, thing.at, thing.height, thing.facing, thing.turn)
     CLASSES[thing.kind].draw(pen, thing)
     return pen.layer
 
 
-def _strings(canvas: Image.Image, scene: Scene) -> None:
-    """Leashes and kite strings: `tie` holds the two ends in picture pixels."""
+def _draw_ties(canvas: Image.Image, scene: Scene) -> None:
+    """Leashes and kite strings: of `Pose.ties`."""
     draw_on = ImageDraw.Draw(canvas)
     for thing in scene.things:
-        for (x0, y0), (x1, y1) in thing.pose.get("ties", ()):
+        for (x0, y0), (x1, y1) in thing.pose.ties:
             draw_on.line(
                 [(x0 * SUPERSAMPLE, y0 * SUPERSAMPLE), (x1 * SUPERSAMPLE, y1 * SUPERSAMPLE)],
                 (40, 35, 35, 255),
@@ -64,31 +64,31 @@ def _strings(canvas: Image.Image, scene: Scene) -> None:
             )
 
 
-def _backdrop(scene: Scene, rng: np.random.Generator) -> Image.Image:
+def _draw_backdrop(scene: Scene, rng: np.random.Generator) -> Image.Image:
     width, height = scene.size[0] * SUPERSAMPLE, scene.size[1] * SUPERSAMPLE
-    look = scene.backdrop
-    horizon = int(look["horizon"] * SUPERSAMPLE)
-    image = np.empty((height, width, 3), np.float32)
+    backdrop = scene.backdrop
+    horizon = int(backdrop.horizon * SUPERSAMPLE)
+    pixels = np.empty((height, width, 3), np.float32)
     fade = np.linspace(0.9, 1.08, height)[:, None, None]
-    image[:horizon] = np.array(look["far"]) * fade[::-1][:horizon]
-    image[horizon:] = np.array(look["near"]) * fade[horizon:]
+    pixels[:horizon] = np.array(backdrop.far) * fade[::-1][:horizon]
+    pixels[horizon:] = np.array(backdrop.near) * fade[horizon:]
     # blotches of light and dark: grass, plaster, clouds
     coarse = rng.normal(0, 1, (12, 12)).astype(np.float32)
     blotches = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
-    image += blotches[..., None] * look["texture"]
-    picture = Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).convert("RGBA")
-    pencil = ImageDraw.Draw(picture)
-    if look["place"] == "room":
+    pixels += blotches[..., None] * backdrop.texture
+    image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).convert("RGBA")
+    pencil = ImageDraw.Draw(image)
+    if backdrop.place == "room":
         pencil.line([(0, horizon), (width, horizon)], (90, 75, 65, 255), 5)
-        x, w = int(look["window"] * width), width // 5
+        x, w = int(backdrop.window * width), width // 5
         pencil.rectangle(
             (x, horizon // 5, x + w, horizon * 3 // 5), (190, 220, 240, 255), (240, 240, 235, 255), 6
         )
-    elif look["place"] == "street":
+    elif backdrop.place == "street":
         for x in range(0, width, width // 6):
             top = horizon - int(horizon * (0.3 + 0.5 * ((x * 7919) % 97) / 97))
-            pencil.rectangle((x, top, x + width // 6, horizon), shade(look["far"], 0.75))
-    elif look["place"] == "beach":
+            pencil.rectangle((x, top, x + width // 6, horizon), shade(backdrop.far, 0.75))
+    elif backdrop.place == "beach":
         pencil.rectangle((0, int(horizon * 0.8), width, horizon), (90, 145, 185, 255))
     else:
         hill = [
@@ -98,16 +98,16 @@ def _backdrop(scene: Scene, rng: np.random.Generator) -> Image.Image:
             (width * 0.8, horizon * 0.88),
             (width, horizon),
         ]
-        pencil.polygon(hill, shade(look["near"], 0.8))
-    return picture
+        pencil.polygon(hill, shade(backdrop.near, 0.8))
+    return image
 
 
-def _light(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Brightness, a colour cast, a light that falls off to one side, sensor noise, sometimes soft focus."""
+def _degrade(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Vary brightness, colour cast, a lateral light gradient and sensor noise; blur one image in four."""
     if rng.random() < 0.25:
-        picture = picture.filter(ImageFilter.GaussianBlur(0.5))
-    image = np.asarray(picture, np.float64)
-    across = np.linspace(-1, 1, image.shape[1])[None, :, None] * rng.uniform(-0.12, 0.12)
-    image = image * (rng.uniform(0.8, 1.12) + across) * rng.uniform(0.94, 1.06, 3)
-    image = image + rng.normal(0, rng.uniform(1, 5), image.shape)
-    return Image.fromarray(np.clip(image, 0, 255).astype(np.uint8))
+        image = image.filter(ImageFilter.GaussianBlur(0.5))
+    pixels = np.asarray(image, np.float64)
+    across = np.linspace(-1, 1, pixels.shape[1])[None, :, None] * rng.uniform(-0.12, 0.12)
+    pixels = pixels * (rng.uniform(0.8, 1.12) + across) * rng.uniform(0.94, 1.06, 3)
+    pixels = pixels + rng.normal(0, rng.uniform(1, 5), pixels.shape)
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))

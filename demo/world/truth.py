@@ -1,4 +1,4 @@
-"""The complete gold of a scene: what is acted out, and where things stand to one another."""
+"""The complete gold of a scene: the interactions, and where things stand to one another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MIN_VISIBLE = 0.3
 MIN_PIXELS = 3.0
 
 
-def complete(scene: Scene, boxes: list[Box | None], visible: list[float]) -> list[Fact]:
+def complete_facts(scene: Scene, boxes: list[Box | None], visible: list[float]) -> list[Fact]:
     """All facts among visible things, sorted.
 
     Spatial ones hold between things that stand on the ground and are not part of one interaction:

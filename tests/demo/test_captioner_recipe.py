@@ -1,4 +1,4 @@
-"""The shipped captioner: its recipe learns as recorded, and what it says of a picture is partly true."""
+"""The shipped captioner: its recipe learns as recorded, and what it says of a image is partly true."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 from transformers import BertTokenizer, BlipForConditionalGeneration, BlipImageProcessor
 
-from relforge.demo.caption_scores import CaptionScorer, predicate_forms, read_captions, read_gold
+from relforge.demo.caption_scores import CaptionScorer, list_predicate_forms, read_captions, read_gold
 from relforge.demo.world.dataset import write_split
 from relforge.stages.caption.blip_stage import BlipStage
 from relforge.stages.registry import build_source
@@ -22,13 +22,13 @@ ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "configs" / "train" / "world_blip.yaml"
 WEIGHTS = ROOT / "demo" / "weights" / "blip"
 TRUE = 0.3
-"""Share of triplets that must be true: what a hundred pictures gave, less what 16 may err."""
+"""Share of triplets that must be true: what a hundred images gave, less what 16 may err."""
 SEEING, SAYING = (16.41, 10.37), (13.97, 10.90)
 """Losses of the run below as recorded, of either part: of its first step, and the mean of its last three."""
 
 
 def test_a_short_training_lowers_the_losses_as_recorded(tmp_path: Path) -> None:
-    # given the shipped recipe on a few small pictures
+    # given the shipped recipe on a few small images
     drawn = write_split(tmp_path, "caption", 24)
     recipe = yaml.safe_load(RECIPE.read_text())
     recipe |= {"out": str(tmp_path / "out"), "seeing_steps": 10, "steps": 10, "log_every": 1}
@@ -57,7 +57,7 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_the_shipped_captioner_says_first_is_often_true(split: Path) -> None:
-    # given pictures that no training has seen
+    # given images that no training has seen
     images = pa.concat_tables(
         result.tables["images"]
         for result in build_source(
@@ -71,7 +71,7 @@ def test_what_the_shipped_captioner_says_first_is_often_true(split: Path) -> Non
     rows = stage.process({"images": images}).tables["captions"].to_pylist()
     said = {int(row["image_id"]): [row["text"]] for row in rows}
 
-    # then the triplets of these are true far more often than those of another picture would be
+    # then the triplets of these are true far more often than those of another image would be
     gold = read_gold(split)
     keys = sorted(gold)
     scorer = CaptionScorer()
@@ -84,8 +84,8 @@ def test_what_the_shipped_captioner_says_first_is_often_true(split: Path) -> Non
 def test_transformers_reads_the_shipped_weights(split: Path) -> None:
     model = BlipForConditionalGeneration.from_pretrained(WEIGHTS).eval()
     tokenizer, processor = BertTokenizer.from_pretrained(WEIGHTS), BlipImageProcessor.from_pretrained(WEIGHTS)
-    with Image.open(split / "images" / "000001.jpg") as picture:
-        pixels = processor(picture, return_tensors="pt")["pixel_values"]
+    with Image.open(split / "images" / "000001.jpg") as image:
+        pixels = processor(image, return_tensors="pt")["pixel_values"]
     start = torch.tensor([[tokenizer.bos_token_id]])
     states = model.vision_model(pixel_values=pixels).last_hidden_state
     ids = model.text_decoder.generate(
@@ -106,7 +106,7 @@ def test_oracle_captions_are_true_and_those_of_another_picture_are_not(split: Pa
 
 
 def test_every_wording_of_a_predicate_counts() -> None:
-    forms = predicate_forms()
+    forms = list_predicate_forms()
     assert forms["rides"] == forms["ridden"] == {"riding"}
     assert forms["sitting on"] == {"sitting on", "on"}
     assert "pushed by" not in forms

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from relforge.cli.evaluate_model import measure
-from relforge.demo.job import PICTURE, WEIGHTS
+from relforge.demo.job import IMAGE_SIZE, WEIGHTS
 from relforge.demo.world.dataset import write_split
 from relforge.trainer.recipes import pretrain
 
@@ -20,7 +20,7 @@ FIRST, LAST = 33.4, 20.7
 
 
 def test_a_short_training_lowers_the_loss_as_recorded(tmp_path: Path) -> None:
-    # given the shipped recipe on a few small pictures, gold alone
+    # given the shipped recipe on a few small images, gold alone
     drawn = write_split(tmp_path, "vg-like", 24)
     recipe = yaml.safe_load(RECIPE.read_text())
     recipe |= {"out": str(tmp_path / "out"), "steps": 12, "log_every": 1}
@@ -48,7 +48,7 @@ def test_the_shipped_weights_find_pairs_in_pictures_they_never_saw(tmp_path: Pat
         str(drawn / "images" / "{image_id:0>6}.jpg"),
         "person",
         [],
-        (PICTURE["short_side"], PICTURE["long_side"]),
+        (IMAGE_SIZE["short_side"], IMAGE_SIZE["long_side"]),
     )
 
     # recorded: 0.315

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from relforge.demo.job import PICTURE, WEIGHTS
+from relforge.demo.job import IMAGE_SIZE, WEIGHTS
 from relforge.demo.world.dataset import write_split
 from relforge.stages.registry import build, build_source
 from relforge.stages.tables import SCHEMAS, conform
@@ -24,7 +24,7 @@ BLANK = {"support": 1, "caption_ids": [0], "triplet_ids": [], "rule": "gold"}
 
 
 def test_a_short_training_lowers_the_loss_as_recorded(tmp_path: Path) -> None:
-    # given the shipped recipe on a few small pictures
+    # given the shipped recipe on a few small images
     drawn = write_split(tmp_path, "vg-like", 24)
     recipe = yaml.safe_load(RECIPE.read_text())
     recipe |= {"out": str(tmp_path / "out"), "steps": 12, "log_every": 1}
@@ -43,7 +43,7 @@ def test_a_short_training_lowers_the_loss_as_recorded(tmp_path: Path) -> None:
 
 
 def test_the_shipped_weights_tell_a_relation_from_its_reverse(tmp_path: Path) -> None:
-    # given every true relation of a few pictures, and the same with subject and object exchanged
+    # given every true relation of a few images, and the same with subject and object exchanged
     drawn = write_split(tmp_path, "detection", 12, seed=5)
     images = str(drawn / "images" / "{image_id:0>6}.jpg")
     (shard,) = build_source(
@@ -58,7 +58,7 @@ def test_the_shipped_weights_tell_a_relation_from_its_reverse(tmp_path: Path) ->
         for place, g in enumerate([*gold, *turned])
     ]
     candidates = conform("candidates", pa.Table.from_pylist(rows, SCHEMAS["candidates"]))
-    tagger = build("tag", "rtagger", model=str(WEIGHTS / "rtagger"), floor=0.0, threads=1, **PICTURE)
+    tagger = build("tag", "rtagger", model=str(WEIGHTS / "rtagger"), floor=0.0, threads=1, **IMAGE_SIZE)
 
     tagger.setup()
     scores = tagger.process({**shard.tables, "candidates": candidates}).tables["scores"].to_pylist()

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relforge.demo.world.captions import captions, plural
-from relforge.demo.world.catalogue import CLASSES, synonyms
-from relforge.demo.world.compose import picture
+from relforge.demo.world.captions import pluralise, write_captions
+from relforge.demo.world.catalogue import CLASSES, list_synonyms
+from relforge.demo.world.compose import draw_image
 from relforge.demo.world.dataset import UNSEEN, main, write_split
 from relforge.demo.world.interactions import INTERACTIONS, SPATIAL
 from relforge.demo.world.render import render
-from relforge.demo.world.stage import Stage
+from relforge.demo.world.scene_builder import SceneBuilder
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -29,14 +29,14 @@ def test_a_split_is_the_same_each_time(tmp_path: Path) -> None:
 
 
 def test_a_split_that_is_there_is_not_drawn_again(tmp_path: Path) -> None:
-    picture = write_split(tmp_path, "detection", 2) / "images" / "000001.jpg"
-    picture.write_bytes(b"kept")
+    image = write_split(tmp_path, "detection", 2) / "images" / "000001.jpg"
+    image.write_bytes(b"kept")
 
     write_split(tmp_path, "detection", 2)
-    assert picture.read_bytes() == b"kept"
+    assert image.read_bytes() == b"kept"
 
     write_split(tmp_path, "detection", 2, seed=1)
-    assert picture.read_bytes() != b"kept"
+    assert image.read_bytes() != b"kept"
 
 
 def test_splits_show_different_pictures(tmp_path: Path) -> None:
@@ -58,29 +58,29 @@ def test_boxes_lie_in_the_picture_and_relations_name_boxes(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", INTERACTIONS)
 def test_every_interaction_can_be_seen_and_said(name: str) -> None:
-    stage = Stage((128, 112), np.random.default_rng(4))
-    INTERACTIONS[name](stage, 60.0, stage.ground(0.5, 0.9))
-    _, boxes, visible = render(stage.scene, stage.rng)
-    facts = stage.scene.facts
+    builder = SceneBuilder((128, 112), np.random.default_rng(4))
+    INTERACTIONS[name](builder, 60.0, builder.ground_row(0.5, 0.9))
+    _, boxes, visible = render(builder.scene, builder.rng)
+    facts = builder.scene.facts
     assert facts
     assert any(boxes[s] and boxes[o] and visible[s] > 0.3 and visible[o] > 0.3 for s, _, o in facts)
-    assert all(text.isascii() for text in captions(stage.scene, facts, np.random.default_rng(0)))
+    assert all(text.isascii() for text in write_captions(builder.scene, facts, np.random.default_rng(0)))
 
 
 def test_the_world_is_as_large_as_promised() -> None:
     assert len(CLASSES) >= 20
     assert len({*INTERACTIONS, *SPATIAL} - {"sheltering"}) >= 25
-    assert "puppy" in synonyms()["dog"]
-    assert "bike" in synonyms()["bicycle"]
+    assert "puppy" in list_synonyms()["dog"]
+    assert "bike" in list_synonyms()["bicycle"]
 
 
 def test_withheld_interactions_are_not_shown() -> None:
-    shown = {p for index in range(40) for _, p, _ in picture(0, index, 96, UNSEEN).facts}
+    shown = {p for index in range(40) for _, p, _ in draw_image(0, index, 96, UNSEEN).facts}
     assert not shown & set(UNSEEN)
 
 
 def test_plurals() -> None:
-    assert [plural(n) for n in ("woman", "baseball cap", "bench", "dog")] == [
+    assert [pluralise(n) for n in ("woman", "baseball cap", "bench", "dog")] == [
         "women",
         "baseball caps",
         "benches",

@@ -1,23 +1,23 @@
-"""The stage of a scene: ground, horizon, and things put on it at the right size."""
+"""Builds a scene: its ground and horizon, and things placed on it at the right size."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from relforge.demo.world import palette
-from relforge.demo.world.catalogue import make, relative_size
+from relforge.demo.world.catalogue import make_thing, relative_size
 from relforge.demo.world.pen import Pen, Point
-from relforge.demo.world.scene import Scene, Thing
+from relforge.demo.world.scene import Backdrop, Scene, Thing
 
 PLACES = ("park", "street", "beach", "room")
 
 
-class Stage:
-    """Puts things into a scene.
+class SceneBuilder:
+    """Places things in a scene and records the facts about them.
 
     Args:
         size: (width, height), pixels.
-        rng: decides everything.
+        rng: source of every random choice.
     """
 
     def __init__(self, size: tuple[int, int], rng: np.random.Generator) -> None:
@@ -29,32 +29,32 @@ class Stage:
         near = palette.FLOORS if indoors else palette.GROUNDS
         self.scene = Scene(
             size,
-            backdrop={
-                "place": place,
-                "horizon": horizon,
-                "far": far[rng.integers(len(far))],
-                "near": near[1 if place == "beach" else rng.integers(len(near))],
-                "texture": rng.uniform(2, 9),
-                "window": rng.uniform(0.05, 0.75),
-            },
+            Backdrop(
+                place=place,
+                horizon=horizon,
+                far=far[rng.integers(len(far))],
+                near=near[1 if place == "beach" else rng.integers(len(near))],
+                texture=rng.uniform(2, 9),
+                window=rng.uniform(0.05, 0.75),
+            ),
         )
         self._horizon = horizon
 
     def person_height(self, depth: float) -> float:
-        """Pixels of a grown person whose feet are at that picture row."""
+        """Pixels of a grown person whose feet are at that image row."""
         height = self.scene.size[1]
         near = (depth - self._horizon) / max(1.0, height - self._horizon)
         return height * (0.26 + 0.36 * near)
 
-    def ground(self, low: float = 0.35, high: float = 0.97) -> float:
+    def ground_row(self, low: float = 0.35, high: float = 0.97) -> float:
         """A random row of the ground; 0 is the horizon, 1 the lower edge."""
         return self._horizon + (self.scene.size[1] - self._horizon) * self.rng.uniform(low, high)
 
-    def put(
+    def place(
         self, kind: str, x: float, depth: float, noun: str | None = None, facing: int | None = None
     ) -> int:
         """A thing standing on the ground at that depth."""
-        thing = make(kind, self.rng, noun)
+        thing = make_thing(kind, self.rng, noun)
         thing.at, thing.depth = (x, depth), depth
         thing.height = self.person_height(depth) * relative_size(thing) * self.rng.uniform(0.93, 1.07)
         thing.facing = facing or thing.facing
@@ -63,28 +63,34 @@ class Stage:
     def attach(
         self, kind: str, point: Point, owner: int, nearer: bool = True, noun: str | None = None
     ) -> int:
-        """A thing at a point of the picture, at its owner's scale, drawn just before or after it."""
+        """A thing at a point of the image, at its owner's scale, drawn just before or after it."""
         holder = self.scene.things[owner]
-        thing = make(kind, self.rng, noun)
+        thing = make_thing(kind, self.rng, noun)
         person = holder.height / relative_size(holder)
         thing.height = person * relative_size(thing) * self.rng.uniform(1.0, 1.25)
         thing.at, thing.depth = point, holder.depth + (0.01 if nearer else -0.01)
         thing.facing = holder.facing
         return self.scene.add(thing)
 
-    def on(self, index: int, point: Point) -> Point:
-        """A point of a thing's frame in picture pixels."""
+    def to_pixels(self, index: int, point: Point) -> Point:
+        """A point of a thing's frame in image pixels."""
         thing = self.thing(index)
-        return Pen((1, 1), thing.at, thing.height, thing.facing, thing.turn).to_picture(point)
+        return Pen((1, 1), thing.at, thing.height, thing.facing, thing.turn).to_pixels(point)
 
-    def into(self, index: int, point: Point) -> Point:
-        """A picture point in the frame of an upright thing."""
+    def to_frame(self, index: int, point: Point) -> Point:
+        """An image point in the frame of an upright thing."""
         thing = self.thing(index)
         x = (point[0] - thing.at[0]) / (thing.height * thing.facing)
         return x, (thing.at[1] - point[1]) / thing.height
 
+    def pick(self, *kinds: str) -> str:
+        """Draw one of the kinds."""
+        return kinds[int(self.rng.integers(len(kinds)))]
+
     def thing(self, index: int) -> Thing:
+        """The thing with that index."""
         return self.scene.things[index]
 
-    def fact(self, subject: int, predicate: str, object_: int) -> None:
+    def add_fact(self, subject: int, predicate: str, object_: int) -> None:
+        """Record that `predicate` holds; both indices into `scene.things`."""
         self.scene.facts.append((subject, predicate, object_))
