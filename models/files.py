@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,23 +17,26 @@ class ModelFiles:
 
     Args:
         path: its folder, or its single weights file.
-        files: paths of all files whose content decides what the model gives, sorted; for fingerprints.
+        files: paths of all files whose content decides what the model gives, those of its companions included,
+            sorted; for fingerprints.
     """
 
     path: Path
     files: tuple[str, ...]
 
 
-def resolve_model(model: str, revision: str | None = None) -> ModelFiles:
+def resolve_model(model: str, revision: str | None = None, companions: Sequence[str] = ()) -> ModelFiles:
     """Find a model; one on the hub is downloaded once, or taken from the local cache.
 
     Args:
         model: folder as `save_pretrained` or `relforge train` writes it, a `.pth` / `.pt` / `.safetensors`
             file, or a hub name such as `Salesforce/blip-image-captioning-large`.
-        revision: branch, tag or commit on the hub.
+        revision: branch, tag or commit of `model` on the hub.
+        companions: what the model is used with, e.g. a tokenizer: each a folder, a file or a hub name, the
+            latter at its default revision.
 
     Raises:
-        FileNotFoundError: none of these; the sentence says what was tried and what to do.
+        FileNotFoundError: one is none of these; the sentence says what was tried and what to do.
     """
     path = Path(model).expanduser()
     if not path.exists():
@@ -46,7 +50,9 @@ def resolve_model(model: str, revision: str | None = None) -> ModelFiles:
         found = [file for pattern in PATTERNS for file in path.glob(pattern) if file.is_file()]
         if not found:
             raise FileNotFoundError(f"model {model!r}: {path} holds no model files ({', '.join(PATTERNS)})")
-    return ModelFiles(path, tuple(sorted({str(file) for file in found})))
+    files = {str(file) for file in found}
+    files.update(file for name in companions for file in resolve_model(name).files)
+    return ModelFiles(path, tuple(sorted(files)))
 
 
 def _from_hub(name: str, revision: str | None) -> Path:

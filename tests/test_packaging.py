@@ -96,7 +96,9 @@ def test_the_wheel_holds_every_package_and_its_data(wheel) -> None:
     }
 
     assert not tracked - set(names(wheel))
-    assert "relforge/kernels/__init__.py" not in set(names(wheel))  # see docs/decisions/layout-no-kernels-init.md
+    assert "relforge/kernels/__init__.py" not in set(
+        names(wheel)
+    )  # see docs/decisions/layout-no-kernels-init.md
 
 
 def test_the_wheel_holds_one_top_level_package_and_no_tests(wheel) -> None:

@@ -12,13 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from relforge.models.blip.folder import locate
 from relforge.models.blip.names import canonical, expected
 from relforge.models.blip.shape import BlipShape, from_config, from_weights
+from relforge.models.files import resolve_model
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 PROMPT = "a picture of "
+PUBLISHED_WORDS = "bert-base-uncased"
+"""The tokenizer of every published `.pth`, which brings none of its own."""
 _POSITIONS = "vision_model.embeddings.position_embedding"
 
 
@@ -59,18 +61,29 @@ def load(
         FileNotFoundError: a file is missing.
         ValueError: not a BLIP captioner, missing or surplus tensors (all listed), tensors of another size.
     """
-    bare = weights_of(model, image_size, revision)
-    path = locate(model, revision)
-    words = _tokenizer(tokenizer or (str(path) if path.is_dir() else "bert-base-uncased"), bare.shape)
+    bare = load_weights(model, image_size, revision)
+    path = resolve_model(model, revision).path
+    words = _tokenizer(tokenizer or (str(path) if path.is_dir() else PUBLISHED_WORDS), bare.shape)
     own = _json(path / "caption.json").get("prompt", PROMPT)
     return replace(
         bare, tokenizer=words, prompt=_prompt(words, own if prompt is None else prompt, bare.shape)
     )
 
 
-def weights_of(model: str, image_size: int | None = None, revision: str | None = None) -> Checkpoint:
+def list_files(model: str, tokenizer: str | None = None, revision: str | None = None) -> tuple[str, ...]:
+    """Paths of the files that decide what `load` reads with the same arguments, for fingerprints.
+
+    Raises:
+        FileNotFoundError: the model or its tokenizer is neither here nor on the hub.
+    """
+    found = resolve_model(model, revision)
+    words = tokenizer or (PUBLISHED_WORDS if found.path.is_file() else None)
+    return resolve_model(model, revision, [words]).files if words else found.files
+
+
+def load_weights(model: str, image_size: int | None = None, revision: str | None = None) -> Checkpoint:
     """As `load`, without words: no tokenizer, no prompt. Needs nothing of transformers."""
-    path = locate(model, revision)
+    path = resolve_model(model, revision).path
     folder = path if path.is_dir() else path.parent
     state = canonical(_tensors(path))
     config = folder / "config.json"
@@ -180,7 +193,7 @@ def _interpolate(
 def _tokenizer(name: str, shape: BlipShape) -> Any:
     from transformers import AutoTokenizer, BertTokenizer
 
-    path = locate(name)
+    path = resolve_model(name).path
     words: Any
     if path.is_file():
         words = BertTokenizer(vocab=str(path), do_lower_case=True)

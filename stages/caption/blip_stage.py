@@ -11,8 +11,7 @@ from torch import Tensor
 from relforge.images import ImageError
 from relforge.models.blip.beams import Beams
 from relforge.models.blip.captioner import BlipCaptioner
-from relforge.models.blip.checkpoint import load
-from relforge.models.blip.folder import files
+from relforge.models.blip.checkpoint import list_files, load
 from relforge.models.blip.nucleus import Nucleus
 from relforge.models.blip.uniform import image_key
 from relforge.models.device import check_device_dtype, resolve_device_dtype
@@ -98,7 +97,7 @@ class BlipStage:
         self.captioner: BlipCaptioner | None = None
 
     def files(self) -> Sequence[str]:
-        return files(self.options["model"], self.options["tokenizer"], self.options["revision"])
+        return list_files(self.options["model"], self.options["tokenizer"], self.options["revision"])
 
     def setup(self) -> None:
         """Load the weights and pack them for this machine.

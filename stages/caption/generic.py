@@ -12,8 +12,8 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from relforge.models.blip.folder import files, locate
 from relforge.models.device import check_device_dtype, resolve_device_dtype
+from relforge.models.files import resolve_model
 from relforge.stages.caption.asked import check_asked
 from relforge.stages.caption.captions import CaptionSheet
 from relforge.stages.caption.one_by_one import caption_each
@@ -78,7 +78,7 @@ class TransformersStage:
         self.processor: Any = None
 
     def files(self) -> Sequence[str]:
-        return files(self.name_or_path, None, self.revision)
+        return resolve_model(self.name_or_path, self.revision).files
 
     def setup(self) -> None:
         """Load the model and its processor.
@@ -90,7 +90,7 @@ class TransformersStage:
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
         device, dtype = resolve_device_dtype(self.device, self.dtype)
-        path = locate(self.name_or_path, self.revision)
+        path = resolve_model(self.name_or_path, self.revision).path
         self.model = AutoModelForImageTextToText.from_pretrained(path, dtype=dtype).eval().to(device)
         self.processor = AutoProcessor.from_pretrained(path)
 
@@ -98,7 +98,11 @@ class TransformersStage:
         """Caption the shard's images; a picture that cannot be read is quarantined under its reason."""
         if self.model is None:
             raise RuntimeError("setup() was not called")
-        source = locate(self.name_or_path, self.revision).name if "/" not in self.name_or_path else None
+        source = (
+            resolve_model(self.name_or_path, self.revision).path.name
+            if "/" not in self.name_or_path
+            else None
+        )
         sheet = CaptionSheet(source or self.name_or_path, self.seed, self.prompt or "", self.drop)
         return caption_each(tables, sheet, self._write, None, self.threads)
 

@@ -13,8 +13,7 @@ import pyarrow as pa
 from torch import Tensor
 
 from relforge.images.resize import normalise
-from relforge.models.blip.checkpoint import PROMPT, Checkpoint
-from relforge.models.blip.folder import files
+from relforge.models.blip.checkpoint import PROMPT, Checkpoint, list_files
 from relforge.models.device import check_device_dtype, resolve_device_dtype
 from relforge.stages.caption.asked import check_asked
 from relforge.stages.caption.captions import CaptionSheet
@@ -85,7 +84,7 @@ class LavisStage:
         self.checkpoint: Checkpoint | None = None
 
     def files(self) -> Sequence[str]:
-        return files(self.model, self.tokenizer)
+        return list_files(self.model, self.tokenizer)
 
     def setup(self) -> None:
         """Build LAVIS's model and give it the weights.

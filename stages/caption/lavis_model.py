@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from PIL import ImageFile
 
-from relforge.models.blip.checkpoint import Checkpoint, weights_of
-from relforge.models.blip.folder import locate
+from relforge.models.blip.checkpoint import PUBLISHED_WORDS, Checkpoint, load_weights
 from relforge.models.blip.names import original
+from relforge.models.files import resolve_model
 
 _SCHEMAS: list[Any] = []  # a library's operators vanish with it
 
@@ -63,7 +63,7 @@ def build(model: str, tokenizer: str | None, prompt: str, image_size: int | None
     from lavis.models.vit import VisionTransformerEncoder
     from transformers import BertConfig
 
-    checkpoint = weights_of(model, image_size)
+    checkpoint = load_weights(model, image_size)
     vision, text = checkpoint.shape.vision, checkpoint.shape.text
     ffn = checkpoint.state["vision_model.encoder.layers.0.mlp.fc1.weight"].shape[0]
     encoder = VisionTransformerEncoder(
@@ -92,7 +92,7 @@ def build(model: str, tokenizer: str | None, prompt: str, image_size: int | None
         encoder_width=vision.width,
         fusion_layer=0,
     )
-    words = tokenizer or (model if Path(model).is_dir() else "bert-base-uncased")
+    words = tokenizer or (model if Path(model).is_dir() else PUBLISHED_WORDS)
     # LAVIS asks the hub for bert-base-uncased; the words come from the model's folder instead
     captioner = type("Captioner", (BlipCaption,), {"init_tokenizer": classmethod(lambda cls: _words(words))})
     built = captioner(encoder, XBertLMHeadDecoder(config=config), prompt=prompt)
@@ -108,7 +108,7 @@ def build(model: str, tokenizer: str | None, prompt: str, image_size: int | None
 def _words(name: str) -> Any:
     from transformers import BertTokenizer
 
-    path = locate(name)
+    path = resolve_model(name).path
     vocabulary = path if path.is_file() else path / "vocab.txt"
     if not vocabulary.exists():
         raise FileNotFoundError(f"{path} holds no vocab.txt, which LAVIS's tokenizer needs; give tokenizer=")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import BlipForConditionalGeneration
 
-from relforge.models.blip.checkpoint import load
-from relforge.models.blip.folder import files
+from relforge.models.blip.checkpoint import list_files, load
 
 
 def original_names(model: BlipForConditionalGeneration) -> dict[str, Tensor]:
@@ -152,7 +152,16 @@ def test_the_prompt_is_the_folders_or_the_callers(folder: Path) -> None:
 
 
 def test_the_fingerprint_covers_weights_configuration_and_words(folder: Path, original: Path) -> None:
-    names = {Path(name).name for name in files(str(folder), None)}
+    names = {Path(name).name for name in list_files(str(folder))}
     assert names >= {"model.safetensors", "config.json", "tokenizer.json", "caption.json"}
-    assert files(str(original), str(folder))[0] != files(str(folder), None)[0]
-    assert str(original) in files(str(original), None)
+    beside = list_files(str(original), str(folder / "vocab.txt"))
+    assert set(beside) == {str(original), str(original.with_name("config.json")), str(folder / "vocab.txt")}
+
+
+def test_the_fingerprint_of_a_pth_covers_the_published_words(
+    original: Path, folder: Path, hub_model: Callable[[str, Path], Path]
+) -> None:
+    with pytest.raises(FileNotFoundError, match="bert-base-uncased"):
+        list_files(str(original))
+    words = hub_model("bert-base-uncased", folder) / "vocab.txt"
+    assert str(words) in list_files(str(original))
