@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import torch
 
 from relforge.models.blocks.pair_queries import pad_pairs
+from relforge.models.blocks.text import NO_OBJECTS
 from relforge.models.rlipv2.model import RelationModel
-from relforge.tagger.question import NO_OBJECTS, Question
+from relforge.tagger.request import Request
 
 Group = tuple[list[tuple[int, int]], list[str]]
 
@@ -21,7 +22,7 @@ Group = tuple[list[tuple[int, int]], list[str]]
 @torch.inference_mode()
 def published_procedure(
     model: RelationModel,
-    question: Question,
+    request: Request,
     images: torch.Tensor,
     groups: Sequence[Group],
     together: int = 16,
@@ -33,17 +34,17 @@ def published_procedure(
         images: 1 x 3 x H x W float32, normalised.
         groups: of the picture, the trailing empty one included.
     """
-    index = {name: i for i, name in enumerate(question.classes)}
-    label = torch.tensor([index[name] for name in question.labels])
+    index = {name: i for i, name in enumerate(request.classes)}
+    label = torch.tensor([index[name] for name in request.labels])
     found = []
     for start in range(0, len(groups), together):
         call = groups[start : start + together]
         texts = list(dict.fromkeys(text for _, own in call for text in own))
-        names = [*question.classes, NO_OBJECTS]
+        names = [*request.classes, NO_OBJECTS]
         features = model.text_encoder.encode([*names, *texts])
         memory = model.encode(images.repeat(len(call), 1, 1, 1), features)
         pairs = [torch.tensor(own, dtype=torch.long).reshape(-1, 2) for own, _ in call]
-        given = pad_pairs([question.boxes[p] for p in pairs], [label[p] for p in pairs], 100)
+        given = pad_pairs([request.boxes[p] for p in pairs], [label[p] for p in pairs], 100)
         last = model.decode(memory, model.queries(given, memory.labels[-1]), len(names))[-1]
         scores = last.relation_logits.sigmoid()
         for number, (own, _) in enumerate(call):

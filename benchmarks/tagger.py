@@ -36,7 +36,7 @@ from relforge.stages.match.groups import published_groups
 from relforge.stages.tag.pixels import Scale
 from relforge.tagger.engine import IMAGENET_MEAN, IMAGENET_STD, Engine
 from relforge.tagger.published_groups import label_groups
-from relforge.tagger.question import Question
+from relforge.tagger.request import Request
 from relforge.tagger.text_cache import TextFeatures
 
 CLASSES = [f"class {i}" for i in range(80)]
@@ -60,7 +60,7 @@ def random_tagger() -> RelationModel:
     return model
 
 
-def question(pixels: torch.Tensor, boxes: int, pairs: int, texts: int) -> Question:
+def request(pixels: torch.Tensor, boxes: int, pairs: int, texts: int) -> Request:
     """A picture whose first `pairs` box pairs have `texts` candidates each."""
     source = torch.Generator().manual_seed(1)
     centre = 0.2 + 0.6 * torch.rand(boxes, 2, generator=source)
@@ -73,7 +73,7 @@ def question(pixels: torch.Tensor, boxes: int, pairs: int, texts: int) -> Questi
         chosen = torch.randperm(len(RELATIONS), generator=source)[:texts].tolist()
         candidates += [(*pair, RELATIONS[i]) for i in sorted(chosen)]
     labels = [CLASSES[i % len(CLASSES)] for i in range(boxes)]
-    return Question("picture", pixels, torch.cat([centre, size], 1), labels, candidates, CLASSES)
+    return Request("picture", pixels, torch.cat([centre, size], 1), labels, candidates, CLASSES)
 
 
 def pictures(paths: list[str], short: int, long: int) -> list[torch.Tensor]:
@@ -112,7 +112,7 @@ def medians(calls: list[Callable[[], Any]], rounds: int) -> list[float]:
     return [statistics.median(taken) for taken in times]
 
 
-def parts(engine: Engine, asked: Question) -> dict[str, float]:
+def parts(engine: Engine, asked: Request) -> dict[str, float]:
     """Seconds of one picture by part."""
     model = engine.model
     named = {
@@ -167,7 +167,7 @@ def peak_mib(call: Callable[[], Any]) -> float:
     return field("VmHWM") - before
 
 
-def speed_rows(engine: Engine, asked: Question, rounds: int) -> list[dict[str, Any]]:
+def speed_rows(engine: Engine, asked: Request, rounds: int) -> list[dict[str, Any]]:
     indexed = [(s, o, text, i) for i, (s, o, text) in enumerate(asked.candidates)]
     groups = published_groups(indexed)
     scale = torch.tensor(IMAGENET_STD)[:, None, None]
@@ -211,7 +211,7 @@ def speed_rows(engine: Engine, asked: Question, rounds: int) -> list[dict[str, A
     ]
 
 
-def floor_row(engine: Engine, asked: Question, rounds: int) -> dict[str, Any]:
+def floor_row(engine: Engine, asked: Request, rounds: int) -> dict[str, Any]:
     with FlopCounterMode(display=False) as counter:
         list(engine.run([asked]))
     flops, rate = counter.get_total_flops(), flop_rate()
@@ -232,13 +232,19 @@ def floor_row(engine: Engine, asked: Question, rounds: int) -> dict[str, Any]:
 
 def memory_rows(engine: Engine, pixels: torch.Tensor, boxes: int, texts: int) -> list[dict[str, Any]]:
     rows = []
-    for pictures_, passes, pairs in ((1, 16, 100), (1, 16, 350), (1, 1, 350), (2, 16, 350), (4, 16, 350)):
-        engine.pictures, engine.passes = pictures_, passes
-        asked = [question(pixels, boxes, pairs, texts) for _ in range(pictures_)]
+    for batch_size, decoder_batches, pairs in (
+        (1, 16, 100),
+        (1, 16, 350),
+        (1, 1, 350),
+        (2, 16, 350),
+        (4, 16, 350),
+    ):
+        engine.batch_size, engine.decoder_batches = batch_size, decoder_batches
+        asked = [request(pixels, boxes, pairs, texts) for _ in range(batch_size)]
         peak = peak_mib(lambda asked=asked: list(engine.run(asked)))
-        case = f"peak memory: {pictures_} pictures, {pairs} pairs, {passes} passes at a time"
+        case = f"peak memory: {batch_size} images, {pairs} pairs, {decoder_batches} decoder batches at a time"
         rows.append({"case": case, "peer": "", "ours": peak, "unit": "MiB above the weights"})
-    engine.pictures, engine.passes = 1, 16
+    engine.batch_size, engine.decoder_batches = 1, 16
     return rows
 
 
@@ -259,7 +265,7 @@ def main() -> None:
     engine = Engine(model, TextFeatures(model.text_encoder, "0" * 64))
     rows: list[dict[str, Any]] = []
     for pixels in pictures(options.image, options.short_side, options.long_side):
-        asked = question(pixels, options.boxes, options.pairs, options.texts)
+        asked = request(pixels, options.boxes, options.pairs, options.texts)
         list(engine.run([asked]))  # fills the text cache, builds the kernel
         rows += speed_rows(engine, asked, options.rounds)
         rows.append(floor_row(engine, asked, options.rounds))

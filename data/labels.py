@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relforge.tagger.question import NO_OBJECTS
+from relforge.models.blocks.text import NO_OBJECTS
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from relforge.data.relations import RelationData
 from relforge.data.transforms import load_picture
 from relforge.evaluation.pairs import Pairs, iou, join
 from relforge.models.blocks.boxes import xyxy_from_cxcywh
+from relforge.models.blocks.text import NO_OBJECTS
 from relforge.models.checkpoint import Loaded
 from relforge.models.rlipv2.model import Prediction
-from relforge.tagger.question import NO_OBJECTS
 
 KINDS = ("parsed", "parseda")
 

@@ -1,1 +1,1 @@
-"""The RLIPv2 model family and the R-Tagger."""
+"""The R-Tagger as a tool: images, boxes and candidates in, scores out."""

@@ -1,29 +1,31 @@
-"""Pictures of equal size, gathered into batches."""
+"""Requests whose images have equal size, gathered into batches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from relforge.tagger.question import Question
+from relforge.tagger.request import Request
 
 
-def buckets(questions: Iterable[Question], size: int, waiting: int) -> Iterator[list[Question]]:
-    """Batches of pictures of exactly equal height and width, each as soon as it is full.
+def batches_of_equal_size(
+    requests: Iterable[Request], batch_size: int, max_waiting: int
+) -> Iterator[list[Request]]:
+    """Batches of images of exactly equal height and width, each as soon as it is full.
 
     Args:
-        questions: in any order.
-        size: pictures of a full batch.
-        waiting: most pictures held back; beyond it the fullest bucket goes out as it is.
+        requests: in any order.
+        batch_size: images of a full batch.
+        max_waiting: images held back at most; beyond it the fullest bucket is passed on as it is.
     """
-    held: dict[tuple[int, ...], list[Question]] = {}
+    buckets: dict[tuple[int, ...], list[Request]] = {}
     count = 0
-    for question in questions:
-        bucket = held.setdefault(tuple(question.pixels.shape), [])
-        bucket.append(question)
+    for request in requests:
+        bucket = buckets.setdefault(tuple(request.pixels.shape), [])
+        bucket.append(request)
         count += 1
-        if len(bucket) >= size or count > waiting:
-            fullest = max(held, key=lambda shape: len(held[shape]))
-            batch = held.pop(fullest)
+        if len(bucket) >= batch_size or count > max_waiting:
+            fullest = max(buckets, key=lambda shape: len(buckets[shape]))
+            batch = buckets.pop(fullest)
             count -= len(batch)
             yield batch
-    yield from held.values()
+    yield from buckets.values()

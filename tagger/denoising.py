@@ -105,7 +105,7 @@ def denoising_pairs(
     boxes = torch.stack([sub_boxes, obj_boxes], 1).split(sizes)
     labels = torch.stack([sub_labels, obj_labels], 1).split(sizes)
     given = pad_pairs(list(boxes), list(labels), width)
-    given.blocked = _blocked(targets, noise, width, heads)
+    given.attention_mask = _blocked(targets, noise, width, heads)
     return given
 
 
@@ -117,7 +117,7 @@ def _blocked(targets: list[Targets], noise: Noise, width: int, heads: int) -> Te
         [torch.stack([t.subject_labels, t.object_labels], 1) for t in targets],
         width,
     )
-    blocked = same_region_mask(clean.boxes, clean.labels, clean.empty)
-    if noise.published_mask and bool(clean.empty.any()):
+    blocked = same_region_mask(clean.boxes, clean.labels, clean.key_padding_mask)
+    if noise.published_mask and bool(clean.key_padding_mask.any()):
         blocked = torch.zeros_like(blocked)
     return blocked.repeat_interleave(heads, 0)

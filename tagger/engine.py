@@ -1,4 +1,4 @@
-"""The R-Tagger's inference engine: each picture encoded once, its pairs asked in as many passes as needed."""
+"""The R-Tagger's inference engine: each image encoded once, its pairs decoded in one or more batches."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ import torch
 from torch import Tensor
 
 from relforge.models.blocks.decoder import Memory
+from relforge.models.blocks.text import NO_OBJECTS
 from relforge.models.rlipv2.model import Prediction, RelationModel
-from relforge.tagger.buckets import buckets
-from relforge.tagger.packing import Layout, Pair, given_pairs, lay_out, passes_of, relation_texts
-from relforge.tagger.question import NO_OBJECTS, Answer, Failure, Question
+from relforge.tagger.buckets import batches_of_equal_size
+from relforge.tagger.packing import Layout, Pair, decoder_batches_of, lay_out, pad_requests, relation_texts
+from relforge.tagger.request import Failure, Request, Result
 from relforge.tagger.text_cache import TextFeatures
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 BATCH_NOISE = {torch.float32: 2e-5, torch.bfloat16: 2e-2}
-"""How far a score may move with the pictures computed beside it; within this of the floor it is asked again
-with its picture alone, so that which scores pass the floor never depends on the company."""
+"""How far a score may move with the other images of the batch. A score this near to the floor is computed
+again with its image alone, so that which scores pass the floor never depends on the batch."""
 
 
 class Engine:
-    """Answers questions about pictures.
+    """Scores the candidates of images.
 
     Args:
         model: an R-Tagger in evaluation mode, on its device.
         features: label features.
         dtype: arithmetic of the model, `torch.float32` or `torch.bfloat16` (autocast).
-        pictures: most pictures computed together; only pictures of exactly equal size are, so there is
-            no padding. Bounds memory together with `passes`.
-        passes: most passes over one batch's memory computed together.
-        waiting: most pictures held back while their batch fills up.
+        batch_size: images computed in one batch at most; only images of exactly equal size are, so there is
+            no padding. Bounds memory together with `decoder_batches`.
+        decoder_batches: decoder batches computed in one call at most, over all images of the batch.
+        max_waiting: images held back at most while their batch fills up.
         floor: scores are only exact with respect to this threshold, see `BATCH_NOISE`.
     """
 
@@ -43,9 +44,9 @@ class Engine:
         features: TextFeatures,
         *,
         dtype: torch.dtype = torch.float32,
-        pictures: int = 1,
-        passes: int = 16,
-        waiting: int = 64,
+        batch_size: int = 1,
+        decoder_batches: int = 16,
+        max_waiting: int = 64,
         floor: float = 0.05,
     ) -> None:
         if not model.encoder.mask_fusion:
@@ -53,21 +54,21 @@ class Engine:
         self.model = model
         self.features = features
         self.dtype = dtype
-        self.pictures = pictures
-        self.passes = passes
-        self.waiting = waiting
+        self.batch_size = batch_size
+        self.decoder_batches = decoder_batches
+        self.max_waiting = max_waiting
         self.floor = floor
         self.device = next(model.parameters()).device
-        self.slots = int(model.queries.relation_content.num_embeddings) // 2  # type: ignore[union-attr,operator]
+        self.max_pairs = int(model.queries.relation_content.num_embeddings) // 2  # type: ignore[union-attr,operator]
 
-    def run(self, questions: Iterable[Question]) -> Iterator[Answer | Failure]:
-        """Answer every question, in the order in which batches fill up; keys say which is which."""
-        for batch in buckets(questions, self.pictures, self.waiting):
-            yield from self._answer(batch)
+    def run(self, requests: Iterable[Request]) -> Iterator[Result | Failure]:
+        """Process every request, in the order in which batches fill up; `image_id` says which is which."""
+        for batch in batches_of_equal_size(requests, self.batch_size, self.max_waiting):
+            yield from self._process(batch)
 
-    def encode(self, questions: Sequence[Question], layout: Layout) -> Memory:
-        """Pictures of equal size and their labels, encoded together."""
-        images = torch.stack([question.pixels for question in questions]).to(self.device)
+    def encode(self, requests: Sequence[Request], layout: Layout) -> Memory:
+        """Images of equal size and their labels, encoded in one batch."""
+        images = torch.stack([request.pixels for request in requests]).to(self.device)
         if images.dtype == torch.uint8:
             mean, std = (
                 images.new_tensor(values, dtype=torch.float32)[:, None, None]
@@ -78,26 +79,26 @@ class Engine:
 
     def decode(
         self,
-        questions: Sequence[Question],
+        requests: Sequence[Request],
         memory: Memory,
         layout: Layout,
-        rows: Sequence[Sequence[Sequence[Pair]]],
+        pairs: Sequence[Sequence[Sequence[Pair]]],
     ) -> Iterator[tuple[int, Prediction]]:
-        """Ask all passes, `self.passes` at a time.
+        """Run all decoder batches, `self.decoder_batches` in a call.
 
         Args:
-            rows: per picture its passes.
+            pairs: per image its decoder batches.
 
         Yields:
-            The number of the first pass in the call, and its answers; row `i * n + k` of n passes per
-            picture is pass `first + k` of picture i.
+            The number of the first decoder batch of the call, and the predictions; with n decoder batches per
+            image in the call, row `i * n + k` is decoder batch `first + k` of image i.
         """
-        most = max(len(own) for own in rows)
-        step = max(1, self.passes // len(questions))
-        for first in range(0, most, step):
-            given = given_pairs(questions, [own[first : first + step] for own in rows], self.device)
-            passes = len(given.boxes) // len(questions)
-            labels = memory.labels[-1].repeat_interleave(passes, 0)
+        longest = max(len(own) for own in pairs)
+        step = max(1, self.decoder_batches // len(requests))
+        for first in range(0, longest, step):
+            given = pad_requests(requests, [own[first : first + step] for own in pairs], self.device)
+            repeats = len(given.boxes) // len(requests)
+            labels = memory.labels[-1].repeat_interleave(repeats, 0)
             queries = self.model.queries(given, labels)
             yield first, self.model.decode(memory, queries, layout.objects, last_only=True)[-1]
 
@@ -105,98 +106,106 @@ class Engine:
         """The arithmetic that `encode` and `decode` run in."""
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
-    def layout(self, questions: Sequence[Question], texts: Sequence[Sequence[str]]) -> Layout:
-        """Label features of a batch; `texts` are the relation texts of each picture."""
-        names = {name for question in questions for name in (*question.classes, NO_OBJECTS)}
+    def layout(self, requests: Sequence[Request], texts: Sequence[Sequence[str]]) -> Layout:
+        """Label features of a batch; `texts` are the relation texts of each image."""
+        names = {name for request in requests for name in (*request.classes, NO_OBJECTS)}
         names |= {text for own in texts for text in own}
         ordered = sorted(names)
-        feature = dict(zip(ordered, self.features.get(ordered), strict=True))
-        return lay_out(questions, texts, feature)
+        features = dict(zip(ordered, self.features.get(ordered), strict=True))
+        return lay_out(requests, texts, features)
 
-    def _answer(self, batch: list[Question]) -> list[Answer | Failure]:
-        """Answers of one batch: split when memory runs out, asked again alone where company could decide."""
+    def _process(self, batch: list[Request]) -> list[Result | Failure]:
+        """Results of one batch. It is split when memory runs out; an image whose scores the batch could
+        decide is computed again alone."""
         try:
-            answers = self._compute(batch)
+            results = self._compute(batch)
         except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
+            if not _is_out_of_memory(error):
                 raise
             if len(batch) == 1:
-                return [Failure(batch[0].key, "out_of_memory", str(error).splitlines()[0])]
-            answers = []
-        if not answers:  # memory of the failed attempt is free again here, after the except clause
+                return [Failure(batch[0].image_id, "out_of_memory", str(error).splitlines()[0])]
+            results = []
+        if not results:  # memory of the failed attempt is free again here, after the except clause
             half = len(batch) // 2
-            return self._answer(batch[:half]) + self._answer(batch[half:])
+            return self._process(batch[:half]) + self._process(batch[half:])
         if len(batch) == 1:
-            return answers
+            return results
         noise = BATCH_NOISE[self.dtype]
-        settled: list[Answer | Failure] = []
-        for question, answer in zip(batch, answers, strict=True):
-            close = isinstance(answer, Answer) and bool((np.abs(answer.scores - self.floor) <= noise).any())
-            settled += self._answer([question]) if close else [answer]
+        settled: list[Result | Failure] = []
+        for request, result in zip(batch, results, strict=True):
+            close = isinstance(result, Result) and bool((np.abs(result.scores - self.floor) <= noise).any())
+            settled += self._process([request]) if close else [result]
         return settled
 
     @torch.inference_mode()
-    def _compute(self, batch: list[Question]) -> list[Answer | Failure]:
-        texts = [relation_texts(question) for question in batch]
+    def _compute(self, batch: list[Request]) -> list[Result | Failure]:
+        texts = [relation_texts(request) for request in batch]
         layout = self.layout(batch, texts)
-        rows = [passes_of(question.candidates, self.slots) for question in batch]
+        pairs = [decoder_batches_of(request.candidates, self.max_pairs) for request in batch]
         scores = [
-            _Scores(question, layout.relations[i], own)
-            for i, (question, own) in enumerate(zip(batch, rows, strict=True))
+            _Scores(request, layout.relations[i], own)
+            for i, (request, own) in enumerate(zip(batch, pairs, strict=True))
         ]
         with self.precision():
             memory = self.encode(batch, layout)
-            for first, prediction in self.decode(batch, memory, layout, rows):
-                passes = len(prediction.relation_logits) // len(batch)
+            for first, prediction in self.decode(batch, memory, layout, pairs):
+                count = len(prediction.relation_logits) // len(batch)
                 relation = prediction.relation_logits.float().sigmoid().cpu().numpy()
-                ends = [
-                    _best_class(logits, layout, passes)
+                subject, object_ = (
+                    _best_class_probability(logits, layout, count)
                     for logits in (prediction.subject_logits, prediction.object_logits)
-                ]
+                )
                 for i, own in enumerate(scores):
-                    part = slice(i * passes, (i + 1) * passes)
-                    own.take(first, relation[part], ends[0][part], ends[1][part])
-        return [own.answer() for own in scores]
+                    part = slice(i * count, (i + 1) * count)
+                    own.collect(first, relation[part], subject[part], object_[part])
+        return [own.result() for own in scores]
 
 
 class _Scores:
-    """Collects the scores of one picture's candidates from the passes that hold their pairs."""
+    """Collects the scores of one image's candidates from the decoder batches that hold their pairs."""
 
-    def __init__(self, question: Question, columns: dict[str, int], rows: list[list[Pair]]) -> None:
-        self.key = question.key
-        place = {pair: (number, slot) for number, row in enumerate(rows) for slot, pair in enumerate(row)}
-        self.places = np.array(
-            [(*place[(s, o)], columns[text]) for s, o, text in question.candidates], dtype=np.int64
-        ).reshape(-1, 3)
-        self.found = np.full((3, len(self.places)), np.nan, dtype=np.float32)
+    def __init__(self, request: Request, columns: dict[str, int], pairs: list[list[Pair]]) -> None:
+        self.image_id = request.image_id
+        position = {
+            pair: (number, query) for number, batch in enumerate(pairs) for query, pair in enumerate(batch)
+        }
+        self.positions = np.array(
+            [(*position[(s, o)], columns[text]) for s, o, text in request.candidates], dtype=np.int64
+        ).reshape(-1, 3)  # candidate x (decoder batch, query, text)
+        self.scores = np.full((3, len(self.positions)), np.nan, dtype=np.float32)
 
-    def take(self, first: int, relation: np.ndarray, subject: np.ndarray, object_: np.ndarray) -> None:
-        """Scores of passes `first`, `first + 1`, ...: passes x slots x texts, and passes x slots twice."""
-        row, slot, column = self.places.T
-        here = (row >= first) & (row < first + len(relation))
-        at = (row[here] - first, slot[here])
-        self.found[:, here] = relation[(*at, column[here])], subject[at], object_[at]
+    def collect(self, first: int, relation: np.ndarray, subject: np.ndarray, object_: np.ndarray) -> None:
+        """Take scores of decoder batches `first`, `first + 1`, ...
 
-    def answer(self) -> Answer | Failure:
-        if not np.isfinite(self.found).all():
-            count = int((~np.isfinite(self.found[0])).sum())
+        Args:
+            relation: decoder batch x query x text.
+            subject, object_: decoder batch x query.
+        """
+        number, query, column = self.positions.T
+        present = (number >= first) & (number < first + len(relation))
+        index = (number[present] - first, query[present])
+        self.scores[:, present] = relation[(*index, column[present])], subject[index], object_[index]
+
+    def result(self) -> Result | Failure:
+        if not np.isfinite(self.scores).all():
+            count = int((~np.isfinite(self.scores[0])).sum())
             return Failure(
-                self.key, "not_finite", f"{count} of {len(self.places)} scores are NaN or infinite"
+                self.image_id, "not_finite", f"{count} of {len(self.positions)} scores are NaN or infinite"
             )
-        return Answer(self.key, *self.found)
+        return Result(self.image_id, *self.scores)
 
 
-def _best_class(logits: Tensor, layout: Layout, passes: int) -> np.ndarray:
-    """Softmax probability of the likeliest class of every slot; padded labels and "no objects" take part in
-    the softmax as the picture's own list says, never as padding."""
+def _best_class_probability(logits: Tensor, layout: Layout, decoder_batches: int) -> np.ndarray:
+    """Softmax probability of the likeliest class of every query. The softmax runs over the image's own labels
+    and "no objects", never over padding."""
     logits = logits.float()
     if layout.padding is not None:
-        absent = layout.padding[:, : layout.objects].repeat_interleave(passes, 0)
+        absent = layout.padding[:, : layout.objects].repeat_interleave(decoder_batches, 0)
         logits = logits.masked_fill(absent[:, None], float("-inf"))
     return logits.softmax(-1).amax(-1).cpu().numpy()
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
     return any(words in str(error) for words in ("not enough memory", "can't allocate memory"))

@@ -1,7 +1,7 @@
-"""Pairs into decoder passes and label lists into one padded layout.
+"""Pairs into decoder batches, and label lists into one padded layout.
 
-Slots of one pass read each other, so a score depends on the company its pair keeps. Packing therefore
-looks at nothing but the picture's own candidates.
+The queries of one decoder batch attend to each other, so a score depends on which other pairs are in it.
+Packing therefore reads nothing but the image's own candidates.
 """
 
 from __future__ import annotations
@@ -14,27 +14,28 @@ import torch
 from torch import Tensor
 
 from relforge.models.blocks.pair_queries import PairBatch, pad_pairs
-from relforge.tagger.question import NO_OBJECTS, Candidate, Question
+from relforge.models.blocks.text import NO_OBJECTS
+from relforge.tagger.request import Candidate, Request
 
 Pair = tuple[int, int]
 
 
-def passes_of(candidates: Sequence[Candidate], slots: int) -> list[list[Pair]]:
-    """The distinct pairs of a picture, those with most candidates first, cut into passes of `slots`."""
+def decoder_batches_of(candidates: Sequence[Candidate], max_pairs: int) -> list[list[Pair]]:
+    """The distinct pairs of an image, those with most candidates first, cut into batches of `max_pairs`."""
     count = Counter((subject, object_) for subject, object_, _ in candidates)
     order = sorted(count, key=lambda pair: (-count[pair], pair))
-    return [order[i : i + slots] for i in range(0, len(order), slots)]
+    return [order[i : i + max_pairs] for i in range(0, len(order), max_pairs)]
 
 
 @dataclass
 class Layout:
-    """Label features of several pictures side by side: object labels, then relation labels, both padded.
+    """Label features of several images side by side: object labels, then relation labels, both padded.
 
     Args:
         features: B x (O + R) x width.
-        padding: B x (O + R), True where a picture has no such label; None where all lists are full.
-        objects: O, the room for object labels.
-        relations: per picture, relation text -> its column after the object labels.
+        padding: B x (O + R), True where an image has no such label; None where all lists are full.
+        objects: O, columns of object labels.
+        relations: per image, relation text -> its column after the object labels.
     """
 
     features: Tensor
@@ -43,56 +44,55 @@ class Layout:
     relations: list[dict[str, int]]
 
 
-def relation_texts(question: Question) -> list[str]:
-    """The distinct relation texts of a picture, sorted so that the order of candidates does not matter."""
-    return sorted({text for _, _, text in question.candidates})
+def relation_texts(request: Request) -> list[str]:
+    """The distinct relation texts of an image, sorted so that the order of candidates does not matter."""
+    return sorted({text for _, _, text in request.candidates})
 
 
 def lay_out(
-    questions: Sequence[Question], texts: Sequence[Sequence[str]], feature: dict[str, Tensor]
+    requests: Sequence[Request], texts: Sequence[Sequence[str]], features: dict[str, Tensor]
 ) -> Layout:
     """Arrange the labels of a batch.
 
     Args:
-        questions: the pictures.
-        texts: relation texts of each picture.
-        feature: label -> width vector, for every name that occurs.
+        requests: the images.
+        texts: relation texts of each image.
+        features: label -> width vector, for every name that occurs.
     """
-    classes = [[*question.classes, NO_OBJECTS] for question in questions]
+    classes = [[*request.classes, NO_OBJECTS] for request in requests]
     objects = max(len(names) for names in classes)
     total = objects + max(len(own) for own in texts)
-    some = feature[NO_OBJECTS]
-    features = some.new_zeros(len(questions), total, len(some))
-    padding = torch.ones(len(questions), total, dtype=torch.bool, device=some.device)
+    like = features[NO_OBJECTS]
+    stacked = like.new_zeros(len(requests), total, len(like))
+    padding = torch.ones(len(requests), total, dtype=torch.bool, device=like.device)
     for i, (names, own) in enumerate(zip(classes, texts, strict=True)):
-        features[i, : len(names)] = torch.stack([feature[name] for name in names])
+        stacked[i, : len(names)] = torch.stack([features[name] for name in names])
         padding[i, : len(names)] = False
         if own:
-            features[i, objects : objects + len(own)] = torch.stack([feature[text] for text in own])
+            stacked[i, objects : objects + len(own)] = torch.stack([features[text] for text in own])
             padding[i, objects : objects + len(own)] = False
     columns = [{text: column for column, text in enumerate(own)} for own in texts]
-    return Layout(features, padding if bool(padding.any()) else None, objects, columns)
+    return Layout(stacked, padding if bool(padding.any()) else None, objects, columns)
 
 
-def given_pairs(
-    questions: Sequence[Question], rows: Sequence[Sequence[Sequence[Pair]]], device: torch.device
+def pad_requests(
+    requests: Sequence[Request], pairs: Sequence[Sequence[Sequence[Pair]]], device: torch.device
 ) -> PairBatch:
-    """Slots of a decoder call: for every picture the same number of passes, some of them blank.
+    """Queries of a decoder call: for every image the same number of decoder batches, some of them empty.
 
     Args:
-        questions: B pictures.
-        rows: per picture its passes of this call.
+        requests: B images.
+        pairs: per image its decoder batches of this call.
         device: of the result.
     """
-    passes = max(len(own) for own in rows)
-    width = max((len(pairs) for own in rows for pairs in own), default=1)
+    count = max(len(own) for own in pairs)
+    width = max((len(batch) for own in pairs for batch in own), default=1)
     boxes, labels = [], []
-    for question, own in zip(questions, rows, strict=True):
-        index = {name: i for i, name in enumerate(question.classes)}
-        label = torch.tensor([index[name] for name in question.labels], dtype=torch.long)
-        for number in range(passes):
-            pairs = torch.tensor(own[number] if number < len(own) else [], dtype=torch.long).reshape(-1, 2)
-            boxes.append(question.boxes[pairs])
-            labels.append(label[pairs])
-    given = pad_pairs(boxes, labels, width)
-    return PairBatch(given.boxes.to(device), given.labels.to(device), given.empty.to(device))
+    for request, own in zip(requests, pairs, strict=True):
+        index = {name: i for i, name in enumerate(request.classes)}
+        label = torch.tensor([index[name] for name in request.labels], dtype=torch.long)
+        for number in range(count):
+            rows = torch.tensor(own[number] if number < len(own) else [], dtype=torch.long).reshape(-1, 2)
+            boxes.append(request.boxes[rows])
+            labels.append(label[rows])
+    return pad_pairs(boxes, labels, width).to(device)

@@ -1,7 +1,7 @@
 """The published labelling function on the same engine: groups of pairs, scored against all their texts.
 
-Used by the `compat` profile. A pair is scored against the texts of every group that shares its call, and
-any text above the threshold is kept, whoever proposed it (reference §1.6).
+Used by the `compat` profile. A pair is scored against the texts of every group of its call, and any text
+above the threshold is kept, whichever pair proposed it (docs/method.md, labelling).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 
 from relforge.tagger.engine import Engine
 from relforge.tagger.packing import Pair
-from relforge.tagger.question import Question
+from relforge.tagger.request import Request
 
 Group = tuple[list[Pair], list[str]]
 """Up to 100 pairs (with repeats) and their distinct texts in first-seen order."""
@@ -33,53 +33,53 @@ class Row:
 @torch.inference_mode()
 def label_groups(
     engine: Engine,
-    question: Question,
+    request: Request,
     groups: Sequence[Group],
     *,
-    together: int = 16,
+    groups_per_call: int = 16,
     threshold: float = 0.05,
 ) -> list[Row]:
-    """Relations of one picture, in the published order (call, group, slot, text).
+    """Relations of one image, in the published order (call, group, query, text).
 
-    The published function repeats the picture for every group of a call; here it is encoded once per call,
+    The published function repeats the image for every group of a call; here it is encoded once per call,
     which gives the same numbers.
 
     Args:
         engine: of an R-Tagger; its batching options are not used.
-        question: the picture; its candidates are not read.
+        request: the image; its candidates are not read.
         groups: in order; empty ones give nothing.
-        together: groups of one call, whose texts are merged (`--img_inference_batch`).
+        groups_per_call: groups whose texts are merged (`--img_inference_batch`).
         threshold: scores must be above it.
     """
     rows: list[Row] = []
-    for start in range(0, len(groups), together):
-        call = groups[start : start + together]
+    for start in range(0, len(groups), groups_per_call):
+        call = groups[start : start + groups_per_call]
         texts = list(dict.fromkeys(text for _, own in call for text in own))
         filled = [pairs for pairs, _ in call if pairs]
         if filled:
-            rows += _call(engine, replace(question, candidates=()), filled, texts, threshold)
+            rows += _label_call(engine, replace(request, candidates=()), filled, texts, threshold)
     return rows
 
 
-def _call(
-    engine: Engine, question: Question, filled: list[list[Pair]], texts: list[str], threshold: float
+def _label_call(
+    engine: Engine, request: Request, filled: list[list[Pair]], texts: list[str], threshold: float
 ) -> list[Row]:
-    layout = engine.layout([question], [texts])
+    layout = engine.layout([request], [texts])
     rows: list[Row] = []
     with engine.precision():
-        memory = engine.encode([question], layout)
-        for first, prediction in engine.decode([question], memory, layout, [filled]):
+        memory = engine.encode([request], layout)
+        for first, prediction in engine.decode([request], memory, layout, [filled]):
             scores = prediction.relation_logits.float().sigmoid()
             ends = [
                 logits.float().softmax(-1).amax(-1)
                 for logits in (prediction.subject_logits, prediction.object_logits)
             ]
             for number, pairs in enumerate(filled[first : first + len(scores)]):
-                for slot, text in (scores[number, : len(pairs)] > threshold).nonzero().tolist():
+                for query, text in (scores[number, : len(pairs)] > threshold).nonzero().tolist():
                     score, subject, object_ = (
-                        float(scores[number, slot, text]),
-                        float(ends[0][number, slot]),
-                        float(ends[1][number, slot]),
+                        float(scores[number, query, text]),
+                        float(ends[0][number, query]),
+                        float(ends[1][number, query]),
                     )
-                    rows.append(Row(pairs[slot], texts[text], score, subject, object_))
+                    rows.append(Row(pairs[query], texts[text], score, subject, object_))
     return rows

@@ -1,4 +1,4 @@
-"""Text features on disk, so that a label is encoded once per model and not once per picture."""
+"""Text features on disk, so that a label is encoded once per model and not once per image."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from relforge.models.blocks.text import TextEncoder
 
 
 class TextFeatures:
-    """Pooled label features, remembered in memory and, where a folder is given, on disk.
+    """Pooled label features, kept in memory and, where a folder is given, on disk.
 
     One small file per label, written under a temporary name and renamed, so several processes may share
-    a folder. Every label is encoded by itself: a feature then never depends on which labels happened to be
-    asked for together, down to the last bit.
+    a folder. Every label is encoded in a batch of its own: a feature then never depends, to the last bit, on
+    which other labels were requested.
 
     Args:
         encoder: what encodes a label that is not cached.
-        model_hash: names the encoder's weights; other weights use other files.
+        model_hash: of the encoder's weights; other weights use other files.
         folder: where features are kept; None keeps them in memory only.
     """
 
     def __init__(self, encoder: TextEncoder, model_hash: str, folder: str | Path | None = None) -> None:
         self.encoder = encoder
         self.folder = None if folder is None else Path(folder).expanduser() / model_hash[:16]
-        self.known: dict[str, Tensor] = {}
+        self.memory: dict[str, Tensor] = {}
         self.encoded = 0  # labels that were in neither memory nor folder
 
     def fits(self, label: str) -> bool:
-        """Whether the encoder can read the whole label."""
-        return label in self.known or len(self.encoder.tokenize(label)) <= self.encoder.max_tokens
+        """Whether the whole label fits into the encoder."""
+        return label in self.memory or len(self.encoder.tokenize(label)) <= self.encoder.max_tokens
 
     @torch.no_grad()
     def get(self, labels: Sequence[str]) -> Tensor:
@@ -44,10 +44,10 @@ class TextFeatures:
         Raises:
             ValueError: a label is too long; see `fits`.
         """
-        return torch.stack([self._one(label) for label in labels])
+        return torch.stack([self._get_one(label) for label in labels])
 
-    def _one(self, label: str) -> Tensor:
-        if label not in self.known:
+    def _get_one(self, label: str) -> Tensor:
+        if label not in self.memory:
             path = self._path(label)
             feature = None if path is None else _read(path, self.encoder.width)
             if feature is None:
@@ -55,8 +55,8 @@ class TextFeatures:
                 feature = self.encoder.encode([label])[0].float()
                 if path is not None:
                     _write(path, feature)
-            self.known[label] = feature.to(next(self.encoder.parameters()).device)
-        return self.known[label]
+            self.memory[label] = feature.to(next(self.encoder.parameters()).device)
+        return self.memory[label]
 
     def _path(self, label: str) -> Path | None:
         if self.folder is None:

@@ -1,4 +1,4 @@
-"""Deformable decoder layers over pair slots, and the position of a slot (reference §2.6)."""
+"""Deformable decoder layers over queries, and the position of a query (docs/method.md, decoders)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from relforge.models.blocks.position import anchor_encoding
 
 @dataclass
 class Memory:
-    """What the encoder leaves for the decoders.
+    """What the encoder passes to the decoders.
 
     Args:
         values: B x S x dim pixels.
@@ -32,7 +32,7 @@ class Memory:
 
 
 class DecoderLayer(nn.Module):
-    """Self-attention over slots, deformable attention to the picture, feed-forward; post-norm.
+    """Self-attention over queries, deformable attention to the image, feed-forward; post-norm.
 
     Args:
         dim: width of the model.
@@ -55,47 +55,49 @@ class DecoderLayer(nn.Module):
 
     def forward(
         self,
-        slots: Tensor,
+        queries: Tensor,
         positions: Tensor,
         references: Tensor,
         memory: Memory,
-        blocked: Tensor | None = None,
-        empty: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        key_padding_mask: Tensor | None = None,
     ) -> Tensor:
         """One layer.
 
-        A picture may be asked in several passes: slots of all passes are rows of the batch for the
-        self-attention and lie side by side for the cross-attention, so its values are projected once.
+        An image may have several decoder batches: each is a row of N for the self-attention; for the
+        cross-attention those of one image lie side by side, so that the image's values are projected once.
 
         Args:
-            slots: (B * passes) x Q x dim.
-            positions: as slots, or broadcasting to it.
-            references: (B * passes) x Q x L x 2 or 4, scaled by the valid ratios.
-            memory: of B pictures.
-            blocked: (B * passes * heads) x Q x Q, True where a slot must not read another.
-            empty: (B * passes) x Q, True where a slot holds no pair and must not be read.
+            queries: N x Q x dim, N = B * decoder batches, those of an image next to each other.
+            positions: as queries, or broadcasting to it.
+            references: N x Q x L x 2 or 4, scaled by the valid ratios.
+            memory: of B images.
+            attention_mask: (N * heads) x Q x Q, True where a query must not attend to another.
+            key_padding_mask: N x Q, True where a query holds no pair and must not be attended to.
         """
-        key = slots + positions
+        key = queries + positions
         mixed, _ = self.self_attn(
-            key, key, slots, attn_mask=blocked, key_padding_mask=empty, need_weights=False
+            key, key, queries, attn_mask=attention_mask, key_padding_mask=key_padding_mask, need_weights=False
         )
-        slots = self.norm2(slots + self.dropout(mixed))
-        pictures = memory.values.shape[0]
-        side_by_side = (slots + positions).reshape(pictures, -1, slots.shape[-1])  # B x (passes * Q) x dim
-        seen = self.cross_attn(
+        queries = self.norm2(queries + self.dropout(mixed))
+        batch_size = memory.values.shape[0]
+        side_by_side = (queries + positions).reshape(
+            batch_size, -1, queries.shape[-1]
+        )  # B x (N / B * Q) x dim
+        attended = self.cross_attn(
             side_by_side,
-            references.reshape(pictures, -1, *references.shape[2:]),
+            references.reshape(batch_size, -1, *references.shape[2:]),
             memory.values,
             memory.shapes,
             memory.padding,
         )
-        slots = self.norm1(slots + self.dropout(seen.reshape(slots.shape)))
-        hidden = self.linear2(self.dropout(self.linear1(slots).relu()))
-        return self.norm3(slots + self.dropout(hidden))  # type: ignore[no-any-return]
+        queries = self.norm1(queries + self.dropout(attended.reshape(queries.shape)))
+        hidden = self.linear2(self.dropout(self.linear1(queries).relu()))
+        return self.norm3(queries + self.dropout(hidden))  # type: ignore[no-any-return]
 
 
 class AnchorPosition(nn.Module):
-    """DAB-DETR's slot position: encoding of the current anchor, scaled by the slot's content.
+    """DAB-DETR's query position: encoding of the current anchor, scaled by the query's content.
 
     Args:
         dim: width of the model.
@@ -107,18 +109,18 @@ class AnchorPosition(nn.Module):
         self.query_scale = MLP(dim, dim, dim)
         self.ref_point_head = MLP(2 * dim, dim, dim)
 
-    def forward(self, anchors: Tensor, slots: Tensor | None) -> Tensor:
-        """Positions B x Q x dim of anchors B x Q x 4; `slots` is None before the first layer (scale 1)."""
+    def forward(self, anchors: Tensor, queries: Tensor | None) -> Tensor:
+        """Positions N x Q x dim of anchors N x Q x 4; `queries` is None before the first layer (scale 1)."""
         position = self.ref_point_head(anchor_encoding(anchors, self.dim))
-        return position if slots is None else self.query_scale(slots) * position  # type: ignore[no-any-return]
+        return position if queries is None else self.query_scale(queries) * position  # type: ignore[no-any-return]
 
 
 class Decoder(nn.Module):
-    """A stack of layers; who calls it moves the references between them.
+    """A stack of layers; its caller moves the references between them.
 
     Args:
         layers: the layers.
-        anchor_position: where slot positions come from anchors (ParSeDA) instead of a table.
+        anchor_position: makes query positions from anchors (ParSeDA) instead of a table.
     """
 
     def __init__(self, layers: list[DecoderLayer], anchor_position: AnchorPosition | None = None) -> None:
@@ -129,20 +131,22 @@ class Decoder(nn.Module):
     def step(
         self,
         index: int,
-        slots: Tensor,
+        queries: Tensor,
         positions: Tensor | None,
         references: Tensor,
         memory: Memory,
-        blocked: Tensor | None = None,
-        empty: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        key_padding_mask: Tensor | None = None,
     ) -> Tensor:
-        """Run layer `index` with normalised references (B * passes) x Q x 2 or 4."""
-        passes = slots.shape[0] // memory.values.shape[0]
-        ratios = memory.valid_ratios.repeat_interleave(passes, 0)
+        """Run layer `index` with normalised references N x Q x 2 or 4; arguments as `DecoderLayer.forward`."""
+        repeats = queries.shape[0] // memory.values.shape[0]
+        ratios = memory.valid_ratios.repeat_interleave(repeats, 0)
         if references.shape[-1] == 4:
             ratios = torch.cat([ratios, ratios], -1)
-        scaled = references[:, :, None] * ratios[:, None]  # (B * passes) x Q x L x 2 or 4
+        scaled = references[:, :, None] * ratios[:, None]  # N x Q x L x 2 or 4
         if positions is None:
             assert self.anchor_position is not None
-            positions = self.anchor_position(scaled[:, :, 0], slots if index else None)
-        return self.layers[index](slots, positions, scaled, memory, blocked, empty)  # type: ignore[no-any-return]
+            positions = self.anchor_position(scaled[:, :, 0], queries if index else None)
+        return self.layers[index](  # type: ignore[no-any-return]
+            queries, positions, scaled, memory, attention_mask, key_padding_mask
+        )

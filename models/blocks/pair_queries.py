@@ -18,14 +18,21 @@ class PairBatch:
     Args:
         boxes: N x 2P x 4 cxcywh in [0, 1]; subjects first, then objects.
         labels: N x 2P indices into the label list of the picture.
-        empty: N x 2P, True where no pair is given.
-        blocked: (N * heads) x 2P x 2P, True where a slot must not read another (training only).
+        key_padding_mask: N x 2P, True where no pair is given.
+        attention_mask: (N * heads) x 2P x 2P, True where a slot must not read another (training only).
     """
 
     boxes: Tensor
     labels: Tensor
-    empty: Tensor
-    blocked: Tensor | None = None
+    key_padding_mask: Tensor
+    attention_mask: Tensor | None = None
+
+    def to(self, device: torch.device | str) -> PairBatch:
+        """The same on another device."""
+        mask = None if self.attention_mask is None else self.attention_mask.to(device)
+        return PairBatch(
+            self.boxes.to(device), self.labels.to(device), self.key_padding_mask.to(device), mask
+        )
 
 
 class PairQueries(nn.Module):
@@ -60,12 +67,14 @@ class PairQueries(nn.Module):
         limit = self.relation_content.num_embeddings // 2
         if width > limit:
             raise ValueError(f"{width} pairs in one pass; this model takes at most {limit}")
-        filled = ~given.empty[..., None]
+        filled = ~given.key_padding_mask[..., None]
         positions = self.box(inverse_sigmoid(given.boxes)) * filled
         index = given.labels[..., None].expand(-1, -1, labels.shape[-1])
         content = labels.detach().gather(1, index) * filled
-        empty = given.empty.clone()
-        empty[empty.all(1), 0] = False  # a row without pairs reads its own blank slot: reading nothing is NaN
+        key_padding_mask = given.key_padding_mask.clone()
+        key_padding_mask[key_padding_mask.all(1), 0] = (
+            False  # a row without pairs reads its own blank slot: reading nothing is NaN
+        )
         first, second = self.relation_content.weight.expand(len(given.boxes), -1, -1).chunk(2, 1)
         learned = self.relation_position
         return Queries(
@@ -76,8 +85,8 @@ class PairQueries(nn.Module):
             relation_positions=(
                 None if learned is None else learned.weight[:width].expand(len(given.boxes), -1, -1)
             ),
-            blocked=given.blocked,
-            empty=empty,
+            attention_mask=given.attention_mask,
+            key_padding_mask=key_padding_mask,
         )
 
 
@@ -93,10 +102,10 @@ def pad_pairs(boxes: list[Tensor], labels: list[Tensor], width: int) -> PairBatc
     out = PairBatch(
         boxes=torch.zeros(rows, 2, width, 4, device=boxes[0].device),
         labels=torch.zeros(rows, 2, width, dtype=torch.long, device=boxes[0].device),
-        empty=torch.ones(rows, 2, width, dtype=torch.bool, device=boxes[0].device),
+        key_padding_mask=torch.ones(rows, 2, width, dtype=torch.bool, device=boxes[0].device),
     )
     for i, (box, label) in enumerate(zip(boxes, labels, strict=True)):
         out.boxes[i, :, : len(box)] = box.transpose(0, 1)
         out.labels[i, :, : len(box)] = label.transpose(0, 1)
-        out.empty[i, :, : len(box)] = False
-    return PairBatch(out.boxes.flatten(1, 2), out.labels.flatten(1, 2), out.empty.flatten(1, 2))
+        out.key_padding_mask[i, :, : len(box)] = False
+    return PairBatch(out.boxes.flatten(1, 2), out.labels.flatten(1, 2), out.key_padding_mask.flatten(1, 2))

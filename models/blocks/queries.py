@@ -18,8 +18,8 @@ class Queries:
         references: N x 2P x 2 (centres) or 4 (boxes), in [0, 1].
         relation_content: N x P x dim, learned part of the relation slots.
         relation_positions: N x P x dim, or None where they are made from the decoded pair.
-        blocked: (N * heads) x 2P x 2P self-attention mask of training, True = must not read.
-        empty: N x 2P, True where the slot holds no pair.
+        attention_mask: (N * heads) x 2P x 2P self-attention mask of training, True = must not read.
+        key_padding_mask: N x 2P, True where the slot holds no pair.
     """
 
     content: Tensor
@@ -27,8 +27,8 @@ class Queries:
     references: Tensor
     relation_content: Tensor
     relation_positions: Tensor | None = None
-    blocked: Tensor | None = None
-    empty: Tensor | None = None
+    attention_mask: Tensor | None = None
+    key_padding_mask: Tensor | None = None
 
     @property
     def pairs(self) -> int:

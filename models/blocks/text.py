@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+NO_OBJECTS = "no objects"
+"""The last object label of every open label list: the class of a query that matches nothing."""
+
 Tokenize = Callable[[str], Sequence[int]]
 """A label to its token ids, special tokens included."""
 

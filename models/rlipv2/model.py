@@ -142,7 +142,13 @@ class RelationModel(nn.Module):
         states, boxes = [], []
         for k in range(len(self.entity_decoder.layers)):
             slots = self.entity_decoder.step(
-                k, slots, queries.positions, references, memory, queries.blocked, queries.empty
+                k,
+                slots,
+                queries.positions,
+                references,
+                memory,
+                queries.attention_mask,
+                queries.key_padding_mask,
             )
             subject_slots, object_slots = slots.chunk(2, 1)
             subject_refs, object_refs = references.chunk(2, 1)
@@ -170,12 +176,14 @@ class RelationModel(nn.Module):
             subject_at, object_at = queries.positions.chunk(2, 1)
             slots = slots + self.ordered_pair(subjects + subject_at, objects + object_at)
         subject_refs, object_refs = boxes[0].detach(), boxes[1].detach()
-        empty = None if queries.empty is None else queries.empty[:, : queries.pairs]
+        key_padding_mask = (
+            None if queries.key_padding_mask is None else queries.key_padding_mask[:, : queries.pairs]
+        )
         first_head = len(self.entity_decoder.layers)
         states = []
         for k in range(len(self.relation_decoder.layers)):
             middle = (subject_refs + object_refs) / 2
-            slots = self.relation_decoder.step(k, slots, positions, middle, memory, None, empty)
+            slots = self.relation_decoder.step(k, slots, positions, middle, memory, None, key_padding_mask)
             states.append(slots)
             # these heads only move references, so they never learn (reference §7, Q21)
             with torch.no_grad():

@@ -20,7 +20,7 @@ from relforge.stages.tag.pixels import Scale, prepared
 from relforge.stages.tag.sheet import Asked, ScoreSheet, asked
 from relforge.tagger.engine import Engine
 from relforge.tagger.published_groups import label_groups
-from relforge.tagger.question import Failure, Question
+from relforge.tagger.request import Failure, Request
 from relforge.tagger.text_cache import TextFeatures
 
 
@@ -106,8 +106,8 @@ class RTaggerStage:
             model,
             TextFeatures(model.text_encoder, loaded.sha256, self.cache),
             dtype=dtype,
-            pictures=self.pictures or (1 if device.type == "cpu" else 8),
-            passes=self.passes,
+            batch_size=self.pictures or (1 if device.type == "cpu" else 8),
+            decoder_batches=self.passes,
             floor=self.floor,
         )
 
@@ -127,33 +127,33 @@ class RTaggerStage:
 
     def _own(self, groups: Mapping[str, Asked], images: pa.Table, sheet: ScoreSheet) -> None:
         assert self.engine is not None
-        for answer in self.engine.run(self._questions(groups, images, sheet)):
-            group = groups[answer.key]
-            if isinstance(answer, Failure):
-                sheet.quarantine(group, answer.reason, answer.detail)
+        for result in self.engine.run(self._requests(groups, images, sheet)):
+            group = groups[result.image_id]
+            if isinstance(result, Failure):
+                sheet.quarantine(group, result.reason, result.detail)
                 continue
-            ends = zip(answer.scores, answer.subject_scores, answer.object_scores, strict=True)
+            ends = zip(result.scores, result.subject_scores, result.object_scores, strict=True)
             for row, (score, subject, object_) in zip(group.rows, ends, strict=True):
                 sheet.score(row, float(score), float(subject), float(object_))
 
     def _union(self, groups: Mapping[str, Asked], images: pa.Table, sheet: ScoreSheet) -> None:
         """The published function; a relation proposed by another pair has support 0 and rule `union`."""
         assert self.engine is not None
-        for question in self._questions(groups, images, sheet):
-            group = groups[question.key]
+        for request in self._requests(groups, images, sheet):
+            group = groups[request.image_id]
             order = sorted(group.boxes)
             proposed = [
                 (s, o, row["predicate"], row["position"])
-                for (s, o, _), row in zip(question.candidates, group.rows, strict=True)
+                for (s, o, _), row in zip(request.candidates, group.rows, strict=True)
             ]
             own = {(row["subject_box"], row["object_box"], row["predicate"]): row for row in group.rows}
-            together = published_groups(proposed, min(GROUP_PAIRS, self.engine.slots))
+            together = published_groups(proposed, min(GROUP_PAIRS, self.engine.max_pairs))
             for found in label_groups(
-                self.engine, question, together, together=self.groups, threshold=self.floor
+                self.engine, request, together, groups_per_call=self.groups, threshold=self.floor
             ):
                 subject, object_ = (order[i] for i in found.pair)
                 strange = {
-                    "image_id": question.key,
+                    "image_id": request.image_id,
                     "subject_box": subject,
                     "object_box": object_,
                     "predicate": found.text,
@@ -167,9 +167,9 @@ class RTaggerStage:
                 sheet.add(row, found.score, found.subject_score, found.object_score)
             sheet.kept += len(group.rows)
 
-    def _questions(
+    def _requests(
         self, groups: Mapping[str, Asked], images: pa.Table, sheet: ScoreSheet
-    ) -> Iterator[Question]:
+    ) -> Iterator[Request]:
         wanted = images.filter(pc.is_in(images["image_id"], pa.array(list(groups), pa.string())))
         sizes = dict(
             zip(
@@ -185,7 +185,7 @@ class RTaggerStage:
             if isinstance(pixels, ImageError):
                 sheet.quarantine(group, pixels.reason, pixels.detail)
             else:
-                yield _question(group, pixels, sizes[image_id], self.names)
+                yield _request(group, pixels, sizes[image_id], self.names)
 
     def _drop_long_texts(self, groups: dict[str, Asked], sheet: ScoreSheet) -> None:
         assert self.engine is not None
@@ -198,7 +198,7 @@ class RTaggerStage:
                 del groups[image_id]
 
 
-def _question(group: Asked, pixels: Tensor, size: tuple[int, int], names: Sequence[str]) -> Question:
+def _request(group: Asked, pixels: Tensor, size: tuple[int, int], names: Sequence[str]) -> Request:
     """Boxes clamped to the picture and scaled to [0, 1]; categories unknown to the model join its list."""
     order = sorted(group.boxes)
     index = {box_id: i for i, box_id in enumerate(order)}
@@ -209,8 +209,8 @@ def _question(group: Asked, pixels: Tensor, size: tuple[int, int], names: Sequen
     boxes = torch.cat([(low + high) / 2 / limit, (high - low) / limit], 1).float()
     labels = [group.boxes[i][0] for i in order]
     own = sorted(set(labels) - set(names))
-    return Question(
-        key=group.image_id,
+    return Request(
+        image_id=group.image_id,
         pixels=pixels,
         boxes=boxes,
         labels=labels,

@@ -14,8 +14,8 @@ from relforge.data.batches import Batches, BatchOptions
 from relforge.data.labels import extended, label_list
 from relforge.data.relations import RelationData, concatenate, from_tables
 from relforge.data.transforms import mirrored_predicate
+from relforge.models.blocks.text import NO_OBJECTS
 from relforge.stages.tables import SCHEMAS
-from relforge.tagger.question import NO_OBJECTS
 
 
 def tables(

@@ -40,19 +40,19 @@ def test_labels_flip_with_their_probability_over_the_whole_list() -> None:
 def test_slots_of_one_region_are_blocked_whatever_their_role_and_whoever_else_is_padded() -> None:
     batch = [targets([(0, 1), (0, 2), (3, 0)]), targets([(1, 2)])]
     given = denoising_pairs(batch, Noise(), width=4, object_labels=5, heads=1, generator=generator())
-    assert given.blocked is not None
-    blocked = {(i, j) for i, j in given.blocked[0].nonzero().tolist()}
+    assert given.attention_mask is not None
+    blocked = {(i, j) for i, j in given.attention_mask[0].nonzero().tolist()}
     # region 0 sits in subject slots 0 and 1 and in object slot 4 + 2
     assert blocked == {(0, 1), (1, 0), (0, 6), (6, 0), (1, 6), (6, 1)}
-    assert not given.blocked[1].any()
+    assert not given.attention_mask[1].any()
 
 
 def test_the_published_mask_is_lost_when_any_slot_is_empty() -> None:
     batch = [targets([(0, 1), (0, 2)]), targets([(1, 2)])]
     noise = Noise(published_mask=True)
     given = denoising_pairs(batch, noise, width=2, object_labels=5, heads=1, generator=generator())
-    assert given.blocked is not None
-    assert not given.blocked.any()
+    assert given.attention_mask is not None
+    assert not given.attention_mask.any()
 
 
 def test_empty_slots_and_the_diagonal_are_never_blocked() -> None:
@@ -68,4 +68,4 @@ def test_without_noise_pairs_stay_as_they_are() -> None:
     given = denoising_pairs(batch, quiet, width=2, object_labels=5, heads=1)
     assert given.boxes[0, 0].equal(batch[0].subject_boxes[0])
     assert given.labels[0].tolist() == [0, 0, 1, 0]
-    assert given.blocked is None
+    assert given.attention_mask is None

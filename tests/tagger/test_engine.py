@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from relforge.tagger.engine import BATCH_NOISE, Engine
-from relforge.tagger.question import Answer, Failure, Question
+from relforge.tagger.request import Failure, Request, Result
 from relforge.tagger.text_cache import TextFeatures
 
 FLOOR = 0.05
@@ -19,94 +19,94 @@ FLOOR = 0.05
 
 @pytest.fixture(scope="module")
 def engine(tiny: Any) -> Any:
-    """`engine(pictures=4)`: an engine over the small model with those options."""
+    """`engine(batch_size=4)`: an engine over the small model with those options."""
     model = tiny.model()
     features = TextFeatures(model.text_encoder, "0" * 64)
     return lambda **options: Engine(model, features, floor=FLOOR, **options)
 
 
-def answers(engine: Engine, questions: list[Question]) -> dict[str, Answer]:
+def results(engine: Engine, requests: list[Request]) -> dict[str, Result]:
     """Answers by key; all must have succeeded."""
     out = {}
-    for answer in engine.run(questions):
-        assert isinstance(answer, Answer), answer
-        out[answer.key] = answer
+    for result in engine.run(requests):
+        assert isinstance(result, Result), result
+        out[result.image_id] = result
     return out
 
 
 def test_scores_do_not_depend_on_the_pictures_beside_them(engine: Any, tiny: Any) -> None:
-    questions = [tiny.question(str(i), i, asked=4 + 3 * i) for i in range(6)]
-    alone = answers(engine(pictures=1), questions)
+    requests = [tiny.request(str(i), i, asked=4 + 3 * i) for i in range(6)]
+    alone = results(engine(batch_size=1), requests)
     for pictures in (2, 3, 6):
-        together = answers(engine(pictures=pictures), random.Random(pictures).sample(questions, 6))
-        for key, answer in alone.items():
-            assert np.abs(answer.scores - together[key].scores).max() <= BATCH_NOISE[torch.float32]
-            assert ((answer.scores > FLOOR) == (together[key].scores > FLOOR)).all()
+        together = results(engine(batch_size=pictures), random.Random(pictures).sample(requests, 6))
+        for key, result in alone.items():
+            assert np.abs(result.scores - together[key].scores).max() <= BATCH_NOISE[torch.float32]
+            assert ((result.scores > FLOOR) == (together[key].scores > FLOOR)).all()
 
 
 def test_a_score_within_noise_of_the_floor_is_decided_alone(engine: Any, tiny: Any) -> None:
-    questions = [tiny.question(str(i), i) for i in range(3)]
-    alone = answers(engine(pictures=1), questions)
-    batch = engine(pictures=3)
+    requests = [tiny.request(str(i), i) for i in range(3)]
+    alone = results(engine(batch_size=1), requests)
+    batch = engine(batch_size=3)
     batch.floor = float(alone["1"].scores[0])  # as close to the floor as can be
 
-    together = answers(batch, questions)
+    together = results(batch, requests)
 
     assert together["1"].scores.tolist() == alone["1"].scores.tolist()
 
 
 def test_scores_do_not_depend_on_the_order_of_candidates(engine: Any, tiny: Any) -> None:
-    question = tiny.question("a", 1, asked=20)
-    shuffled = list(question.candidates)
+    request = tiny.request("a", 1, asked=20)
+    shuffled = list(request.candidates)
     random.Random(0).shuffle(shuffled)
-    first = answers(engine(), [question])["a"]
-    second = answers(engine(), [replace(question, candidates=shuffled)])["a"]
-    by_candidate = dict(zip(question.candidates, first.scores.tolist(), strict=True))
+    first = results(engine(), [request])["a"]
+    second = results(engine(), [replace(request, candidates=shuffled)])["a"]
+    by_candidate = dict(zip(request.candidates, first.scores.tolist(), strict=True))
     assert [by_candidate[c] for c in shuffled] == second.scores.tolist()
 
 
 def test_pairs_beyond_the_slots_go_into_further_passes_however_these_are_cut(engine: Any, tiny: Any) -> None:
-    question = tiny.question("many", 3, boxes=6, asked=200)  # 30 pairs, 8 slots
-    once = answers(engine(passes=16), [question])["many"]
-    piecewise = answers(engine(passes=1), [question])["many"]
+    request = tiny.request("many", 3, boxes=6, asked=200)  # 30 pairs, 8 slots
+    once = results(engine(decoder_batches=16), [request])["many"]
+    piecewise = results(engine(decoder_batches=1), [request])["many"]
     assert len(once.scores) == 200
     np.testing.assert_allclose(once.scores, piecewise.scores, atol=1e-6)
 
 
 def test_pictures_with_different_numbers_of_passes_share_a_batch(engine: Any, tiny: Any) -> None:
-    questions = [tiny.question("few", 1, asked=2), tiny.question("many", 3, boxes=6, asked=200)]
-    alone = answers(engine(pictures=1), questions)
-    together = answers(engine(pictures=2), questions)
+    requests = [tiny.request("few", 1, asked=2), tiny.request("many", 3, boxes=6, asked=200)]
+    alone = results(engine(batch_size=1), requests)
+    together = results(engine(batch_size=2), requests)
     for key in ("few", "many"):
         np.testing.assert_allclose(alone[key].scores, together[key].scores, atol=BATCH_NOISE[torch.float32])
 
 
 def test_only_pictures_of_one_size_are_computed_together(engine: Any, tiny: Any, record_batches: Any) -> None:
-    questions = [tiny.question(str(i), i, height=64 + 32 * (i % 2)) for i in range(6)]
-    sizes = record_batches(engine(pictures=3), questions)
+    requests = [tiny.request(str(i), i, height=64 + 32 * (i % 2)) for i in range(6)]
+    sizes = record_batches(engine(batch_size=3), requests)
     assert sorted(sizes) == [3, 3]
 
 
 @pytest.fixture
 def record_batches(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """`record_batches(engine, questions)`: how many pictures each computed batch held."""
+    """`record_batches(engine, requests)`: how many pictures each computed batch held."""
 
-    def run(engine: Engine, questions: list[Question]) -> list[int]:
+    def run(engine: Engine, requests: list[Request]) -> list[int]:
         sizes: list[int] = []
         compute = engine._compute
         monkeypatch.setattr(engine, "_compute", lambda batch: sizes.append(len(batch)) or compute(batch))
-        list(engine.run(questions))
+        list(engine.run(requests))
         return sizes
 
     return run
 
 
 def test_an_own_class_list_per_picture_is_possible(engine: Any, tiny: Any) -> None:
-    wide = tiny.question("wide", 1)
-    narrow = replace(tiny.question("narrow", 2), classes=sorted(set(tiny.CLASSES)))
+    wide = tiny.request("wide", 1)
+    narrow = replace(tiny.request("narrow", 2), classes=sorted(set(tiny.CLASSES)))
     more = replace(wide, classes=(*tiny.CLASSES, "riding"))
-    alone = answers(engine(pictures=1), [more, narrow])
-    together = answers(engine(pictures=2), [more, narrow])
+    alone = results(engine(batch_size=1), [more, narrow])
+    together = results(engine(batch_size=2), [more, narrow])
     for key in alone:
         np.testing.assert_allclose(alone[key].scores, together[key].scores, atol=1e-5)
         np.testing.assert_allclose(alone[key].subject_scores, together[key].subject_scores, atol=1e-5)
@@ -115,52 +115,52 @@ def test_an_own_class_list_per_picture_is_possible(engine: Any, tiny: Any) -> No
 def test_memory_that_runs_out_splits_the_batch(
     engine: Any, tiny: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    questions = [tiny.question(str(i), i) for i in range(4)]
-    limited = engine(pictures=4)
+    requests = [tiny.request(str(i), i) for i in range(4)]
+    limited = engine(batch_size=4)
     encode = limited.encode
 
-    def only_two(batch: list[Question], layout: Any) -> Any:
+    def only_two(batch: list[Request], layout: Any) -> Any:
         if len(batch) > 2:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
         return encode(batch, layout)
 
     monkeypatch.setattr(limited, "encode", only_two)
-    assert len(answers(limited, questions)) == 4
+    assert len(results(limited, requests)) == 4
 
 
 def test_a_picture_that_does_not_fit_alone_fails_alone(
     engine: Any, tiny: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    questions = [tiny.question(str(i), i) for i in range(3)]
-    limited = engine(pictures=3)
+    requests = [tiny.request(str(i), i) for i in range(3)]
+    limited = engine(batch_size=3)
     encode = limited.encode
 
-    def never_one(batch: list[Question], layout: Any) -> Any:
-        if any(question.key == "1" for question in batch):
+    def never_one(batch: list[Request], layout: Any) -> Any:
+        if any(request.image_id == "1" for request in batch):
             raise MemoryError("no room")
         return encode(batch, layout)
 
     monkeypatch.setattr(limited, "encode", never_one)
-    failures = [answer for answer in limited.run(questions) if isinstance(answer, Failure)]
-    assert [(f.key, f.reason) for f in failures] == [("1", "out_of_memory")]
+    failures = [result for result in limited.run(requests) if isinstance(result, Failure)]
+    assert [(f.image_id, f.reason) for f in failures] == [("1", "out_of_memory")]
 
 
 def test_numbers_that_are_not_finite_fail_their_picture_only(engine: Any, tiny: Any) -> None:
-    broken = tiny.question("broken", 1)
+    broken = tiny.request("broken", 1)
     broken.boxes[:] = float("nan")
-    found = list(engine(pictures=2).run([broken, tiny.question("good", 2)]))
-    assert {answer.key: type(answer) for answer in found} == {"broken": Failure, "good": Answer}
+    found = list(engine(batch_size=2).run([broken, tiny.request("good", 2)]))
+    assert {result.image_id: type(result) for result in found} == {"broken": Failure, "good": Result}
 
 
 def test_bfloat16_stays_near_float32(engine: Any, tiny: Any) -> None:
-    question = tiny.question("a", 5, asked=40)
-    exact = answers(engine(), [question])["a"].scores
-    rough = answers(engine(dtype=torch.bfloat16), [question])["a"].scores
+    request = tiny.request("a", 5, asked=40)
+    exact = results(engine(), [request])["a"].scores
+    rough = results(engine(dtype=torch.bfloat16), [request])["a"].scores
     assert np.abs(exact - rough).max() < 0.1
     assert np.abs(exact - rough).mean() < 0.02
 
 
 def test_other_programming_errors_are_not_swallowed(engine: Any, tiny: Any) -> None:
-    question = replace(tiny.question("a", 1), labels=["unknown"] * 4)
+    request = replace(tiny.request("a", 1), labels=["unknown"] * 4)
     with pytest.raises(KeyError):
-        list(engine().run([question]))
+        list(engine().run([request]))

@@ -61,9 +61,9 @@ def test_training_slots_noise_and_masks(golden: Any, name: str) -> None:
     torch.testing.assert_close(second, expected["noised_obj_box_inverse_sigmoid"], atol=1e-5, rtol=0)
     slots = torch.cat([queries.positions, queries.content], -1)
     torch.testing.assert_close(slots, expected["query"], atol=1e-5, rtol=0)
-    assert queries.empty.equal(expected["key_padding_mask"])
-    assert given.blocked is not None
-    assert given.blocked.equal(expected["attn_mask"])
+    assert queries.key_padding_mask.equal(expected["key_padding_mask"])
+    assert given.attention_mask is not None
+    assert given.attention_mask.equal(expected["attn_mask"])
 
 
 def test_evaluation_slots(golden: Any) -> None:
@@ -76,5 +76,5 @@ def test_evaluation_slots(golden: Any) -> None:
     queries = case.queries(given, case.labels)
     slots = torch.cat([queries.positions, queries.content], -1)
     torch.testing.assert_close(slots, case.arrays["query"], atol=1e-5, rtol=0)
-    assert queries.empty.equal(case.arrays["key_padding_mask"])
-    assert given.blocked is None
+    assert queries.key_padding_mask.equal(case.arrays["key_padding_mask"])
+    assert given.attention_mask is None

@@ -167,7 +167,7 @@ def test_positions_are_the_sine_encoding_plus_the_level(
 
 def test_given_pairs_become_slots(forward: Any, golden: Any) -> None:
     queries, g = forward("rtagger")["queries"], golden("g1_tagger_inference")
-    assert queries.empty.equal(g["key_padding_mask"])
+    assert queries.key_padding_mask.equal(g["key_padding_mask"])
     slots = torch.cat([queries.positions, queries.content], -1)
     g.check("query_valid", slots[:, [*range(5), *range(100, 105)]], HIDDEN)
 

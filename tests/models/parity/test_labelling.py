@@ -11,7 +11,7 @@ import torch
 
 from relforge.tagger.engine import Engine
 from relforge.tagger.published_groups import label_groups
-from relforge.tagger.question import Question
+from relforge.tagger.request import Request
 from relforge.tagger.text_cache import TextFeatures
 
 
@@ -30,10 +30,10 @@ def engine(published_model: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def question(stored: dict[str, Any], pictures: Any) -> Question:
+def one_image(stored: dict[str, Any], pictures: Any) -> Request:
     names = {int(number): name for number, name in stored["coco_objects"].items()}
-    return Question(
-        key="139",
+    return Request(
+        image_id="139",
         pixels=pictures[0][0, :, :224, :288],
         boxes=torch.tensor(stored["boxes_cxcywh"]),
         labels=[names[number] for number in stored["labels_91"]],
@@ -42,20 +42,20 @@ def question(stored: dict[str, Any], pictures: Any) -> Question:
     )
 
 
-@pytest.mark.parametrize("together", [2, 16])
+@pytest.mark.parametrize("groups_per_call", [2, 16])
 @pytest.mark.parametrize("threshold", [0.0, 0.01, 0.015])
 def test_records_of_the_published_function(
-    engine: Any, question: Question, stored: dict[str, Any], together: int, threshold: float
+    engine: Any, one_image: Request, stored: dict[str, Any], groups_per_call: int, threshold: float
 ) -> None:
     groups = [([tuple(pair) for pair in pairs], texts) for pairs, texts in stored["relation_candidates"]]
-    (record,) = stored["outputs"][f"img_inference_batch={together},threshold={threshold}"]
+    (record,) = stored["outputs"][f"img_inference_batch={groups_per_call},threshold={threshold}"]
     first = record["objects"][0]["object_id"]
     expected = [
         ((row["subject_id"] - first, row["object_id"] - first), row["predicate"], row["confidence"])
         for row in record["relationships"]
     ]
 
-    rows = label_groups(engine, question, groups, together=together, threshold=threshold)
+    rows = label_groups(engine, one_image, groups, groups_per_call=groups_per_call, threshold=threshold)
 
     assert [(row.pair, row.text) for row in rows] == [(pair, text) for pair, text, _ in expected]
     for row, (_, _, confidence) in zip(rows, expected, strict=True):

@@ -1,4 +1,4 @@
-"""What a tagger is asked about one picture, and what it answers."""
+"""What a tagger is given for one image, and what it returns."""
 
 from __future__ import annotations
 
@@ -8,27 +8,24 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-NO_OBJECTS = "no objects"
-"""The last object label of every label list: what an empty slot answers."""
-
 Candidate = tuple[int, int, str]
-"""(subject, object, relation text); subject and object count the picture's boxes from 0."""
+"""(subject, object, relation text); subject and object are indices into the image's boxes."""
 
 
 @dataclass
-class Question:
-    """One picture and its candidates.
+class Request:
+    """One image and its candidates.
 
     Args:
-        key: names the picture in answers.
+        image_id: names the image in results.
         pixels: 3 x H x W, uint8 (normalised on the device) or float32 (already normalised).
         boxes: n x 4 cxcywh in [0, 1].
         labels: category of each box.
-        candidates: which relations to ask for which pairs.
-        classes: object names the picture's labels compete with; must contain `labels`.
+        candidates: which relation texts to score for which pairs.
+        classes: object names that the image's labels compete with; must contain `labels`.
     """
 
-    key: str
+    image_id: str
     pixels: Tensor
     boxes: Tensor
     labels: Sequence[str]
@@ -37,16 +34,16 @@ class Question:
 
 
 @dataclass
-class Answer:
-    """Scores of one picture, all float32, one entry per asked candidate, in the order asked.
+class Result:
+    """Scores of one image, all float32, one entry per candidate, in the order of the request.
 
     Args:
-        key: of the question.
+        image_id: of the request.
         scores: sigmoid of the relation logit.
         subject_scores, object_scores: softmax probability of the likeliest class of either end.
     """
 
-    key: str
+    image_id: str
     scores: np.ndarray
     subject_scores: np.ndarray
     object_scores: np.ndarray
@@ -54,14 +51,14 @@ class Answer:
 
 @dataclass
 class Failure:
-    """A picture that could not be answered.
+    """An image that could not be scored.
 
     Args:
-        key: of the question.
+        image_id: of the request.
         reason: `not_finite` or `out_of_memory`.
         detail: the sentence a person reads.
     """
 
-    key: str
+    image_id: str
     reason: str
     detail: str
