@@ -138,7 +138,7 @@ class Decoder(nn.Module):
         attention_mask: Tensor | None = None,
         key_padding_mask: Tensor | None = None,
     ) -> Tensor:
-        """Run layer `index` with normalised references N x Q x 2 or 4; arguments as `DecoderLayer.forward`."""
+        """Run layer `index` with normalised references N x Q x 2 or 4; else as `DecoderLayer.forward`."""
         repeats = queries.shape[0] // memory.values.shape[0]
         ratios = memory.valid_ratios.repeat_interleave(repeats, 0)
         if references.shape[-1] == 4:
