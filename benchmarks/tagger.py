@@ -25,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import RobertaConfig, RobertaModel
 
 from relforge.images import decode, read
+from relforge.images.detection_resize import DetectionResize, normalise_imagenet
 from relforge.kernels.msda.dispatch import VARIABLE, choose
 from relforge.models.blocks.backbone import resnet50
 from relforge.models.blocks.text import TextEncoder
@@ -33,8 +34,7 @@ from relforge.models.rlipv2.model import RelationModel
 from relforge.models.rlipv2.published_model import load_tagger
 from relforge.models.rlipv2.sizes import Sizes
 from relforge.stages.match.groups import published_groups
-from relforge.stages.tag.pixels import Scale
-from relforge.tagger.engine import IMAGENET_MEAN, IMAGENET_STD, Engine
+from relforge.tagger.engine import Engine
 from relforge.tagger.published_groups import label_groups
 from relforge.tagger.request import Request
 from relforge.tagger.text_cache import TextFeatures
@@ -79,8 +79,8 @@ def request(pixels: torch.Tensor, boxes: int, pairs: int, texts: int) -> Request
 def pictures(paths: list[str], short: int, long: int) -> list[torch.Tensor]:
     """3 x H x W uint8 at the tagger's scale."""
     if paths:
-        return [Scale(short, long)(decode(read(path))) for path in paths]
-    height, width = Scale(short, long).size(480, 640)
+        return [DetectionResize(short, long)(decode(read(path))) for path in paths]
+    height, width = DetectionResize(short, long).size(480, 640)
     noise = torch.randint(0, 256, (3, height, width), generator=torch.Generator().manual_seed(2))
     return [noise.to(torch.uint8)]
 
@@ -170,8 +170,7 @@ def peak_mib(call: Callable[[], Any]) -> float:
 def speed_rows(engine: Engine, asked: Request, rounds: int) -> list[dict[str, Any]]:
     indexed = [(s, o, text, i) for i, (s, o, text) in enumerate(asked.candidates)]
     groups = published_groups(indexed)
-    scale = torch.tensor(IMAGENET_STD)[:, None, None]
-    images = ((asked.pixels.float() / 255 - torch.tensor(IMAGENET_MEAN)[:, None, None]) / scale)[None]
+    images = normalise_imagenet(asked.pixels)[None]
 
     def theirs() -> Any:
         return published_procedure(engine.model, asked, images, groups)

@@ -10,24 +10,18 @@ from torch import Tensor
 
 from relforge.data.relations import Example
 from relforge.images import decode, read
+from relforge.images.detection_resize import DetectionResize, normalise_imagenet
 
-MEAN = torch.tensor([0.485, 0.456, 0.406])
-STD = torch.tensor([0.229, 0.224, 0.225])
 _MIRRORED = {"left": "right", "right": "left"}
 
 
 def load_picture(example: Example, short: int, longest: int, mirror: bool) -> Tensor:
-    """One normalised picture, 3 x H x W: short side resized to `short`, long side at most `longest`."""
-    pixels = decode(read(example.uri, example.data))
+    """One normalised image, 3 x H x W, resized as the tag stage resizes it: shorter side `short` pixels,
+    longer side at most `longest`."""
+    pixels = decode(read(example.uri, example.data), example.size)
     if mirror:
         pixels = np.ascontiguousarray(pixels[:, ::-1])
-    height, width = pixels.shape[:2]
-    scale = min(short / min(height, width), longest / max(height, width))
-    size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    picture = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    if size != (height, width):
-        picture = torch.nn.functional.interpolate(picture, size=size, mode="bilinear", antialias=True)
-    return (picture[0].float() / 255 - MEAN[:, None, None]) / STD[:, None, None]
+    return normalise_imagenet(DetectionResize(short, longest)(pixels))
 
 
 def stack(pictures: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from relforge.images.detection_resize import normalise_imagenet
 from relforge.models.blocks.decoder import Memory
 from relforge.models.blocks.text import NO_OBJECTS
 from relforge.models.rlipv2.model import Prediction, RelationModel
@@ -16,8 +17,6 @@ from relforge.tagger.buckets import batches_of_equal_size
 from relforge.tagger.packing import Layout, Pair, decoder_batches_of, lay_out, pad_requests, relation_texts
 from relforge.tagger.request import Failure, Request, Result
 from relforge.tagger.text_cache import TextFeatures
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 BATCH_NOISE = {torch.float32: 2e-5, torch.bfloat16: 2e-2}
 """How far a score may move with the other images of the batch. A score this near to the floor is computed
@@ -70,11 +69,7 @@ class Engine:
         """Images of equal size and their labels, encoded in one batch."""
         images = torch.stack([request.pixels for request in requests]).to(self.device)
         if images.dtype == torch.uint8:
-            mean, std = (
-                images.new_tensor(values, dtype=torch.float32)[:, None, None]
-                for values in (IMAGENET_MEAN, IMAGENET_STD)
-            )
-            images = (images.float() / 255 - mean) / std
+            images = normalise_imagenet(images)
         return self.model.encode(images, layout.features, None, layout.padding)
 
     def decode(

@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from torch import Tensor
 
 from relforge.images import ImageError, decode, read
 from relforge.images.prefetch import ahead
-from relforge.images.resize import resize
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Scale:
-    """The detection resize: shorter side to `short`, unless the longer one would pass `long` (DETR)."""
-
-    short: int = 800
-    long: int = 1333
-
-    def size(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) in pixels after resizing, with DETR's rounding."""
-        low, high = min(height, width), max(height, width)
-        side = self.short
-        if high / low * side > self.long:
-            side = round(self.long * low / high)
-        if height <= width:
-            return side, max(1, int(side * width / height))
-        return max(1, int(side * height / width)), side
-
-    def __call__(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """H x W x 3 uint8 -> 3 x height x width uint8."""
-        return resize(pixels, *self.size(*pixels.shape[:2]), "bilinear")
 
 
 def prepared(

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from relforge.images import ImageError
+from relforge.images.detection_resize import DetectionResize
 from relforge.kernels.msda.self_test import SelfTest, self_test
 from relforge.models.device import check_device_dtype, resolve_device_dtype
 from relforge.models.rlipv2.published_model import load_tagger, model_files
 from relforge.stages.contract import StageResult
 from relforge.stages.match.groups import GROUP_PAIRS, published_groups
-from relforge.stages.tag.pixels import Scale, prepared
+from relforge.stages.tag.pixels import prepared
 from relforge.stages.tag.sheet import Asked, ScoreSheet, asked
 from relforge.tagger.engine import Engine
 from relforge.tagger.published_groups import label_groups
@@ -76,7 +77,7 @@ class RTaggerStage:
             raise ValueError(f"floor is {floor}; it must be a probability below 1")
         self.model, self.classes, self.tokenizer = model, classes, tokenizer
         self.texts, self.groups, self.floor = texts, groups, floor
-        self.scale = Scale(short_side, long_side)
+        self.resize = DetectionResize(short_side, long_side)
         self.device, self.dtype, self.pictures, self.passes = device, dtype, pictures, passes
         self.cache, self.threads = cache, threads
         self.engine: Engine | None = None
@@ -180,7 +181,7 @@ class RTaggerStage:
         )
         for image_id in groups.keys() - sizes.keys():
             raise ValueError(f"image {image_id} has candidates but no row in the images table")
-        for image_id, pixels in prepared(wanted, self.scale, self.threads):
+        for image_id, pixels in prepared(wanted, self.resize, self.threads):
             group = groups[image_id]
             if isinstance(pixels, ImageError):
                 sheet.quarantine(group, pixels.reason, pixels.detail)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -19,12 +18,11 @@ from relforge.images.resize import normalise, resize
 from relforge.kernels.native import loading
 from relforge.kernels.native.build import RESIZE
 from tests.fixtures.sanitized import report_of
+from tests.images.pillow import RESAMPLING, Filter, resize_by_passes
 
-Filter = Literal["bilinear", "bicubic"]
 Size = tuple[int, int]
 
 FILTERS = ("bilinear", "bicubic")
-PILLOW = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 ORDERED_ALIKE = int((features.version("pil") or "0").split(".")[0]) >= 13
 """This Pillow chooses between down and across first, as we do; older ones always go across first."""
 
@@ -64,16 +62,8 @@ def ours(pixels: np.ndarray, size: Size, filter: Filter) -> np.ndarray:
     return resize(pixels, *size, filter).permute(1, 2, 0).numpy()
 
 
-def by_passes(pixels: np.ndarray, size: Size, filter: Filter) -> np.ndarray:
-    """Pillow told which axis comes first: down only to drop more than twice as many rows as columns."""
-    (rows, columns), (height, width) = pixels.shape[:2], size
-    down_first = height < rows and rows - height > 2 * (columns - width)
-    image = Image.fromarray(pixels).resize((columns, height) if down_first else (width, rows), PILLOW[filter])
-    return np.asarray(image.resize((width, height), PILLOW[filter]))
-
-
 def in_one_call(pixels: np.ndarray, size: Size, filter: Filter) -> np.ndarray:
-    return np.asarray(Image.fromarray(pixels).resize(size[::-1], PILLOW[filter]))
+    return np.asarray(Image.fromarray(pixels).resize(size[::-1], RESAMPLING[filter]))
 
 
 # most sides are short, so that every remainder of a vector and pictures of a pixel come up
@@ -91,7 +81,7 @@ sizes = st.tuples(sides, sides)
 )
 def test_every_value_is_pillows_for_any_sizes(isa, shape, size, filter, make, seed) -> None:  # type: ignore[no-untyped-def]
     pixels = make(*shape, seed)
-    assert np.array_equal(ours(pixels, size, filter), by_passes(pixels, size, filter))
+    assert np.array_equal(ours(pixels, size, filter), resize_by_passes(pixels, size, filter))
 
 
 @pytest.mark.parametrize("filter", FILTERS)
@@ -114,7 +104,7 @@ def test_every_value_is_pillows_at_sizes_of_interest(
     isa: str, shape: Size, size: Size, filter: Filter
 ) -> None:
     for pixels in (noise(*shape), edges(*shape), np.full((*shape, 3), 255, np.uint8)):
-        assert np.array_equal(ours(pixels, size, filter), by_passes(pixels, size, filter))
+        assert np.array_equal(ours(pixels, size, filter), resize_by_passes(pixels, size, filter))
 
 
 @pytest.mark.skipif(not ORDERED_ALIKE, reason="Pillow before 13 always goes across first")
@@ -135,7 +125,7 @@ def test_both_models_inputs_are_pillows_on_photos(shared) -> None:  # type: igno
         large = (800, 800 * pixels.shape[1] // pixels.shape[0])
         inputs: list[tuple[Size, Filter]] = [((384, 384), "bicubic"), (large, "bilinear")]
         for size, filter in inputs:
-            assert np.array_equal(ours(pixels, size, filter), by_passes(pixels, size, filter))
+            assert np.array_equal(ours(pixels, size, filter), resize_by_passes(pixels, size, filter))
 
 
 @pytest.mark.parametrize("filter", FILTERS)
@@ -143,7 +133,7 @@ def test_both_models_inputs_are_pillows_on_photos(shared) -> None:  # type: igno
 def test_pixels_without_a_compiler_are_the_same(no_native_code: None, size: Size, filter: Filter) -> None:
     for make in (noise, edges):
         fallback = resize(make(48, 64), *size, filter)
-        assert np.array_equal(fallback.permute(1, 2, 0).numpy(), by_passes(make(48, 64), size, filter))
+        assert np.array_equal(fallback.permute(1, 2, 0).numpy(), resize_by_passes(make(48, 64), size, filter))
         assert fallback.stride() == (1, 3 * size[1], 3)
 
 
@@ -158,7 +148,7 @@ def test_threads_do_not_disturb_each_other() -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda pixels: ours(pixels, (50, 40), "bicubic"), pictures * 4))
     for pixels, made in zip(pictures * 4, found, strict=True):
-        assert np.array_equal(made, by_passes(pixels, (50, 40), "bicubic"))
+        assert np.array_equal(made, resize_by_passes(pixels, (50, 40), "bicubic"))
 
 
 def test_an_unchanged_size_copies_no_pixel() -> None:

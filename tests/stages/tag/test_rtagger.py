@@ -13,7 +13,6 @@ from PIL import Image
 
 from relforge.stages.registry import build
 from relforge.stages.tables import SCHEMAS
-from relforge.stages.tag.pixels import Scale
 
 
 @pytest.fixture(scope="module")
@@ -190,11 +189,3 @@ def test_a_model_that_searches_for_pairs_is_no_tagger(tiny: Any, tmp_path: Path)
     stage = build("tag", "rtagger", model=str(tmp_path))
     with pytest.raises(ValueError, match="is a parsed model, not an R-Tagger"):
         stage.setup()
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "expected"),
-    [(480, 640, (800, 1066)), (640, 480, (1066, 800)), (500, 500, (800, 800)), (300, 900, (444, 1332))],
-)
-def test_the_detection_resize_rounds_as_published(height: int, width: int, expected: tuple[int, int]) -> None:
-    assert Scale().size(height, width) == expected
