@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 
 import typer
 
 from relforge import __version__
-from relforge.cli import codes
-from relforge.cli.errors import BadInput
+from relforge.cli import exits
+from relforge.cli.exits import BadInput
 from relforge.cli.output import report_error
+from relforge.registry import Registry
 
-VERBS = (
-    "demo",
-    "validate",
-    "plan",
-    "run",
-    "status",
-    "rerun",
-    "inspect",
-    "quarantine",
-    "logs",
-    "diff",
-    "report",
-    "view",
-    "export",
-    "submit",
-    "train",
-    "eval",
-    "doctor",
+VERBS = Registry(
+    "verb",
+    {
+        "demo": "relforge.cli.demo:command",
+        "validate": "relforge.cli.validate:command",
+        "plan": "relforge.cli.plan:command",
+        "run": "relforge.cli.run:command",
+        "status": "relforge.cli.status:command",
+        "rerun": "relforge.cli.rerun:command",
+        "inspect": "relforge.cli.inspect:command",
+        "quarantine": "relforge.cli.quarantine:command",
+        "logs": "relforge.cli.logs:command",
+        "diff": "relforge.cli.diff:command",
+        "report": "relforge.cli.report:command",
+        "view": "relforge.cli.view:command",
+        "export": "relforge.cli.export:command",
+        "submit": "relforge.cli.submit:command",
+        "train": "relforge.cli.train:command",
+        "eval": "relforge.cli.eval:command",
+        "doctor": "relforge.cli.doctor:command",
+    },
+    own=False,
 )
 """In the order of `--help`. A new verb is one module here with a function `command`, and one line above.
 
@@ -53,7 +57,7 @@ def build() -> typer.Typer:
     )
     app.callback()(_root)
     for verb in VERBS:
-        app.command(verb)(import_module(f"relforge.cli.{verb}").command)
+        app.command(verb)(VERBS.load(verb))
     return app
 
 
@@ -69,17 +73,17 @@ def invoke(arguments: list[str]) -> int:
     try:
         code = build()(arguments, prog_name="relforge", standalone_mode=False)
     except KeyboardInterrupt:
-        report_error("interrupted; the same command resumes", codes.INCOMPLETE, as_json)
-        return codes.INCOMPLETE
+        report_error("interrupted; the same command resumes", exits.INCOMPLETE, as_json)
+        return exits.INCOMPLETE
     except BrokenPipeError:
-        sys.stderr.close()  # the reader left (`relforge inspect | head`): nothing to say to anyone
-        return codes.COMPLETE
+        sys.stderr.close()  # the reader of the pipe has ended (`relforge inspect | head`)
+        return exits.COMPLETE
     except Exception as error:
         message, code = _explain(error)
         if message is None:
             raise
         report_error(message, code, as_json)
-    return code or codes.COMPLETE
+    return code or exits.COMPLETE
 
 
 def _explain(error: Exception) -> tuple[str | None, int]:
@@ -89,14 +93,14 @@ def _explain(error: Exception) -> tuple[str | None, int]:
     from relforge.reports.query import QueryError
 
     if hasattr(error, "format_message"):  # typer's own usage errors, whichever click it carries
-        return f"{error.format_message()} (see relforge --help)", codes.USAGE
+        return f"{error.format_message()} (see relforge --help)", exits.USAGE
     if isinstance(error, ConfigError | BadInput | QueryError):
-        return str(error), codes.USAGE
+        return str(error), exits.USAGE
     if isinstance(error, StorageError | BrokenShard):
-        return str(error), codes.FAILED
+        return str(error), exits.FAILED
     if isinstance(error, RunError):
-        return str(error), codes.USAGE
-    return None, codes.FAILED
+        return str(error), exits.USAGE
+    return None, exits.FAILED
 
 
 def _version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""`relforge demo`: the whole job on pictures that relforge draws itself, and what its labels are for."""
+"""`relforge demo`: the whole job on images that relforge draws itself, and what its labels are for."""
 
 from __future__ import annotations
 
@@ -10,49 +10,49 @@ from typing import Annotated, Any
 import typer
 
 from relforge import __version__
-from relforge.cli import codes
-from relforge.cli.output import Json, print_json, print_table
+from relforge.cli import exits
+from relforge.cli.output import Json, Table, print_json, print_table, report_error
 from relforge.cli.run import Executor
 
 _SHOWN = 8
-_SEARCHED = 100
-"""Pictures of the downstream benchmark: enough to show every verb of it."""
+_DETECTION_IMAGES = 100
+"""Images of the downstream benchmark: enough for every predicate to appear in it."""
 
 
 def command(
     folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where everything goes.")] = Path(
         "runs/demo"
     ),
-    pictures: Annotated[int, typer.Option(min=1, help="How many pictures to draw.")] = 48,
+    images: Annotated[int, typer.Option(min=1, help="How many images to draw.")] = 48,
     executor: Executor = "ray",
     as_json: Json = False,
 ) -> None:
     """Draw a small dataset, caption it, label its relations, score and export them: no download, no GPU.
 
-    Then a detector that was trained on such labels beside gold searches other pictures, and is scored too.
+    Then a detector that was trained on gold and such labels runs on other images, and is scored too.
     """
-    from relforge.cli.summary import execute, print_stages
+    from relforge.cli.run import execute
+    from relforge.cli.status import print_stages
     from relforge.demo.job import write_job
     from relforge.pipeline.config import load
     from relforge.pipeline.export import export_run
     from relforge.pipeline.run.status import status
     from relforge.reports.report import gather as report_facts
     from relforge.reports.report import page as report_page
-    from relforge.reports.view import gather as view_facts
     from relforge.reports.view import page as view_page
 
-    config = write_job(folder, pictures)
-    print(f"{pictures} drawn pictures are in {folder / 'world'}", file=sys.stderr)
+    config = write_job(folder, images)
+    print(f"{images} drawn images are in {folder / 'world'}", file=sys.stderr)
     job = load(str(config))
     result = execute(job, executor)
-    if result.outcome != codes.COMPLETE:
-        print(result.message, file=sys.stderr)
+    if result.outcome != exits.COMPLETE:
+        report_error(result.message, int(result.outcome), as_json)
         raise typer.Exit(int(result.outcome))
     exported = folder / "relations.json"
     counts = export_run(job.folder, "rlipv2", str(exported))
     relations = _in_words(job.folder)
     view, report = folder / "view.html", folder / "report.html"
-    view_page.write(view_facts.gather(job.folder), str(view))
+    view_page.write(view_page.gather(job.folder), str(view))
     facts = report_facts.gather(job.folder)
     report_page.write(facts, str(report))
     detected = _detect(folder)
@@ -65,7 +65,7 @@ def command(
     print(f"\n{result.message} ({result.seconds:.0f} s). Some of {counts['relations']:,} relations:")
     for line in relations:
         print(f"  {line}")
-    print(f"\npictures     {folder / 'world' / 'detection' / 'images'}")
+    print(f"\nimages       {folder / 'world' / 'detection' / 'images'}")
     print(f"config       {config}")
     print(f"run folder   {job.folder}")
     print(f"relations    {exported} (as the RLIPv2 trainer reads them)")
@@ -75,13 +75,13 @@ def command(
         print()
     print_table(*_detector(detected))
     print()
-    print(f"picture page {view}")
+    print(f"image page   {view}")
     print(f"report       {report}")
-    print(f"look closer  relforge inspect {job.folder} --image 1")
+    print(f"inspect      relforge inspect {job.folder} --image 1")
     return None
 
 
-def _beside_greedy(quality: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def _beside_greedy(quality: dict[str, Any]) -> Table:
     """Header and rows: the run's labels and the published baseline, against gold that no stage has read."""
     kept = quality["kept"] | {"mean_average_precision": quality["scored"]["mean_average_precision"]}
     keys = ("precision", "recall", "f1", "mean_average_precision")
@@ -93,37 +93,40 @@ def _beside_greedy(quality: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple
 
 
 def _detect(folder: Path) -> dict[str, Any]:
-    """What the shipped ParSeD finds in pictures it never saw, by `relforge eval`'s measure; searched once."""
-    from relforge.cli.evaluate_model import measure
+    """What the shipped ParSeD detects in images outside its training, by `relforge eval`'s measure.
+
+    The result is kept in `detected.json`, so the same demo detects once.
+    """
+    from relforge.cli.detection import measure
     from relforge.demo.job import IMAGE_SIZE, WEIGHTS
     from relforge.demo.world.dataset import UNSEEN, write_split
 
-    model, kept = WEIGHTS / "parsed", folder / "detected.json"
+    model, cache = WEIGHTS / "parsed", folder / "detected.json"
     weights = json.loads((model / "config.json").read_text())["weights_sha256"]
-    asked = {"version": __version__, "weights": weights, "pictures": _SEARCHED}
-    if kept.exists() and (before := json.loads(kept.read_text()))["asked"] == asked:
-        return before["found"]
-    print(f"searching {_SEARCHED} other pictures with the shipped RLIPv2-ParSeD", file=sys.stderr)
-    drawn = write_split(folder / "world", "hoi", _SEARCHED)
+    request = {"version": __version__, "weights": weights, "images": _DETECTION_IMAGES}
+    if cache.exists() and (earlier := json.loads(cache.read_text())).get("request") == request:
+        return earlier["result"]
+    print(f"detecting in {_DETECTION_IMAGES} other images with the shipped RLIPv2-ParSeD", file=sys.stderr)
+    drawn = write_split(folder / "world", "hoi", _DETECTION_IMAGES)
     sides = (IMAGE_SIZE["short_side"], IMAGE_SIZE["long_side"])
     images = str(drawn / "images" / "{image_id:0>6}.jpg")
     found = measure(str(model), str(drawn / "scene_graphs.json"), images, "person", UNSEEN, sides)
-    temporary = kept.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"asked": asked, "found": found}))
-    temporary.replace(kept)
+    temporary = cache.with_suffix(".tmp")
+    temporary.write_text(json.dumps({"request": request, "result": found}))
+    temporary.replace(cache)
     return found
 
 
-def _detector(found: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def _detector(found: dict[str, Any]) -> Table:
     """Header and row: what a ParSeD trained on gold and pseudo-labels detects, by HICO-DET's measure."""
     keys = ("mean_average_precision", "seen", "unseen")
-    header = (f"detected in {found['pictures']} pictures", "HOI mAP", "seen verbs", "unseen verbs")
+    header = (f"detected in {found['images']} images", "HOI mAP", "seen verbs", "unseen verbs")
     return header, [("RLIPv2-ParSeD", *(f"{found[key]:.3f}" for key in keys))]
 
 
 def _in_words(run: str) -> list[str]:
-    """The relations most captions speak of, one per predicate."""
-    from relforge.cli.image import sentence
+    """The relation with the most captions behind it, for each predicate."""
+    from relforge.cli.inspect import sentence
     from relforge.reports.datasets import open_datasets
     from relforge.reports.query import connect, readable, select
 

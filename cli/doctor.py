@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import typer
 
-from relforge.cli import codes
+from relforge.cli import exits
 from relforge.cli.output import Json, print_json, print_table
 
 
@@ -22,4 +22,4 @@ def command(as_json: Json = False) -> None:
         rows = [(check.topic, check.name, check.state, check.detail) for check in found]
         print_table(("topic", "check", "state", "found"), rows)
         print(f"{len(broken)} broken" if broken else "nothing is broken")
-    raise typer.Exit(codes.FAILED if broken else codes.COMPLETE)
+    raise typer.Exit(exits.FAILED if broken else exits.COMPLETE)

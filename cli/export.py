@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 import yaml
 
-from relforge.cli import codes
-from relforge.cli.errors import BadInput
+from relforge.cli import exits
+from relforge.cli.exits import BadInput
 from relforge.cli.output import Json, print_json, report_error
 from relforge.cli.status import RunPath
 
@@ -36,13 +36,13 @@ def command(
     try:
         counts = export_run(run, to, target, least_score=min_score, partial=partial, **given)
     except Unfinished as error:
-        report_error(str(error), codes.INCOMPLETE, as_json)
-        raise typer.Exit(codes.INCOMPLETE) from None
+        report_error(str(error), exits.INCOMPLETE, as_json)
+        raise typer.Exit(exits.INCOMPLETE) from None
     except ValueError as error:
         raise BadInput(str(error)) from error
     except OSError as error:
-        report_error(f"{target} cannot be written: {error}", codes.FAILED, as_json)
-        raise typer.Exit(codes.FAILED) from None
+        report_error(f"{target} cannot be written: {error}", exits.FAILED, as_json)
+        raise typer.Exit(exits.FAILED) from None
     if as_json:
         return print_json({"to": to, "out": target, **counts})
     print(f"{target}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))

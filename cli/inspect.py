@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relforge.cli.errors import BadInput
+from relforge.cli.exits import BadInput
 from relforge.cli.output import Json, print_json, print_table
+
+if TYPE_CHECKING:
+    from relforge.reports.datasets import Datasets
+
+Row = Mapping[str, Any]
 
 _HEAD = 10
 _BRIEF = ("image_id", "subject", "predicate", "object", "score", "support", "rule")
 """Columns of relations shown to people; `--json` has all."""
+_STATISTICS = (
+    "column_name", "column_type", "count", "approx_unique", "null_percentage", "min", "max", "avg",
+)  # fmt: skip
 
 
 def command(
@@ -21,7 +30,7 @@ def command(
     ] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Column names and types.")] = False,
     stats: Annotated[
-        bool, typer.Option("--stats", help="Rows, and per column: distinct, nulls, least, most.")
+        bool, typer.Option("--stats", help="Rows, and per column: distinct values, nulls, minimum, maximum.")
     ] = False,
     sample: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="N random rows, the same every time.")
@@ -38,20 +47,21 @@ def command(
 
     datasets, pointed = open_datasets(path)
     if image is not None:
-        from relforge.cli.image import show_image
-
-        return show_image(datasets, image, as_json)
+        return _print_image(datasets, image, as_json)
     if pointed is None and table is None and not (schema or stats or sample or where):
-        return _overview(path, datasets, as_json)
-    name = _table(table or pointed, datasets)
+        return _print_overview(path, datasets, as_json)
+    name = _check_table(table or pointed, datasets)
     if schema:
         fields = datasets[name].schema
         rows = [(field.name, str(field.type), "" if field.nullable else "not null") for field in fields]
-        return _show(("column", "type", ""), rows, as_json)
-    return _rows(datasets, name, stats, sample, where, limit, as_json)
+        columns = ("column", "type", "")
+        return _print_rows(columns, [dict(zip(columns, row, strict=True)) for row in rows], as_json)
+    if stats:
+        return _print_statistics(datasets, name, where, as_json)
+    return _print_matching(datasets, name, sample, where, limit, as_json)
 
 
-def _overview(path: str, datasets: Any, as_json: bool) -> None:
+def _print_overview(path: str, datasets: Datasets, as_json: bool) -> None:
     """Tables and row counts, then the first relations."""
     counts = {name: dataset.count_rows() for name, dataset in datasets.items()}
     if as_json:
@@ -59,37 +69,27 @@ def _overview(path: str, datasets: Any, as_json: bool) -> None:
     print_table(("table", "rows"), [(name, f"{count:,}") for name, count in counts.items()], title=path)
     if counts.get("relations"):
         print()
-        _rows(datasets, "relations", False, None, None, _HEAD, False)
+        _print_matching(datasets, "relations", None, None, _HEAD, False)
     return None
 
 
-def _rows(
-    datasets: Any,
-    name: str,
-    stats: bool,
-    sample: int | None,
-    where: str | None,
-    limit: int | None,
-    as_json: bool,
+def _print_statistics(datasets: Datasets, name: str, where: str | None, as_json: bool) -> None:
+    from relforge.reports.query import connect, readable, select
+
+    rows = f"{readable(name, datasets)} WHERE {where or 'true'}"
+    found = select(connect(datasets), f"SUMMARIZE SELECT * FROM {rows}")
+    _print_rows(_STATISTICS, found.select(_STATISTICS).to_pylist(), as_json)
+
+
+def _print_matching(
+    datasets: Datasets, name: str, sample: int | None, where: str | None, limit: int | None, as_json: bool
 ) -> None:
+    """Rows under a condition: the first ones, or a sample."""
     from relforge.reports.query import connect, readable, select
     from relforge.stages.tables import SORT_KEYS
 
     connection = connect(datasets)
     rows = f"{readable(name, datasets)} WHERE {where or 'true'}"
-    if stats:
-        found = select(connection, f"SUMMARIZE SELECT * FROM {rows}")
-        kept = (
-            "column_name",
-            "column_type",
-            "count",
-            "approx_unique",
-            "null_percentage",
-            "min",
-            "max",
-            "avg",
-        )
-        return _show(kept, found.select(kept).to_pylist(), as_json)
     total = select(connection, f"SELECT count(*) AS n FROM {rows}")["n"][0].as_py()
     columns = [column for column in datasets[name].schema.names if column != "bytes"]
     order = [f"hash({', '.join(columns)})"] if sample else list(SORT_KEYS.get(name, columns[:1]))
@@ -100,16 +100,58 @@ def _rows(
     )
     brief = not as_json and "subject_box" in found.column_names
     names = [one for one in found.column_names if one in _BRIEF or not brief]
-    _show(names, found.to_pylist(), as_json)
+    _print_rows(names, found.to_pylist(), as_json)
     if not as_json:
-        print(
-            f"{found.num_rows:,} of {total:,} rows of {name}"
-            + (" where the condition holds" if where else "")
-        )
+        condition = " where the condition holds" if where else ""
+        print(f"{found.num_rows:,} of {total:,} rows of {name}{condition}")
+
+
+def _print_image(datasets: Datasets, image_id: str, as_json: bool) -> None:
+    """Boxes, captions, triplets, and the relations with the captions that state them.
+
+    Raises:
+        BadInput: no table knows the image.
+    """
+    from relforge.reports.query import connect, readable, select
+
+    connection = connect(datasets)
+    with_image = [name for name, dataset in datasets.items() if "image_id" in dataset.schema.names]
+    found: dict[str, list[Row]] = {}
+    for name in with_image:
+        sql = f"SELECT * FROM {readable(name, datasets)} WHERE image_id = ?"
+        if rows := select(connection, sql, [image_id]).to_pylist():
+            found[name] = rows
+    if not found:
+        raise BadInput(f"no image {image_id!r} here; `relforge inspect RUN --table images` lists them")
+    if as_json:
+        return print_json(found)
+    for row in found.get("images", ()):
+        print(f"image {image_id}: {row['width']} x {row['height']} {row['uri'] or '(no image file)'}")
+    for row in found.get("boxes", ()):
+        box = ", ".join(f"{row[side]:g}" for side in "xywh")
+        print(f"  {row['category']}#{row['box_id']} [{box}]{' crowd' if row['iscrowd'] else ''}")
+    texts = {row["caption_id"]: row["text"] for row in found.get("captions", ())}
+    _print_list("captions", [f"{number}: {text}" for number, text in texts.items()])
+    parsed = [
+        f"{row['caption_id']}: {row['subject']} | {row['predicate']} | {row['object']}"
+        for row in found.get("triplets", ())
+    ]
+    _print_list("triplets", parsed)
+    table = next((name for name in ("relations", "scores", "candidates") if name in found), None)
+    if table:
+        _print_list(table, [sentence(row, texts) for row in found[table]])
     return None
 
 
-def _table(name: str | None, datasets: Any) -> str:
+def sentence(row: Row, texts: Mapping[int, str]) -> str:
+    """`person#0 riding horse#1  0.87  (2 captions: "a man riding a horse")`."""
+    score = f"  {row['score']:.2f}" if "score" in row else ""
+    text = texts.get(row["caption_ids"][0]) if row["caption_ids"] else None
+    evidence = f'  ({row["support"]} caption{"s" * (row["support"] != 1)}: "{text}")' if text else ""
+    return f"{row['subject']} {row['predicate']} {row['object']}{score}{evidence}"
+
+
+def _check_table(name: str | None, datasets: Datasets) -> str:
     wanted = name or "relations"
     if wanted not in datasets:
         there = ", ".join(datasets) or "none yet"
@@ -117,10 +159,15 @@ def _table(name: str | None, datasets: Any) -> str:
     return wanted
 
 
-def _show(columns: Any, rows: list[Any], as_json: bool) -> None:
-    """Rows as dicts or tuples, under their column names."""
-    records = [row if isinstance(row, dict) else dict(zip(columns, row, strict=True)) for row in rows]
+def _print_rows(columns: Sequence[str], rows: Sequence[Row], as_json: bool) -> None:
     if as_json:
-        print_json(records)
+        print_json(rows)
     else:
-        print_table(list(columns), [[record[name] for name in columns] for record in records])
+        print_table(columns, [[row[name] for name in columns] for row in rows])
+
+
+def _print_list(title: str, lines: Iterable[str]) -> None:
+    lines = list(lines)
+    print(f"{title}:" if lines else f"{title}: none")
+    for line in lines:
+        print(f"  {line}")

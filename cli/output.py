@@ -12,6 +12,9 @@ import typer
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 """The `--json` switch that every printing verb takes."""
 
+Table = tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]
+"""Column names and rows."""
+
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
@@ -31,11 +34,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     rows = [[cell(value) for value in row] for row in rows]
     if sys.stdout.isatty():
         from rich import box
+        from rich import table as rich_table
         from rich.console import Console
-        from rich.table import Table
         from rich.text import Text
 
-        table = Table(*columns, title=title or None, box=box.SIMPLE_HEAD, title_justify="left")
+        table = rich_table.Table(*columns, title=title or None, box=box.SIMPLE_HEAD, title_justify="left")
         for row in rows:
             table.add_row(*(Text(value) for value in row))
         Console().print(table)

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from relforge.cli.errors import BadInput
+from relforge.cli.exits import BadInput
 from relforge.cli.output import Json
-from relforge.cli.run import AcceptChanges, Executor
+from relforge.cli.run import AcceptChanges, Executor, check_executor, report_result
 from relforge.cli.status import RunPath
 
 
@@ -29,7 +29,6 @@ def command(
 ) -> None:
     """Redo one stage. The old output stays in place until the new one is committed."""
     from relforge.cli.progress import show_progress
-    from relforge.cli.summary import executor_kind, report
     from relforge.pipeline.run.job import Job
     from relforge.pipeline.run.rerun import rerun
     from relforge.pipeline.store.run_folder import RunFolder
@@ -44,11 +43,11 @@ def command(
             failed=failed,
             quarantined=quarantined,
             downstream=downstream,
-            executor=executor_kind(executor),
+            executor=check_executor(executor),
             progress=progress,
             accept_changes=accept_changes,
         )
-    raise typer.Exit(report(run, result, as_json))
+    raise typer.Exit(report_result(run, result, as_json))
 
 
 def shard_numbers(text: str) -> list[int]:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from relforge.cli.output import Json
+from relforge.cli.exits import BadInput
+from relforge.cli.output import Json, print_json
+
+if TYPE_CHECKING:
+    from relforge.pipeline.errors import RunResult
+    from relforge.pipeline.run.job import Job
 
 Overrides = Annotated[
     list[str] | None,
@@ -32,7 +38,54 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Run a config, or resume it: whatever is done already is not done again."""
-    from relforge.cli.summary import run_and_report
     from relforge.pipeline.config import load
 
-    raise typer.Exit(run_and_report(load(config, overrides or []), executor, accept_changes, as_json))
+    job = load(config, overrides or [])
+    raise typer.Exit(report_result(job.folder, execute(job, executor, accept_changes), as_json))
+
+
+def execute(job: Job, executor: str, accept_changes: bool = False) -> RunResult:
+    """Run the job with progress on standard error.
+
+    Raises:
+        BadInput: no such executor.
+    """
+    from relforge.cli.progress import show_progress
+    from relforge.pipeline.run.execute import run
+
+    kind = check_executor(executor)
+    with show_progress(job) as progress:
+        return run(job, executor=kind, progress=progress, accept_changes=accept_changes)
+
+
+def check_executor(name: str) -> Literal["ray", "loop"]:
+    """The executor of that name; BadInput names the two there are."""
+    if name not in ("ray", "loop"):
+        raise BadInput(f"--executor {name!r}: choose ray or loop")
+    return cast(Literal["ray", "loop"], name)
+
+
+def report_result(folder: str, result: RunResult, as_json: bool) -> int:
+    """Print how a run or rerun ended; returns the exit code."""
+    from relforge.cli.status import print_stages
+    from relforge.pipeline.run.status import status
+
+    found = status(folder)
+    if as_json:
+        print_json(
+            {
+                "folder": found.folder,
+                "outcome": result.outcome.name.lower(),
+                "message": result.message,
+                "committed": result.committed,
+                "dataset_hash": result.dataset_hash,
+                "seconds": round(result.seconds, 3),
+                "stages": [asdict(stage) for stage in found.stages],
+            }
+        )
+        return int(result.outcome)
+    if result.committed:
+        print_stages(found)
+    print(f"{result.message} ({result.seconds:.0f} s)")
+    print(f"run folder: {found.folder}")
+    return int(result.outcome)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relforge.cli import codes
-from relforge.cli.output import Json, print_json
+from relforge.cli import exits
+from relforge.cli.output import Json, print_json, print_table
+
+if TYPE_CHECKING:
+    from relforge.pipeline.run.status import RunStatus, StageStatus
 
 RunPath = Annotated[
     str, typer.Argument(metavar="RUN", help="Run folder: a path or a URI such as s3://bucket/run.")
@@ -30,7 +33,6 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Show what is done, running, failed, stale and quarantined. Exit code: 0 complete, 2 not, 3 failed."""
-    from relforge.cli.summary import print_stages
     from relforge.pipeline.run.status import status
 
     while True:
@@ -51,8 +53,8 @@ def command(
             break
         time.sleep(_WATCH_SECONDS)
     if found.complete:
-        raise typer.Exit(codes.COMPLETE)
-    raise typer.Exit(codes.FAILED if failed else codes.INCOMPLETE)
+        raise typer.Exit(exits.COMPLETE)
+    raise typer.Exit(exits.FAILED if failed else exits.INCOMPLETE)
 
 
 def _verdict(complete: bool, failed: bool, drivers: list[str]) -> str:
@@ -63,3 +65,29 @@ def _verdict(complete: bool, failed: bool, drivers: list[str]) -> str:
     if failed:
         return "failed; `relforge logs RUN --failed` shows why"
     return "incomplete; the same `relforge run` command goes on"
+
+
+def print_stages(found: RunStatus) -> None:
+    """The table of stages: shards, rows, and where rows were lost."""
+    columns = ("stage", "done", "not done", "rows in", "rows out", "dropped", "quarantined", "left")
+    print_table(columns, [_row(stage) for stage in found.stages])
+
+
+def _row(stage: StageStatus) -> tuple[str, ...]:
+    total = "?" if stage.total is None else str(stage.total)
+    states = ("running", "missing", "stale", "broken", "failed")
+    undone = [f"{count} {name}" for name in states if (count := getattr(stage, name))]
+    return (
+        stage.stage,
+        f"{stage.done}/{total}",
+        ", ".join(undone) or "-",
+        f"{stage.rows_in:,}",
+        f"{stage.rows_out:,}",
+        _reasons(stage.dropped),
+        _reasons(stage.quarantined),
+        "-" if stage.seconds_left is None else f"{stage.seconds_left / 60:.1f} min",
+    )
+
+
+def _reasons(counts: dict[str, int]) -> str:
+    return ", ".join(f"{reason} {count:,}" for reason, count in counts.items()) or "-"

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from relforge.cli import codes
-from relforge.cli.errors import BadInput
+from relforge.cli import exits
+from relforge.cli.exits import BadInput
 from relforge.cli.output import Json, print_json
 from relforge.cli.run import AcceptChanges, Overrides
 
@@ -80,7 +80,7 @@ def _follow(server: Any, job: str, as_json: bool) -> int:
     except KeyboardInterrupt:
         again = f"relforge submit --address {server.address} --attach {job}"
         print(f"\njob {job} goes on; follow it with: {again}", file=sys.stderr)
-        return codes.INCOMPLETE
+        return exits.INCOMPLETE
     code = exit_code(details.status.value, details.driver_exit_code)
     if as_json:
         print_json({"job": job, "status": details.status.value.lower(), "exit_code": code})
@@ -92,9 +92,9 @@ def _follow(server: Any, job: str, as_json: bool) -> int:
 def exit_code(status: str, driver_exit_code: int | None) -> int:
     """The code of a job that ended: the run's own where it had one to give."""
     if status == "SUCCEEDED":
-        return codes.COMPLETE
+        return exits.COMPLETE
     if status == "STOPPED":
-        return codes.INCOMPLETE
-    if driver_exit_code in (codes.INCOMPLETE, codes.FAILED, codes.USAGE):
+        return exits.INCOMPLETE
+    if driver_exit_code in (exits.INCOMPLETE, exits.FAILED, exits.USAGE):
         return int(driver_exit_code)
-    return codes.FAILED
+    return exits.FAILED

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from relforge.cli.errors import BadInput
+from relforge.cli.exits import BadInput
 from relforge.cli.output import Json, print_json
 from relforge.cli.run import Overrides
 

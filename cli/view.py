@@ -1,4 +1,4 @@
-"""`relforge view RUN`: a page of pictures with their relations."""
+"""`relforge view RUN`: a page of images with their relations."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ def command(
     out: Annotated[
         str | None, typer.Option(metavar="FILE.html", help="Where to write; default: RUN/view.html.")
     ] = None,
-    images: Annotated[int, typer.Option(min=1, help="Most pictures on the page, a fair sample.")] = 200,
+    images: Annotated[int, typer.Option(min=1, help="Maximum number of images, a fair sample.")] = 200,
     image: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="This picture only; may be repeated.")
+        list[str] | None, typer.Option(metavar="ID", help="This image only; may be repeated.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Write one page that works without a server: boxes, relations, the captions behind them, gold."""
-    from relforge.reports.view.gather import gather
-    from relforge.reports.view.page import write
+    from relforge.reports.view.page import gather, write
 
     target = out or f"{run.rstrip('/')}/view.html"
     data = gather(run, images, image or ())
@@ -32,14 +31,14 @@ def command(
     counts = summary(data)
     if as_json:
         return print_json({"out": target, **counts})
-    drawn = f"{counts['images']:,} of {data['total']:,} pictures"
+    drawn = f"{counts['images']:,} of {data['total']:,} images"
     print(f"{target}: {drawn}, {counts['relations']:,} {data['shown']}")
     if data["gold"]:
         print(", ".join(f"{counts[verdict]:,} {verdict}" for verdict in ("right", "wrong", "missed")))
     if data["left_out"]:
-        print(f"{data['left_out']:,} pictures left out; --images takes more, --image ID names one")
-    if counts["without_picture"]:
-        print(f"{counts['without_picture']:,} shown as empty frames: their picture cannot be read")
+        print(f"{data['left_out']:,} images left out; --images takes more, --image ID names one")
+    if counts["without_thumbnail"]:
+        print(f"{counts['without_thumbnail']:,} shown as empty frames: the image file cannot be read")
     return None
 
 
@@ -50,7 +49,7 @@ def summary(data: dict[str, Any]) -> dict[str, int]:
     return {
         "images": len(data["images"]),
         "left_out": data["left_out"],
-        "without_picture": sum(image["picture"] is None for image in data["images"]),
+        "without_thumbnail": sum(image["thumbnail"] is None for image in data["images"]),
         "relations": verdicts.total() - verdicts["missed"],
         **gold,
     }

@@ -12,6 +12,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from relforge.pipeline.errors import RunError
+from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.store.run_folder import RUN_FILE, RunFolder
 from relforge.stages.tables import SCHEMAS
 
@@ -53,10 +54,11 @@ def open_datasets(uri: str) -> tuple[Datasets, str | None]:
 
 
 def _of_run(files: Any, uri: str) -> Datasets:
+    """Tables in the order in which the run's stages write them."""
     folder = RunFolder(uri)
     root = files._strip_protocol(uri)
     found = {}
-    for table in SCHEMAS:
+    for table in _tables(folder):
         committed = [shard for shard, entry in folder.survey(table).items() if entry.problem is None]
         paths = [f"{root}/{folder.data_path(table, shard)}" for shard in committed]
         if paths:
@@ -64,17 +66,22 @@ def _of_run(files: Any, uri: str) -> Datasets:
     return found
 
 
+def _tables(folder: RunFolder) -> tuple[str, ...]:
+    return Plan.from_record(folder.record()).tables
+
+
 def _around(files: Any, uri: str, levels: int) -> tuple[str | None, Datasets]:
     """The run that a table folder (1 level down) or a shard (2 levels down) belongs to, if any."""
     head, _, _ = uri.rpartition("/") if levels == 1 else uri.rpartition("/")[0].rpartition("/")
     name = PurePosixPath(uri.split("://")[-1]).parts[-levels:][0]
     head = head or "."
-    if name in SCHEMAS and files.exists(f"{files._strip_protocol(head)}/{RUN_FILE}"):
+    if files.exists(f"{files._strip_protocol(head)}/{RUN_FILE}") and name in _tables(RunFolder(head)):
         return name, _of_run(files, head)
     return None, {}
 
 
 def _dataset(files: Any, paths: list[str], table: str, uri: str) -> ds.Dataset:
+    """Files under one schema: a known table's, else that of the first file."""
     schema = SCHEMAS.get(table)
     try:
         if schema is None:

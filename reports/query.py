@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from relforge.reports.datasets import Datasets
 
-PAIRED = ("candidates", "scores", "relations", "gold")
-"""Tables whose rows are a relation between two boxes."""
+_PAIR = {"image_id", "subject_box", "predicate", "object_box"}
+"""Columns of a table whose rows are a relation between two boxes."""
 
 
 class QueryError(ValueError):
@@ -43,11 +43,10 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Any
 def readable(table: str, datasets: Datasets) -> str:
     """A sub-query over `table` that shows boxes of relations as `category#box_id`.
 
-    Pictures embedded in the table are left out. Conditions written against the table's own columns
-    still work.
+    Images embedded in the table are left out. Conditions on the table's own columns still work.
     """
     columns = [name for name in datasets[table].schema.names if name != "bytes"]
-    if table not in PAIRED or "boxes" not in datasets:
+    if not set(columns) >= _PAIR or "boxes" not in datasets:
         return f"(SELECT {', '.join(columns)} FROM {table})"
     own = ", ".join(f"r.{name}" for name in columns if name not in ("image_id", "predicate"))
     return f"""(SELECT r.image_id, s.category || '#' || r.subject_box AS subject, r.predicate,

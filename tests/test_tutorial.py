@@ -31,15 +31,15 @@ def test_the_tutorial_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys) -> 
 
 
 def test_the_demo_again_does_nothing_and_says_so(tmp_path, capsys) -> None:
-    arguments = ["demo", str(tmp_path), "--pictures", "4", "--executor", "loop"]
+    arguments = ["demo", str(tmp_path), "--images", "4", "--executor", "loop"]
     assert invoke(arguments) == 0
     first = capsys.readouterr()
-    assert "searching" in first.err
+    assert "detecting" in first.err
 
     assert invoke(arguments) == 0
 
     again = capsys.readouterr()
     assert "everything is done already" in again.out
-    assert "searching" not in again.err
+    assert "detecting" not in again.err
     detected = [line for line in first.out.splitlines() if line.startswith("RLIPv2-ParSeD")]
     assert detected[0] in again.out

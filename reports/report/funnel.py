@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from relforge.pipeline.store.sidecar import Sidecar
 
-TABLES = ("images", "boxes", "captions", "triplets", "candidates", "scores", "relations")
-"""What is counted, in the order it comes about."""
+_NOT_COUNTED = ("gold",)
+"""Tables that no stage reads: labels are judged by them."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Step:
     Args:
         stage: its name.
         rows_in: rows of its primary input (records of the source for ingest).
-        kept: those that went on.
+        kept: those that were processed.
         dropped, quarantined: the others, by reason.
         rows_out: table -> rows written.
     """
@@ -40,8 +40,8 @@ def step(stage: str, accounts: Mapping[str, Iterable[Sidecar]]) -> Step:
     """Sum the accounts of one stage.
 
     Args:
-        accounts: table the stage writes -> sidecars of its shards. Every table of a stage tells the same
-            about the rows that came in, so the first table's account stands for the stage.
+        accounts: table the stage writes -> sidecars of its shards. The sidecars of all tables of a stage
+            count the same input rows, so those of the first table are summed.
     """
     rows_in = kept = 0
     dropped: Counter[str] = Counter()
@@ -59,20 +59,15 @@ def step(stage: str, accounts: Mapping[str, Iterable[Sidecar]]) -> Step:
 
 
 def survival(steps: Iterable[Step]) -> dict[str, int]:
-    """Rows of every table that the run writes, in the order of the pipeline; `matched` are the triplets that
-    led to a candidate."""
-    rows: dict[str, int] = {}
-    matched = None
-    for one in steps:
-        rows |= one.rows_out
-        if one.stage == "match":
-            matched = one.kept
+    """Rows of every table, in the order of the steps; before `candidates`, the `matched triplets` that led to
+    one: a triplet gives several candidates, so candidates alone do not show how many triplets were lost."""
     found: dict[str, int] = {}
-    for table in TABLES:
-        if table == "candidates" and matched is not None:
-            found["matched triplets"] = matched
-        if table in rows:
-            found[table] = rows[table]
+    for one in steps:
+        for table, rows in one.rows_out.items():
+            if table == "candidates":
+                found["matched triplets"] = one.kept
+            if table not in _NOT_COUNTED:
+                found[table] = rows
     return found
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from relforge.evaluation.label_quality import quality
@@ -14,11 +16,11 @@ from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.reports.datasets import Datasets, open_datasets
 from relforge.reports.query import connect, select
-from relforge.reports.report.distribution import counts, histogram
 from relforge.reports.report.funnel import Step, step, survival
 from relforge.stages.tables import empty
 
-_MOST = 40
+_MAX_COUNTED = 40
+_BINS = 20
 _DEFAULT_THRESHOLD = 0.2
 """Of the select stage, where the config names none."""
 
@@ -40,7 +42,7 @@ def gather(run: str) -> dict[str, Any]:
     steps = [_step(survey, one.name, one.outputs) for one in plan.steps]
     datasets, _ = open_datasets(run)
     connection = connect(datasets)
-    options = next((one.options for one in plan.job.stages if one.name == "select"), {})
+    options: Mapping[str, Any] = next((one.options for one in plan.job.stages if one.name == "select"), {})
     shown = next((name for name in ("relations", "scores", "candidates") if name in datasets), "candidates")
     described = _paired(connection, datasets, shown, options)
     scored = _paired(connection, datasets, "scores", options) if "scores" in datasets else None
@@ -52,8 +54,8 @@ def gather(run: str) -> dict[str, Any]:
         "survival": survival(steps),
         "steps": [{**asdict(one), "lost": one.lost} for one in steps],
         "shown": shown,
-        "predicates": counts(described, ("predicate",), _MOST),
-        "pairs": counts(described, ("subject_class", "object_class"), _MOST),
+        "predicates": counts(described, ("predicate",), _MAX_COUNTED),
+        "pairs": counts(described, ("subject_class", "object_class"), _MAX_COUNTED),
         "histogram": None if scored is None else histogram(scored["score"].to_numpy()),
         "quality": _quality(connection, datasets, scored, options),
     }
@@ -70,7 +72,10 @@ def _step(survey: Survey, stage: str, outputs: tuple[str, ...]) -> Step:
 
 
 def _quality(
-    connection: duckdb.DuckDBPyConnection, datasets: Datasets, scored: pa.Table | None, options: Any
+    connection: duckdb.DuckDBPyConnection,
+    datasets: Datasets,
+    scored: pa.Table | None,
+    options: Mapping[str, Any],
 ) -> dict[str, Any] | None:
     if scored is None or "gold" not in datasets or "relations" not in datasets:
         return None
@@ -83,7 +88,9 @@ def _quality(
     return quality(candidates, scored, kept, gold, boxes, float(options.get("threshold", _DEFAULT_THRESHOLD)))
 
 
-def _paired(connection: duckdb.DuckDBPyConnection, datasets: Datasets, table: str, options: Any) -> pa.Table:
+def _paired(
+    connection: duckdb.DuckDBPyConnection, datasets: Datasets, table: str, options: Mapping[str, Any]
+) -> pa.Table:
     """Pair columns with the classes of both boxes, and the score that the run selected by."""
     if table not in datasets or "boxes" not in datasets:
         connection.register("none", empty("candidates"))
@@ -106,3 +113,28 @@ def _paired(connection: duckdb.DuckDBPyConnection, datasets: Datasets, table: st
             LEFT JOIN boxes o ON o.image_id = r.image_id AND o.box_id = r.object_box
             ORDER BY 1, 2, 3, 4""",
     )
+
+
+def counts(rows: pa.Table, keys: tuple[str, ...], limit: int) -> list[dict[str, Any]]:
+    """The most frequent values.
+
+    Args:
+        rows: has the columns `keys`.
+        keys: what to count by, e.g. `("subject_class", "predicate", "object_class")`.
+        limit: rows returned.
+
+    Returns:
+        rows with the keys and `count`, most frequent first, ties by name.
+    """
+    found = rows.group_by(list(keys)).aggregate([([], "count_all")])
+    order = [("count_all", "descending"), *((key, "ascending") for key in keys)]
+    return [
+        {key: row[key] for key in keys} | {"count": row["count_all"]}
+        for row in found.sort_by(order).slice(0, limit).to_pylist()
+    ]
+
+
+def histogram(scores: np.ndarray, bins: int = _BINS) -> list[int]:
+    """How many scores fall into each of equal bins from 0 to 1; 1 belongs to the last."""
+    found: list[int] = np.histogram(scores, bins=bins, range=(0.0, 1.0))[0].tolist()
+    return found

@@ -1,1 +1,1 @@
-"""The picture page of a run: what was labelled, why, and what the gold says of it."""
+"""The image page of a run: what was labelled, why, and whether the gold agrees."""

@@ -1,12 +1,161 @@
-"""The picture page as HTML."""
+"""The image page: what it shows, read from a run folder, and the page itself."""
 
 from __future__ import annotations
 
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import duckdb
+import pyarrow as pa
+
+from relforge.pipeline.errors import RunError
+from relforge.pipeline.run.plan import Plan
+from relforge.pipeline.store.run_folder import RunFolder
+from relforge.reports.datasets import Datasets, open_datasets
 from relforge.reports.html import fill, write_page
+from relforge.reports.query import connect, select
+from relforge.reports.view.evidence import Names
+from relforge.reports.view.scene import scene
+from relforge.reports.view.thumbnail import data_uri
+from relforge.stages.match import vocabulary
+from relforge.stages.match.phrases import PhraseMatcher
+
+_SHOWN = ("relations", "scores", "candidates")
+_FACTS = ("boxes", "captions", "triplets", "gold", *_SHOWN)
+_READERS = 8
+
+
+def gather(run: str, max_images: int = 200, only: Sequence[str] = ()) -> dict[str, Any]:
+    """Everything on the page as plain values.
+
+    Args:
+        run: the run folder.
+        max_images: how many images, drawn by `choose`.
+        only: these images instead.
+
+    Returns:
+        `run`, `dataset`, `shown` (the table drawn), `gold` (whether the run knows any), `total` images,
+        `left_out` of them, and `images` (`scene` with `thumbnail` and, where there is none, `no_thumbnail`).
+
+    Raises:
+        RunError: not a run folder, nothing ingested, or an image the run does not have.
+    """
+    plan = Plan.from_record(RunFolder(run).record())
+    datasets, _ = open_datasets(run)
+    if "images" not in datasets:
+        raise RunError(f"{run} holds no images yet; let relforge run ingest them first")
+    connection = connect(datasets)
+    shown = next((name for name in _SHOWN if name in datasets), _SHOWN[0])
+    gold = "gold" in datasets and _count(connection, "gold") > 0
+    total = _count(connection, "images")
+    if only:
+        chosen = _check_images(connection, run, only)
+    else:
+        chosen = _sample(connection, datasets, shown, max_images)
+    rows = _rows_by_image(connection, datasets, chosen)
+    names = Names(_matcher(plan, connection, datasets))
+    images = {row["image_id"]: row for row in _rows(connection, "images", chosen)}
+    scenes = [scene(images[one], rows[one], shown, gold, names) for one in chosen]
+
+    def thumbnail(one: str) -> tuple[str | None, str]:
+        row = images[one]
+        return data_uri(row["uri"], row["bytes"], (row["width"], row["height"]))
+
+    with ThreadPoolExecutor(_READERS) as readers:
+        for facts, (packed, reason) in zip(scenes, readers.map(thumbnail, chosen), strict=True):
+            facts |= {"thumbnail": packed, "no_thumbnail": reason}
+    return {
+        "run": run,
+        "dataset": plan.job.dataset,
+        "shown": shown,
+        "gold": gold,
+        "total": total,
+        "left_out": total - len(chosen),
+        "images": scenes,
+    }
 
 
 def write(data: dict[str, Any], out: str) -> None:
-    """Write what `gather` found as one page that needs no other file."""
+    """Write `gather`'s values as one page that needs no other file."""
     write_page(fill(__package__, "page.html", f"{data['dataset']} - relforge view", data), out)
+
+
+def choose(images: Sequence[str], informative: Collection[str], count: int) -> list[str]:
+    """A fair sample, the same every time, in reading order.
+
+    Images are drawn by a hash of their id, so that the page neither favours easy images nor changes from
+    one call to the next, and a larger sample contains the smaller one.
+
+    Args:
+        images: ids to draw from.
+        informative: ids with something to show (relations or gold); the others come only when these run out.
+        count: how many to take.
+    """
+    drawn = sorted(images, key=lambda one: (one not in informative, hashlib.sha256(one.encode()).digest()))
+    return sorted(drawn[:count], key=reading_order)
+
+
+def reading_order(image_id: str) -> tuple[int, int, str]:
+    """Sort key: numbers by value, before everything else by letters: 2, 10, a."""
+    plain = image_id.isascii() and image_id.isdigit()
+    return (0, int(image_id), image_id) if plain else (1, 0, image_id)
+
+
+def _check_images(connection: duckdb.DuckDBPyConnection, run: str, only: Sequence[str]) -> list[str]:
+    known = {row["image_id"] for row in _rows(connection, "images", only)}
+    if unknown := [one for one in only if one not in known]:
+        raise RunError(
+            f"--image {unknown[0]}: no such image in {run}; relforge inspect {run} --table images lists them"
+        )
+    return sorted(known, key=reading_order)
+
+
+def _sample(connection: duckdb.DuckDBPyConnection, datasets: Datasets, shown: str, count: int) -> list[str]:
+    sources = [name for name in (shown, "gold") if name in datasets]
+    union = " UNION ".join(f"SELECT image_id FROM {name}" for name in sources)
+    informative = set(_column(connection, union)) if union else set()
+    return choose(_column(connection, "SELECT image_id FROM images"), informative, count)
+
+
+def _rows_by_image(
+    connection: duckdb.DuckDBPyConnection, datasets: Datasets, chosen: Sequence[str]
+) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """image -> table -> rows."""
+    found: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    for name in _FACTS:
+        if name in datasets:
+            for row in _rows(connection, name, chosen):
+                found[row["image_id"]][name].append(row)
+    return found
+
+
+def _matcher(plan: Plan, connection: duckdb.DuckDBPyConnection, datasets: Datasets) -> PhraseMatcher | None:
+    """By the synonyms the run matched with; None where it did not, or they are gone."""
+    stage = next((one for one in plan.job.stages if one.name == "match"), None)
+    if stage is None or "boxes" not in datasets:
+        return None
+    try:
+        known = vocabulary.load(stage.options.get("synonyms", ("coco",)))
+    except (OSError, ValueError):
+        return None
+    return PhraseMatcher(known, _column(connection, "SELECT DISTINCT category FROM boxes ORDER BY category"))
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, table: str, images: Sequence[str]) -> list[dict[str, Any]]:
+    connection.register("chosen", pa.table({"image_id": pa.array(images, pa.string())}))
+    rows: list[dict[str, Any]] = select(
+        connection, f"SELECT * FROM {table} SEMI JOIN chosen USING (image_id)"
+    ).to_pylist()
+    return rows
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    return int(select(connection, f"SELECT count(*) AS n FROM {table}")["n"][0].as_py())
+
+
+def _column(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
+    values: list[str] = select(connection, sql).column(0).to_pylist()
+    return values

@@ -1,4 +1,4 @@
-"""Everything the page says about one picture."""
+"""Everything the page says about one image."""
 
 from __future__ import annotations
 

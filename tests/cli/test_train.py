@@ -73,7 +73,7 @@ def test_a_bad_recipe_is_one_sentence(
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six drawn pictures with gold."""
+    """Six drawn images with gold."""
     return write_split(tmp_path_factory.mktemp("world"), "hoi", 6, size=64)
 
 
@@ -105,19 +105,19 @@ def pattern(world: Path) -> str:
     return str(world / "images" / "{image_id:0>6}.jpg")
 
 
-def asked(world: Path) -> list[str]:
-    """The options that name the pictures, at their own size."""
+def detection_options(world: Path) -> list[str]:
+    """The options that name the images, at their own size."""
     sides = ["--short-side", "48", "--long-side", "64"]
     return ["--data", str(world / "scene_graphs.json"), "--images", pattern(world), *sides]
 
 
 def test_a_model_is_measured_by_what_it_detects(world: Path, model: Path, relforge: Any) -> None:
-    found = relforge("eval", model, *asked(world), "--unseen", "holding", "--json").json
-    assert found["pictures"] == 6
+    found = relforge("eval", model, *detection_options(world), "--unseen", "holding", "--json").json
+    assert found["images"] == 6
     assert {"mean_average_precision", "seen", "unseen"} < set(found)
     assert {row["subject"] for row in found["kinds"]} == {"person"}
     assert {row["predicate"] for row in found["kinds"] if row["unseen"]} == {"holding"}
-    said = relforge("eval", model, *asked(world), "--subject", "any")
+    said = relforge("eval", model, *detection_options(world), "--subject", "any")
     assert said.out.splitlines()[1].startswith("mean average precision  0.")
 
 
@@ -134,7 +134,7 @@ def test_a_model_is_measured_by_what_it_detects(world: Path, model: Path, relfor
 def test_what_cannot_be_detected_in_is_one_sentence(
     world: Path, model: Path, relforge: Any, options: list[str], message: str
 ) -> None:
-    given = [] if not options else [*asked(world), *options]
+    given = [] if not options else [*detection_options(world), *options]
     said = relforge("eval", model, *given)
     assert said.code == 64
     assert message in said.err

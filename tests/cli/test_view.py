@@ -30,13 +30,13 @@ def image(name: str, *relations: dict[str, Any], caption: str = "a man riding a 
     ]
     return {
         "id": name, "width": 128, "height": 96, "boxes": boxes, "captions": [[0, caption]],
-        "relations": list(relations), "picture": None, "no_image": "no picture file at x.jpg",
+        "relations": list(relations), "thumbnail": None, "no_thumbnail": "no image file at x.jpg",
     }  # fmt: skip
 
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    """Three pictures; the first has one relation of each verdict, the last none."""
+    """Three images; the first has one relation of each verdict, the last none."""
     evidence = [[0, [[0, 5, "subject"], [6, 12, "predicate"], [13, 20, "object"]]]]
     missed = relation("missed", "on", None, why="no caption led to it")
     images = [
@@ -71,8 +71,8 @@ def test_the_page_shows_boxes_arrows_words_and_verdicts(page, rendered) -> None:
     )
     assert '<mark class="subject" title="subject">a man</mark>' in dom
     assert "missed: no caption led to it" in dom
-    assert "no picture: no picture file at x.jpg" in dom
-    assert "3 of 5 pictures, 2 left out" in dom
+    assert "not shown: no image file at x.jpg" in dom
+    assert "3 of 5 images, 2 left out" in dom
 
 
 def test_texts_from_the_data_stay_texts(page, rendered) -> None:
@@ -84,7 +84,7 @@ def test_texts_from_the_data_stay_texts(page, rendered) -> None:
 
 
 @pytest.mark.parametrize(("keys", "shown"), [("j", "2"), ("jj", "3"), ("jk", "1"), ("k", "3"), ("→→←", "2")])
-def test_keys_go_from_picture_to_picture(page, rendered, keys, shown) -> None:
+def test_keys_go_from_image_to_image(page, rendered, keys, shown) -> None:
     names = [{"→": "ArrowRight", "←": "ArrowLeft"}.get(key, key) for key in keys]
     press = "document.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));"
     press = f"for (const key of {json.dumps(names)}) {press}"
@@ -92,9 +92,9 @@ def test_keys_go_from_picture_to_picture(page, rendered, keys, shown) -> None:
     assert f'<b id="name">image {shown}</b>' in rendered(page, press)
 
 
-def test_filters_leave_the_pictures_and_relations_that_pass(page, rendered) -> None:
+def test_filters_leave_the_images_and_relations_that_pass(page, rendered) -> None:
     choose = "const s = $('predicate'); s.value = 'near'; s.dispatchEvent(new Event('change'));"
-    slide = "const r = $('least'); r.value = 0.5; r.dispatchEvent(new Event('input'));"
+    slide = "const r = $('min-score'); r.value = 0.5; r.dispatchEvent(new Event('input'));"
     hide = "document.querySelector('[data-verdict=right]').click();"
 
     assert "1 of 1" in rendered(page, choose)
@@ -110,7 +110,7 @@ def test_a_run_is_written_as_a_page_of_its_own(relforge, finished, rendered) -> 
         "out": f"{finished}/view.html",
         "images": 10,
         "left_out": 0,
-        "without_picture": 10,
+        "without_thumbnail": 10,
         "relations": 7,
     }
     dom = rendered(finished / "view.html", fragment="#00007")
@@ -118,11 +118,11 @@ def test_a_run_is_written_as_a_page_of_its_own(relforge, finished, rendered) -> 
     assert not re.search(r'(src|href)="(?!data:)', dom)
 
 
-def test_chosen_pictures_and_how_many_are_left_out(relforge, finished, tmp_path) -> None:
+def test_chosen_images_and_how_many_are_left_out(relforge, finished, tmp_path) -> None:
     said = relforge("view", finished, "--images", 3, "--out", tmp_path / "new" / "few.html")
 
-    assert "3 of 10 pictures" in said.out
-    assert "7 pictures left out" in said.out
+    assert "3 of 10 images" in said.out
+    assert "7 images left out" in said.out
     assert (tmp_path / "new" / "few.html").is_file()
     assert relforge("view", finished, "--image", "00007", "--json").json["images"] == 1
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from relforge.cli.evaluate_model import measure
+from relforge.cli.detection import measure
 from relforge.demo.job import IMAGE_SIZE, WEIGHTS
 from relforge.demo.world.dataset import write_split
 from relforge.trainer.recipes import pretrain

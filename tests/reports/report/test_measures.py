@@ -10,8 +10,8 @@ from relforge.evaluation.calibration import calibration, expected_error
 from relforge.evaluation.label_quality import quality
 from relforge.evaluation.prior import fold, prior_scores
 from relforge.pipeline.store.sidecar import Sidecar
-from relforge.reports.report.distribution import counts, histogram
 from relforge.reports.report.funnel import step, survival
+from relforge.reports.report.gather import counts, histogram
 
 # an image id of each half
 FIRST, SECOND = (next(str(i) for i in range(99) if fold(str(i)) == half) for half in (0, 1))

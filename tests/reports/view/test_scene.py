@@ -1,4 +1,4 @@
-"""The facts of one picture."""
+"""The facts of one image."""
 
 from __future__ import annotations
 

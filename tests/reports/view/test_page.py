@@ -1,13 +1,13 @@
-"""Which pictures the page takes."""
+"""Which images the page shows."""
 
 from __future__ import annotations
 
-from relforge.reports.view.choose import choose
+from relforge.reports.view.page import choose
 
 IDS = [str(number) for number in range(1, 101)]
 
 
-def test_the_same_pictures_are_drawn_whatever_order_they_come_in() -> None:
+def test_the_same_images_are_drawn_whatever_order_they_come_in() -> None:
     assert choose(IDS, IDS, 10) == choose(IDS[::-1], IDS, 10)
 
 
@@ -15,7 +15,7 @@ def test_a_larger_sample_contains_the_smaller_one() -> None:
     assert set(choose(IDS, IDS, 10)) < set(choose(IDS, IDS, 20))
 
 
-def test_pictures_with_nothing_to_show_come_last() -> None:
+def test_images_with_nothing_to_show_come_last() -> None:
     chosen = choose(IDS, {"7", "90"}, 3)
 
     assert {"7", "90"} < set(chosen)

@@ -1,4 +1,4 @@
-"""A trained ParSeD or ParSeDA on annotated pictures: HICO-style mean average precision."""
+"""Detections of a trained ParSeD or ParSeDA on annotated images: HICO-style mean average precision."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from relforge.cli.errors import BadInput
-
-Table = tuple[tuple[str, ...], list[tuple[Any, ...]]]
+from relforge.cli.exits import BadInput
+from relforge.cli.output import Table
 
 
 def is_model(path: str) -> bool:
@@ -29,13 +28,18 @@ def measure(
     unseen: Sequence[str],
     sides: tuple[int, int],
 ) -> dict[str, Any]:
-    """Detect, compare, and split by what training did not show.
+    """Detect, compare with gold, and report predicates that training did not show apart.
 
     Args:
-        sides: bounds of the pictures' shorter and longer side, pixels.
+        model: folder of a trained model.
+        data: scene graphs in Visual Genome's JSON form.
+        images: folder of their images, or a pattern with `{image_id}`.
+        subject: class of the subject that counts; None: all.
+        unseen: predicates that training did not show.
+        sides: bounds of an image's shorter and longer side, pixels.
 
     Raises:
-        BadInput: not such a model, no such file, a picture that is missing, nothing to find.
+        BadInput: not such a model, no such file, an image that is missing, nothing to detect.
     """
     from relforge.data.sources import load
     from relforge.evaluation.detect import KINDS, DetectOptions, detect
@@ -48,18 +52,18 @@ def measure(
     source = {"format": "visual_genome", "annotations": data, "images": images}
     try:
         loaded = load_model(model)
-        pictures = load([source], keep_empty=True, max_pairs=10**6)
+        examples = load([source], keep_empty=True, max_pairs=10**6)
     except (SourceError, ValueError) as error:
         raise BadInput(str(error)) from error
     if loaded.blueprint.kind not in KINDS:
         raise BadInput(f"{model} is a {loaded.blueprint.kind} model; only {' and '.join(KINDS)} can detect")
-    gold = annotated(pictures)
+    gold = annotated(examples)
     predicates = sorted(set(gold.predicate.tolist()))
-    if strangers := sorted(set(unseen) - set(predicates)):
-        raise BadInput(f"--unseen {strangers[0]!r}: {data} has no such predicate")
+    if unknown := sorted(set(unseen) - set(predicates)):
+        raise BadInput(f"--unseen {unknown[0]!r}: {data} has no such predicate")
     options = DetectOptions(short_side=sides[0], long_side=sides[1])
     try:
-        found = detect(loaded, pictures, predicates, subject, options)
+        found = detect(loaded, examples, predicates, subject, options)
     except ImageError as error:
         raise BadInput(str(error)) from error
     result = evaluate(found, gold, subject)
@@ -74,11 +78,11 @@ def measure(
         | {"average_precision": value, "unseen": p in unseen}
         for (s, p, o), value in result.average_precision.items()
     ]
-    return {**means, "pictures": len(pictures), "detections": result.found, "kinds": kinds}
+    return {**means, "images": len(examples), "detections": result.found, "kinds": kinds}
 
 
 def tables(found: dict[str, Any]) -> list[Table]:
-    """What a person reads of it."""
+    """`measure`'s result as tables for people."""
     measures = [("mean average precision", f"{found['mean_average_precision']:.4f}")]
     for name in ("seen", "unseen"):
         if name in found:

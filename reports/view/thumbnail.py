@@ -1,4 +1,4 @@
-"""A picture as a data URI, small enough for a page of hundreds."""
+"""An image as a data URI, small enough for a page of hundreds."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from relforge.images.error import ImageError
 from relforge.images.read import read
 
 LONGER_SIDE = 640
+"""Pixels."""
 _QUALITY = 82
 
 
@@ -19,19 +20,19 @@ def data_uri(uri: str | None, embedded: bytes | None, annotated: tuple[int, int]
     """A JPEG of at most 640 pixels a side.
 
     Args:
-        uri, embedded: of the picture, as in the `images` table.
+        uri, embedded: of the image, as in the `images` table.
         annotated: (width, height) in pixels that the boxes are written for.
 
     Returns:
-        the URI and an empty text, or None and why there is no picture. Nothing raises: a page about labels
-        is worth having without the pixels.
+        the URI and an empty text, or None and the reason why the image cannot be shown. Nothing raises: a
+        page about labels is useful without the pixels.
     """
     try:
         image = Image.fromarray(decode(read(uri, embedded), annotated))
     except ImageError as error:
         return None, str(error)
-    except Exception as error:  # a remote store raises kinds of its own
-        return None, f"{uri or 'the picture'} cannot be read: {error}"
+    except Exception as error:  # a remote store raises exceptions of its own
+        return None, f"{uri or 'the image'} cannot be read: {error}"
     image.thumbnail((LONGER_SIDE, LONGER_SIDE), Image.Resampling.LANCZOS)
     packed = io.BytesIO()
     image.save(packed, "JPEG", quality=_QUALITY, optimize=True)

@@ -1,4 +1,4 @@
-"""Pictures inside the page."""
+"""Images inside the page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from relforge.reports.view.picture import data_uri
+from relforge.reports.view.thumbnail import data_uri
 
 
 def png(width: int, height: int) -> bytes:
@@ -17,7 +17,7 @@ def png(width: int, height: int) -> bytes:
     return packed.getvalue()
 
 
-def test_a_large_picture_is_scaled_down_and_keeps_its_shape() -> None:
+def test_a_large_image_is_scaled_down_and_keeps_its_shape() -> None:
     packed, why = data_uri(None, png(1280, 720), (1280, 720))
 
     assert packed is not None
@@ -26,9 +26,9 @@ def test_a_large_picture_is_scaled_down_and_keeps_its_shape() -> None:
     assert (image.format, image.size) == ("JPEG", (640, 360))
 
 
-def test_a_picture_that_cannot_be_read_gives_the_reason(tmp_path: Path) -> None:
-    assert data_uri(str(tmp_path / "gone.jpg"), None, (4, 4)) == (
-        None,
-        f"no picture file at {tmp_path / 'gone.jpg'}",
-    )
-    assert data_uri(None, b"not a picture", (4, 4))[0] is None
+def test_an_image_that_cannot_be_read_gives_the_reason(tmp_path: Path) -> None:
+    packed, reason = data_uri(str(tmp_path / "gone.jpg"), None, (4, 4))
+
+    assert packed is None
+    assert str(tmp_path / "gone.jpg") in reason
+    assert data_uri(None, b"not an image", (4, 4))[0] is None
