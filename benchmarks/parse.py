@@ -29,11 +29,14 @@ from report import emit
 
 from relforge.stages.match.words import singular
 from relforge.stages.parse.graph import Parser, SceneGraph
-from relforge.stages.parse.learned.gold import read_gold
 from relforge.stages.parse.learned.lemmas import verb_lemmas
+from relforge.stages.parse.learned.parser import LearnedParser
 from relforge.stages.parse.parsers import PARSERS, build_parser
-from relforge.stages.parse.scores import ATTRIBUTE, Triple, score_sets
+from relforge.stages.parse.triples import ATTRIBUTE, Triple
+from relforge.trainer.parser import scores
 from relforge.trainer.parser.align import COUNT
+from relforge.trainer.parser.gold import read_gold
+from relforge.trainer.parser.scores import score_sets
 
 LIMIT = 20_000
 """Captions a core could parse in a second: what nine MFLOP a sentence cost at a core's peak."""
@@ -57,7 +60,9 @@ def graph_triples(graph: SceneGraph) -> frozenset[Triple]:
 
 
 def gold_style(parser: Parser, captions: Sequence[str]) -> list[frozenset[Triple]]:
-    """What a parser says, in gold style; its own `triples` where it has them."""
+    """What a parser says, in gold style; its own string triples where it has them."""
+    if isinstance(parser, LearnedParser):
+        return scores.gold_style(parser, captions)
     own: Callable[[Sequence[str]], list[frozenset[Triple]]] | None = getattr(parser, "triples", None)
     return own(captions) if own else [graph_triples(graph) for graph in parser.parse(captions)]
 
@@ -127,16 +132,16 @@ def downstream(pairs_file: Path, path: Path, names: tuple[str, str]) -> list[dic
     pairs = match_recall.Pairs(pairs_file, None)
     captions = match_recall.read_captions([path], {int(key) for key in pairs.truth})
     shown = set(captions["image_id"].to_pylist())
-    scores = []
+    found = []
     for name in names:
         stage = ParseStage(name)
         stage.setup()
         triplets = stage.process({"captions": captions}).tables["triplets"]
         tables = {"triplets": triplets, "boxes": pairs.table, "images": pairs.images()}
-        scores.append(pairs.score(MatchStage(["coco"]).process(tables).tables["candidates"], shown))
+        found.append(pairs.score(MatchStage(["coco"]).process(tables).tables["candidates"], shown))
     return [
-        row(f"{path.stem}: V-COCO {key}", names[1], round(scores[0][key], 4), round(scores[1][key], 4))
-        for key in scores[0]
+        row(f"{path.stem}: V-COCO {key}", names[1], round(found[0][key], 4), round(found[1][key], 4))
+        for key in found[0]
     ]
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from relforge.stages.parse.graph import Parser, SceneGraph
-from relforge.stages.parse.inflection import plural, sections
 from relforge.stages.parse.parsers import build_parser
 from relforge.trainer.spacy_pipeline.confirmed import read_graphs
+from relforge.trainer.spacy_pipeline.words import plural, sections
 
 SINGULAR = {plural(noun): noun for part in sections("nouns").values() for noun in part if " " not in noun}
 Triple = tuple[str, str, str]

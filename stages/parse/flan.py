@@ -9,7 +9,7 @@ from typing import Any
 
 from relforge.stages.match.words import singular
 from relforge.stages.parse.graph import Entity, ParseError, Relation, SceneGraph
-from relforge.stages.parse.learned.gold import ATTRIBUTE, Triple, read_graph
+from relforge.stages.parse.triples import ATTRIBUTE, Triple, is_relation, read_triples
 
 PROMPT = "Generate Scene Graph: "
 """What the published models were trained with (Li et al., FACTUAL, ACL Findings 2023)."""
@@ -77,7 +77,7 @@ class FlanParser:
             for i in range(0, len(members), self.batch):
                 block = members[i : i + self.batch]
                 for index, text in zip(block, self._write([encoded[j] for j in block]), strict=True):
-                    out[index] = read_graph(text)
+                    out[index] = read_triples(text)
         return out
 
     def _write(self, block: list[list[int]]) -> list[str]:
@@ -106,7 +106,7 @@ def spaced(text: str) -> str:
 
 def graph_of(caption: str, found: Sequence[Triple]) -> SceneGraph:
     """String triples as a scene graph; entities of one name are one entity."""
-    names = sorted({triple[0] for triple in found} | {t[2] for t in found if _relates(t)})
+    names = sorted({triple[0] for triple in found} | {t[2] for t in found if is_relation(t)})
     names.sort(key=lambda name: (_find(caption, name)[0] % (len(caption) + 1), name))
     at = {name: i for i, name in enumerate(names)}
     entities = []
@@ -118,14 +118,10 @@ def graph_of(caption: str, found: Sequence[Triple]) -> SceneGraph:
         entities.append(Entity(text, " ".join([*before, singular(head)]), text, start, end, attributes))
     relations = []
     for triple in found:
-        if _relates(triple):
+        if is_relation(triple):
             start, end = _find(caption, triple[1])
             relations.append(Relation(at[triple[0]], triple[1], triple[1], at[triple[2]], start, end))
     return SceneGraph(tuple(entities), tuple(relations))
-
-
-def _relates(triple: Triple) -> bool:
-    return len(triple) == 3 and triple[1] != ATTRIBUTE
 
 
 def _find(caption: str, phrase: str) -> tuple[int, int]:

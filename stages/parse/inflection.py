@@ -1,4 +1,4 @@
-"""Word lists of the caption grammar, and English inflection."""
+"""Inflection of English verbs, and the word lists behind it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from functools import cache
 from pathlib import Path
 
 _FOLDER = Path(__file__).resolve().parent / "word_lists"
-_VOWELS = "aeiou"
+VERBS = _FOLDER / "verbs.txt"
+VOWELS = "aeiou"
 
 
 @cache
-def sections(name: str) -> dict[str, list[str]]:
-    """Entries of `word_lists/<name>.txt` by `[section]`, in file order and once each.
+def sections(path: Path) -> dict[str, list[str]]:
+    """Entries of a word list by `[section]`, in file order and once each.
 
     A section with `|` separates its entries by it (they hold spaces), any other by white space.
     """
     texts: dict[str, str] = {}
     section = ""
-    for line in (_FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("["):
             section = line.strip("[]")
             texts[section] = ""
@@ -50,23 +51,9 @@ def irregular() -> dict[str, dict[str, str]]:
 
 
 @cache
-def _forms(pos: str, lemma: str) -> tuple[str, ...]:
+def forms(pos: str, lemma: str) -> tuple[str, ...]:
+    """Irregular forms of a lemma."""
     return tuple(form for form, base in irregular()[pos].items() if base == lemma)
-
-
-def plural(noun: str) -> str:
-    """Plural of a noun or noun compound."""
-    *front, noun = noun.split()
-    known = _forms("noun", noun)
-    if known and (set(known) != {noun} or not noun.endswith("s")):
-        form = next((form for form in known if form != noun), noun)
-    elif noun.endswith(("s", "x", "z", "ch", "sh")):
-        form = noun + "es"
-    elif noun.endswith("y") and noun[-2] not in _VOWELS:
-        form = noun[:-1] + "ies"
-    else:
-        form = noun + "s"
-    return " ".join([*front, form])
 
 
 def third_person(verb: str) -> str:
@@ -75,35 +62,23 @@ def third_person(verb: str) -> str:
         return {"have": "has", "be": "is"}[verb]
     if verb.endswith(("s", "x", "z", "ch", "sh", "o")):
         return verb + "es"
-    if verb.endswith("y") and verb[-2] not in _VOWELS:
+    if verb.endswith("y") and verb[-2] not in VOWELS:
         return verb[:-1] + "ies"
     return verb + "s"
 
 
 def gerund(verb: str) -> str:
     """`ride` -> `riding`, `sit` -> `sitting`, `lie` -> `lying`."""
-    known = [form for form in _forms("verb", verb) if form.endswith("ing")]
+    known = [form for form in forms("verb", verb) if form.endswith("ing")]
     if known:
         return known[0]
     if verb.endswith("e") and not verb.endswith(("ee", "oe", "ye")):
         return verb[:-1] + "ing"
-    return _doubled(verb) + "ing"
+    return doubled(verb) + "ing"
 
 
-def participle(verb: str) -> str:
-    """Past participle: `park` -> `parked`, `hang` -> `hung`, `ride` -> `ridden`."""
-    known = [form for form in _forms("verb", verb) if not form.endswith(("ing", "s")) or form == verb]
-    if known:
-        return known[-1]
-    if verb.endswith("e"):
-        return verb + "d"
-    if verb.endswith("y") and verb[-2] not in _VOWELS:
-        return verb[:-1] + "ied"
-    return _doubled(verb) + "ed"
-
-
-def _doubled(verb: str) -> str:
+def doubled(verb: str) -> str:
     """Double the last consonant of a one-syllable verb: `chop` -> `chopp`."""
-    vowels = sum(letter in _VOWELS for letter in verb)
-    short = len(verb) > 2 and verb[-1] not in _VOWELS + "wxyh" and verb[-2] in _VOWELS and vowels == 1
+    vowels = sum(letter in VOWELS for letter in verb)
+    short = len(verb) > 2 and verb[-1] not in VOWELS + "wxyh" and verb[-2] in VOWELS and vowels == 1
     return verb + verb[-1] if short else verb

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cache
 
 from relforge.stages.parse.graph import Relation, SceneGraph
-from relforge.stages.parse.inflection import gerund, sections, third_person
+from relforge.stages.parse.inflection import VERBS, gerund, sections, third_person
 
 FORMS = ("surface", "progressive", "lemma")
 PREPOSITION_RULES = ("kept", "collapsed")
@@ -122,7 +122,7 @@ def progressive(predicate: str, lemma: str) -> str:
 
 @cache
 def _verbs() -> frozenset[str]:
-    return frozenset(entry.split()[0] for entries in sections("verbs").values() for entry in entries)
+    return frozenset(entry.split()[0] for entries in sections(VERBS).values() for entry in entries)
 
 
 def published_phrasal(lemma: str) -> bool:

@@ -14,9 +14,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
-from relforge.stages.parse.learned.gold import ATTRIBUTE, Pair, Triple
 from relforge.stages.parse.learned.lemmas import verb_lemmas
+from relforge.stages.parse.learned.parse import Span
 from relforge.stages.parse.learned.tokens import words
+from relforge.stages.parse.triples import ATTRIBUTE, Triple
+from relforge.trainer.parser.gold import GoldCaption
 
 NUMBERS = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
@@ -32,9 +34,6 @@ like during have  via upon amongst alongside atop away beyond opposite adjacent 
 """
 CLOSED = frozenset(_CLOSED.split())
 """First words of predicates that are never a filled slot."""
-
-Span = tuple[int, int]
-"""Words [first, last], both included."""
 
 
 @dataclass
@@ -117,7 +116,7 @@ def names_of(triples: Iterable[Triple]) -> tuple[list[str], list[str]]:
     return sorted(entities, key=by_length), sorted(attributes, key=by_length)
 
 
-def align(pair: Pair, associations: Associations | None = None, learn: bool = False) -> Aligned:
+def align(pair: GoldCaption, associations: Associations | None = None, learn: bool = False) -> Aligned:
     """Tie one gold graph to its caption.
 
     Args:
@@ -240,7 +239,7 @@ def _tie_attributes(
         out.entities[s] = name
 
 
-def align_all(pairs: Sequence[Pair]) -> tuple[list[Aligned], Associations]:
+def align_all(pairs: Sequence[GoldCaption]) -> tuple[list[Aligned], Associations]:
     """Align a corpus: stand-ins are learnt in a first pass, used in the second."""
     associations = Associations()
     for pair in pairs:

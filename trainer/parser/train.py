@@ -21,16 +21,17 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from relforge.stages.parse.learned.files import CARD, WEIGHTS, build, load_model, parameters, save_model
-from relforge.stages.parse.learned.gold import read_gold
+from relforge.stages.parse.learned.files import CARD, WEIGHTS, build, load_model
 from relforge.stages.parse.learned.lexicon import UNKNOWN, Lexicon
 from relforge.stages.parse.learned.parser import LearnedParser
-from relforge.stages.parse.learned.tables import count_tables
-from relforge.stages.parse.scores import score_sets
 from relforge.trainer.parser.align import Aligned, align_all
 from relforge.trainer.parser.compose import Composer
 from relforge.trainer.parser.examples import GLUES, Example, batches, example
+from relforge.trainer.parser.gold import read_gold
 from relforge.trainer.parser.losses import loss
+from relforge.trainer.parser.save import save_model
+from relforge.trainer.parser.scores import gold_style, score_sets
+from relforge.trainer.parser.tables import count_tables
 
 AVERAGE_EVERY = 8
 """Steps between two updates of the averaged weights."""
@@ -96,7 +97,7 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / warm) * max(0.01, 1 - step / steps)
     )
-    card = _card(arguments, sizes, corpus, parameters(encoder, tagger))
+    card = _card(arguments, sizes, corpus, sum(weight.numel() for weight in weights))
     step = 0
     for epoch in range(arguments.epochs):
         encoder.train()
@@ -136,7 +137,7 @@ def evaluate(folder: Path, gold: Path) -> dict[str, float]:
     parser = LearnedParser(str(folder))
     parser.setup()
     pairs = read_gold(gold)
-    return score_sets(parser.triples([pair.caption for pair in pairs]), [pair.triples for pair in pairs])
+    return score_sets(gold_style(parser, [pair.caption for pair in pairs]), [pair.triples for pair in pairs])
 
 
 def _card(

@@ -10,10 +10,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from relforge.stages.parse.inflection import gerund, participle, sections, third_person
+from relforge.stages.parse.inflection import gerund, third_person
 from relforge.trainer.spacy_pipeline.noun_phrases import NounPhrases
 from relforge.trainer.spacy_pipeline.prepositions import COMPANY, Prepositions
 from relforge.trainer.spacy_pipeline.tree import ROOT, Tree
+from relforge.trainer.spacy_pipeline.words import participle, sections
 
 BE = {"is": "VBZ", "are": "VBP"}
 

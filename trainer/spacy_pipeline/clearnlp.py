@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from relforge.stages.parse.inflection import sections
 from relforge.trainer.spacy_pipeline.tree import ROOT, Tree
+from relforge.trainer.spacy_pipeline.words import sections
 
 RENAMED = {
     "acl": "acl",

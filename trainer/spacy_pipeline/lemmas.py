@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from spacy.lookups import Lookups
 
-from relforge.stages.parse.inflection import irregular, sections
+from relforge.stages.parse.inflection import irregular
+from relforge.trainer.spacy_pipeline.words import sections
 
 _DOUBLED = [(f"{c}{c}{end}", c) for c in "bdgmnprt" for end in ("ing", "ed")]
 

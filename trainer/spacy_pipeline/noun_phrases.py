@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from relforge.stages.parse.inflection import plural, sections
 from relforge.trainer.spacy_pipeline.tree import Tree
+from relforge.trainer.spacy_pipeline.words import plural, sections
 
 NUMBERS = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "2", "3", "4", "5"]
 CLASSES = (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from relforge.stages.parse.inflection import sections
 from relforge.trainer.spacy_pipeline.noun_phrases import NounPhrases
 from relforge.trainer.spacy_pipeline.tree import Tree
+from relforge.trainer.spacy_pipeline.words import sections
 
 _WORDS = sections("prepositions")
 PLACE = ["in"] * 8 + ["on"] * 8 + _WORDS["place"]

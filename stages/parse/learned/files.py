@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from relforge.stages.parse.learned.lexicon import SHAPES, Lexicon
 from relforge.stages.parse.learned.model import GraphTagger, WordEncoder
@@ -52,18 +51,6 @@ def build(sizes: dict[str, Any], tables: Tables, dropout: float = 0.0) -> tuple[
     return words, tagger
 
 
-def save_model(
-    folder: Path, words: WordEncoder, tagger: GraphTagger, tables: Tables, card: dict[str, Any]
-) -> None:
-    """Write a model folder; weights are stored as half precision."""
-    folder.mkdir(parents=True, exist_ok=True)
-    state = {f"words.{k}": v for k, v in words.state_dict().items()}
-    state |= {f"tagger.{k}": v for k, v in tagger.state_dict().items()}
-    save_file({k: v.detach().half().contiguous() for k, v in state.items()}, str(folder / WEIGHTS))
-    tables.save(folder / TABLES)
-    (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-
-
 def load_model(folder: Path) -> tuple[Network, Tables]:
     """Read a model folder."""
     weights, tables_path, card_path = model_files(folder)
@@ -77,8 +64,3 @@ def load_model(folder: Path) -> tuple[Network, Tables]:
         )
     slotted = np.array(["_" in frame.split() for frame in tables.frames])
     return Network(words, tagger, Lexicon(tables.known, card["sizes"]["buckets"]), slotted), tables
-
-
-def parameters(*modules: torch.nn.Module) -> int:
-    """How many numbers the modules hold."""
-    return sum(p.numel() for module in modules for p in module.parameters())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from relforge.stages.parse.learned.tokens import Words
+
 ARTICLES = frozenset({"a", "an", "the", "this", "that"})
 KINDS = frozenset({"picture", "photo", "photograph", "image", "pic", "snapshot", "closeup", "close-up"})
 MANNERS = frozenset({"close", "up", "black", "and", "white", "blurry", "colour", "color", "old", "vintage"})
@@ -28,3 +30,11 @@ def opening(words: Sequence[str]) -> int:
     elif not closed:
         return 0
     return at + 1 if at + 1 < len(words) and words[at] == "of" else 0
+
+
+def without_opening(spelt: Words) -> Words:
+    """The words without an opening such as "a picture of"."""
+    skip = opening(spelt.text)
+    if not skip:
+        return spelt
+    return Words(spelt.text[skip:], spelt.start[skip:], spelt.end[skip:], spelt.complete)

@@ -1,14 +1,15 @@
-"""A caption's decisions put together, before they become a scene graph or gold-style triples."""
+"""A caption's decisions put together, before they become a scene graph."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from relforge.stages.parse.learned.gold import ATTRIBUTE, Triple
 from relforge.stages.parse.learned.network import Decisions
 from relforge.stages.parse.learned.tables import Tables
-from relforge.trainer.parser.align import Span
+
+Span = tuple[int, int]
+"""Words [first, last], both included."""
 
 
 @dataclass(slots=True)
@@ -33,39 +34,24 @@ def assemble(sentences: Sequence[Sequence[str]], decisions: Decisions, tables: T
     """Hand the flat decisions of a batch out to its sentences."""
     parses = [Parse(sentence) for sentence in sentences]
     starts = decisions.start.tolist()
-    home: list[int] = (decisions.start.searchsorted(decisions.entity[:, 0], "right") - 1).tolist()
+    sentence_of: list[int] = (decisions.start.searchsorted(decisions.entity[:, 0], "right") - 1).tolist()
     number: list[int] = []
-    for sentence, (first, last) in zip(home, decisions.entity.tolist(), strict=True):
+    for sentence, (first, last) in zip(sentence_of, decisions.entity.tolist(), strict=True):
         offset, entities = starts[sentence], parses[sentence].entities
         number.append(len(entities))
         entities.append((first - offset, last - offset))
     chunks = decisions.attribute.tolist()
     for attribute, entity in decisions.owner.tolist():
-        sentence = home[entity]
+        sentence = sentence_of[entity]
         offset, (first, last) = starts[sentence], chunks[attribute]
         parses[sentence].attributes.append(((first - offset, last - offset), number[entity]))
     for entity, text in decisions.implied.tolist():
-        parses[home[entity]].implied.append((number[entity], tables.implied[text]))
+        parses[sentence_of[entity]].implied.append((number[entity], tables.implied[text]))
     frames = tables.frames
     for (subject, obj, frame, slot), sure in zip(
         decisions.relation.tolist(), decisions.confidence.tolist(), strict=True
     ):
-        sentence = home[subject]
+        sentence = sentence_of[subject]
         slot = slot - starts[sentence] if slot >= 0 else -1
         parses[sentence].relations.append((number[subject], number[obj], frames[frame], slot, sure))
     return parses
-
-
-def triples(parse: Parse, tables: Tables) -> frozenset[Triple]:
-    """The parse as a gold file writes it: usual names, lemmatised predicates, attributes with `is`."""
-    text = lambda span: " ".join(parse.words[span[0] : span[1] + 1])  # noqa: E731
-    names = [tables.name(phrase) for phrase in map(text, parse.entities)]
-    found: set[Triple] = set()
-    for subject, obj, frame, slot, _ in parse.relations:
-        predicate = frame.replace("_", tables.lemma(parse.words[slot]), 1) if slot >= 0 else frame
-        found.add((names[subject], predicate, names[obj]))
-    for span, owner in parse.attributes:
-        found.add((names[owner], ATTRIBUTE, tables.attribute(text(span))))
-    for owner, attribute in parse.implied:
-        found.add((names[owner], ATTRIBUTE, attribute))
-    return frozenset(found or {(name,) for name in names})

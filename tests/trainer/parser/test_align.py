@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from relforge.stages.parse.learned.gold import Pair, read_gold, read_graph
 from relforge.stages.parse.learned.lemmas import verb_lemmas
-from relforge.stages.parse.learned.parse import Parse, triples
-from relforge.stages.parse.learned.tables import count_tables
+from relforge.stages.parse.learned.parse import Parse
+from relforge.stages.parse.triples import read_triples
 from relforge.trainer.parser.align import Associations, align, align_all
+from relforge.trainer.parser.gold import GoldCaption, read_gold
+from relforge.trainer.parser.scores import triples
+from relforge.trainer.parser.tables import count_tables
 
 
 def aligned(caption: str, graph: str):  # type: ignore[no-untyped-def]
-    return align(Pair(caption, read_graph(graph)), Associations())
+    return align(GoldCaption(caption, read_triples(graph)), Associations())
 
 
 def test_a_verb_with_its_preposition_is_a_frame_filled_by_the_verb() -> None:
@@ -63,7 +65,9 @@ def test_other_spellings_are_recognised(caption: str, name: str) -> None:
 
 
 def test_stand_ins_are_learnt_from_the_corpus() -> None:
-    corpus = [Pair(f"a guy on a {thing}", read_graph(f"( person , on , {thing} )")) for thing in "abcdef"]
+    corpus = [
+        GoldCaption(f"a guy on a {thing}", read_triples(f"( person , on , {thing} )")) for thing in "abcdef"
+    ]
 
     found, _ = align_all(corpus)
 

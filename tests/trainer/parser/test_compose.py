@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from relforge.stages.parse.learned.gold import Pair, read_graph
-from relforge.stages.parse.learned.tables import count_tables
+from relforge.stages.parse.triples import read_triples
 from relforge.trainer.parser.align import align_all
 from relforge.trainer.parser.compose import Composer, continued
 from relforge.trainer.parser.examples import Example, example
+from relforge.trainer.parser.gold import GoldCaption
+from relforge.trainer.parser.tables import count_tables
 
 GOLD = [
     ("a man riding a wave", "( man , ride , wave )"),
@@ -22,7 +23,7 @@ GOLD = [
 
 @pytest.fixture
 def world() -> tuple[list[Example], list[str], list[str]]:
-    corpus, _ = align_all([Pair(caption, read_graph(graph)) for caption, graph in [*GOLD, *GOLD]])
+    corpus, _ = align_all([GoldCaption(caption, read_triples(graph)) for caption, graph in [*GOLD, *GOLD]])
     tables = count_tables(corpus)
     vocabulary = sorted({word for aligned in corpus for word in aligned.words})
     index = {word: i for i, word in enumerate(vocabulary)}

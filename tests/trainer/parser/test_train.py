@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relforge.stages.parse.learned.gold import Pair, read_graph
 from relforge.stages.parse.learned.parser import LearnedParser
-from relforge.stages.parse.learned.tables import count_tables
+from relforge.stages.parse.triples import read_triples
 from relforge.trainer.parser.align import align_all
 from relforge.trainer.parser.examples import batches, example, joined
+from relforge.trainer.parser.gold import GoldCaption
+from relforge.trainer.parser.scores import gold_style
+from relforge.trainer.parser.tables import count_tables
 from relforge.trainer.parser.train import main
 
 PEOPLE, ACTS, THINGS = ("man", "girl", "dog"), ("holding", "touching"), ("ball", "kite", "cup", "box")
@@ -53,13 +55,13 @@ def test_the_folder_is_a_parser(folder: Path) -> None:
     parser = LearnedParser(str(folder))
     parser.setup()
 
-    (found,) = parser.triples(["a girl holding a red kite"])
+    (found,) = gold_style(parser, ["a girl holding a red kite"])
 
     assert found == {("girl", "hold", "kite"), ("kite", "is", "red")}
 
 
 def test_joined_captions_keep_their_own_relations_and_gain_none() -> None:
-    corpus, _ = align_all([Pair(caption, read_graph(graph)) for caption, graph in gold_rows()])
+    corpus, _ = align_all([GoldCaption(caption, read_triples(graph)) for caption, graph in gold_rows()])
     tables = count_tables(corpus)
     index = {word: i for i, word in enumerate(sorted({w for a in corpus for w in a.words} | {"and"}))}
     left, right = (example(corpus[i], tables, index) for i in (0, -1))
@@ -75,7 +77,7 @@ def test_joined_captions_keep_their_own_relations_and_gain_none() -> None:
 
 
 def test_a_batch_holds_captions_of_one_length_and_an_epoch_every_caption() -> None:
-    corpus, _ = align_all([Pair(caption, read_graph(graph)) for caption, graph in gold_rows()])
+    corpus, _ = align_all([GoldCaption(caption, read_triples(graph)) for caption, graph in gold_rows()])
     tables = count_tables(corpus)
     index = {word: i for i, word in enumerate(sorted({w for a in corpus for w in a.words}))}
     examples = [example(aligned, tables, index) for aligned in corpus]

@@ -6,10 +6,11 @@ import pytest
 import spacy
 from spacy.tokens import Doc
 
-from relforge.stages.parse.inflection import gerund, participle, plural, sections, third_person
+from relforge.stages.parse.inflection import gerund, third_person
 from relforge.trainer.spacy_pipeline.caption_grammar import CaptionGrammar
 from relforge.trainer.spacy_pipeline.examples import is_projective
 from relforge.trainer.spacy_pipeline.lemmas import lemma_tables
+from relforge.trainer.spacy_pipeline.words import participle, plural, sections
 
 
 def test_captions_are_trees_and_nearly_all_projective() -> None:

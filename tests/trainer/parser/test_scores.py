@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relforge.stages.parse.scores import score_sets
+from relforge.trainer.parser.scores import score_sets
 
 GOLD = [{("man", "ride", "horse"), ("horse", "is", "brown")}, {("cat",)}]
 
