@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 _HEAD = 10
+_MAX_CELL = 60
 _BRIEF = ("image_id", "subject", "predicate", "object", "score", "support", "rule")
 """Columns of relations shown to people; `--json` has all."""
 _STATISTICS = (
@@ -78,7 +79,10 @@ def _print_statistics(datasets: Datasets, name: str, where: str | None, as_json:
 
     rows = f"{readable(name, datasets)} WHERE {where or 'true'}"
     found = select(connect(datasets), f"SUMMARIZE SELECT * FROM {rows}")
-    _print_rows(_STATISTICS, found.select(_STATISTICS).to_pylist(), as_json)
+    rows_of_columns = found.select(_STATISTICS).to_pylist()
+    if not as_json:  # a list column's extremes can be longer than a line
+        rows_of_columns = [{name: _shorten(value) for name, value in row.items()} for row in rows_of_columns]
+    _print_rows(_STATISTICS, rows_of_columns, as_json)
 
 
 def _print_matching(
@@ -164,6 +168,10 @@ def _print_rows(columns: Sequence[str], rows: Sequence[Row], as_json: bool) -> N
         print_json(rows)
     else:
         print_table(columns, [[row[name] for name in columns] for row in rows])
+
+
+def _shorten(value: object) -> object:
+    return value[:_MAX_CELL] + "…" if isinstance(value, str) and len(value) > _MAX_CELL else value
 
 
 def _print_list(title: str, lines: Iterable[str]) -> None:

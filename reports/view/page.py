@@ -17,11 +17,8 @@ from relforge.pipeline.store.run_folder import RunFolder
 from relforge.reports.datasets import Datasets, open_datasets
 from relforge.reports.html import fill, write_page
 from relforge.reports.query import connect, select
-from relforge.reports.view.evidence import Names
 from relforge.reports.view.scene import scene
 from relforge.reports.view.thumbnail import data_uri
-from relforge.stages.match import vocabulary
-from relforge.stages.match.phrases import PhraseMatcher
 
 _SHOWN = ("relations", "scores", "candidates")
 _FACTS = ("boxes", "captions", "triplets", "gold", *_SHOWN)
@@ -43,7 +40,7 @@ def gather(run: str, max_images: int = 200, only: Sequence[str] = ()) -> dict[st
     Raises:
         RunError: not a run folder, nothing ingested, or an image the run does not have.
     """
-    plan = Plan.from_record(RunFolder(run).record())
+    job = Plan.from_record(RunFolder(run).record()).job
     datasets, _ = open_datasets(run)
     if "images" not in datasets:
         raise RunError(f"{run} holds no images yet; let relforge run ingest them first")
@@ -56,9 +53,8 @@ def gather(run: str, max_images: int = 200, only: Sequence[str] = ()) -> dict[st
     else:
         chosen = _sample(connection, datasets, shown, max_images)
     rows = _rows_by_image(connection, datasets, chosen)
-    names = Names(_matcher(plan, connection, datasets))
     images = {row["image_id"]: row for row in _rows(connection, "images", chosen)}
-    scenes = [scene(images[one], rows[one], shown, gold, names) for one in chosen]
+    scenes = [scene(images[one], rows[one], shown, gold) for one in chosen]
 
     def thumbnail(one: str) -> tuple[str | None, str]:
         row = images[one]
@@ -69,7 +65,7 @@ def gather(run: str, max_images: int = 200, only: Sequence[str] = ()) -> dict[st
             facts |= {"thumbnail": packed, "no_thumbnail": reason}
     return {
         "run": run,
-        "dataset": plan.job.dataset,
+        "dataset": job.dataset,
         "shown": shown,
         "gold": gold,
         "total": total,
@@ -130,18 +126,6 @@ def _rows_by_image(
             for row in _rows(connection, name, chosen):
                 found[row["image_id"]][name].append(row)
     return found
-
-
-def _matcher(plan: Plan, connection: duckdb.DuckDBPyConnection, datasets: Datasets) -> PhraseMatcher | None:
-    """By the synonyms the run matched with; None where it did not, or they are gone."""
-    stage = next((one for one in plan.job.stages if one.name == "match"), None)
-    if stage is None or "boxes" not in datasets:
-        return None
-    try:
-        known = vocabulary.load(stage.options.get("synonyms", ("coco",)))
-    except (OSError, ValueError):
-        return None
-    return PhraseMatcher(known, _column(connection, "SELECT DISTINCT category FROM boxes ORDER BY category"))
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, table: str, images: Sequence[str]) -> list[dict[str, Any]]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relforge.reports.view.evidence import Names, spans
+from relforge.reports.view.evidence import Row, evidence, triplets_by_key
 
-Row = Mapping[str, Any]
 Key = tuple[int, int, str]
 
 
-def scene(
-    image: Row, tables: Mapping[str, Sequence[Row]], shown: str, gold: bool, names: Names
-) -> dict[str, Any]:
+def scene(image: Row, tables: Mapping[str, Sequence[Row]], shown: str, gold: bool) -> dict[str, Any]:
     """Facts of one image as plain values.
 
     Args:
@@ -23,32 +19,24 @@ def scene(
         shown: the table whose rows are drawn: `relations`, or `scores` or `candidates` where the run stops
             earlier.
         gold: the run knows gold relations, so what is not among them is wrong.
-        names: which classes a phrase names.
 
     Returns:
         `id`, `width`, `height` (pixels that boxes count in), `boxes`, `captions` (text by id), `relations`
-        with `verdict` (right, wrong, missed or None) and `evidence` (caption id, spans).
+        with `verdict` (right, wrong, missed or None) and `evidence` (caption_id, spans).
     """
     boxes = {row["box_id"]: row for row in tables.get("boxes", ())}
     texts = {row["caption_id"]: row["text"] for row in tables.get("captions", ())}
-    triplets = defaultdict(list)
-    for row in tables.get("triplets", ()):
-        triplets[row["caption_id"]].append(row)
+    triplets = triplets_by_key(tables.get("triplets", ()))
     true = {_key(row) for row in tables.get("gold", ())}
 
     def entry(row: Row) -> dict[str, Any]:
-        pair = (_category(boxes, row["subject_box"]), _category(boxes, row["object_box"]))
-        said = [number for number in row["caption_ids"] if number in texts]
         return {
             **_pair(row),
             "score": row.get("score"),
             "support": row["support"],
             "rule": row["rule"],
             "verdict": ("right" if _key(row) in true else "wrong") if gold else None,
-            "evidence": [
-                [number, spans(texts[number], triplets[number], row["predicate"], pair, names)]
-                for number in said
-            ],
+            "evidence": evidence(row, texts, triplets),
         }
 
     kept = [entry(row) for row in tables.get(shown, ())]
@@ -87,10 +75,6 @@ def _key(row: Row) -> Key:
 
 def _pair(row: Row) -> dict[str, Any]:
     return {"subject": row["subject_box"], "predicate": row["predicate"], "object": row["object_box"]}
-
-
-def _category(boxes: Mapping[int, Row], box_id: int) -> str:
-    return boxes[box_id]["category"] if box_id in boxes else ""
 
 
 def _box(row: Row) -> dict[str, Any]:

@@ -1,8 +1,13 @@
-"""Which images the page shows."""
+"""Which images the page shows, and what it says about them."""
 
 from __future__ import annotations
 
-from relforge.reports.view.page import choose
+from collections.abc import Callable
+from pathlib import Path
+
+from relforge.pipeline.run.execute import run
+from relforge.reports.view.page import choose, gather
+from tests.fixtures.tiny import tiny_job
 
 IDS = [str(number) for number in range(1, 101)]
 
@@ -23,3 +28,18 @@ def test_images_with_nothing_to_show_come_last() -> None:
 
 def test_numbers_are_in_order_of_value_and_before_words() -> None:
     assert choose(["10", "b", "9", "²"], (), 4) == ["9", "10", "b", "²"]
+
+
+def test_the_words_that_a_candidate_came_from_are_marked(tmp_path: Path, source: Callable[..., Path]) -> None:
+    run(tiny_job(tmp_path / "run", source(images=1)), executor="loop")
+
+    (image,) = gather(str(tmp_path / "run"))["images"]
+
+    ((caption, text),) = image["captions"]
+    ((number, marks),) = image["relations"][0]["evidence"]
+    assert number == caption
+    assert [(text[start:end], role) for start, end, role in marks] == [
+        ("caption", "subject"),
+        ("of", "predicate"),
+        (image["id"], "object"),
+    ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from relforge.reports.view.evidence import Names
 from relforge.reports.view.scene import scene
 
 IMAGE = {"image_id": "1", "width": 10, "height": 8}
@@ -31,9 +30,7 @@ def facts(
     known: bool = True, shown: str = "relations", **tables: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """The relations of the scene."""
-    found: list[dict[str, Any]] = scene(IMAGE, {"boxes": BOXES, **tables}, shown, known, Names(None))[
-        "relations"
-    ]
+    found: list[dict[str, Any]] = scene(IMAGE, {"boxes": BOXES, **tables}, shown, known)["relations"]
     return found
 
 
@@ -80,7 +77,7 @@ def test_evidence_names_the_captions_that_are_there() -> None:
         relations=[row(0, "riding", 1, captions=(2, 5))], captions=captions, gold=[row(0, "riding", 1)]
     )
 
-    assert found["evidence"] == [[2, []]]
+    assert found["evidence"] == [(2, [])]
 
 
 def test_candidates_are_shown_where_the_run_stops_at_them() -> None:
