@@ -20,7 +20,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Show the run's history: every committed shard, and every failure on record."""
-    from relforge.pipeline.store.quarantine import failures
+    from relforge.pipeline.run.failure import failures
 
     errors = sorted(failures(run), key=lambda one: -one["when"])
     errors = [one for one in errors if shard in (None, one["shard"])]

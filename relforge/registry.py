@@ -63,5 +63,6 @@ class Registry:
         """The sentence for a name that is not here."""
         near = get_close_matches(name, self.entries, n=1)
         guess = f"did you mean {near[0]!r}? " if near else ""
-        own = ", or give package.module:Name" if self.own else ""
-        return f"unknown {self.kind} {name!r}; {guess}choose one of {', '.join(sorted(self.entries))}{own}"
+        choices = [f"choose one of {', '.join(sorted(self.entries))}"] if self.entries else []
+        choices += ["give package.module:Name"] if self.own else []
+        return f"unknown {self.kind} {name!r}; {guess}{', or '.join(choices)}"

@@ -1,4 +1,4 @@
-"""What a stage is: tables in, tables and an honest account of every record out.
+"""What a stage is: tables in, tables and an account of every record out.
 
 A stage knows nothing of Ray, of files or of other stages. `pipeline/` reads its input tables, calls
 `process` once per shard and commits what comes back.
@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
+
+from relforge.stages.tables import TableSpec
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class StageResult:
     account of its own: output rows are counted from `tables`.
 
     Args:
-        tables: table name -> rows, each in the schema of `relforge.stages.tables`.
+        tables: table name -> rows, each in the schema of `relforge.stages.tables` or of `Stage.schemas`.
         kept: primary input rows that were processed (they may have produced zero or many rows).
         dropped: reason code -> primary input rows left out by a rule.
         quarantined: primary input rows that failed.
@@ -55,7 +57,14 @@ class StageResult:
 
 @runtime_checkable
 class Stage(Protocol):
-    """One step of the job. Built once per worker by `relforge.stages.registry.build`."""
+    """One step of the job. Built once per worker by `relforge.stages.registry.build`.
+
+    Two more attributes are optional, and read by `neutral_options` and `new_tables`:
+
+    * `neutral_options: tuple[str, ...]`: options that cannot change a bit of the output (device, threads,
+      batch sizes, caches). They stay out of the fingerprint, so changing one redoes nothing.
+    * `schemas: Mapping[str, TableSpec]`: the tables among `outputs` that relforge does not know.
+    """
 
     name: str
     """The stage, e.g. `parse`."""
@@ -83,6 +92,16 @@ class Stage(Protocol):
         means a programming or infrastructure error.
         """
         ...
+
+
+def neutral_options(stage: object) -> tuple[str, ...]:
+    """Options that a stage or a source declares to leave its output alone."""
+    return tuple(getattr(stage, "neutral_options", ()))
+
+
+def new_tables(stage: object) -> dict[str, TableSpec]:
+    """The tables that a stage declares beyond the built-in ones."""
+    return dict(getattr(stage, "schemas", {}))
 
 
 @runtime_checkable

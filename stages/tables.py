@@ -1,13 +1,58 @@
-"""The schema of every table in a run folder (docs/formats.md says the same in words).
+"""The schema of every table that relforge's own stages write (docs/formats.md says the same in words).
 
-Tables are flat and long, one row per fact, sorted by `image_id` and then by the ids that follow it.
+Tables are flat and long, one row per fact, sorted by `image_id` and then by the ids that follow it. A stage
+that writes another table declares it as a `TableSpec` in its attribute `schemas`.
 """
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import pyarrow as pa
 
 SCHEMA_VERSION = 2
+"""Part of every fingerprint: raise it when a built-in schema changes."""
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """Columns of a table and the order of its rows.
+
+    Args:
+        schema: the columns; `image_id`, a string that is never null, is one of them.
+        sort_keys: columns that order the rows, `image_id` first.
+
+    Raises:
+        ValueError: no such `image_id`, or a sort key that is no column.
+    """
+
+    schema: pa.Schema
+    sort_keys: tuple[str, ...] = ("image_id",)
+
+    def __post_init__(self) -> None:
+        index = self.schema.get_field_index("image_id")
+        if index < 0 or self.schema.field(index) != _ID[0]:
+            raise ValueError(
+                "a table needs the column image_id: pa.field('image_id', pa.string(), nullable=False)"
+            )
+        unknown = [key for key in self.sort_keys if key not in self.schema.names]
+        if unknown or self.sort_keys[:1] != ("image_id",):
+            raise ValueError(f"sort keys {self.sort_keys} must be columns of the table, image_id first")
+
+    def to_record(self) -> dict[str, Any]:
+        """JSON-able form for run.json; `from_record` reads it back."""
+        columns = base64.b64encode(self.schema.serialize().to_pybytes()).decode()
+        return {"schema": columns, "sort_keys": list(self.sort_keys)}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> TableSpec:
+        """The spec that `to_record` wrote."""
+        buffer = pa.py_buffer(base64.b64decode(record["schema"]))
+        return cls(pa.ipc.read_schema(buffer), tuple(record["sort_keys"]))
+
 
 _ID = [pa.field("image_id", pa.string(), nullable=False)]
 
@@ -51,10 +96,10 @@ SCHEMAS: dict[str, pa.Schema] = {
             *_ID,
             pa.field("dataset", pa.string(), nullable=False),
             pa.field("split", pa.string(), nullable=False),
-            pa.field("uri", pa.string()),  # null: the dataset has no picture for it
+            pa.field("uri", pa.string()),  # null: the dataset has no image file for it
             pa.field("width", pa.int32(), nullable=False),
             pa.field("height", pa.int32(), nullable=False),
-            pa.field("bytes", pa.binary()),  # the encoded picture, when embedded
+            pa.field("bytes", pa.binary()),  # the encoded image, when embedded
         ]
     ),
     "boxes": pa.schema(
@@ -126,18 +171,26 @@ SORT_KEYS: dict[str, tuple[str, ...]] = {
 }
 
 
+TABLES: dict[str, TableSpec] = {name: TableSpec(SCHEMAS[name], SORT_KEYS[name]) for name in SCHEMAS}
+"""The built-in tables."""
+
+
 def empty(name: str) -> pa.Table:
     """A table of that name without rows."""
     return SCHEMAS[name].empty_table()
 
 
-def conform(name: str, table: pa.Table) -> pa.Table:
+def conform(name: str, table: pa.Table, spec: TableSpec | None = None) -> pa.Table:
     """Cast to the schema of `name` and sort by its keys.
+
+    Args:
+        spec: of a table that is not built in.
 
     Raises:
         ValueError: a column is missing, surplus, of another type, or null where it may not be.
     """
-    schema = SCHEMAS[name]
+    spec = spec or TABLES[name]
+    schema = spec.schema
     missing = [f.name for f in schema if f.name not in table.column_names]
     surplus = [c for c in table.column_names if c not in schema.names]
     if missing or surplus:
@@ -149,4 +202,4 @@ def conform(name: str, table: pa.Table) -> pa.Table:
     for field in schema:
         if not field.nullable and table[field.name].null_count:
             raise ValueError(f"table {name!r}: column {field.name!r} holds nulls")
-    return table.sort_by([(key, "ascending") for key in SORT_KEYS[name]])
+    return table.sort_by([(key, "ascending") for key in spec.sort_keys])

@@ -5,36 +5,30 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any
 
 from relforge.pipeline.config.source import ConfigError, Source, unknown_key
+from relforge.registry import Registry, UnknownName
 
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 
 
-def constructor(source: Source, field: str, table: Mapping[str, str], name: str) -> Callable[..., Any]:
-    """The callable behind a name of a registry table, or behind `package.module:Class`.
+def constructor(source: Source, field: str, registry: Registry, name: str) -> Callable[..., Any]:
+    """The callable behind a name of a registry, or behind `package.module:Class`.
 
     Raises:
         ConfigError: an unknown name (with the nearest or all choices), or code that cannot be imported.
     """
-    target = table.get(name, name)
-    if ":" not in target:
-        sentence = unknown_key(name, table).replace("unknown key", "unknown name")
-        raise ConfigError(
-            source.name, field, f"{sentence.replace('valid keys', 'valid names')} (or module:Class)"
-        )
-    module, _, attribute = target.partition(":")
     try:
-        found: Callable[..., Any] = getattr(import_module(module), attribute)
+        return registry.load(name)
+    except UnknownName as error:
+        raise ConfigError(source.name, field, str(error)) from error
     except ModuleNotFoundError as error:
         raise ConfigError(
             source.name, field, f"{name!r} needs the Python package {error.name!r}, which is not installed"
         ) from error
     except AttributeError as error:
-        raise ConfigError(source.name, field, f"module {module} has no {attribute!r}") from error
-    return found
+        raise ConfigError(source.name, field, str(error)) from error
 
 
 def parameters(target: Callable[..., Any]) -> tuple[list[str], bool]:

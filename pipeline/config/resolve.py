@@ -13,10 +13,12 @@ from typing import Any
 from relforge.pipeline.config.options import construct, constructor, parameters
 from relforge.pipeline.config.schema import Config, StageChoice
 from relforge.pipeline.config.source import ConfigError, Source
+from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.job import Job, Limits, Resources, SourceSpec, StageSpec
+from relforge.pipeline.run.plan import StagePlan, order_stages
 from relforge.stages.contract import Source as SourceAdapter
 from relforge.stages.contract import Stage
-from relforge.stages.registry import BACKENDS, SOURCES
+from relforge.stages.registry import SOURCES, backends
 
 SWITCHES: dict[str, dict[str, tuple[Any, Any]]] = {
     "parse": {"lower_spans": (False, True)},
@@ -48,10 +50,12 @@ def resolve(config: Config, source: Source) -> Job:
         "profile": run.profile,
     }
     adapter = SourceSpec(config.dataset.format, _source_options(config, source, context))
-    stages = tuple(
-        StageSpec(name, choice.backend, _stage_options(name, choice, source, context), _resources(choice))
-        for name, choice in config.stages.chosen().items()
-    )
+    built = {name: _stage(name, choice, source, context) for name, choice in config.stages.items()}
+    try:
+        order = order_stages([StagePlan.of(name, stage) for name, (_, stage) in built.items()])
+    except RunError as error:
+        raise ConfigError(source.name, "stages", str(error)) from error
+    stages = tuple(built[step.name][0] for step in order)
     return Job(
         folder=run.folder,
         dataset=config.dataset.name,
@@ -72,23 +76,21 @@ def _source_options(config: Config, source: Source, context: dict[str, Any]) -> 
     return options
 
 
-def _stage_options(name: str, choice: StageChoice, source: Source, context: dict[str, Any]) -> dict[str, Any]:
+def _stage(
+    name: str, choice: StageChoice, source: Source, context: dict[str, Any]
+) -> tuple[StageSpec, Stage]:
     field = f"stages.{name}"
-    target = constructor(source, f"{field}.backend", BACKENDS[name], choice.backend)
+    target = constructor(source, f"{field}.backend", backends(name), choice.backend)
     chosen = switches(name, context["profile"], parameters(target)[0]) | choice.options
     options = _complete(target, chosen, context)
-    construct(source, field, target, options, hide=tuple(context))
-    return options
+    built: Stage = construct(source, field, target, options, hide=tuple(context))
+    return StageSpec(name, choice.backend, options, Resources(**choice.resources.model_dump())), built
 
 
 def _complete(target: Callable[..., Any], options: dict[str, Any], context: dict[str, Any]) -> dict[str, Any]:
-    """Add what the run knows (seed, dataset, ...) where the constructor asks for it by name."""
+    """Add what the run knows (seed, dataset, ...) where the constructor takes it by name."""
     wanted = {name: context[name] for name in parameters(target)[0] if name in context}
     return wanted | options
-
-
-def _resources(choice: StageChoice) -> Resources:
-    return Resources(**choice.resources.model_dump())
 
 
 def _as_written(config: Config, stages: Sequence[StageSpec]) -> dict[str, Any]:
@@ -100,10 +102,10 @@ def _as_written(config: Config, stages: Sequence[StageSpec]) -> dict[str, Any]:
 
 
 def check_files(job: Job, source: Source) -> None:
-    """Look for every file the job reads, before anything runs.
+    """Look for every file and model the job reads, before anything runs.
 
     Raises:
-        ConfigError: a file is missing; names the field it came from and what sets it.
+        ConfigError: one is missing; names the field it came from and what sets it.
     """
     readers: list[tuple[str, Mapping[str, Any], Stage | SourceAdapter]]
     readers = [("dataset", job.source.options, job.build_source())]
@@ -112,7 +114,9 @@ def check_files(job: Job, source: Source) -> None:
         try:
             files = [str(file) for file in built.files()]
         except (ValueError, OSError) as error:
-            raise ConfigError(source.name, field, str(error)) from error
+            key = next((key for key, value in options.items() if value and f"{value!r}" in str(error)), None)
+            where, fix = (f"{field}.{key}", f"; {source.fix(f'{field}.{key}')}") if key else (field, "")
+            raise ConfigError(source.name, where, f"{error}{fix}") from error
         for file in files:
             _check_file(file, field, options, source)
 

@@ -7,6 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
 
 from relforge.pipeline.config.source import ConfigError, Source, unknown_key
+from relforge.registry import Registry
+from relforge.stages.registry import BACKENDS
 
 
 class _Strict(BaseModel):
@@ -82,27 +84,14 @@ class StageChoice(_Strict):
         return dict(self.model_extra or {})
 
 
-class Stages(_Strict):
-    """The chain after ingest. A run may stop early: leave out stages from the end."""
-
-    caption: StageChoice
-    parse: StageChoice | None = None
-    match: StageChoice | None = None
-    tag: StageChoice | None = None
-    select: StageChoice | None = None
-
-    def chosen(self) -> dict[str, StageChoice]:
-        """Stage name -> choice, in the order they run."""
-        pairs = ((name, getattr(self, name)) for name in type(self).model_fields)
-        return {name: choice for name, choice in pairs if choice is not None}
-
-
 class Config(_Strict):
     """A whole config file."""
 
     dataset: Dataset
     run: Run
-    stages: Stages
+    stages: dict[str, StageChoice] = Field(min_length=1)
+    """Stage name -> choice, in any order: the tables that stages read and write order them. A run may stop
+    early or go further than relforge's own five stages."""
 
 
 def check(source: Source) -> Config:
@@ -115,18 +104,23 @@ def check(source: Source) -> Config:
         config = Config.model_validate(source.values)
     except ValidationError as error:
         raise _first(source, error) from None
-    chosen = list(config.stages.chosen())
-    order = list(Stages.model_fields)[: len(chosen)]
-    if chosen != order:
-        absent = next(name for name in order if name not in chosen)
-        raise ConfigError(source.name, f"stages.{absent}", "missing, but a stage after it is given")
+    for name, choice in config.stages.items():
+        if name not in BACKENDS and ":" not in choice.backend:
+            raise _unknown_stage(source, name)
     return config
+
+
+def _unknown_stage(source: Source, name: str) -> ConfigError:
+    sentence = Registry("stage", dict.fromkeys(BACKENDS, "")).refusal(name)
+    return ConfigError(source.name, f"stages.{name}", f"{sentence} as its backend")
 
 
 def _first(source: Source, error: ValidationError) -> ConfigError:
     details = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")[0]
     path = [str(part) for part in details["loc"]]
     field = ".".join(path)
+    if path[0] == "stages" and len(path) > 1 and path[1] not in BACKENDS and path[2:] in ([], ["backend"]):
+        return _unknown_stage(source, path[1])
     if details["type"] == "extra_forbidden":
         return ConfigError(source.name, field, unknown_key(path[-1], _fields(path[:-1])))
     if details["type"] == "missing" or details["input"] is None:
@@ -139,8 +133,8 @@ def _first(source: Source, error: ValidationError) -> ConfigError:
 def _fields(path: list[str]) -> list[str]:
     """Names of the fields of the model at `path`."""
     model: type[BaseModel] = Config
-    for key in path:
-        annotation = model.model_fields[key].annotation
-        kinds = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
+    if path[:1] == ["stages"]:
+        model = Resources if path[2:] else StageChoice
+    elif path:
+        model = Run if path == ["run"] else Dataset
     return list(model.model_fields)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Literal
 
 from relforge.pipeline.errors import (
-    AnotherDriver,
     BrokenInvariant,
     ChangedInputs,
     Outcome,
@@ -19,7 +18,8 @@ from relforge.pipeline.run.driver import DRIVERS, Driver, living_drivers
 from relforge.pipeline.run.interrupt import stop_on_signals
 from relforge.pipeline.run.job import Job
 from relforge.pipeline.run.loop import run_loop
-from relforge.pipeline.run.plan import Plan, make_plan
+from relforge.pipeline.run.plan import Plan
+from relforge.pipeline.run.prepare import prepare
 from relforge.pipeline.run.progress import (
     Monitor,
     Notice,
@@ -32,13 +32,13 @@ from relforge.pipeline.run.progress import (
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.run.work import Work, to_complete
 from relforge.pipeline.run.worker import ShardReport
-from relforge.pipeline.store.file_hash import FileHash, hash_file
-from relforge.pipeline.store.run_folder import FAILED, RUN_FILE, RUNNING, RunFolder
+from relforge.pipeline.store.file_hash import hash_file
+from relforge.pipeline.store.run_folder import FAILED, RUNNING, RunFolder
 from relforge.pipeline.store.storage import Storage
 
 Executor = Literal["ray", "loop"]
 _PASSES = 3
-"""A damaged input found on the way is made anew by another pass."""
+"""A damaged input found on the way is made again by another pass."""
 _POLL_SECONDS = 1.0
 
 
@@ -68,57 +68,11 @@ def run(
         ValueError: an unknown backend, adapter or option.
     """
     folder = RunFolder(job.folder, storage)
-    plan = adopt(folder, job, accept_changes)
+    plan, notices = prepare(folder, job, accept_changes)
+    if progress:
+        for text in notices:
+            progress(Notice(text))
     return drive(folder, plan, to_complete, executor, progress)
-
-
-def adopt(folder: RunFolder, job: Job, accept_changes: bool = False) -> Plan:
-    """Make the plan of `job` and write it into the folder, if it may take over what is there."""
-    before = check_folder(folder)
-    plan = make_plan(job, known_hashes(before))
-    if before:
-        changes = changed_inputs(Plan.from_record(before), plan)
-        if changes and not accept_changes:
-            raise ChangedInputs(
-                f"{changes[0]} since {folder.uri} was begun; choose a new run folder, or accept "
-                "the change and redo what depends on it with --accept-changes"
-            )
-    record = plan.to_record()
-    if record != before:
-        if before and before["steps"] != record["steps"] and (others := living_drivers(folder)):
-            raise AnotherDriver(
-                f"a run with another configuration works on {folder.uri} (process {others[0]['pid']} on "
-                f"{others[0]['host']}); wait for it, stop it, or choose another run folder"
-            )
-        folder.write_json(RUN_FILE, record)
-    return plan
-
-
-def check_folder(folder: RunFolder) -> Mapping[str, Any] | None:
-    """`run.json`, or None for a new folder; RunError for a folder that holds something else."""
-    record = folder.read_json(RUN_FILE)
-    if record is None and folder.storage.listing(""):
-        raise RunError(f"{folder.uri} holds files but is not a run folder; choose an empty or new one")
-    return record
-
-
-def known_hashes(record: Mapping[str, Any] | None) -> dict[str, FileHash]:
-    """path -> hash, of all files an earlier plan names."""
-    steps = record["steps"] if record else []
-    return {path: FileHash(**value) for step in steps for path, value in step["files"].items()}
-
-
-def changed_inputs(before: Plan, now: Plan) -> list[str]:
-    """What changed though the config did not say so: files under the same path, and the shard layout."""
-    changes = []
-    for step in now.steps:
-        old = next((s for s in before.steps if s.name == step.name), None)
-        for path, value in step.files.items():
-            if old and path in old.files and old.files[path].sha256 != value.sha256:
-                changes.append(f"{path} (read by {step.name}) changed")
-    if before.job.shard_images != now.job.shard_images:
-        changes.append(f"shard_images changed from {before.job.shard_images} to {now.job.shard_images}")
-    return changes
 
 
 def drive(
@@ -131,7 +85,7 @@ def drive(
     """Go over the work until it is done, and judge how it ended.
 
     Args:
-        choose: the work, given the state of the folder; asked again after each pass.
+        choose: the work, given the state of the folder; called again after each pass.
     """
     started = time.monotonic()
     monitor = Monitor(plan, folder, progress)
@@ -141,9 +95,9 @@ def drive(
 
     try:
         with stop_on_signals():
-            survey, troubles = _work_off(folder, plan, choose, executor, monitor)
-        if troubles is not None:
-            return ended(Outcome.INCOMPLETE, troubles)
+            survey, unfinished = _work_off(folder, plan, choose, executor, monitor)
+        if unfinished is not None:
+            return ended(Outcome.INCOMPLETE, unfinished)
         if monitor.committed:
             _check_unchanged(plan)
         _check_rates(survey)
@@ -171,14 +125,14 @@ def _work_off(
     with Driver(folder) as driver:
         _announce(folder, monitor, driver, survey, work)
         for _ in range(_PASSES):
-            troubles = _one_pass(folder, plan, work, executor, monitor, driver)
+            unfinished = _one_pass(folder, plan, work, executor, monitor, driver)
             survey = Survey(folder, plan)
-            if work.forced:  # asked for once, done once
-                return survey, _incomplete(troubles) if troubles else None
+            if work.forced:  # a forced shard is done once, not in every pass
+                return survey, _incomplete(unfinished) if unfinished else None
             work = choose(survey)
             if work.empty:
                 return survey, None
-    return survey, _incomplete(troubles)
+    return survey, _incomplete(unfinished)
 
 
 def _one_pass(
@@ -198,7 +152,7 @@ def _one_pass(
     try:
         if executor == "loop":
             return run_loop(plan, folder, work, tick)
-        from relforge.pipeline.run.ray_chain import run_ray
+        from relforge.pipeline.run.ray_stream import run_ray
 
         return run_ray(plan, folder, work, driver, tick)
     finally:
@@ -224,11 +178,11 @@ def _announce(folder: RunFolder, monitor: Monitor, driver: Driver, survey: Surve
     monitor.emit(Started({name: sum(counts.values()) for name, counts in reasons.items()}, survey.shards))
 
 
-def _incomplete(troubles: list[ShardReport]) -> str:
-    if not troubles:
+def _incomplete(unfinished: list[ShardReport]) -> str:
+    if not unfinished:
         return "some shards are not done; give the same command again"
-    first = troubles[0]
-    more = f" and {len(troubles) - 1} more" if len(troubles) > 1 else ""
+    first = unfinished[0]
+    more = f" and {len(unfinished) - 1} more" if len(unfinished) > 1 else ""
     return (
         f"stage {first.stage!r}, shard {first.shard}{more} could not be made ({first.detail}); "
         "give the same command again"

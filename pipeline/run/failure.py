@@ -1,8 +1,9 @@
-"""Telling trouble that passes from a defect, and writing a defect down so that it can be mended."""
+"""Telling transient errors from defects, and keeping a record of each defect under `logs/failed`."""
 
 from __future__ import annotations
 
 import errno
+import json
 import socket
 import time
 import traceback
@@ -13,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from relforge.pipeline.errors import BrokenInvariant, StageFailed
-from relforge.pipeline.store.run_folder import RunFolder
+from relforge.pipeline.store.run_folder import FAILED, RunFolder
+from relforge.pipeline.store.storage import Storage
 from relforge.stages.contract import Stage
 
-_PASSING = {
+_TRANSIENT = {
     errno.EIO, errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.ESTALE, errno.ENETDOWN, errno.ENETUNREACH,
     errno.ENETRESET, errno.ECONNABORTED, errno.ECONNRESET, errno.ETIMEDOUT, errno.ECONNREFUSED,
     errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EPIPE, errno.EMFILE, errno.ENFILE,
@@ -28,7 +30,7 @@ def is_transient(error: BaseException) -> bool:
     """Whether trying again may help: network, storage or memory, but not the code or a missing file."""
     if isinstance(error, ConnectionError | TimeoutError | MemoryError):
         return True
-    if isinstance(error, OSError) and error.errno in _PASSING:
+    if isinstance(error, OSError) and error.errno in _TRANSIENT:
         return True
     return f"{type(error).__module__}.".startswith(_CLIENTS)
 
@@ -65,10 +67,22 @@ def write_failure(
     folder.write_json(path, value)
     folder.storage.delete(folder.running_path(stage_name, shard))
     where = f", image {record['image_id']}" if record else ""
-    advice = f"see {folder.uri}/{path}, mend it and give the same command again"
+    advice = f"see {folder.uri}/{path}, correct it and give the same command again"
     if isinstance(error, BrokenInvariant):
         return StageFailed(f"{error}; {advice}")
     return StageFailed(f"stage {stage_name!r} failed on shard {shard}{where} ({what}); {advice}")
+
+
+def failures(uri: str, storage: Storage | None = None) -> list[dict[str, Any]]:
+    """The failed attempts on record: stage, shard, attempt, error, message, record, traceback, host, when.
+
+    Raises:
+        RunError: not a run folder.
+    """
+    folder = RunFolder(uri, storage)
+    folder.record()
+    names = sorted(folder.storage.listing(FAILED))
+    return [json.loads(folder.storage.read(f"{FAILED}/{name}")) for name in names]
 
 
 def find_record(stage: Stage, tables: Mapping[str, pa.Table]) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The step in front: a source's stream becomes the shards that everything else reads."""
+"""The first step: a source's stream becomes the shards that everything else reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relforge.pipeline.run.job import INGEST
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.run.survey import expected_fingerprint
 from relforge.pipeline.run.worker import COMMITTED, KEPT, ShardReport
-from relforge.pipeline.store.commit import Circumstances, commit
+from relforge.pipeline.store.commit import CommitContext, commit
 from relforge.pipeline.store.run_folder import FAILED, INGEST_MANIFEST, RunFolder
 from relforge.stages.contract import StageResult
 
@@ -65,8 +65,9 @@ def _commit(plan: Plan, folder: RunFolder, shard: int, result: StageResult, forc
     if "rows_in" not in result.notes:
         raise BrokenInvariant(f"source {plan.job.source.adapter!r} gives no notes['rows_in']; it has to")
     rows_in = int(result.notes["rows_in"])
-    about = Circumstances(fingerprint, {}, rows_in, time.monotonic() - started, 1, forced)
-    committed, ours = commit(folder, plan.ingest, shard, result, about)
+    seconds = time.monotonic() - started
+    context = CommitContext(INGEST, plan.ingest.specs, fingerprint, {}, rows_in, seconds, forced=forced)
+    committed, ours = commit(folder, shard, result, context)
     return ShardReport(
         INGEST,
         shard,

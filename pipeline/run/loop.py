@@ -20,23 +20,27 @@ def run_loop(plan: Plan, folder: RunFolder, work: Work, tick: Callable[[], None]
     """Make every shard of `work`; `tick` is called after each.
 
     Returns:
-        the reports that did not end well (blocked, unlucky).
+        the reports that did not end well (skipped, retries exhausted).
     """
     workers = [
         ShardWorker(plan, name, folder, work.forced.get(name, frozenset()))
         for name in work.steps
         if name != INGEST
     ]
-    troubles = []
+    ancestors = {name: plan.ancestors(name) for name in work.steps}
+    unfinished = []
     for shard in _shards(plan, folder, work):
         tick()
+        without_output: set[str] = set()
         for worker in workers:
+            if ancestors[worker.stage_name] & without_output:
+                continue
             report = worker.run(shard)
             tick()
             if not report.usable:
-                troubles.append(report)
-                break
-    return troubles
+                unfinished.append(report)
+                without_output.add(report.stage)
+    return unfinished
 
 
 def _shards(plan: Plan, folder: RunFolder, work: Work) -> Iterator[int]:

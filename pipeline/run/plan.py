@@ -1,13 +1,15 @@
 """The order of the stages and the key of each: everything a worker needs to know about a run.
 
-The DAG is not written down anywhere: a stage comes after the stages that write the tables it reads.
+The graph is not written down anywhere: a stage comes after the stages that write the tables it reads, and
+two stages may read the same table.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from relforge import __version__
@@ -15,10 +17,14 @@ from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.job import INGEST, Job
 from relforge.pipeline.store.file_hash import FileHash, hash_file
 from relforge.pipeline.store.fingerprint import stage_key
-from relforge.stages.contract import Stage
+from relforge.stages.contract import Source, Stage, neutral_options, new_tables
+from relforge.stages.tables import TABLES, TableSpec
 
 INGEST_TABLES = ("images", "boxes", "gold")
 RECORD_FORMAT = 1
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_TAKEN = {"ingest", "logs", "quarantine", "export", "report"}
+"""Names of other folders in a run folder, and of the first step."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +37,68 @@ class StagePlan:
         outputs: tables written.
         key: `fingerprint.stage_key`.
         files: path -> hash of what decides its output.
+        schemas: those of its outputs that are not built in.
     """
 
     name: str
     version: int
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    key: str
+    key: str = ""
     files: Mapping[str, FileHash] = field(default_factory=dict)
+    schemas: Mapping[str, TableSpec] = field(default_factory=dict)
+
+    @property
+    def specs(self) -> dict[str, TableSpec]:
+        """Output table -> columns and order."""
+        return {table: self.schemas.get(table) or TABLES[table] for table in self.outputs}
+
+    @classmethod
+    def of(cls, name: str, stage: Stage) -> StagePlan:
+        """What a stage declares about itself; key and files are filled in by `make_plan`.
+
+        Raises:
+            RunError: a name that cannot be a folder, no inputs, or a new table without a schema.
+        """
+        step = cls(name, stage.version, tuple(stage.inputs), tuple(stage.outputs), schemas=new_tables(stage))
+        for one in (name, *step.outputs):
+            if not _NAME.fullmatch(one) or one in _TAKEN:
+                raise RunError(
+                    f"stage {name!r}: {one!r} cannot name a stage or table; use other lower-case letters, "
+                    "digits and underscores"
+                )
+        if not step.inputs or not step.outputs:
+            raise RunError(f"stage {name!r} has to read a table and write one")
+        for table in step.outputs:
+            if (table in TABLES) == (table in step.schemas):
+                problem = "is built in, so it keeps its schema" if table in TABLES else "needs a schema"
+                raise RunError(f"stage {name!r}: table {table!r} {problem}; correct its `schemas`")
+        return step
+
+    def to_record(self) -> dict[str, Any]:
+        """JSON-able form for run.json; `from_record` reads it back."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "inputs": list(self.inputs),
+            "outputs": list(self.outputs),
+            "key": self.key,
+            "files": {path: asdict(value) for path, value in self.files.items()},
+            "schemas": {table: spec.to_record() for table, spec in self.schemas.items()},
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> StagePlan:
+        """The step that `to_record` wrote; folders of versions without `schemas` are read too."""
+        return cls(
+            record["name"],
+            record["version"],
+            tuple(record["inputs"]),
+            tuple(record["outputs"]),
+            record["key"],
+            {path: FileHash(**value) for path, value in record["files"].items()},
+            {table: TableSpec.from_record(spec) for table, spec in record.get("schemas", {}).items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -62,6 +122,12 @@ class Plan:
         """Every table of the run, in the order they are written."""
         return tuple(table for step in self.steps for table in step.outputs)
 
+    def spec(self, table: str) -> TableSpec:
+        """Columns and order of a table of this run."""
+        return (
+            next((step.schemas[table] for step in self.steps if table in step.schemas), None) or TABLES[table]
+        )
+
     def step(self, name: str) -> StagePlan:
         """The step of that name; RunError names the choices."""
         for step in self.steps:
@@ -81,6 +147,10 @@ class Plan:
                 found.append(step.name)
         return tuple(found[1:])
 
+    def ancestors(self, name: str) -> frozenset[str]:
+        """Names of all steps whose tables `name` reads, directly or not."""
+        return frozenset(step.name for step in self.steps if name in self.descendants(step.name))
+
     def to_record(self) -> dict[str, Any]:
         """`run.json`."""
         record = {
@@ -91,7 +161,7 @@ class Plan:
             "seed": self.job.seed,
             "dataset_fingerprint": self.ingest.key,
             "job": self.job.to_dict(),
-            "steps": [asdict(step) for step in self.steps],
+            "steps": [step.to_record() for step in self.steps],
         }
         value: dict[str, Any] = json.loads(json.dumps(record, default=str))  # tuples become lists, as on disk
         return value
@@ -108,17 +178,7 @@ class Plan:
                 f"run.json has format {record.get('format')!r}, this version reads {RECORD_FORMAT}; "
                 "use the relforge version that made it, or start a new run folder"
             )
-        steps = tuple(
-            StagePlan(
-                step["name"],
-                step["version"],
-                tuple(step["inputs"]),
-                tuple(step["outputs"]),
-                step["key"],
-                {path: FileHash(**value) for path, value in step["files"].items()},
-            )
-            for step in record["steps"]
-        )
+        steps = tuple(StagePlan.from_record(step) for step in record["steps"])
         return cls(Job.from_dict(record["job"]), steps)
 
 
@@ -135,41 +195,35 @@ def make_plan(job: Job, known: Mapping[str, FileHash] | None = None) -> Plan:
     """
     known = known or {}
     source = job.build_source()
-    files = {path: hash_file(path, known.get(path)) for path in source.files()}
     options = {**job.source.options, "dataset": job.dataset, "shard_images": job.shard_images}
-    key = stage_key(
-        INGEST,
-        source.version,
-        job.source.adapter,
-        options,
-        {path: value.sha256 for path, value in files.items()},
-        _neutral(source),
-    )
-    ingest = StagePlan(INGEST, source.version, (), INGEST_TABLES, key, files)
-    return Plan(job, (ingest, *_ordered([_stage_plan(job, spec.name, known) for spec in job.stages])))
+    ingest = StagePlan(INGEST, source.version, (), INGEST_TABLES)
+    steps = [_keyed(ingest, source, job.source.adapter, options, known)]
+    for spec in job.stages:
+        stage = job.build_stage(spec.name)
+        steps.append(_keyed(StagePlan.of(spec.name, stage), stage, spec.backend, spec.options, known))
+    return Plan(job, (steps[0], *order_stages(steps[1:])))
 
 
-def _stage_plan(job: Job, name: str, known: Mapping[str, FileHash]) -> StagePlan:
-    stage: Stage = job.build_stage(name)
-    spec = job.stage(name)
-    files = {path: hash_file(path, known.get(path)) for path in stage.files()}
-    key = stage_key(
-        name,
-        stage.version,
-        spec.backend,
-        spec.options,
-        {path: value.sha256 for path, value in files.items()},
-        _neutral(stage),
-    )
-    return StagePlan(name, stage.version, tuple(stage.inputs), tuple(stage.outputs), key, files)
+def _keyed(
+    step: StagePlan,
+    built: Stage | Source,
+    backend: str,
+    options: Mapping[str, Any],
+    known: Mapping[str, FileHash],
+) -> StagePlan:
+    files = {path: hash_file(path, known.get(path)) for path in built.files()}
+    hashes = {path: value.sha256 for path, value in files.items()}
+    neutral = neutral_options(built)
+    key = stage_key(step.name, step.version, backend, options, hashes, neutral, step.schemas)
+    return replace(step, key=key, files=files)
 
 
-def _neutral(stage: object) -> tuple[str, ...]:
-    """Options a stage declares to leave its output alone (`neutral_options`), e.g. the batch size."""
-    return tuple(getattr(stage, "neutral_options", ()))
+def order_stages(stages: Sequence[StagePlan]) -> list[StagePlan]:
+    """The stages so that each comes after those it reads from; otherwise in the order given.
 
-
-def _ordered(stages: list[StagePlan]) -> list[StagePlan]:
+    Raises:
+        RunError: a table that nobody writes or two stages write, or a circle.
+    """
     writers: dict[str, str] = dict.fromkeys(INGEST_TABLES, INGEST)
     for stage in stages:
         for table in stage.outputs:

@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 
 from relforge.pipeline.config import ConfigError
-from relforge.pipeline.run.execute import check_folder
 from relforge.pipeline.run.job import Job, StageSpec
 from relforge.pipeline.run.plan import make_plan
+from relforge.pipeline.run.prepare import check_folder
 from relforge.pipeline.store.run_folder import RunFolder
 
-LEAST_FREE_BYTES = 1 << 30
+MIN_FREE_BYTES = 1 << 30
 
 
 def preflight(job: Job, load_models: bool = False) -> list[tuple[str, str]]:
@@ -29,6 +29,8 @@ def preflight(job: Job, load_models: bool = False) -> list[tuple[str, str]]:
     """
     plan = make_plan(job)
     findings = [("stages", " -> ".join(step.name for step in plan.steps))]
+    for step in plan.stages:
+        findings.append((f"{step.name} tables", f"{', '.join(step.inputs)} -> {', '.join(step.outputs)}"))
     findings += [(f"{step.name} file", path) for step in plan.steps for path in step.files]
     findings += [(f"{spec.name} dtype", slow) for spec in job.stages if (slow := _slow_dtype(spec))]
     record = check_folder(RunFolder(job.folder))
@@ -49,7 +51,7 @@ def _disk(folder: Path) -> str:
     if not os.access(place, os.W_OK):
         raise ConfigError("", "run.folder", f"{place} is not writable; pass run.folder=...")
     free = shutil.disk_usage(place).free
-    if free < LEAST_FREE_BYTES:
+    if free < MIN_FREE_BYTES:
         raise ConfigError(
             "", "run.folder", f"only {free >> 20} MiB free at {place}; make room or pass run.folder=..."
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from relforge.pipeline.errors import RunError, RunResult
-from relforge.pipeline.run.execute import Executor, adopt, drive
+from relforge.pipeline.run.execute import Executor, drive
 from relforge.pipeline.run.job import INGEST, Job
+from relforge.pipeline.run.prepare import prepare
 from relforge.pipeline.run.progress import Progress
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.run.work import Work
@@ -47,7 +48,7 @@ def rerun(
         RunError: not a run folder, no such stage or shard, or its input is not there yet.
     """
     folder = RunFolder(uri, storage)
-    plan = adopt(folder, Job.from_dict(folder.record()["job"]), accept_changes)
+    plan, _ = prepare(folder, Job.from_dict(folder.record()["job"]), accept_changes)
     plan.step(stage)
     survey = Survey(folder, plan)
     chosen = _chosen(survey, folder, stage, shards, failed, quarantined)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+import pyarrow as pa
+
 from relforge.pipeline.errors import BrokenShard
 from relforge.pipeline.run.plan import Plan, StagePlan
 from relforge.pipeline.store.fingerprint import dataset_hash, ingest_fingerprint, shard_fingerprint
@@ -48,7 +50,9 @@ class Survey:
         self.plan = plan
         self.entries: dict[str, dict[int, Entry]] = {t: folder.survey(t) for t in plan.tables}
         if verify:
-            self.entries = {t: _verified(folder, t, found) for t, found in self.entries.items()}
+            self.entries = {
+                t: _verified(folder, t, found, plan.spec(t).schema) for t, found in self.entries.items()
+            }
         manifest = folder.read_json(INGEST_MANIFEST)
         current = manifest is not None and manifest["key"] == plan.ingest.key
         self.shards: int | None = manifest["shards"] if manifest and current else None
@@ -106,7 +110,7 @@ class Survey:
         if not any(entries.values()):
             return Finding(State.MISSING)
         for table, entry in entries.items():
-            problem = entry.problem if entry else "missing while its sister tables are there"
+            problem = entry.problem if entry else "missing while other tables of the stage are there"
             if problem:
                 return Finding(State.BROKEN, f"{table}: {problem}")
         for parent in self.plan.parents(step):
@@ -130,12 +134,14 @@ def expected_fingerprint(step: StagePlan, shard: int, inputs: Mapping[str, Sidec
     return shard_fingerprint(step.key, {table: inputs[table].content for table in step.inputs})
 
 
-def _verified(folder: RunFolder, table: str, entries: dict[int, Entry]) -> dict[int, Entry]:
+def _verified(
+    folder: RunFolder, table: str, entries: dict[int, Entry], schema: pa.Schema
+) -> dict[int, Entry]:
     checked = {}
     for shard, entry in entries.items():
         if entry.sidecar and not entry.problem:
             try:
-                folder.read_table(table, shard, entry.sidecar)
+                folder.read_table(table, shard, entry.sidecar, schema)
             except BrokenShard as error:
                 entry = replace(entry, problem=error.why)
         checked[shard] = entry

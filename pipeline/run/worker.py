@@ -14,17 +14,17 @@ from relforge.pipeline.errors import BrokenInvariant, BrokenShard, RunError, Sta
 from relforge.pipeline.run.failure import is_transient, write_failure
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.run.survey import expected_fingerprint
-from relforge.pipeline.store.commit import Circumstances, commit
+from relforge.pipeline.store.commit import CommitContext, commit
 from relforge.pipeline.store.run_folder import FAILED, RunFolder
 from relforge.pipeline.store.sidecar import Sidecar
 from relforge.stages.contract import Stage
 
 COMMITTED = "committed"
 KEPT = "kept"
-BLOCKED = "blocked"
-UNLUCKY = "unlucky"
-FAILED_FOR_GOOD = "failed"
-REFUSED = "refused"
+SKIPPED = "skipped"
+RETRIES_EXHAUSTED = "retries_exhausted"
+STAGE_FAILED = "failed"
+STORAGE_FAILED = "storage_failed"
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class ShardReport:
 
     Args:
         stage, shard: which.
-        state: `committed` (new), `kept` (was done already, or another driver was first), `blocked` (an
-            input is missing or broken), `unlucky` (storage trouble outlived the retries). Two more stop the
-            run and stand for an exception where exceptions lose their type on the way, on Ray: `failed`
-            (the stage raised) and `refused` (the storage takes no writes).
+        state: `committed` (new), `kept` (was done already, or another driver was first), `skipped` (an
+            input is missing or broken, or the run was stopped), `retries_exhausted` (transient errors to
+            the last). Two more stop the run and stand for an exception where exceptions lose their type on
+            the way, on Ray: `failed` (the stage raised) and `storage_failed` (the storage takes no writes).
         rows_in, rows_out, quarantined: of the commit.
         seconds: spent on it.
         detail: what went wrong.
@@ -55,20 +55,20 @@ class ShardReport:
     def of_error(cls, stage: str, shard: int, error: Exception) -> ShardReport:
         """The report that stands for an exception; `raise_if_fatal` turns it back."""
         if isinstance(error, RunError) and not isinstance(error, StageFailed | BrokenInvariant):
-            return cls(stage, shard, REFUSED, detail=str(error))
+            return cls(stage, shard, STORAGE_FAILED, detail=str(error))
         detail = str(error) if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
-        return cls(stage, shard, FAILED_FOR_GOOD, detail=detail)
+        return cls(stage, shard, STAGE_FAILED, detail=detail)
 
     def raise_if_fatal(self) -> None:
         """StageFailed or StorageError, when the report stands for one."""
-        if self.state == FAILED_FOR_GOOD:
+        if self.state == STAGE_FAILED:
             raise StageFailed(self.detail)
-        if self.state == REFUSED:
+        if self.state == STORAGE_FAILED:
             raise StorageError(self.detail)
 
     @property
     def usable(self) -> bool:
-        """Whether the stages behind it can go on."""
+        """Whether the stages that read its output can go on."""
         return self.state in (COMMITTED, KEPT)
 
 
@@ -110,7 +110,7 @@ class ShardWorker:
                     raise
                 if not left:
                     detail = f"{type(error).__name__}: {error}, {retries + 1} times in a row"
-                    return ShardReport(self.stage_name, shard, UNLUCKY, detail=detail)
+                    return ShardReport(self.stage_name, shard, RETRIES_EXHAUSTED, detail=detail)
                 time.sleep(delay)
                 delay *= 2
         raise AssertionError("unreachable")
@@ -122,21 +122,26 @@ class ShardWorker:
         for table in step.inputs:
             sidecar = folder.sidecar(table, shard)
             if not sidecar:
-                return self._blocked(shard, f"table {table!r} has no committed shard {shard}")
+                return self._skip(shard, f"table {table!r} has no committed shard {shard}")
             inputs[table] = sidecar
         fingerprint = expected_fingerprint(step, shard, inputs)
         if shard not in self.forced and folder.committed(step.outputs, shard, fingerprint):
             return ShardReport(self.stage_name, shard, KEPT)
         attempt = begin(self.plan, folder, self.stage_name, shard)
         try:
-            tables = {table: folder.read_table(table, shard, inputs[table]) for table in step.inputs}
+            tables = {
+                table: folder.read_table(table, shard, inputs[table], self.plan.spec(table).schema)
+                for table in step.inputs
+            }
         except BrokenShard as error:
-            self._disown(error, inputs[error.table])
-            return self._blocked(shard, str(error))
+            self._invalidate(error, inputs[error.table])
+            return self._skip(shard, str(error))
         rows_in = tables[step.inputs[0]].num_rows
         try:
             result = self._ready().process(tables)
-            about = Circumstances(
+            context = CommitContext(
+                step.name,
+                step.specs,
                 fingerprint,
                 {table: sidecar.content for table, sidecar in inputs.items()},
                 rows_in,
@@ -144,7 +149,7 @@ class ShardWorker:
                 attempt,
                 shard in self.forced,
             )
-            committed, ours = commit(folder, step, shard, result, about)
+            committed, ours = commit(folder, shard, result, context)
         except StorageError:
             raise
         except Exception as error:
@@ -170,15 +175,15 @@ class ShardWorker:
             self._stage = stage
         return self._stage
 
-    def _disown(self, error: BrokenShard, read: Sidecar) -> None:
+    def _invalidate(self, error: BrokenShard, read: Sidecar) -> None:
         """Take a damaged input's sidecar away, so that the next pass makes it anew."""
         now = self.folder.sidecar(error.table, error.shard)
         if now and now.sha256 == read.sha256:  # else another driver replaced it while we read
             self.folder.storage.delete(self.folder.sidecar_path(error.table, error.shard))
 
-    def _blocked(self, shard: int, detail: str) -> ShardReport:
+    def _skip(self, shard: int, detail: str) -> ShardReport:
         self.folder.storage.delete(self.folder.running_path(self.stage_name, shard))
-        return ShardReport(self.stage_name, shard, BLOCKED, detail=detail)
+        return ShardReport(self.stage_name, shard, SKIPPED, detail=detail)
 
     def _finish(self, shard: int) -> None:
         self.folder.storage.delete(self.folder.running_path(self.stage_name, shard))
@@ -193,9 +198,9 @@ class ShardWorker:
 
 
 def begin(plan: Plan, folder: RunFolder, stage: str, shard: int) -> int:
-    """Leave a mark that this shard is being worked on; returns the number of this attempt.
+    """Record in `logs/running` that this shard is being worked on; returns the number of this attempt.
 
-    A mark that is already there was left by a worker that died (the driver clears old ones at its
+    A record that is already there was left by a worker that died (the driver deletes old ones at its
     start), so a shard that kills its worker every time is noticed and not tried for ever.
     """
     path = folder.running_path(stage, shard)
@@ -209,6 +214,6 @@ def begin(plan: Plan, folder: RunFolder, stage: str, shard: int) -> int:
             f"stage {stage!r} lost its worker {attempt - 1} times on shard {shard}: out of memory or a crash "
             "in native code; give it more memory or smaller shards"
         )
-    mark = {"attempt": attempt, "host": socket.gethostname(), "pid": os.getpid(), "started": time.time()}
-    folder.write_json(path, mark, durable=False)
+    running = {"attempt": attempt, "host": socket.gethostname(), "pid": os.getpid(), "started": time.time()}
+    folder.write_json(path, running, durable=False)
     return attempt

@@ -2,9 +2,9 @@
 
 1. The account is checked: every input row kept, dropped under a reason, or quarantined.
 2. Every file is written beside its final name, flushed and read back.
-3. Data files are renamed into place, then sidecars. A sidecar is the commit: what lies there without a
-   matching one does not count, so a death between any two steps costs one shard's work at most.
-4. Whoever comes second and finds the same shard committed throws its own work away.
+3. Data files are renamed into place, then sidecars. A sidecar is the commit: data without a matching one
+   does not count, so a death between any two steps costs one shard's work at most.
+4. Of two processes that made the same shard, the second discards its work.
 """
 
 from __future__ import annotations
@@ -24,39 +24,31 @@ import pyarrow as pa
 
 from relforge import __version__
 from relforge.pipeline.errors import BrokenInvariant
-from relforge.pipeline.run.plan import StagePlan
 from relforge.pipeline.store.parquet import check_rows, content_hash, to_bytes
+from relforge.pipeline.store.quarantine import write_quarantine
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.pipeline.store.sidecar import Sidecar
 from relforge.stages.contract import StageResult
-from relforge.stages.tables import SCHEMA_VERSION, SCHEMAS, conform
-
-QUARANTINE_SCHEMA = pa.schema(
-    [
-        pa.field("stage", pa.string(), nullable=False),
-        pa.field("shard", pa.int32(), nullable=False),
-        pa.field("image_id", pa.string()),
-        pa.field("record", pa.string(), nullable=False),  # JSON identity of the row
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("detail", pa.string(), nullable=False),
-        pa.field("attempt", pa.int32(), nullable=False),
-    ]
-)
+from relforge.stages.tables import SCHEMA_VERSION, TableSpec, conform
 
 
 @dataclass(frozen=True)
-class Circumstances:
-    """What the sidecar tells about the making of a shard beyond its content.
+class CommitContext:
+    """What a commit needs to know beside the rows.
 
     Args:
+        stage: name of the stage.
+        tables: the tables it writes, in order.
         fingerprint: of the shard.
         inputs: table -> content hash.
         rows_in: rows of the primary input (for ingest: records read).
         seconds: time spent so far on this attempt.
         attempt: 1 for the first.
-        forced: replace an equal committed shard instead of yielding to it.
+        forced: replace an equal committed shard instead of keeping it.
     """
 
+    stage: str
+    tables: Mapping[str, TableSpec]
     fingerprint: str
     inputs: Mapping[str, str]
     rows_in: int
@@ -65,24 +57,24 @@ class Circumstances:
     forced: bool = False
 
 
-def check_account(stage: StagePlan, shard: int, result: StageResult, rows_in: int) -> None:
+def check_account(shard: int, result: StageResult, context: CommitContext) -> None:
     """Every record in exactly one place; BrokenInvariant names the difference."""
     dropped, quarantined = sum(result.dropped.values()), len(result.quarantined)
     rows = result.kept + dropped + quarantined
-    if rows != rows_in or min([result.kept, *result.dropped.values()]) < 0:
+    if rows != context.rows_in or min([result.kept, *result.dropped.values()]) < 0:
         raise BrokenInvariant(
-            f"stage {stage.name!r}, shard {shard}: {rows_in} rows in, but {result.kept} kept + {dropped} "
-            f"dropped + {quarantined} quarantined = {rows}; the stage lost count"
+            f"stage {context.stage!r}, shard {shard}: {context.rows_in} rows in, but {result.kept} kept + "
+            f"{dropped} dropped + {quarantined} quarantined = {rows}; the stage lost count"
         )
-    if set(result.tables) != set(stage.outputs):
+    if set(result.tables) != set(context.tables):
         raise BrokenInvariant(
-            f"stage {stage.name!r} returned tables {sorted(result.tables)}, "
-            f"it declares {sorted(stage.outputs)}"
+            f"stage {context.stage!r} returned tables {sorted(result.tables)}, "
+            f"it declares {sorted(context.tables)}"
         )
 
 
 def commit(
-    folder: RunFolder, stage: StagePlan, shard: int, result: StageResult, about: Circumstances
+    folder: RunFolder, shard: int, result: StageResult, context: CommitContext
 ) -> tuple[dict[str, Sidecar], bool]:
     """Publish the output of one shard.
 
@@ -93,33 +85,33 @@ def commit(
         BrokenInvariant: the account does not add up, or a table does not fit its schema.
         StorageError, OSError: nothing was committed; temporary files are gone.
     """
-    check_account(stage, shard, result, about.rows_in)
+    check_account(shard, result, context)
     files: dict[str, bytes] = {}
     sidecars: dict[str, Sidecar] = {}
-    for table in stage.outputs:
+    for table, spec in context.tables.items():
         try:
-            rows = conform(table, result.tables[table])
+            rows = conform(table, result.tables[table], spec)
         except ValueError as error:
-            raise BrokenInvariant(f"stage {stage.name!r}, shard {shard}: {error}") from error
-        files[table] = to_bytes(rows, _metadata(stage, table, shard, rows.num_rows, about))
-        sidecars[table] = _sidecar(stage, table, shard, files[table], rows, result, about)
+            raise BrokenInvariant(f"stage {context.stage!r}, shard {shard}: {error}") from error
+        files[table] = to_bytes(rows, _metadata(table, shard, rows.num_rows, context))
+        sidecars[table] = _sidecar(table, shard, files[table], rows, result, context)
 
     storage = folder.storage
     with ExitStack() as undo:
         data, accounts = [], []
-        for table in stage.outputs:
+        for table in context.tables:
             check = partial(check_rows, rows=sidecars[table].rows_out)
             data.append(storage.stage(folder.data_path(table, shard), files[table], check))
             undo.callback(data[-1].discard)
             accounts.append(storage.stage(folder.sidecar_path(table, shard), sidecars[table].to_bytes()))
             undo.callback(accounts[-1].discard)
-        with storage.lock(f"logs/locks/{stage.name}"):
-            committed = folder.committed(stage.outputs, shard, about.fingerprint)
-            if committed and not about.forced:
+        with storage.lock(f"logs/locks/{context.stage}"):
+            committed = folder.committed(context.tables, shard, context.fingerprint)
+            if committed and not context.forced:
                 return committed, False
-            _publish_quarantine(folder, stage, shard, result, about.attempt)
-            for table in stage.outputs:
-                # a death before the new sidecar must not leave the old one vouching for new data
+            write_quarantine(folder, context.stage, shard, result.quarantined, context.attempt)
+            for table in context.tables:
+                # a death before the new sidecar is there must not leave the old one beside new data
                 storage.delete(folder.sidecar_path(table, shard))
             for pending in (*data, *accounts):
                 pending.publish()
@@ -127,15 +119,15 @@ def commit(
     return sidecars, True
 
 
-def _metadata(stage: StagePlan, table: str, shard: int, rows: int, about: Circumstances) -> dict[str, str]:
+def _metadata(table: str, shard: int, rows: int, context: CommitContext) -> dict[str, str]:
     facts = {
-        "stage": stage.name,
+        "stage": context.stage,
         "table": table,
         "shard": shard,
         "schema_version": SCHEMA_VERSION,
-        "fingerprint": about.fingerprint,
-        "inputs": json.dumps(dict(about.inputs), sort_keys=True),
-        "rows_in": about.rows_in,
+        "fingerprint": context.fingerprint,
+        "inputs": json.dumps(dict(context.inputs), sort_keys=True),
+        "rows_in": context.rows_in,
         "rows_out": rows,
         "code_version": __version__,
     }
@@ -143,56 +135,27 @@ def _metadata(stage: StagePlan, table: str, shard: int, rows: int, about: Circum
 
 
 def _sidecar(
-    stage: StagePlan,
-    table: str,
-    shard: int,
-    data: bytes,
-    rows: pa.Table,
-    result: StageResult,
-    about: Circumstances,
+    table: str, shard: int, data: bytes, rows: pa.Table, result: StageResult, context: CommitContext
 ) -> Sidecar:
     return Sidecar(
-        stage=stage.name,
+        stage=context.stage,
         table=table,
         shard=shard,
-        fingerprint=about.fingerprint,
-        inputs=dict(about.inputs),
+        fingerprint=context.fingerprint,
+        inputs=dict(context.inputs),
         sha256=hashlib.sha256(data).hexdigest(),
         size=len(data),
-        content=content_hash(data, SCHEMAS[table], rows.num_rows),
-        rows_in=about.rows_in,
+        content=content_hash(data, context.tables[table].schema, rows.num_rows),
+        rows_in=context.rows_in,
         rows_out=rows.num_rows,
         kept=result.kept,
         dropped={reason: count for reason, count in sorted(result.dropped.items()) if count},
         quarantined=dict(sorted(Counter(item.reason for item in result.quarantined).items())),
         notes=result.notes,
-        seconds=round(about.seconds, 4),
+        seconds=round(context.seconds, 4),
         finished=round(time.time(), 3),
-        attempt=about.attempt,
+        attempt=context.attempt,
         host=socket.gethostname(),
         pid=os.getpid(),
         code_version=__version__,
     )
-
-
-def _publish_quarantine(
-    folder: RunFolder, stage: StagePlan, shard: int, result: StageResult, attempt: int
-) -> None:
-    path = folder.quarantine_path(stage.name, shard)
-    if not result.quarantined:
-        folder.storage.delete(path)
-        return
-    rows = [
-        {
-            "stage": stage.name,
-            "shard": shard,
-            "image_id": None if (image := item.record.get("image_id")) is None else str(image),
-            "record": json.dumps(dict(item.record), sort_keys=True, default=str),
-            "reason": item.reason,
-            "detail": item.detail,
-            "attempt": attempt,
-        }
-        for item in result.quarantined
-    ]
-    table = pa.Table.from_pylist(rows, schema=QUARANTINE_SCHEMA)
-    folder.storage.write(path, to_bytes(table, {"relforge.stage": stage.name}))

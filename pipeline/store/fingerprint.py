@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relforge.stages.tables import SCHEMA_VERSION
+from relforge.stages.tables import SCHEMA_VERSION, TableSpec
 
 
 def stage_key(
@@ -21,6 +21,7 @@ def stage_key(
     options: Mapping[str, Any],
     file_hashes: Mapping[str, str],
     neutral: Sequence[str] = (),
+    schemas: Mapping[str, TableSpec] | None = None,
 ) -> str:
     """The part of the fingerprint that all shards of a stage share.
 
@@ -30,6 +31,7 @@ def stage_key(
             file's content, so that a run goes on after its files moved.
         file_hashes: path -> content hash, in the order of `Stage.files`.
         neutral: options that cannot change the output (batch size, device), left out.
+        schemas: tables that the stage declares itself; the built-in ones count by `SCHEMA_VERSION`.
     """
     payload = {
         "schema": SCHEMA_VERSION,
@@ -39,6 +41,8 @@ def stage_key(
         "options": {k: _by_content(v, file_hashes) for k, v in options.items() if k not in neutral},
         "files": list(file_hashes.values()),
     }
+    if schemas:
+        payload["tables"] = {name: spec.to_record() for name, spec in schemas.items()}
     return _digest(payload)
 
 

@@ -8,10 +8,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from relforge.stages.tables import SCHEMAS
-
 _TAIL = 8  # footer length (4 bytes, little endian) and the magic PAR1
-
 
 _HARDLY_REPEAT = {"image_id", "source_id", "relation_id", "uri", "text"}
 """Text whose dictionary would be as long as the column, and read as a whole before the first row."""
@@ -52,8 +49,8 @@ def check_rows(data: bytes, rows: int) -> None:
         raise ValueError(f"{found} rows after writing {rows}")
 
 
-def from_bytes(name: str, data: bytes) -> pa.Table:
-    """The rows of a shard of table `name`.
+def from_bytes(data: bytes, schema: pa.Schema) -> pa.Table:
+    """The rows of a shard whose table has that schema.
 
     Raises:
         ValueError: not Parquet, a short column, or a schema of another version.
@@ -63,6 +60,6 @@ def from_bytes(name: str, data: bytes) -> pa.Table:
         table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False).replace_schema_metadata(None)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"not readable as Parquet ({error})") from error
-    if not table.schema.equals(SCHEMAS[name]):
-        raise ValueError(f"its columns are {table.schema.names}, expected {SCHEMAS[name].names}")
+    if not table.schema.equals(schema):
+        raise ValueError(f"its columns are {table.schema.names}, expected {schema.names}")
     return table

@@ -18,6 +18,7 @@ from relforge.pipeline.store.object_storage import ObjectStorage
 from relforge.pipeline.store.parquet import from_bytes
 from relforge.pipeline.store.sidecar import Sidecar
 from relforge.pipeline.store.storage import Storage
+from relforge.stages.tables import SCHEMAS
 
 RUN_FILE = "run.json"
 INGEST_MANIFEST = "ingest.json"
@@ -141,8 +142,13 @@ class RunFolder:
         with ThreadPoolExecutor(_READERS) as readers:  # one GET each: latency is all
             return dict(zip(shards, readers.map(look, shards), strict=True))
 
-    def read_table(self, table: str, shard: int, sidecar: Sidecar) -> pa.Table:
+    def read_table(
+        self, table: str, shard: int, sidecar: Sidecar, schema: pa.Schema | None = None
+    ) -> pa.Table:
         """The rows of a committed shard, every byte checked against its sidecar.
+
+        Args:
+            schema: of a table that is not built in (`Plan.spec`).
 
         Raises:
             BrokenShard: absent, of another size or hash, not Parquet, or of another schema.
@@ -156,7 +162,7 @@ class RunFolder:
         if hashlib.sha256(data).hexdigest() != sidecar.sha256:
             raise BrokenShard(table, shard, "its bytes changed since it was written")
         try:
-            return from_bytes(table, data)
+            return from_bytes(data, schema or SCHEMAS[table])
         except ValueError as error:
             raise BrokenShard(table, shard, str(error)) from error
 

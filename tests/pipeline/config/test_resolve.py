@@ -52,8 +52,7 @@ def test_memory_is_written_with_its_unit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "wrong", "right"),
-    [("run", "shard_image", "shard_images"), ("dataset", "pth", "path"), ("stages", "captoin", "caption")],
+    ("section", "wrong", "right"), [("run", "shard_image", "shard_images"), ("dataset", "pth", "path")]
 )
 def test_an_unknown_key_names_file_field_and_nearest_key(section, wrong, right) -> None:
     given = values()
@@ -78,7 +77,9 @@ def test_an_unknown_resource_is_found_inside_its_stage() -> None:
 def test_an_unknown_backend_names_the_choices() -> None:
     given = values(parse={"backend": "sng_parse"})
 
-    assert "stages.parse.backend: unknown name 'sng_parse'; did you mean 'sng_parser'?" in message(given)
+    assert "stages.parse.backend: unknown parse backend 'sng_parse'; did you mean 'sng_parser'?" in message(
+        given
+    )
 
 
 def test_a_backend_that_cannot_be_imported_says_which_package_is_absent() -> None:
@@ -94,10 +95,27 @@ def test_a_missing_option_says_how_to_give_it() -> None:
     assert message(given) == "tiny.yaml: dataset.path: missing; set TINY or pass dataset.path=..."
 
 
-def test_a_gap_in_the_chain_of_stages_is_refused() -> None:
+@pytest.mark.parametrize("written", [1, {}, {"backend": "blip"}])
+def test_an_unknown_stage_without_code_of_its_own_names_the_nearest_one(written) -> None:
+    assert message(values(captoin=written)) == (
+        "tiny.yaml: stages.captoin: unknown stage 'captoin'; did you mean 'caption'? "
+        "choose one of caption, match, parse, select, tag, or give package.module:Name as its backend"
+    )
+
+
+def test_a_stage_whose_table_nobody_writes_is_refused() -> None:
     given = values(match={"backend": "tiny:TinyMatch"})
 
-    assert message(given) == "tiny.yaml: stages.parse: missing, but a stage after it is given"
+    assert message(given) == (
+        "tiny.yaml: stages: stage 'match' reads table 'triplets', which no stage of this run writes; add one"
+    )
+
+
+def test_stages_are_ordered_by_their_tables_however_the_config_lists_them() -> None:
+    given = values()
+    given["stages"] = {"parse": {"backend": "tiny:TinyParse"}, **given["stages"]}
+
+    assert [stage.name for stage in job(given).stages] == ["caption", "parse"]
 
 
 def test_a_file_that_is_not_there_says_what_sets_its_path() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relforge.pipeline.run.job import Resources
-from relforge.pipeline.run.ray_chain import fit_cpus, runtime_env
+from relforge.pipeline.run.ray_resources import fit_cpus, runtime_env
 
 
 def test_pools_leave_cpus_for_tasks():

@@ -10,10 +10,11 @@ from tiny import tiny_job
 
 from relforge.pipeline.errors import ChangedInputs, Outcome, RunError
 from relforge.pipeline.run.execute import run
+from relforge.pipeline.run.failure import failures
 from relforge.pipeline.run.job import StageSpec
 from relforge.pipeline.run.rerun import rerun
 from relforge.pipeline.run.status import status
-from relforge.pipeline.store.quarantine import failures, quarantined
+from relforge.pipeline.store.quarantine import quarantined
 
 
 @pytest.fixture

@@ -18,12 +18,12 @@ from tiny import tiny_job
 from relforge.pipeline.errors import AnotherDriver, ChangedInputs, Outcome, RunError, StorageError
 from relforge.pipeline.run.driver import Driver, living_drivers
 from relforge.pipeline.run.execute import run
+from relforge.pipeline.run.failure import failures
 from relforge.pipeline.run.job import Limits
-from relforge.pipeline.run.preview import preview
+from relforge.pipeline.run.prepare import preview
 from relforge.pipeline.run.progress import Notice, ShardDone, Started
 from relforge.pipeline.run.status import status
 from relforge.pipeline.store.local_storage import LocalStorage
-from relforge.pipeline.store.quarantine import failures
 from relforge.pipeline.store.run_folder import RunFolder
 
 # --- storage

@@ -59,7 +59,7 @@ def test_a_stage_of_several_tables_is_done_only_with_all_of_them(done):
     (Path(done.folder) / "gold" / "part-00002.parquet").unlink()
     (Path(done.folder) / "gold" / "part-00002.json").unlink()
 
-    assert survey(done).finding("ingest", 2).why == "gold: missing while its sister tables are there"
+    assert survey(done).finding("ingest", 2).why == "gold: missing while other tables of the stage are there"
 
 
 def test_a_flipped_bit_is_found_when_asked_to_verify(done):

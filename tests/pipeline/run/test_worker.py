@@ -15,7 +15,7 @@ from relforge.pipeline.errors import StageFailed, StorageError
 from relforge.pipeline.run.ingest import ingest
 from relforge.pipeline.run.job import Limits
 from relforge.pipeline.run.plan import make_plan
-from relforge.pipeline.run.worker import BLOCKED, COMMITTED, KEPT, UNLUCKY, ShardWorker, begin
+from relforge.pipeline.run.worker import COMMITTED, KEPT, RETRIES_EXHAUSTED, SKIPPED, ShardWorker, begin
 from relforge.pipeline.store.local_storage import LocalStorage
 from relforge.pipeline.store.run_folder import RunFolder
 
@@ -40,15 +40,15 @@ def test_a_done_shard_is_not_made_again_unless_forced(ready):
     assert ShardWorker(plan, "caption", folder, frozenset([0])).run(0).state == COMMITTED
 
 
-def test_a_shard_without_input_is_blocked(ready):
+def test_a_shard_without_input_is_skipped(ready):
     plan, folder = ready()
     report = ShardWorker(plan, "parse", folder).run(1)
-    assert report.state == BLOCKED
+    assert report.state == SKIPPED
     assert report.detail == "table 'captions' has no committed shard 1"
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-20], lambda b: b[:40] + bytes([b[40] ^ 1]) + b[41:]])
-def test_a_damaged_input_is_noticed_and_disowned(ready, damage):
+def test_a_damaged_input_is_noticed_and_no_longer_counts_as_committed(ready, damage):
     plan, folder = ready()
     ShardWorker(plan, "caption", folder).run(0)
     path = folder.data_path("captions", 0)
@@ -56,7 +56,7 @@ def test_a_damaged_input_is_noticed_and_disowned(ready, damage):
 
     report = ShardWorker(plan, "parse", folder).run(0)
 
-    assert report.state == BLOCKED
+    assert report.state == SKIPPED
     assert "is broken" in report.detail
     assert folder.survey("captions")[0].problem == "the data has no sidecar"
 
@@ -114,7 +114,7 @@ def test_trouble_that_stays_gives_the_shard_up_and_not_the_run(ready, tmp_path, 
 
     report = ShardWorker(plan, "caption", dead).run(0)
 
-    assert report.state == UNLUCKY
+    assert report.state == RETRIES_EXHAUSTED
     assert "4 times in a row" in report.detail
 
 

@@ -8,22 +8,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from shims import Interrupting
-from tiny import TinyCaption, tiny_job
+from tiny import TinyCaption
 
 from relforge.pipeline.errors import BrokenInvariant
-from relforge.pipeline.run.plan import make_plan
-from relforge.pipeline.store.commit import Circumstances, commit
+from relforge.pipeline.store.commit import CommitContext, commit
 from relforge.pipeline.store.local_storage import LocalStorage
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.stages.contract import Quarantined
-from relforge.stages.tables import SCHEMAS, empty
+from relforge.stages.tables import SCHEMAS, TABLES, empty
 
-ABOUT = Circumstances("finger", {"images": "aa"}, rows_in=4, seconds=0.5)
-
-
-@pytest.fixture
-def step(tmp_path, source):
-    return make_plan(tiny_job(tmp_path / "run", source())).step("caption")
+CONTEXT = CommitContext(
+    "caption", {"captions": TABLES["captions"]}, "finger", {"images": "aa"}, rows_in=4, seconds=0.5
+)
 
 
 @pytest.fixture
@@ -37,10 +33,10 @@ def result():
     return stage.process({"images": pa.Table.from_pylist(images, schema=SCHEMAS["images"])})
 
 
-def test_the_sidecar_accounts_for_every_row(tmp_path, step, result):
+def test_the_sidecar_accounts_for_every_row(tmp_path, result):
     folder = RunFolder(tmp_path / "run")
 
-    sidecars, ours = commit(folder, step, 7, result, ABOUT)
+    sidecars, ours = commit(folder, 7, result, CONTEXT)
 
     assert ours
     sidecar = sidecars["captions"]
@@ -50,22 +46,22 @@ def test_the_sidecar_accounts_for_every_row(tmp_path, step, result):
     assert folder.read_table("captions", 7, sidecar).num_rows == 2
 
 
-def test_the_file_says_where_it_comes_from_and_nothing_about_when(tmp_path, step, result):
+def test_the_file_says_where_it_comes_from_and_nothing_about_when(tmp_path, result):
     folder = RunFolder(tmp_path / "run")
-    commit(folder, step, 0, result, ABOUT)
+    commit(folder, 0, result, CONTEXT)
     metadata = pq.read_schema(tmp_path / "run/captions/part-00000.parquet").metadata
 
     assert metadata[b"relforge.stage"] == b"caption"
     assert metadata[b"relforge.fingerprint"] == b"finger"
     assert metadata[b"relforge.rows_out"] == b"2"
     first = (tmp_path / "run/captions/part-00000.parquet").read_bytes()
-    later = replace(ABOUT, seconds=9.0, attempt=3, forced=True)
-    commit(folder, step, 0, result, later)
+    later = replace(CONTEXT, seconds=9.0, attempt=3, forced=True)
+    commit(folder, 0, result, later)
     assert (tmp_path / "run/captions/part-00000.parquet").read_bytes() == first
 
 
-def test_quarantined_records_are_kept_with_their_reason(tmp_path, step, result):
-    commit(RunFolder(tmp_path / "run"), step, 0, result, replace(ABOUT, attempt=2))
+def test_quarantined_records_are_kept_with_their_reason(tmp_path, result):
+    commit(RunFolder(tmp_path / "run"), 0, result, replace(CONTEXT, attempt=2))
 
     rows = pq.ParquetFile(tmp_path / "run/quarantine/caption/part-00000.parquet").read().to_pylist()
     assert rows == [
@@ -81,11 +77,11 @@ def test_quarantined_records_are_kept_with_their_reason(tmp_path, step, result):
     ]
 
 
-def test_a_quarantine_that_emptied_is_removed(tmp_path, step, result):
+def test_a_quarantine_that_emptied_is_removed(tmp_path, result):
     folder = RunFolder(tmp_path / "run")
-    commit(folder, step, 0, result, ABOUT)
+    commit(folder, 0, result, CONTEXT)
     mended = replace(result, kept=3, quarantined=[])
-    commit(folder, step, 0, mended, replace(ABOUT, fingerprint="other"))
+    commit(folder, 0, mended, replace(CONTEXT, fingerprint="other"))
 
     assert folder.storage.listing("quarantine/caption") == {}
 
@@ -102,33 +98,33 @@ def test_a_quarantine_that_emptied_is_removed(tmp_path, step, result):
         {"tables": {"captions": empty("boxes")}},
     ],
 )
-def test_an_account_that_does_not_add_up_commits_nothing(tmp_path, step, result, change):
+def test_an_account_that_does_not_add_up_commits_nothing(tmp_path, result, change):
     with pytest.raises(BrokenInvariant):
-        commit(RunFolder(tmp_path / "run"), step, 0, replace(result, **change), ABOUT)
+        commit(RunFolder(tmp_path / "run"), 0, replace(result, **change), CONTEXT)
     assert RunFolder(tmp_path / "run").survey("captions") == {}
 
 
-def test_the_second_to_commit_the_same_shard_discards_its_work(tmp_path, step, result):
+def test_the_second_to_commit_the_same_shard_discards_its_work(tmp_path, result):
     folder = RunFolder(tmp_path / "run")
-    commit(folder, step, 0, result, ABOUT)
+    commit(folder, 0, result, CONTEXT)
     # a stage that is not as repeatable as it should be
     other = replace(result, tables={"captions": result.tables["captions"].slice(0, 1)})
 
-    sidecars, ours = commit(folder, step, 0, other, ABOUT)
+    sidecars, ours = commit(folder, 0, other, CONTEXT)
 
     assert not ours
     assert sidecars["captions"].rows_out == 2
     assert folder.read_table("captions", 0, sidecars["captions"]).num_rows == 2
 
 
-def test_an_interruption_at_any_system_call_leaves_a_whole_shard_or_none(tmp_path, step, result):
+def test_an_interruption_at_any_system_call_leaves_a_whole_shard_or_none(tmp_path, result):
     """The old commit may be gone, but nothing false ever looks committed, and no temporary file stays."""
     for n in range(1, 30):
         root = tmp_path / f"run{n}"
-        commit(RunFolder(root), step, 0, result, replace(ABOUT, fingerprint="old"))
+        commit(RunFolder(root), 0, result, replace(CONTEXT, fingerprint="old"))
         shortened = replace(result, tables={"captions": result.tables["captions"].slice(0, 1)})
         try:
-            commit(RunFolder(root, LocalStorage(root, Interrupting(n))), step, 0, shortened, ABOUT)
+            commit(RunFolder(root, LocalStorage(root, Interrupting(n))), 0, shortened, CONTEXT)
         except KeyboardInterrupt:
             interrupted = True
         else:
