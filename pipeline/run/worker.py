@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -109,6 +110,8 @@ class ShardWorker:
                 if not is_transient(error):
                     raise
                 if not left:
+                    with suppress(OSError, RunError):  # the next pass must not take it for a dead worker's
+                        self.folder.storage.delete(self.folder.running_path(self.stage_name, shard))
                     detail = f"{type(error).__name__}: {error}, {retries + 1} times in a row"
                     return ShardReport(self.stage_name, shard, RETRIES_EXHAUSTED, detail=detail)
                 time.sleep(delay)

@@ -116,6 +116,8 @@ def test_trouble_that_stays_gives_the_shard_up_and_not_the_run(ready, tmp_path, 
 
     assert report.state == RETRIES_EXHAUSTED
     assert "4 times in a row" in report.detail
+    again = ShardWorker(plan, "caption", dead).run(0)  # not mistaken for a shard that kills its workers
+    assert again.state == RETRIES_EXHAUSTED
 
 
 def test_a_full_disk_is_not_tried_again(ready, tmp_path):
