@@ -1,4 +1,4 @@
-"""`relforge doctor`: what this machine has, and what is missing."""
+"""`relforge doctor`: what is installed on this machine, and what is missing."""
 
 from __future__ import annotations
 

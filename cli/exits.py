@@ -4,7 +4,7 @@ from __future__ import annotations
 
 COMPLETE = 0
 INCOMPLETE = 2
-"""Interrupted or unfinished: the same command goes on."""
+"""Interrupted or unfinished: the same command resumes."""
 FAILED = 3
 """Something has to be repaired first."""
 USAGE = 64

@@ -89,14 +89,14 @@ def _print_matching(
     datasets: Datasets, name: str, sample: int | None, where: str | None, limit: int | None, as_json: bool
 ) -> None:
     """Rows under a condition: the first ones, or a sample."""
-    from relforge.reports.query import connect, readable, select
+    from relforge.reports.query import connect, quoted, readable, select
     from relforge.stages.tables import SORT_KEYS
 
     connection = connect(datasets)
     rows = f"{readable(name, datasets)} WHERE {where or 'true'}"
     total = select(connection, f"SELECT count(*) AS n FROM {rows}")["n"][0].as_py()
-    columns = [column for column in datasets[name].schema.names if column != "bytes"]
-    order = [f"hash({', '.join(columns)})"] if sample else list(SORT_KEYS.get(name, columns[:1]))
+    columns = [quoted(column) for column in datasets[name].schema.names if column != "bytes"]
+    order = [f"hash({', '.join(columns)})"] if sample else list(SORT_KEYS.get(name, columns))
     shown = sample or (_HEAD if limit is None and not as_json else limit)
     found = select(
         connection,
@@ -114,7 +114,7 @@ def _print_image(datasets: Datasets, image_id: str, as_json: bool) -> None:
     """Boxes, captions, triplets, and the relations with the captions that state them.
 
     Raises:
-        BadInput: no table knows the image.
+        BadInput: no table has the image.
     """
     from relforge.reports.query import connect, readable, select
 

@@ -1,4 +1,4 @@
-"""`relforge logs RUN`: what was committed when, and what failed and why."""
+"""`relforge logs RUN`: commits in order, and failures with their reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What verbs print: tables and sentences for people, one JSON document for programs."""
+"""Printing: tables and sentences for people, one JSON document for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a run shows its progress: bars on a terminal, one line per step elsewhere. Always on standard error."""
+"""Progress of a run: bars on a terminal, one line per step elsewhere. Always on standard error."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from relforge.pipeline.run.progress import Event, Notice, Progress, ShardDone, S
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
-_QUIET_SECONDS = 10.0
-"""Least time between two interim lines."""
+_INTERIM_SECONDS = 10.0
+"""Minimum time between two interim lines."""
 
 
 @contextmanager
 def show_progress(job: Job) -> Iterator[Progress]:
-    """A progress callback for `execute.run`, fitting where standard error goes."""
+    """A progress callback for `execute.run`: bars where standard error is a terminal, else lines."""
     names = [INGEST, *(spec.name for spec in job.stages)]
     if not sys.stderr.isatty():
         yield Lines(names)
@@ -42,7 +42,7 @@ def show_progress(job: Job) -> Iterator[Progress]:
 
 
 class Lines:
-    """One line when work begins, one when a stage is through, and now and then one between.
+    """One line when work begins, one when a stage is done, and one every ten seconds between.
 
     Args:
         names: the stages in order.
@@ -50,22 +50,24 @@ class Lines:
 
     def __init__(self, names: list[str]) -> None:
         self._count = _Count(names)
-        self._spoken = time.monotonic()
+        self._printed = time.monotonic()
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Notice):
-            return _say(event.text)
+            return _print(event.text)
         self._count.add(event)
         if isinstance(event, Started):
             shards = "" if event.total is None else f" of {event.total}"
             todo = ", ".join(f"{name} {n or 'all'}" for name, n in event.todo.items())
-            return _say(f"shards to do{shards}: {todo}")
-        through = self._count.total is not None and self._count.done[event.stage] >= self._count.total
-        if through:
-            return _say(f"{event.stage}: done, {self._count.rows[event.stage]:,} rows")
-        if time.monotonic() - self._spoken > _QUIET_SECONDS:
-            self._spoken = time.monotonic()
-            _say(", ".join(f"{name} {n}/{self._count.total or '?'}" for name, n in self._count.done.items()))
+            return _print(f"shards to do{shards}: {todo}")
+        done = self._count.total is not None and self._count.done[event.stage] >= self._count.total
+        if done:
+            return _print(f"{event.stage}: done, {self._count.rows[event.stage]:,} rows")
+        if time.monotonic() - self._printed > _INTERIM_SECONDS:
+            self._printed = time.monotonic()
+            _print(
+                ", ".join(f"{name} {n}/{self._count.total or '?'}" for name, n in self._count.done.items())
+            )
         return None
 
 
@@ -115,5 +117,5 @@ class _Count:
                 self.done[name] = event.total - event.todo.get(name, 0)
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, file=sys.stderr, flush=True)

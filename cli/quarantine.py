@@ -1,4 +1,4 @@
-"""`relforge quarantine RUN`: which records were set aside, and why."""
+"""`relforge quarantine RUN`: the records that were set aside, and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`relforge report RUN`: where rows went, what the labels are, how good they are."""
+"""`relforge report RUN`: rows per table and losses by reason, distribution of the labels, and their quality."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def command(
     executor: Executor = "ray",
     as_json: Json = False,
 ) -> None:
-    """Run a config, or resume it: whatever is done already is not done again."""
+    """Run a config, or resume it: shards that are done already are not made again."""
     from relforge.pipeline.config import load
 
     job = load(config, overrides or [])
@@ -59,7 +59,7 @@ def execute(job: Job, executor: str, accept_changes: bool = False) -> RunResult:
 
 
 def check_executor(name: str) -> Literal["ray", "loop"]:
-    """The executor of that name; BadInput names the two there are."""
+    """Return the name of an executor; BadInput for any other text."""
     if name not in ("ray", "loop"):
         raise BadInput(f"--executor {name!r}: choose ray or loop")
     return cast(Literal["ray", "loop"], name)

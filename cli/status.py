@@ -1,4 +1,4 @@
-"""`relforge status RUN`: how far a run is, from its folder alone."""
+"""`relforge status RUN`: the state of a run, from its folder alone."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _verdict(complete: bool, failed: bool, drivers: list[str]) -> str:
         return f"running: process {', '.join(drivers)}"
     if failed:
         return "failed; `relforge logs RUN --failed` shows why"
-    return "incomplete; the same `relforge run` command goes on"
+    return "incomplete; the same `relforge run` command resumes it"
 
 
 def print_stages(found: RunStatus) -> None:

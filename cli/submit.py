@@ -38,7 +38,7 @@ def command(
     accept_changes: AcceptChanges = False,
     as_json: Json = False,
 ) -> None:
-    """Send a run to a Ray cluster and follow it. relforge itself is shipped along.
+    """Send a run to a Ray cluster and follow it. relforge itself is uploaded with it.
 
     Given again while the job runs, it follows that job; after it ended, it resumes the run. Ctrl-C stops
     following, not the job.

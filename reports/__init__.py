@@ -1,1 +1,1 @@
-"""What a run folder says: queries, differences, the report page and the image page."""
+"""Reading run folders: queries, differences, the report page and the image page."""

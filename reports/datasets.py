@@ -14,13 +14,12 @@ import pyarrow.parquet as pq
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.store.run_folder import RUN_FILE, RunFolder
-from relforge.stages.tables import SCHEMAS
 
 Datasets = dict[str, ds.Dataset]
 
 
 def open_datasets(uri: str) -> tuple[Datasets, str | None]:
-    """What lies at a path.
+    """Open the tables at a path.
 
     Args:
         uri: a run folder, one of its table folders, one of its shards, or any Parquet file or folder.
@@ -41,7 +40,8 @@ def open_datasets(uri: str) -> tuple[Datasets, str | None]:
             raise RunError(f"{uri}: not a Parquet file; give a run folder, a table folder or a .parquet file")
         table, tables = _around(files, uri, levels=2)
         name = table or "data"
-        return {**tables, name: _dataset(files, [path], name, uri)}, name
+        schema = tables[name].schema if name in tables else None
+        return {**tables, name: _dataset(files, [path], schema, uri)}, name
     if files.exists(f"{path}/{RUN_FILE}"):
         return _of_run(files, uri), None
     table, tables = _around(files, uri, levels=1)
@@ -50,24 +50,21 @@ def open_datasets(uri: str) -> tuple[Datasets, str | None]:
     parts = sorted(name for name in files.ls(path, detail=False) if name.endswith(".parquet"))
     if not parts:
         raise RunError(f"{uri}: neither a run folder (no {RUN_FILE}) nor a folder of Parquet files")
-    return {"data": _dataset(files, parts, "data", uri)}, "data"
+    return {"data": _dataset(files, parts, None, uri)}, "data"
 
 
 def _of_run(files: Any, uri: str) -> Datasets:
     """Tables in the order in which the run's stages write them."""
     folder = RunFolder(uri)
+    plan = Plan.from_record(folder.record())
     root = files._strip_protocol(uri)
     found = {}
-    for table in _tables(folder):
+    for table in plan.tables:
         committed = [shard for shard, entry in folder.survey(table).items() if entry.problem is None]
         paths = [f"{root}/{folder.data_path(table, shard)}" for shard in committed]
         if paths:
-            found[table] = _dataset(files, paths, table, uri)
+            found[table] = _dataset(files, paths, plan.spec(table).schema, uri)
     return found
-
-
-def _tables(folder: RunFolder) -> tuple[str, ...]:
-    return Plan.from_record(folder.record()).tables
 
 
 def _around(files: Any, uri: str, levels: int) -> tuple[str | None, Datasets]:
@@ -75,14 +72,14 @@ def _around(files: Any, uri: str, levels: int) -> tuple[str | None, Datasets]:
     head, _, _ = uri.rpartition("/") if levels == 1 else uri.rpartition("/")[0].rpartition("/")
     name = PurePosixPath(uri.split("://")[-1]).parts[-levels:][0]
     head = head or "."
-    if files.exists(f"{files._strip_protocol(head)}/{RUN_FILE}") and name in _tables(RunFolder(head)):
-        return name, _of_run(files, head)
-    return None, {}
+    if not files.exists(f"{files._strip_protocol(head)}/{RUN_FILE}"):
+        return None, {}
+    tables = Plan.from_record(RunFolder(head).record()).tables
+    return (name, _of_run(files, head)) if name in tables else (None, {})
 
 
-def _dataset(files: Any, paths: list[str], table: str, uri: str) -> ds.Dataset:
-    """Files under one schema: a known table's, else that of the first file."""
-    schema = SCHEMAS.get(table)
+def _dataset(files: Any, paths: list[str], schema: pa.Schema | None, uri: str) -> ds.Dataset:
+    """Files under one schema: by default, that of the first file."""
     try:
         if schema is None:
             with files.open(paths[0], "rb") as first:

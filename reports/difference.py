@@ -1,4 +1,4 @@
-"""What changed between two runs: their configs, and their relations by identity and score."""
+"""Differences between two runs: their configs, and their relations by identity and score."""
 
 from __future__ import annotations
 

@@ -22,13 +22,13 @@ def fill(package: str, template: str, title: str, data: Any = None, body: str = 
         package: that holds the template.
         template: file name. `{{title}}`, `{{data}}` and `{{body}}` in it are replaced.
         title: text; escaped here.
-        data: goes into a `<script type="application/json">`; whatever the texts in it hold stays text.
+        data: goes into a `<script type="application/json">`; texts in it stay texts, whatever they contain.
         body: HTML, escaped by whoever made it.
     """
     page = resources.files(package).joinpath(template).read_text(encoding="utf-8")
     packed = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(_UNSAFE)
     parts = {"title": html.escape(title), "body": body, "data": packed}
-    # in one pass: what is filled in may hold such blanks as text
+    # in one call: filled-in values may contain such blanks as text
     return re.sub(r"\{\{(title|body|data)\}\}", lambda blank: parts[blank[1]], page)
 
 

@@ -89,7 +89,16 @@ class StagePlan:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> StagePlan:
-        """The step that `to_record` wrote; folders of versions without `schemas` are read too."""
+        """The step that `to_record` wrote; folders of versions without `schemas` are read too.
+
+        Raises:
+            RunError: a name that is no folder inside the run folder.
+        """
+        for one in (record["name"], *record["outputs"]):
+            if not _NAME.fullmatch(one):
+                raise RunError(
+                    f"run.json: {one!r} cannot name a stage or table; the file was changed by hand"
+                )
         return cls(
             record["name"],
             record["version"],

@@ -1,1 +1,1 @@
-"""What became of a run: where its rows went, what its labels are, and how good they are."""
+"""The report of a run: losses by stage and reason, distribution of the labels, and their quality."""

@@ -13,7 +13,7 @@ _BARS = 20
 
 
 def write(data: dict[str, Any], out: str) -> None:
-    """Write what `gather` found as one page that needs no other file."""
+    """Write `gather`'s values as one page that needs no other file."""
     write_page(fill(__package__, "page.html", f"{data['dataset']} - relforge report", body=body(data)), out)
 
 
@@ -24,7 +24,11 @@ def body(data: dict[str, Any]) -> str:
         f"<h1>{escape(data['dataset'])}</h1>",
         f'<p class="soft">{escape(data["run"])} · profile {escape(data["profile"])} · {state}</p>',
         *([_quality(data["quality"])] if data["quality"] else []),
-        _section("What became of it", plots.bars(list(data["survival"].items())), _losses(data["steps"])),
+        _section(
+            "Rows by table, losses by stage",
+            plots.bars(list(data["survival"].items())),
+            _losses(data["steps"]),
+        ),
         _section(
             f"The {escape(data['shown'])}",
             _figure(

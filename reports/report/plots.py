@@ -13,12 +13,12 @@ Series = tuple[str, Sequence[tuple[float, float]]]
 
 
 def bars(rows: Sequence[tuple[str, int]]) -> str:
-    """Horizontal bars, longest scale first come: name, bar, number."""
-    most = max((count for _, count in rows), default=0) or 1
+    """Horizontal bars, in the given order: name, bar, number."""
+    highest = max((count for _, count in rows), default=0) or 1
     lines = []
     for place, (name, count) in enumerate(rows):
         y = place * 24
-        width = 300 * count / most
+        width = 300 * count / highest
         lines.append(
             f'<text x="172" y="{y + 16}" text-anchor="end">{escape(_short(name))}'
             f"<title>{escape(name)}</title></text>"
@@ -30,14 +30,14 @@ def bars(rows: Sequence[tuple[str, int]]) -> str:
 
 def columns(counts: Sequence[int], label: str) -> str:
     """A histogram over 0 to 1."""
-    most = max(counts, default=0) or 1
+    highest = max(counts, default=0) or 1
     step = (WIDTH - _LEFT - _RIGHT) / max(len(counts), 1)
     drawn = "".join(
-        f'<rect class="bar" x="{_LEFT + i * step + 1:.1f}" y="{_y(count / most):.1f}" '
-        f'width="{step - 2:.1f}" height="{_y(0) - _y(count / most):.1f}"><title>{count:,}</title></rect>'
+        f'<rect class="bar" x="{_LEFT + i * step + 1:.1f}" y="{_y(count / highest):.1f}" '
+        f'width="{step - 2:.1f}" height="{_y(0) - _y(count / highest):.1f}"><title>{count:,}</title></rect>'
         for i, count in enumerate(counts)
     )
-    return _svg(WIDTH, HEIGHT, _axes(label, [(0.0, "0"), (1.0, f"{most:,}")]) + drawn)
+    return _svg(WIDTH, HEIGHT, _axes(label, [(0.0, "0"), (1.0, f"{highest:,}")]) + drawn)
 
 
 def lines(series: Sequence[Series], label: str, marks: Sequence[tuple[float, str, str]] = ()) -> str:

@@ -1,4 +1,4 @@
-"""Everything the page says about one image."""
+"""The facts of one image on the page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def scene(image: Row, tables: Mapping[str, Sequence[Row]], shown: str, gold: boo
         tables: table name -> rows of this image.
         shown: the table whose rows are drawn: `relations`, or `scores` or `candidates` where the run stops
             earlier.
-        gold: the run knows gold relations, so what is not among them is wrong.
+        gold: the run has gold relations, so a relation that is not among them is wrong.
 
     Returns:
         `id`, `width`, `height` (pixels that boxes count in), `boxes`, `captions` (text by id), `relations`
@@ -53,14 +53,14 @@ def scene(image: Row, tables: Mapping[str, Sequence[Row]], shown: str, gold: boo
 
 
 def _missed(tables: Mapping[str, Sequence[Row]], found: set[Key]) -> list[dict[str, Any]]:
-    """Gold relations that are not shown, each with how far it came."""
+    """Gold relations that are not shown, each with the stage that lost it."""
     score = {_key(row): row["score"] for row in tables.get("scores", ())}
     candidates = {_key(row) for row in tables.get("candidates", ())}
     missed = []
     for row in tables.get("gold", ()):
         if (key := _key(row)) in found:
             continue
-        why = "no caption led to it"
+        why = "not among the candidates"
         if key in score:
             why = f"scored {score[key]:.2f} and not kept"
         elif key in candidates:

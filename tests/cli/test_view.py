@@ -38,7 +38,7 @@ def image(name: str, *relations: dict[str, Any], caption: str = "a man riding a 
 def page(tmp_path: Path) -> Path:
     """Three images; the first has one relation of each verdict, the last none."""
     evidence = [[0, [[0, 5, "subject"], [6, 12, "predicate"], [13, 20, "object"]]]]
-    missed = relation("missed", "on", None, why="no caption led to it")
+    missed = relation("missed", "on", None, why="not among the candidates")
     images = [
         image("1", relation("right", evidence=evidence), relation("wrong", "near", 0.3), missed),
         image("2", relation("right", HOSTILE), caption=HOSTILE),
@@ -70,7 +70,7 @@ def test_the_page_shows_boxes_arrows_words_and_verdicts(page, rendered) -> None:
         re.findall(r"<text[^>]*>([^<]*)", dom)
     )
     assert '<mark class="subject" title="subject">a man</mark>' in dom
-    assert "missed: no caption led to it" in dom
+    assert "missed: not among the candidates" in dom
     assert "not shown: no image file at x.jpg" in dom
     assert "3 of 5 images, 2 left out" in dom
 

@@ -55,3 +55,12 @@ def test_a_run_folder_of_another_format_is_refused(tmp_path, source):
 def test_an_unknown_stage_name_lists_the_choices(tmp_path, source):
     with pytest.raises(RunError, match="no stage 'captoin'; it has ingest, caption, parse, match"):
         make_plan(tiny_job(tmp_path / "run", source())).step("captoin")
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", 'images" UNION SELECT 1', "/etc"])
+def test_a_run_folder_that_names_a_table_outside_itself_is_refused(tmp_path, source, name):
+    record = make_plan(tiny_job(tmp_path / "run", source())).to_record()
+    record["steps"][1]["outputs"] = [name]
+
+    with pytest.raises(RunError, match="cannot name a stage or table"):
+        Plan.from_record(record)

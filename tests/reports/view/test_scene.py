@@ -60,7 +60,7 @@ def test_a_missed_relation_says_how_far_it_came() -> None:
     assert [one["why"] for one in found] == [
         "scored 0.12 and not kept",
         "a candidate without a score",
-        "no caption led to it",
+        "not among the candidates",
     ]
 
 
