@@ -144,7 +144,7 @@ def main() -> None:
 
     rows: list[dict[str, Any]] = []
     for name, side in ours.items():
-        tiles = side.captioner.arithmetic.tiles
+        tiles = side.captioner.arithmetic.amx
         how = f"{name} by {f'tiles, {tiles}' if tiles else f'torch, packed: {packing()}'}"
         mine = dict(zip(("encode", "decode"), medians(our_runs[name]), strict=True))
         limit = {part: amount / max(peaks[name]) for part, amount in work.items()}

@@ -21,13 +21,12 @@ from report import emit
 
 from relforge.demo.caption_scores import CaptionScorer, read_captions, read_gold
 from relforge.demo.world.dataset import write_split
-from relforge.stages.caption.blip_stage import BlipStage
-from relforge.stages.registry import build_source
+from relforge.stages.registry import build, build_source
 
 
 def captioned(images: pa.Table, **options: Any) -> tuple[dict[int, list[str]], float]:
     """Captions per image id, and seconds of captioning after loading."""
-    stage = BlipStage(**options)
+    stage = build("caption", "blip", **options)
     stage.setup()
     began = time.perf_counter()
     rows = stage.process({"images": images}).tables["captions"].to_pylist()

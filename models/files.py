@@ -17,8 +17,8 @@ class ModelFiles:
 
     Args:
         path: its folder, or its single weights file.
-        files: paths of all files whose content decides what the model gives, those of its companions included,
-            sorted; for fingerprints.
+        files: paths of all files whose content decides what the model gives, companions' included; sorted,
+            for fingerprints.
     """
 
     path: Path

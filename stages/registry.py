@@ -15,11 +15,11 @@ BACKENDS: dict[str, Registry] = {
     stage: Registry(f"{stage} backend", entries)
     for stage, entries in {
         "caption": {
-            "import": "relforge.stages.caption.import_:ImportedCaptions",
-            "oracle": "relforge.stages.caption.oracle:OracleCaptions",
-            "blip": "relforge.stages.caption.blip_stage:BlipStage",
-            "lavis": "relforge.stages.caption.lavis:LavisStage",
-            "transformers": "relforge.stages.caption.generic:TransformersStage",
+            "import": "relforge.stages.caption.import_:import_captions",
+            "oracle": "relforge.stages.caption.oracle:oracle",
+            "blip": "relforge.stages.caption.blip:stage",
+            "lavis": "relforge.stages.caption.lavis:stage",
+            "transformers": "relforge.stages.caption.transformers:stage",
         },
         "parse": {
             "relforge": "relforge.stages.parse.backends:relforge",

@@ -18,13 +18,13 @@ class Arithmetic:
     Args:
         device: of every tensor.
         dtype: of the tensors between the products.
-        tiles: products on the processor's tile unit, with operands split in two or rounded to bfloat16;
+        amx: products on the processor's tile unit, with operands split in two or rounded to bfloat16;
             None: torch's products.
     """
 
     device: torch.device
     dtype: torch.dtype
-    tiles: Precision | None = None
+    amx: Precision | None = None
 
 
 def arithmetic(device: torch.device, dtype: torch.dtype) -> Arithmetic:
@@ -36,6 +36,6 @@ def arithmetic(device: torch.device, dtype: torch.dtype) -> Arithmetic:
     """
     if device.type != "cpu" or dtype not in (torch.float32, torch.bfloat16) or why_unavailable() is not None:
         return Arithmetic(device, dtype)
-    tiles: Precision = "split" if dtype == torch.float32 else "bfloat16"
-    self_test(tiles)
-    return Arithmetic(device, torch.float32, tiles)
+    amx: Precision = "split" if dtype == torch.float32 else "bfloat16"
+    self_test(amx)
+    return Arithmetic(device, torch.float32, amx)

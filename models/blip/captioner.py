@@ -90,7 +90,7 @@ class BlipCaptioner:
         """Caption a stream.
 
         Args:
-            pictures: (name, key as `uniform.image_key` makes it, 3 x S x S uint8 pixels at the model's size).
+            pictures: (name, key, 3 x S x S uint8 pixels at the model's size).
 
         Yields:
             (name, captions in sample order), in order of completion.

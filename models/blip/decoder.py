@@ -71,7 +71,7 @@ class TextDecoder:
         self.transform_norm = take.norm("text_decoder.cls.predictions.transform.LayerNorm")
         vocabulary = take.tensor("text_decoder.cls.predictions.decoder.weight")
         bias = take.tensor("text_decoder.cls.predictions.bias")
-        self.vocabulary = Linear(vocabulary, bias, rows, how.tiles)
+        self.vocabulary = Linear(vocabulary, bias, rows, how.amx)
         tokens = shape.vision.tokens
         # a layer's image keys and values in one product over one image
         self.cross_kv = [

@@ -29,15 +29,15 @@ class Linear:
         weight: out x in.
         bias: out.
         rows: rows of every `x` to come; torch's arithmetic is tuned to it and other counts are refused.
-        tiles: see `Arithmetic`.
+        amx: see `Arithmetic`.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, rows: int, tiles: Precision | None = None) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, rows: int, amx: Precision | None = None) -> None:
         self.rows = rows
         self.bias = bias
-        if tiles is not None:
-            self.kind = "tiles"
-            self.tiled = TiledLinear(weight, bias, tiles)
+        if amx is not None:
+            self.kind = "amx"
+            self.tiled = TiledLinear(weight, bias, amx)
             return
         self.kind = packing() if _can_pack(weight) else "plain"
         if self.kind == "mkl":
@@ -61,7 +61,7 @@ class Linear:
         """
         if x.shape[0] != self.rows:
             raise ValueError(f"packed for {self.rows} rows, called with {x.shape[0]}")
-        if self.kind == "tiles":
+        if self.kind == "amx":
             if act not in (None, "gelu"):
                 x, norm, act = ACT2FN[act](norm(x) if norm else x), None, None
             affine, eps = (None, 0.0) if norm is None else ((norm.weight, norm.bias), norm.eps)

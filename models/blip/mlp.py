@@ -20,7 +20,7 @@ class Mlp:
 
     def __call__(self, x: Tensor, residual: Tensor, norm: Norm | None = None) -> Tensor:
         """rows x width, all of them."""
-        if self.up.kind != "tiles" or self.act != "gelu":
+        if self.up.kind != "amx" or self.act != "gelu":
             return self.down(self.up(x, norm), act=self.act, residual=residual)
         # the hidden rows never leave the form in which the second product wants them
         affine, eps = (None, 0.0) if norm is None else ((norm.weight, norm.bias), norm.eps)

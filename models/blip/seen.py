@@ -35,15 +35,15 @@ def seen_images(how: Arithmetic, layers: int, images: int, tokens: int, heads: i
     Args:
         heads, head: of the attention, and the width of each.
     """
-    kind = _Plain if how.tiles is None else _Tiled
+    kind = _Plain if how.amx is None else _Tiled
     return kind(how, layers, images, tokens, heads, head)
 
 
 class _Tiled:
     def __init__(self, how: Arithmetic, layers: int, images: int, tokens: int, heads: int, head: int) -> None:
-        assert how.tiles is not None
+        assert how.amx is not None
         self.images = images
-        self.keys = TiledKeys(layers * images, tokens, heads, head, how.tiles)
+        self.keys = TiledKeys(layers * images, tokens, heads, head, how.amx)
         self.nbytes = self.keys.packed.nbytes // images
 
     def put(self, layer: int, slot: int, both: Tensor) -> None:

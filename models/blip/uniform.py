@@ -10,8 +10,8 @@ from torch import Tensor
 _LOW = 0xFFFFFFFF
 
 
-def image_key(seed: int, image_id: str) -> int:
-    """64 bits that stand for (run seed, image) in every draw for that image's captions; signed, as int64."""
+def derive_random_key(seed: int, image_id: str) -> int:
+    """64 bits, signed, that stand for (run seed, image) in every draw for that image's captions."""
     digest = hashlib.blake2b(f"{seed}\0{image_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
 
@@ -20,7 +20,7 @@ def uniform(key: Tensor, sample: Tensor, step: Tensor) -> Tensor:
     """One number in (0, 1) per (key, sample, step): Philox4x32-10 (Salmon et al., SC 2011) in int64 tensors.
 
     Args:
-        key: `image_key`s, int64.
+        key: `derive_random_key`s, int64.
         sample: which of the image's captions, int64.
         step: which token of the caption, int64; all three of one shape.
 

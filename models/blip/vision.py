@@ -48,7 +48,7 @@ class VisionEncoder:
             )
             for n in range(shape.depth)
         ]
-        attention = _Plain if how.tiles is None else _Tiled
+        attention = _Plain if how.amx is None else _Tiled
         self.attend = attention(how, batch, shape.tokens, shape.heads, shape.width)
 
     @torch.inference_mode()
@@ -90,8 +90,8 @@ class _Tiled:
     """The same on the tile unit."""
 
     def __init__(self, how: Arithmetic, batch: int, tokens: int, heads: int, width: int) -> None:
-        assert how.tiles is not None
-        self.keys = TiledKeys(1, tokens, heads, width // heads, how.tiles)
+        assert how.amx is not None
+        self.keys = TiledKeys(1, tokens, heads, width // heads, how.amx)
 
     def __call__(self, qkv: Tensor) -> Tensor:
         q, k, v = qkv.chunk(3, 1)

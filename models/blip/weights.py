@@ -39,4 +39,4 @@ class Weights:
         """
         weight = torch.cat([self.tensor(name + ".weight").flatten(1) for name in names])
         bias = torch.cat([self.tensor(name + ".bias") for name in names])
-        return Linear(weight, bias, self.rows if rows is None else rows, self.how.tiles)
+        return Linear(weight, bias, self.rows if rows is None else rows, self.how.amx)

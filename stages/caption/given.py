@@ -1,13 +1,16 @@
-"""Captions that exist already: what the `oracle` and `import` backends share."""
+"""The caption stage for captions that exist already (backends `oracle` and `import`).
+
+No `Captioner`: it reads no image, so that a run on given captions needs none, and judges no caption.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
 import pyarrow as pa
 
+from relforge.stages.account import Account
 from relforge.stages.caption.index import CaptionIndex
 from relforge.stages.contract import StageResult
 from relforge.stages.tables import SCHEMAS
@@ -19,9 +22,9 @@ EMPTY = "empty_captions"
 
 
 class GivenCaptions:
-    """A caption stage over caption files; each file is loaded once per worker.
+    """Looks the captions of every image up in caption files; each file is read once per worker.
 
-    A caption is looked up by image id, then by the file name of the picture (whole, then without
+    A caption is found by image id, else by the file name of the image (whole, then without
     extension), as the published files use either. White space is trimmed and runs of it become one space;
     a caption that is empty then is left out, keeping the numbers of the others.
 
@@ -59,25 +62,21 @@ class GivenCaptions:
         self._index = CaptionIndex(row for path in self._files for row in self._read(path))
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
-        rows: dict[str, list[Any]] = {name: [] for name in SCHEMAS["captions"].names}
-        result = StageResult({}, kept=0)
+        account = Account()
+        rows: dict[str, list[object]] = {name: [] for name in SCHEMAS["captions"].names}
         images = tables["images"]
         for image_id, uri in zip(images["image_id"].to_pylist(), images["uri"].to_pylist(), strict=True):
             found = self._captions(image_id, uri)
             if found is None or not any(found):
-                reason = MISSING if found is None else EMPTY
-                result.dropped[reason] = result.dropped.get(reason, 0) + 1
+                account.drop(MISSING if found is None else EMPTY)
                 continue
-            result.kept += 1
+            account.keep()
             for number, text in enumerate(found):
                 if text:
-                    rows["image_id"].append(image_id)
-                    rows["caption_id"].append(number)
-                    rows["text"].append(text)
-        count = len(rows["text"])
-        rows |= {"source": [self._source] * count, "seed": [None] * count, "logprob": [None] * count}
-        result.tables = {"captions": pa.table(rows, schema=SCHEMAS["captions"])}
-        return result
+                    row = (image_id, number, text, self._source, None, None)
+                    for column, value in zip(rows.values(), row, strict=True):
+                        column.append(value)
+        return account.result({"captions": pa.table(rows, schema=SCHEMAS["captions"])})
 
     def _captions(self, image_id: str, uri: str | None) -> list[str] | None:
         """The image's captions, cleaned; empty ones stay as empty texts."""

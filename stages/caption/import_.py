@@ -18,7 +18,9 @@ class _Row(msgspec.Struct, gc=False):
 _LAYOUTS = dict[str, list[str] | str] | list[_Row]
 
 
-class ImportedCaptions(GivenCaptions):
+def import_captions(
+    files: str | Sequence[str], source: str = "import", limit: int | None = None
+) -> GivenCaptions:
     """Captions in either layout captioning tools write.
 
     `{key: [caption, ...]}` (or one caption as text), where the key is an image id or a file name, and
@@ -29,9 +31,7 @@ class ImportedCaptions(GivenCaptions):
         source: written to the `captions` table: the model that wrote them, where known.
         limit: captions kept per image, the first ones; None for all.
     """
-
-    def __init__(self, files: str | Sequence[str], source: str = "import", limit: int | None = None) -> None:
-        super().__init__(files, source, read_captions, limit)
+    return GivenCaptions(files, source, read_captions, limit)
 
 
 def read_captions(path: str) -> Iterator[tuple[str, str]]:

@@ -19,16 +19,14 @@ class _File(msgspec.Struct):
     annotations: list[_Row]
 
 
-class OracleCaptions(GivenCaptions):
+def oracle(files: str | Sequence[str], limit: int | None = None) -> GivenCaptions:
     """The captions people wrote: COCO Captions files (`{"annotations": [{image_id, caption}]}`).
 
     Args:
         files: path or URI of a captions file, or several (train and val).
         limit: captions kept per image, the first ones; None for all.
     """
-
-    def __init__(self, files: str | Sequence[str], limit: int | None = None) -> None:
-        super().__init__(files, "oracle", read_coco_captions, limit)
+    return GivenCaptions(files, "oracle", read_coco_captions, limit)
 
 
 def read_coco_captions(path: str) -> Iterator[tuple[str, str]]:

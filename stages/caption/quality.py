@@ -18,7 +18,7 @@ def check_reasons(drop: Collection[str]) -> None:
         raise ValueError(f"drop: unknown reasons {unknown}; choose from {', '.join(REASONS)}")
 
 
-def fault(text: str, prompt: str = "a picture of ") -> str | None:
+def find_fault(text: str, prompt: str = "a picture of ") -> str | None:
     """The first of `REASONS` that applies, or None for a sound caption.
 
     * `empty`: no letter or digit.
@@ -34,15 +34,15 @@ def fault(text: str, prompt: str = "a picture of ") -> str | None:
     words = re.findall(r"\w+", text.lower())
     if not words:
         return "empty"
-    asked = re.findall(r"\w+", prompt.lower())
-    if asked and (words[: len(asked)] == asked or words == asked[: len(words)]):
+    given = re.findall(r"\w+", prompt.lower())
+    if given and (words[: len(given)] == given or words == given[: len(words)]):
         return "prompt_echo"
-    if _loops(words):
+    if _has_loop(words):
         return "repeated_ngram"
     return None if text.isascii() else "non_ascii"
 
 
-def _loops(words: list[str]) -> bool:
+def _has_loop(words: list[str]) -> bool:
     for size in range(1, len(words) // 2 + 1):
         times = 3 if size == 1 else 2  # "very very tall" is English
         for start in range(len(words) - size * times + 1):

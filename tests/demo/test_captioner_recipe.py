@@ -14,8 +14,7 @@ from transformers import BertTokenizer, BlipForConditionalGeneration, BlipImageP
 
 from relforge.demo.caption_scores import CaptionScorer, list_predicate_forms, read_captions, read_gold
 from relforge.demo.world.dataset import write_split
-from relforge.stages.caption.blip_stage import BlipStage
-from relforge.stages.registry import build_source
+from relforge.stages.registry import build, build_source
 from relforge.trainer.recipes import blip
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,7 +63,7 @@ def test_what_the_shipped_captioner_says_first_is_often_true(split: Path) -> Non
             "coco", annotations=str(split / "instances.json"), images=str(split / "images")
         ).shards(64)
     )
-    stage = BlipStage(str(WEIGHTS), mode="beam")
+    stage = build("caption", "blip", model=str(WEIGHTS), mode="beam")
     stage.setup()
 
     # when each gets its likeliest caption

@@ -17,7 +17,7 @@ if torch.backends.mkl.is_available() and hasattr(torch.ops.mkl, "_mkl_linear"):
 if torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
     AVAILABLE.append("onednn")
 if why_unavailable() is None:
-    AVAILABLE.append("tiles")
+    AVAILABLE.append("amx")
 
 
 @pytest.mark.parametrize("kind", AVAILABLE)
@@ -30,7 +30,7 @@ def test_rows_are_right_and_independent(
     weight, bias, x = (
         torch.randn(size, generator=generator) for size in ((outside, inside), (outside,), (rows, inside))
     )
-    layer = Linear(weight, bias, rows, tiles="split" if kind == "tiles" else None)
+    layer = Linear(weight, bias, rows, amx="split" if kind == "amx" else None)
     assert layer.kind == kind
     y = layer(x)
     assert torch.allclose(y, F.linear(x, weight, bias), atol=1e-3)
@@ -57,7 +57,7 @@ def test_norm_activation_and_residual_stand_where_they_should(
     size = {"weight": (768, 512), "bias": (768,), "x": (64, 512), "scale": (512,), "residual": (64, 768)}
     weight, bias, x, scale, residual = (torch.randn(s, generator=generator) for s in size.values())
     norm = Norm(scale, scale, 1e-5)
-    layer = Linear(weight, bias, 64, tiles="split" if kind == "tiles" else None)
+    layer = Linear(weight, bias, 64, amx="split" if kind == "amx" else None)
     before = norm(x) if act is None else getattr(F, act)(norm(x))
     expected = F.linear(before, weight, bias) + residual
     assert torch.allclose(layer(x, norm, act, residual), expected, atol=3e-3)

@@ -50,7 +50,7 @@ def captioner(folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.
 
 def tolerance(captioner: BlipCaptioner, exact: float, split: float) -> float:
     """Split products hold 16 bits of their operands, float32 24."""
-    return exact if captioner.arithmetic.tiles is None else split
+    return exact if captioner.arithmetic.amx is None else split
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ from relforge.images.resize import normalise
 from relforge.models.blip.captioner import BlipCaptioner
 from relforge.models.blip.checkpoint import load
 from relforge.models.blip.nucleus import Nucleus, choose
-from relforge.models.blip.uniform import image_key
+from relforge.models.blip.uniform import derive_random_key
 
 SETTINGS = [
     Nucleus(),
@@ -84,7 +84,7 @@ def test_captions_are_distributed_as_generate_draws_them(
     draws = 1500
     captioner = BlipCaptioner(load(str(folder)), Nucleus(), 10, torch.device("cpu"), rows=64)
     prompt = captioner.checkpoint.prompt
-    stream = captioner._encode((str(n), image_key(0, str(n)), pixels(0)) for n in range(draws // 10))
+    stream = captioner._encode((str(n), derive_random_key(0, str(n)), pixels(0)) for n in range(draws // 10))
     ours = [caption.ids for _, captions in captioner.writer.run(stream) for caption in captions]
     torch.manual_seed(0)
     ready = normalise(pixels(0)[None], captioner.checkpoint.mean, captioner.checkpoint.std)
@@ -125,7 +125,7 @@ def test_first_tokens_have_exactly_the_stated_probabilities(
     captioner.decoder.look(0, captioner.encode(pixels(0)[None])[0])
     logits, _ = captioner.decoder.prefill([0], prompt)
     expected = theirs(torch.tensor([prompt]), logits, SETTINGS[0])[0].double()
-    stream = captioner._encode((str(n), image_key(1, str(n)), pixels(0)) for n in range(150))
+    stream = captioner._encode((str(n), derive_random_key(1, str(n)), pixels(0)) for n in range(150))
     found = Counter(c.ids[0] for _, captions in captioner.writer.run(stream) for c in captions)
     support = expected.nonzero().flatten().tolist()
     assert set(found) <= set(support)

@@ -15,14 +15,14 @@ from relforge.models.blip.captioner import BlipCaptioner, Caption
 from relforge.models.blip.checkpoint import load
 from relforge.models.blip.linear import packing
 from relforge.models.blip.nucleus import Nucleus
-from relforge.models.blip.uniform import image_key
+from relforge.models.blip.uniform import derive_random_key
 
 CPU = torch.device("cpu")
 Captions = dict[str, list[Caption]]
 
 
 def run(captioner: BlipCaptioner, pixels: Callable[[int], torch.Tensor], order: Iterable[int]) -> Captions:
-    return dict(captioner.run((str(n), image_key(0, str(n)), pixels(n)) for n in order))
+    return dict(captioner.run((str(n), derive_random_key(0, str(n)), pixels(n)) for n in order))
 
 
 def test_captions_do_not_depend_on_the_batch(folder: Path, pixels: Callable[[int], torch.Tensor]) -> None:

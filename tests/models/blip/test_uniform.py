@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from scipy.stats import kstest
 
-from relforge.models.blip.uniform import image_key, uniform
+from relforge.models.blip.uniform import derive_random_key, uniform
 
 
 def numbers(n: int, key: int = 12345) -> torch.Tensor:
@@ -35,6 +35,6 @@ def test_numbers_are_uniform_and_strictly_inside() -> None:
 
 
 def test_keys_differ_between_images_and_seeds_and_never_change() -> None:
-    assert len({image_key(seed, str(image)) for seed in range(3) for image in range(100)}) == 300
-    assert image_key(0, "139") == image_key(0, "139")
-    assert image_key(1, "0139") != image_key(10, "139")
+    assert len({derive_random_key(seed, str(image)) for seed in range(3) for image in range(100)}) == 300
+    assert derive_random_key(0, "139") == derive_random_key(0, "139")
+    assert derive_random_key(1, "0139") != derive_random_key(10, "139")

@@ -1,7 +1,7 @@
 """Runs inside the LAVIS environment for test_lavis.py: `python lavis_side.py FOLDER INPUT OUTPUT`.
 
 INPUT is a torch file with `pixels` (normalised, 1 x 3 x S x S) and `ids` (1 x tokens); OUTPUT gets LAVIS's
-own image tokens and teacher-forced logits, and what the stage makes of two pictures.
+own image tokens and teacher-forced logits, and what the stage makes of two images.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pyarrow as pa
 import torch
 from PIL import Image
 
-from relforge.stages.caption.lavis import LavisStage
+from relforge.stages.registry import build
 from relforge.stages.tables import SCHEMAS
 
 
@@ -43,20 +43,20 @@ def table(*numbers: int) -> dict[str, pa.Table]:
 
 
 folder, given, wanted = sys.argv[1:]
-stage = LavisStage(folder, captions=4, drop=[], device="cpu")
+stage = build("caption", "lavis", model=folder, captions=4, drop=[], device="cpu")
 stage.setup()
 inputs = torch.load(given)
 with torch.no_grad():
-    image = stage.captioner.visual_encoder.forward_features(inputs["pixels"])
+    image = stage.captioner.model.visual_encoder.forward_features(inputs["pixels"])
     attention = torch.ones(image.shape[:2], dtype=torch.long)
-    logits = stage.captioner.text_decoder(
+    logits = stage.captioner.model.text_decoder(
         input_ids=inputs["ids"],
         encoder_hidden_states=image,
         encoder_attention_mask=attention,
         return_dict=True,
     ).logits
 both, alone = stage.process(table(0, 1)), stage.process(table(1))
-beam = LavisStage(folder, mode="beam", drop=[], device="cpu")
+beam = build("caption", "lavis", model=folder, mode="beam", drop=[], device="cpu")
 beam.setup()
 torch.save(
     {

@@ -96,11 +96,11 @@ def test_beam_mode_gives_the_one_likeliest_caption(folder: Path) -> None:
 
 def test_the_sidecar_will_say_what_multiplied(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = images(("a", None, png(0)))
-    expected = "torch" if why_unavailable() else "tiles, split"
-    assert ready(folder).process(rows).notes["products"] == expected
+    expected = "torch" if why_unavailable() else "amx, split"
+    assert ready(folder).process(rows).notes["gemm"] == expected
     monkeypatch.setenv(VARIABLE, "torch")
     notes = ready(folder, dtype="bfloat16").process(rows).notes
-    assert notes.items() >= {"device": "cpu", "dtype": "bfloat16", "products": "torch"}.items()
+    assert notes.items() >= {"device": "cpu", "dtype": "bfloat16", "gemm": "torch"}.items()
 
 
 def test_faulty_captions_are_counted_and_left_out_keeping_the_others_ids(folder: Path) -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from relforge.stages.caption.quality import fault
+from relforge.stages.caption.quality import find_fault
 
 
 @pytest.mark.parametrize(
@@ -26,14 +26,14 @@ from relforge.stages.caption.quality import fault
     ],
 )
 def test_each_fault_has_its_reason(text: str, reason: str | None) -> None:
-    assert fault(text) == reason
+    assert find_fault(text) == reason
 
 
 def test_without_a_prompt_nothing_is_an_echo() -> None:
-    assert fault("a picture of a dog", prompt="") is None
+    assert find_fault("a picture of a dog", prompt="") is None
 
 
 def test_captions_of_a_real_captioner_are_sound_but_for_a_handful(shared) -> None:  # type: ignore[no-untyped-def]
     rows = json.loads(shared("data/blip/nucleus_karpathy_test_minus_val2017.json").read_text())
-    faulty = [row["caption"] for row in rows if fault(row["caption"])]
+    faulty = [row["caption"] for row in rows if find_fault(row["caption"])]
     assert 0 < len(faulty) < 0.005 * len(rows)

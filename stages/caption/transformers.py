@@ -1,54 +1,45 @@
-"""The caption stage with any image-to-text model of transformers (backend `transformers`), BLIP-2 included.
+"""Captions by any image-to-text model of transformers (backend `transformers`), BLIP-2 included.
 
 The slow path: one image per call of the model's own `generate`. BLIP goes faster through backend `blip`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import pyarrow as pa
 import torch
 from torch import Tensor
 
 from relforge.models.device import check_device_dtype, resolve_device_dtype
 from relforge.models.files import resolve_model
-from relforge.stages.caption.asked import check_asked
-from relforge.stages.caption.captions import CaptionSheet
-from relforge.stages.caption.one_by_one import caption_each
-from relforge.stages.caption.quality import REASONS
-from relforge.stages.contract import StageResult
+from relforge.stages.backend import Backend
+from relforge.stages.caption.captioner import Caption, Image, LoadedCaptioner, caption_each, check_sampling
+from relforge.stages.caption.stage import CaptionStage
 
 
-class TransformersStage:
-    """Captions every image of a shard with whatever `AutoModelForImageTextToText` makes of a model.
+class Transformers:
+    """Whatever `AutoModelForImageTextToText` makes of a model.
 
     Args:
         model: folder or hub name, with the model's processor.
-        seed: run seed; torch is seeded anew for every image from it and the image id.
         captions: per image; with `mode: beam` one.
         mode: `nucleus` or `beam`.
         top_p, top_k, temperature, repetition_penalty: with `nucleus`.
         num_beams: with `beam`.
         max_new_tokens: written per caption, beyond the prompt.
-        prompt: words given to the model, removed from its answer; None: none.
+        prompt: words given to the model, removed from its captions; None: none.
         device: `auto`, `cpu`, `cuda`, ...
         dtype: `auto` (bfloat16 on a GPU, float32 elsewhere), `float32` or `bfloat16`.
         revision: of a hub name.
-        threads: picture decoders.
-        drop: quality reasons whose captions are left out.
     """
 
-    name = "caption"
     version = 1
-    inputs = ("images",)
-    outputs = ("captions",)
+    neutral_options = ("device",)
 
     def __init__(
         self,
         model: str,
-        seed: int = 0,
         captions: int = 10,
         mode: str = "nucleus",
         top_p: float = 0.9,
@@ -61,26 +52,23 @@ class TransformersStage:
         device: str = "auto",
         dtype: str = "auto",
         revision: str | None = None,
-        threads: int = 2,
-        drop: Sequence[str] = REASONS,
     ) -> None:
-        check_asked(mode, captions, drop)
+        check_sampling(mode, captions)
         check_device_dtype(device, dtype)
         self.name_or_path, self.revision, self.prompt = model, revision, prompt
-        self.device, self.dtype, self.threads = device, dtype, threads
-        self.seed, self.drop = seed, tuple(drop)
+        self.device, self.dtype = device, dtype
         sampled = {"do_sample": True, "num_return_sequences": captions, "top_p": top_p, "top_k": top_k}
         sampled |= {"temperature": temperature, "repetition_penalty": repetition_penalty}
         searched = {"do_sample": False, "num_beams": num_beams}
-        self.how: dict[str, Any] = sampled if mode == "nucleus" else searched
-        self.how["max_new_tokens"] = max_new_tokens
+        self.settings: dict[str, Any] = sampled if mode == "nucleus" else searched
+        self.settings["max_new_tokens"] = max_new_tokens
         self.model: Any = None
         self.processor: Any = None
 
     def files(self) -> Sequence[str]:
         return resolve_model(self.name_or_path, self.revision).files
 
-    def setup(self) -> None:
+    def load(self) -> LoadedCaptioner:
         """Load the model and its processor.
 
         Raises:
@@ -93,18 +81,11 @@ class TransformersStage:
         path = resolve_model(self.name_or_path, self.revision).path
         self.model = AutoModelForImageTextToText.from_pretrained(path, dtype=dtype).eval().to(device)
         self.processor = AutoProcessor.from_pretrained(path)
+        source = self.name_or_path if "/" in self.name_or_path else path.name
+        return LoadedCaptioner(source, prompt=self.prompt or "")
 
-    def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
-        """Caption the shard's images; a picture that cannot be read is quarantined under its reason."""
-        if self.model is None:
-            raise RuntimeError("setup() was not called")
-        source = (
-            resolve_model(self.name_or_path, self.revision).path.name
-            if "/" not in self.name_or_path
-            else None
-        )
-        sheet = CaptionSheet(source or self.name_or_path, self.seed, self.prompt or "", self.drop)
-        return caption_each(tables, sheet, self._write, None, self.threads)
+    def caption(self, images: Iterable[Image]) -> Iterator[tuple[str, list[Caption]]]:
+        return caption_each(images, self._write)
 
     def _write(self, pixels: Tensor) -> list[str]:
         image = pixels.permute(1, 2, 0).numpy()  # H x W x 3, as processors take them
@@ -113,16 +94,19 @@ class TransformersStage:
         for name, value in inputs.items():
             if value.is_floating_point():
                 inputs[name] = value.to(self.model.dtype)
-        written = self.model.generate(**inputs, **self.how)
-        # models that continue their input repeat it in the answer
-        asked = inputs.get("input_ids")
-        if asked is not None and torch.equal(written[:1, : asked.shape[1]], asked):
-            written = written[:, asked.shape[1] :]
+        written = self.model.generate(**inputs, **self.settings)
+        # models that continue their input repeat it in what they write
+        prompt = inputs.get("input_ids")
+        if prompt is not None and torch.equal(written[:1, : prompt.shape[1]], prompt):
+            written = written[:, prompt.shape[1] :]
         texts = self.processor.batch_decode(written, skip_special_tokens=True)
-        return [self._without_prompt(text.strip()) for text in texts]
+        return [self._remove_prompt(text.strip()) for text in texts]
 
-    def _without_prompt(self, text: str) -> str:
-        asked = (self.prompt or "").strip()
-        if asked and text.lower().startswith(asked.lower()):
-            return text[len(asked) :].strip()
+    def _remove_prompt(self, text: str) -> str:
+        prompt = (self.prompt or "").strip()
+        if prompt and text.lower().startswith(prompt.lower()):
+            return text[len(prompt) :].strip()
         return text
+
+
+stage = Backend(CaptionStage, Transformers)
