@@ -1,4 +1,4 @@
-"""`relforge report RUN`: rows per table and losses by reason, distribution of the labels, and their quality."""
+"""`relforge report RUN`: rows and losses by stage, distribution of the labels, their quality."""
 
 from __future__ import annotations
 
