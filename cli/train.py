@@ -9,9 +9,19 @@ import typer
 from relforge.cli.exits import BadInput
 from relforge.cli.output import Json, print_json
 from relforge.cli.run import Overrides
+from relforge.registry import Registry
 
-RECIPES = {"rtagger": "rtagger", "parsed": "pretrain", "parseda": "pretrain", "blip": "blip"}
-"""model kind -> recipe module."""
+RECIPES = Registry(
+    "model.kind",
+    {
+        "rtagger": "relforge.trainer.recipes.rtagger:main",
+        "parsed": "relforge.trainer.recipes.pretrain:main",
+        "parseda": "relforge.trainer.recipes.pretrain:main",
+        "blip": "relforge.trainer.recipes.blip:main",
+    },
+    own=False,
+)
+"""model kind -> its recipe, which takes the values of the file."""
 
 
 def command(
@@ -23,17 +33,13 @@ def command(
 
     On several GPUs: torchrun --nproc-per-node N -m relforge.trainer.recipes.rtagger RECIPE.
     """
-    from importlib import import_module
-
     from relforge.pipeline.config.source import read
 
     values = read(recipe, overrides or []).values
     model = values.get("model") or {}
     kind = model.get("kind") or ("rtagger" if "start" in model else None)
-    if kind not in RECIPES:
-        raise BadInput(f"{recipe}: model.kind is {kind!r}; choose one of {', '.join(RECIPES)}")
     try:
-        folder = import_module(f"relforge.trainer.recipes.{RECIPES[kind]}").main(values)
+        folder = RECIPES.load(str(kind))(values)
     except (ValueError, FileNotFoundError) as error:
         raise BadInput(f"{recipe}: {error}") from error
     if as_json:

@@ -57,7 +57,7 @@ def test_eval_without_gold_says_so(tmp_path: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("model: {kind: tagger}", "model.kind is 'tagger'; choose one of rtagger"),
+        ("model: {kind: tagger}", "unknown model.kind 'tagger'; did you mean 'rtagger'? choose one of blip"),
         ("model: {kind: rtagger}\nout: x", "a training recipe needs data"),
         ("model: {kind: rtagger}\nout: x\ndata: []\nspeed: 3", "unknown setting speed"),
     ],
