@@ -23,9 +23,10 @@ import pyarrow as pa
 import yaml
 from report import emit
 
+from relforge.stages.contract import Stage
 from relforge.stages.match.stage import MatchStage
 from relforge.stages.match.words import words
-from relforge.stages.parse.stage import ParseStage
+from relforge.stages.registry import build
 from relforge.stages.tables import SCHEMAS, conform
 
 VERBS: dict[str, tuple[str, ...]] = {
@@ -187,11 +188,11 @@ def compare(pairs: Pairs, triplets: pa.Table, captioned: set[str], synonyms: lis
     return found
 
 
-def parse_stage(spec: str) -> ParseStage:
-    """The stage of `relforge` or `relforge:predicate_form=lemma,least_confidence=0.4`."""
+def parse_stage(spec: str) -> Stage:
+    """The stage of `relforge` or `relforge:predicate_form=lemma,min_confidence=0.4`."""
     name, _, given = spec.partition(":")
     pairs = (entry.split("=", 1) for entry in given.split(",") if entry)
-    return ParseStage(name, **{key: yaml.safe_load(value) for key, value in pairs})
+    return build("parse", name, **{key: yaml.safe_load(value) for key, value in pairs})
 
 
 def main() -> None:

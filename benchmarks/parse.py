@@ -31,7 +31,7 @@ from relforge.stages.match.words import singular
 from relforge.stages.parse.graph import Parser, SceneGraph
 from relforge.stages.parse.learned.lemmas import verb_lemmas
 from relforge.stages.parse.learned.parser import LearnedParser
-from relforge.stages.parse.parsers import PARSERS, build_parser
+from relforge.stages.parse.stage import build_parser
 from relforge.stages.parse.triples import ATTRIBUTE, Triple
 from relforge.trainer.parser import scores
 from relforge.trainer.parser.align import COUNT
@@ -127,14 +127,14 @@ def downstream(pairs_file: Path, path: Path, names: tuple[str, str]) -> list[dic
     import match_recall
 
     from relforge.stages.match.stage import MatchStage
-    from relforge.stages.parse.stage import ParseStage
+    from relforge.stages.registry import build
 
     pairs = match_recall.Pairs(pairs_file, None)
     captions = match_recall.read_captions([path], {int(key) for key in pairs.truth})
     shown = set(captions["image_id"].to_pylist())
     found = []
     for name in names:
-        stage = ParseStage(name)
+        stage = build("parse", name)
         stage.setup()
         triplets = stage.process({"captions": captions}).tables["triplets"]
         tables = {"triplets": triplets, "boxes": pairs.table, "images": pairs.images()}
@@ -219,7 +219,9 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--gold", type=Path)
     options.add_argument("--captions", type=Path, nargs="*", default=[])
-    options.add_argument("--parser", default="relforge", help=f"one of {', '.join(PARSERS)}, or module:Class")
+    options.add_argument(
+        "--parser", default="relforge", help="a parse backend: relforge, sng_parser, flan_t5 or module:stage"
+    )
     options.add_argument("--peer", default="sng_parser", help="the parser it is compared with")
     options.add_argument("--pairs", type=Path, help="V-COCO annotations")
     options.add_argument("--seconds", type=float, default=16.0, help="time for the speed rows; 0: none")

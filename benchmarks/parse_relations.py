@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from relforge.stages.parse.graph import Parser, SceneGraph
-from relforge.stages.parse.parsers import build_parser
+from relforge.stages.parse.stage import build_parser
 from relforge.trainer.spacy_pipeline.confirmed import read_graphs
 from relforge.trainer.spacy_pipeline.words import plural, sections
 

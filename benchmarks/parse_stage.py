@@ -25,7 +25,7 @@ import sng_parser
 
 from relforge.stages.parse.pipelines import pipeline_folder
 from relforge.stages.parse.sng import SngParser
-from relforge.stages.parse.stage import ParseStage
+from relforge.stages.registry import build
 from relforge.stages.tables import SCHEMAS
 
 ROUNDS = 5
@@ -67,7 +67,7 @@ def per_core(texts: list[str], pipeline: str) -> list[dict[str, Any]]:
     folder = str(pipeline_folder(pipeline))
     theirs = sng_parser.Parser("spacy", model=folder)
     parser = SngParser(pipeline)
-    stage = ParseStage("sng_parser", pipeline=pipeline)
+    stage = build("parse", "sng_parser", pipeline=pipeline)
     parser.setup()
     stage.setup()
     distinct = list(dict.fromkeys(texts))

@@ -13,7 +13,7 @@ from relforge.demo.world.interactions import SPATIAL
 from relforge.stages.match.phrases import PhraseMatcher
 from relforge.stages.match.vocabulary import Vocabulary
 from relforge.stages.parse.graph import SceneGraph
-from relforge.stages.parse.parsers import DEFAULT, build_parser
+from relforge.stages.parse.stage import DEFAULT, build_parser
 
 Triplet = tuple[str, str, str]
 """(subject class, predicate of the gold, object class)."""
@@ -44,7 +44,7 @@ class CaptionScorer:
     """Parses captions and compares them with gold.
 
     Args:
-        parser: a key of `stages.parse.parsers.PARSERS`.
+        parser: a parse backend, see `stages.registry`.
     """
 
     def __init__(self, parser: str = DEFAULT) -> None:

@@ -22,9 +22,9 @@ BACKENDS: dict[str, Registry] = {
             "transformers": "relforge.stages.caption.transformers:stage",
         },
         "parse": {
-            "relforge": "relforge.stages.parse.backends:relforge",
-            "sng_parser": "relforge.stages.parse.backends:sng_parser",
-            "flan_t5": "relforge.stages.parse.backends:flan_t5",
+            "relforge": "relforge.stages.parse.learned.parser:stage",
+            "sng_parser": "relforge.stages.parse.sng:stage",
+            "flan_t5": "relforge.stages.parse.flan:stage",
         },
         "match": {
             "synonyms": "relforge.stages.match.stage:MatchStage",

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from relforge.models.files import resolve_model
+from relforge.stages.backend import Backend
 from relforge.stages.match.words import singular
 from relforge.stages.parse.graph import Entity, ParseError, Relation, SceneGraph
+from relforge.stages.parse.stage import ParseStage
 from relforge.stages.parse.triples import ATTRIBUTE, Triple, is_relation, read_triples
 
 PROMPT = "Generate Scene Graph: "
@@ -24,33 +27,38 @@ class FlanParser:
 
     Args:
         model: hub name, e.g. `lizhuang144/flan-t5-base-factual-sg`, or a local folder.
-        batch: captions decoded at once.
-        longest: tokens written at most per caption; longer graphs are cut at their last whole triple.
+        batch_size: captions decoded in one batch.
+        max_length: tokens written at most per caption; longer graphs are cut at their last whole triple.
         device: torch device, e.g. `cpu`, `cuda`.
+
+    Raises:
+        FileNotFoundError: no such model (from `files` and `setup`).
+        ValueError: it is not a T5 model (from `setup`).
     """
 
-    def __init__(self, model: str, batch: int = 64, longest: int = 200, device: str = "cpu") -> None:
-        self.model, self.batch, self.longest, self.device = model, batch, longest, device
+    gives_confidence = False
+    neutral_options: Sequence[str] = ("batch_size", "device")
+
+    def __init__(self, model: str, batch_size: int = 64, max_length: int = 200, device: str = "cpu") -> None:
+        self.model, self.batch_size, self.max_length, self.device = model, batch_size, max_length, device
         self.name = f"flan_t5/{Path(model).name}"
         self._tokenizer: Any = None
         self._network: Any = None
 
     def files(self) -> Sequence[str]:
-        folder = Path(self.model)
-        if folder.is_dir():
-            return sorted(str(path) for path in folder.iterdir() if path.is_file())
-        return []
+        return resolve_model(self.model).files
 
     def setup(self) -> None:
         from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
+        folder = resolve_model(self.model).path
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(self.model)
-            network: Any = AutoModelForSeq2SeqLM.from_pretrained(self.model)
+            self._tokenizer = AutoTokenizer.from_pretrained(folder)
+            network: Any = AutoModelForSeq2SeqLM.from_pretrained(folder)
         except (OSError, ValueError) as error:
             raise ValueError(
-                f"parse.model: cannot load {self.model!r} ({str(error).splitlines()[0]}); give a folder that "
-                "holds a saved T5 model with its tokenizer, or a hub name while online"
+                f"parse.model: cannot load {self.model!r} ({str(error).splitlines()[0]}); give a folder or a "
+                "hub name of a saved T5 model with its tokenizer"
             ) from error
         self._network = network.to(self.device).eval()
 
@@ -74,8 +82,8 @@ class FlanParser:
             by_length.setdefault(len(ids), []).append(index)
         out: list[frozenset[Triple]] = [frozenset()] * len(captions)
         for _, members in sorted(by_length.items()):
-            for i in range(0, len(members), self.batch):
-                block = members[i : i + self.batch]
+            for i in range(0, len(members), self.batch_size):
+                block = members[i : i + self.batch_size]
                 for index, text in zip(block, self._write([encoded[j] for j in block]), strict=True):
                     out[index] = read_triples(text)
         return out
@@ -88,7 +96,7 @@ class FlanParser:
             written = self._network.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
-                max_new_tokens=self.longest,
+                max_new_tokens=self.max_length,
                 do_sample=False,
                 num_beams=1,
             )
@@ -129,3 +137,6 @@ def _find(caption: str, phrase: str) -> tuple[int, int]:
 
     match = re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", caption, re.IGNORECASE) if phrase else None
     return match.span() if match else (-1, -1)
+
+
+stage = Backend(ParseStage, FlanParser)

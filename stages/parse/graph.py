@@ -59,9 +59,17 @@ class Parser(Protocol):
     """Captions in, scene graphs out: same length, same order, independent of batch composition."""
 
     name: str
+    gives_confidence: bool
+    """Whether its relations have a confidence."""
+    neutral_options: Sequence[str]
+    """Options of its constructor that change no graph (a batch size); they stay out of the fingerprint."""
 
     def files(self) -> Sequence[str]:
-        """Model files whose content decides the output."""
+        """Files of the model, whose content decides the output. Callable before `setup`.
+
+        Raises:
+            ValueError, OSError: the model is missing; the sentence says what to do.
+        """
         ...
 
     def setup(self) -> None:

@@ -36,7 +36,7 @@ class PredicatePolicy:
         prepositions: `kept` leaves a verb with its preposition; `collapsed` does as the published
             parser: the verb goes and the preposition stays, except in the two-word phrasal verbs on
             SceneGraphParser's list ("sit on").
-        least_confidence: relations the parser is less sure of are dropped; those without a confidence stay.
+        min_confidence: relations the parser is less sure of are dropped; those without a confidence stay.
         stop: predicates (lemma or surface, as the parser gives them) whose relations are dropped.
 
     Raises:
@@ -48,7 +48,7 @@ class PredicatePolicy:
         form: str = "surface",
         prepositions: str = "kept",
         stop: Sequence[str] = (),
-        least_confidence: float = 0.0,
+        min_confidence: float = 0.0,
     ) -> None:
         for name, value, choices in (
             ("predicate_form", form, FORMS),
@@ -58,10 +58,10 @@ class PredicatePolicy:
                 raise ValueError(f"parse.{name}: {value!r} is not one of {', '.join(choices)}")
         if isinstance(stop, str):
             raise ValueError(f"parse.stop_predicates: give a list of predicates, e.g. [{stop}]")
-        if not 0 <= least_confidence <= 1:
-            raise ValueError(f"parse.least_confidence: {least_confidence!r} is not between 0 and 1")
-        self.least_confidence = least_confidence
-        self.form, self.collapse = form, prepositions == "collapsed"
+        if not 0 <= min_confidence <= 1:
+            raise ValueError(f"parse.min_confidence: {min_confidence!r} is not between 0 and 1")
+        self.min_confidence = min_confidence
+        self.form, self.prepositions = form, prepositions
         self.stop = frozenset(" ".join(predicate.lower().split()) for predicate in stop)
 
     def apply(self, graph: SceneGraph) -> tuple[SceneGraph, Counter[str]]:
@@ -72,7 +72,7 @@ class PredicatePolicy:
             reworded = self._reword(relation)
             if not reworded.predicate:
                 dropped["empty_predicate"] += 1
-            elif relation.confidence is not None and relation.confidence < self.least_confidence:
+            elif relation.confidence is not None and relation.confidence < self.min_confidence:
                 dropped["low_confidence"] += 1
             elif self.stop & {reworded.lemma.lower(), reworded.predicate.lower()}:
                 dropped["stop_predicate"] += 1
@@ -84,18 +84,18 @@ class PredicatePolicy:
 
     def _reword(self, relation: Relation) -> Relation:
         predicate, lemma = relation.predicate, relation.lemma
-        if self.collapse:
-            predicate, lemma = collapsed(predicate, lemma)
+        if self.prepositions == "collapsed":
+            predicate, lemma = collapse(predicate, lemma)
         if self.form == "lemma":
             predicate = lemma
         elif self.form == "progressive":
-            predicate = progressive(predicate, lemma)
+            predicate = to_progressive(predicate, lemma)
         if (predicate, lemma) == (relation.predicate, relation.lemma):
             return relation
         return replace(relation, predicate=predicate, lemma=lemma)
 
 
-def collapsed(predicate: str, lemma: str, phrasal: Callable[[str], bool] | None = None) -> tuple[str, str]:
+def collapse(predicate: str, lemma: str, phrasal: Callable[[str], bool] | None = None) -> tuple[str, str]:
     """A verb with a preposition, down to the preposition, unless the two are a phrasal verb.
 
     Args:
@@ -103,14 +103,14 @@ def collapsed(predicate: str, lemma: str, phrasal: Callable[[str], bool] | None 
     """
     words = lemma.split()
     at = next((i for i, word in enumerate(words) if word.lower() in PREPOSITIONS), 0)
-    if at == 0 or (len(words) == 2 and (phrasal or published_phrasal)(lemma)):
+    if at == 0 or (len(words) == 2 and (phrasal or is_published_phrasal)(lemma)):
         return predicate, lemma
     surface = predicate.split()
     first = next((i for i, word in enumerate(surface) if word.lower() in PREPOSITIONS), 0)
     return " ".join(surface[first:]), " ".join(words[at:])
 
 
-def progressive(predicate: str, lemma: str) -> str:
+def to_progressive(predicate: str, lemma: str) -> str:
     """The present tense as -ing form: "sits on" and "sit on" -> "sitting on"; "has", "held by", "on" stay."""
     first, _, rest = predicate.partition(" ")
     verb = lemma.partition(" ")[0]
@@ -125,13 +125,13 @@ def _verbs() -> frozenset[str]:
     return frozenset(entry.split()[0] for entries in sections(VERBS).values() for entry in entries)
 
 
-def published_phrasal(lemma: str) -> bool:
+def is_published_phrasal(lemma: str) -> bool:
     """Whether SceneGraphParser lists a phrasal verb."""
-    return bool(_published_list()(lemma))
+    return bool(_published_test()(lemma))
 
 
 @cache
-def _published_list() -> Callable[[str], bool]:
+def _published_test() -> Callable[[str], bool]:
     from relforge.stages.parse.sng_package import check_distribution
 
     check_distribution()

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 from spacy.language import Language
 
+from relforge.stages.backend import Backend
 from relforge.stages.parse.graph import ParseError, SceneGraph
 from relforge.stages.parse.packed import pack
 from relforge.stages.parse.pipelines import EMBEDDED, load_pipeline, pipeline_files
 from relforge.stages.parse.sng_package import check_distribution, word_tests
 from relforge.stages.parse.sng_rules import SentenceRules
+from relforge.stages.parse.stage import ParseStage
 
-BATCH = 256
+BATCH_SIZE = 256
 """Captions per spaCy batch: throughput is flat from 128 to 2,000."""
 
 
@@ -32,6 +34,8 @@ class SngParser:
     """
 
     name = "sng_parser"
+    gives_confidence = False
+    neutral_options: Sequence[str] = ()
 
     def __init__(self, pipeline: str = EMBEDDED) -> None:
         self.pipeline = pipeline
@@ -56,5 +60,8 @@ class SngParser:
                 raise ParseError(
                     index, f"{len(caption)} characters; this pipeline takes {self._nlp.max_length}"
                 )
-        docs = self._nlp.pipe(captions, batch_size=BATCH)
+        docs = self._nlp.pipe(captions, batch_size=BATCH_SIZE)
         return [SentenceRules(doc, *self._word_tests).graph() for doc in docs]
+
+
+stage = Backend(ParseStage, SngParser)

@@ -10,12 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from relforge.stages.contract import Quarantined, StageResult
-from relforge.stages.parse.graph import SceneGraph
+from relforge.stages import registry
+from relforge.stages.account import Account
+from relforge.stages.contract import StageResult
+from relforge.stages.parse.graph import Parser, SceneGraph
 from relforge.stages.parse.isolate import Unparsed, parse_isolated
-from relforge.stages.parse.parsers import DEFAULT, build_parser
 from relforge.stages.parse.policy import PredicatePolicy
 from relforge.stages.parse.rows import triplet_rows
+
+DEFAULT = "relforge"
+"""The parser that comes with relforge."""
 
 
 class ParseStage:
@@ -25,16 +29,15 @@ class ParseStage:
     dropped as `empty_caption`, and those the parser refuses or crashes on are quarantined.
 
     Args:
-        parser: a key of `relforge.stages.parse.parsers.PARSERS`, or `module:Class`.
+        parser: what turns captions into scene graphs.
         lower_spans: lower-case the subject and object phrases, as the published scripts do; the
             predicate stays as the caption has it. False keeps the caption's own spelling.
-        predicate_form, prepositions, stop_predicates, least_confidence: how predicates are worded and
+        predicate_form, prepositions, stop_predicates, min_confidence: how predicates are worded and
             which relations are dropped (`policy.PredicatePolicy`); the note `dropped_relations` counts the
             latter by reason.
-        options: keyword arguments of the parser.
 
     Raises:
-        ValueError: an unknown parser, form or rule.
+        ValueError: an unknown form or rule, or `min_confidence` for a parser that gives no confidence.
     """
 
     name = "parse"
@@ -44,18 +47,26 @@ class ParseStage:
 
     def __init__(
         self,
-        parser: str = DEFAULT,
+        parser: Parser,
         *,
         lower_spans: bool = False,
         predicate_form: str = "surface",
         prepositions: str = "kept",
         stop_predicates: Sequence[str] = (),
-        least_confidence: float = 0.0,
-        **options: Any,
+        min_confidence: float = 0.0,
     ) -> None:
-        self.parser = build_parser(parser, **options)
+        if min_confidence and not parser.gives_confidence:
+            raise ValueError(
+                f"parse.min_confidence: the parser {parser.name} gives no confidence; leave the option out"
+            )
+        self.parser = parser
         self.lower_spans = lower_spans
-        self.policy = PredicatePolicy(predicate_form, prepositions, stop_predicates, least_confidence)
+        self.policy = PredicatePolicy(predicate_form, prepositions, stop_predicates, min_confidence)
+
+    @property
+    def neutral_options(self) -> Sequence[str]:
+        """Options of the parser that change no triplet."""
+        return self.parser.neutral_options
 
     def files(self) -> Sequence[str]:
         return self.parser.files()
@@ -64,10 +75,11 @@ class ParseStage:
         self.parser.setup()
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
+        account = Account()
         captions = tables["captions"].select(["image_id", "caption_id", "text"])
         rows_read = captions.num_rows
         captions = captions.filter(pc.not_equal(pc.utf8_trim_whitespace(captions["text"]), ""))
-        empty = rows_read - captions.num_rows
+        account.drop("empty_caption", rows_read - captions.num_rows)
 
         encoded = pc.dictionary_encode(captions["text"].combine_chunks())
         if isinstance(encoded, pa.ChunkedArray):
@@ -76,13 +88,15 @@ class ParseStage:
         which = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         parsed = parse_isolated(self.parser, distinct)
 
-        quarantined = [
-            Quarantined(
-                {"image_id": row["image_id"], "caption_id": row["caption_id"]}, bad.reason, bad.detail
-            )
-            for row, bad in self._failures(captions, which, parsed)
-        ]
-        graphs, dropped = self._worded(parsed, np.bincount(which, minlength=len(distinct)))
+        failed = {i: found for i, found in enumerate(parsed) if isinstance(found, Unparsed)}
+        rows = np.flatnonzero(np.isin(which, list(failed)))
+        for i, row in zip(rows, captions.take(rows).to_pylist(), strict=True):
+            failure = failed[int(which[i])]
+            record = {"image_id": row["image_id"], "caption_id": row["caption_id"]}
+            account.quarantine(record, failure.reason, failure.detail)
+        account.keep(captions.num_rows - len(rows))
+
+        graphs, dropped = self._apply_policy(parsed, np.bincount(which, minlength=len(distinct)))
         triplets = triplet_rows(captions, which, graphs, self.parser.name, self.lower_spans)
         silent = np.array(
             [
@@ -91,12 +105,9 @@ class ParseStage:
             ],
             dtype=bool,
         )
-        return StageResult(
-            tables={"triplets": triplets},
-            kept=captions.num_rows - len(quarantined),
-            dropped={"empty_caption": empty} if empty else {},
-            quarantined=quarantined,
-            notes={
+        return account.result(
+            {"triplets": triplets},
+            {
                 "parser": self.parser.name,
                 "distinct_captions": len(distinct),
                 "without_relation": int(silent[which].sum()),
@@ -104,7 +115,7 @@ class ParseStage:
             },
         )
 
-    def _worded(
+    def _apply_policy(
         self, parsed: Sequence[SceneGraph | Unparsed], times: np.ndarray
     ) -> tuple[list[SceneGraph], dict[str, int]]:
         """The graphs after the predicate policy, and dropped relations by reason, each graph counted
@@ -112,19 +123,24 @@ class ParseStage:
         graphs: list[SceneGraph] = []
         dropped: Counter[str] = Counter()
         for graph, shared in zip(parsed, times.tolist(), strict=True):
-            worded, gone = self.policy.apply(graph if isinstance(graph, SceneGraph) else SceneGraph())
-            graphs.append(worded)
-            for reason, count in gone.items():
+            reworded, reasons = self.policy.apply(graph if isinstance(graph, SceneGraph) else SceneGraph())
+            graphs.append(reworded)
+            for reason, count in reasons.items():
                 dropped[reason] += count * shared
         return graphs, dict(sorted(dropped.items()))
 
-    @staticmethod
-    def _failures(
-        captions: pa.Table, which: np.ndarray, parsed: Sequence[SceneGraph | Unparsed]
-    ) -> list[tuple[dict[str, Any], Unparsed]]:
-        """The caption rows that could not be parsed, each with its reason, in table order."""
-        bad = {i: graph for i, graph in enumerate(parsed) if isinstance(graph, Unparsed)}
-        rows = np.flatnonzero(np.isin(which, list(bad)))
-        return [
-            (row, bad[int(which[i])]) for i, row in zip(rows, captions.take(rows).to_pylist(), strict=True)
-        ]
+
+def build_parser(name: str = DEFAULT, **options: Any) -> Parser:
+    """The parser of the backend with that name, for use without a stage; nothing is loaded yet.
+
+    Args:
+        name: a parse backend, see `relforge.stages.registry`.
+        options: of the backend.
+
+    Raises:
+        ValueError: an unknown backend, naming the choices.
+    """
+    stage = registry.build("parse", name, **options)
+    if not isinstance(stage, ParseStage):
+        raise ValueError(f"parse backend {name!r} is a stage of its own and has no parser")
+    return stage.parser

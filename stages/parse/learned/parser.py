@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from relforge.stages.backend import Backend
 from relforge.stages.parse.graph import SceneGraph
 from relforge.stages.parse.learned.files import EMBEDDED, load_model, model_files
 from relforge.stages.parse.learned.graphs import scene_graph
@@ -13,6 +14,7 @@ from relforge.stages.parse.learned.opening import without_opening
 from relforge.stages.parse.learned.parse import Parse, assemble
 from relforge.stages.parse.learned.tables import Tables
 from relforge.stages.parse.learned.tokens import Words, words
+from relforge.stages.parse.stage import ParseStage
 
 BATCH_SIZE = 8192
 """Captions that go through the network together: it bounds memory and changes no result."""
@@ -31,6 +33,8 @@ class LearnedParser:
     """
 
     name = "relforge"
+    gives_confidence = True
+    neutral_options: Sequence[str] = ()
 
     def __init__(self, model: str = "") -> None:
         self.folder = Path(model) if model else EMBEDDED
@@ -67,3 +71,6 @@ class LearnedParser:
         if self._network is None or self._tables is None:
             raise RuntimeError("LearnedParser.parse before setup()")
         return self._network, self._tables
+
+
+stage = Backend(ParseStage, LearnedParser)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGene
 
 from relforge.stages.parse.flan import FlanParser, graph_of, spaced
 from relforge.stages.parse.graph import ParseError
+from relforge.stages.registry import build
+from tests.fixtures.keys import key_of
 
 _WORDS = "<pad> </s> <unk> ( ) , Generate Scene Graph : a man riding horse brown ride is dog on bed"
 
@@ -40,7 +43,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_saved_model_parses_every_caption_alone_as_in_a_batch(saved: Path) -> None:
-    parser = FlanParser(str(saved), longest=12)
+    parser = FlanParser(str(saved), max_length=12)
     parser.setup()
     captions = ["a man riding a horse", "", "a dog on a bed", "brown horse"]
 
@@ -83,6 +86,41 @@ def test_a_caption_beyond_the_model_is_named(saved: Path) -> None:
     assert caught.value.index == 1
 
 
-def test_a_missing_model_says_what_to_give(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"parse.model: cannot load .*; give a folder that holds"):
-        FlanParser(str(tmp_path / "none")).setup()
+def test_a_folder_without_a_t5_model_says_what_to_give(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+
+    with pytest.raises(ValueError, match=r"parse.model: cannot load .*; give a folder or a hub name"):
+        FlanParser(str(tmp_path)).setup()
+
+
+@pytest.mark.parametrize("model", ["./none", "nobody/no-such-parser"])
+def test_a_missing_model_is_refused_before_anything_runs(model: str) -> None:
+    with pytest.raises(FileNotFoundError, match=f"model '{model}'"):
+        build("parse", "flan_t5", model=model).files()
+
+
+def test_a_model_on_the_hub_counts_by_its_content(
+    saved: Path, hub_model: Callable[[str, Path], Path]
+) -> None:
+    folder = hub_model("somebody/parser", saved)
+    before = key_of("parse", "flan_t5", model="somebody/parser")
+
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes() + b" ")
+
+    assert key_of("parse", "flan_t5", model="somebody/parser") != before
+
+
+def test_the_batch_size_changes_neither_a_graph_nor_the_key(saved: Path) -> None:
+    captions = ["a man riding a horse", "a dog on a bed", "a man on a horse", "a dog is a dog"]
+    graphs = []
+    for batch_size in (1, 3):
+        parser = FlanParser(str(saved), batch_size=batch_size, max_length=12)
+        parser.setup()
+        graphs.append(parser.parse(captions))
+
+    assert graphs[0] == graphs[1]
+    options = {"model": str(saved)}
+    plain = key_of("parse", "flan_t5", **options)
+    assert key_of("parse", "flan_t5", **options, batch_size=3, device="cuda") == plain
+    assert key_of("parse", "flan_t5", **options, max_length=12) != plain

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 from relforge.stages.parse.graph import Entity, Relation, SceneGraph
-from relforge.stages.parse.policy import PredicatePolicy, collapsed
-from relforge.stages.parse.stage import ParseStage
+from relforge.stages.parse.policy import PredicatePolicy, collapse
+from relforge.stages.registry import build
 from relforge.stages.tables import SCHEMAS
 
 
@@ -63,7 +63,7 @@ def test_the_present_tense_becomes_progressive(predicate: str, lemma: str, expec
 def test_collapsing_leaves_the_preposition_and_phrasal_verbs(
     predicate: str, lemma: str, expected: tuple[str, str]
 ) -> None:
-    assert collapsed(predicate, lemma, phrasal=lambda verb: verb == "look at") == expected
+    assert collapse(predicate, lemma, phrasal=lambda verb: verb == "look at") == expected
 
 
 def test_phrasal_verbs_are_those_the_published_parser_lists() -> None:
@@ -84,7 +84,7 @@ def test_relations_the_parser_doubts_are_dropped_and_those_without_a_confidence_
     ends = graph().entities
     given = SceneGraph(ends, (Relation(0, "on", "on", 1, confidence=0.3), Relation(0, "by", "by", 1)))
 
-    worded, dropped = PredicatePolicy(least_confidence=0.5).apply(given)
+    worded, dropped = PredicatePolicy(min_confidence=0.5).apply(given)
 
     assert [relation.predicate for relation in worded.relations] == ["by"]
     assert dropped == {"low_confidence": 1}
@@ -102,17 +102,17 @@ def test_a_predicate_without_words_is_dropped_under_its_own_reason() -> None:
             r"parse.predicate_form: 'stem' is not one of surface, progressive, lemma",
         ),
         ({"prepositions": "gone"}, r"parse.prepositions: 'gone' is not one of kept, collapsed"),
-        ({"least_confidence": 5}, r"parse.least_confidence: 5 is not between 0 and 1"),
+        ({"min_confidence": 5}, r"parse.min_confidence: 5 is not between 0 and 1"),
         ({"stop_predicates": "have"}, r"give a list of predicates, e.g. \[have\]"),
     ],
 )
 def test_a_wrong_option_names_field_and_fix(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        ParseStage(**options)
+        build("parse", "relforge", **options)
 
 
 def test_the_stage_counts_dropped_relations_once_per_caption() -> None:
-    stage = ParseStage(predicate_form="lemma", stop_predicates=["ride"])
+    stage = build("parse", "relforge", predicate_form="lemma", stop_predicates=["ride"])
     stage.setup()
     rows = [
         dict.fromkeys(SCHEMAS["captions"].names)

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from relforge.stages.parse.graph import SceneGraph
-from relforge.stages.parse.parsers import build_parser
+from relforge.stages.parse.stage import build_parser
 
 
 def _table() -> ModuleType:

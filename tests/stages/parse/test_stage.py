@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 
 import pyarrow as pa
 import pytest
 
+from relforge.stages.backend import Backend
 from relforge.stages.contract import Stage
+from relforge.stages.parse import flan
 from relforge.stages.parse.graph import Entity, ParseError, Relation, SceneGraph
-from relforge.stages.parse.stage import ParseStage
+from relforge.stages.parse.stage import ParseStage, build_parser
 from relforge.stages.registry import build
 from relforge.stages.tables import SCHEMAS
 
@@ -18,6 +21,8 @@ class WordParser:
     """Reads `subject predicate object`; refuses `refuse`, crashes on `crash`, loses the disk on `disk`."""
 
     name = "words"
+    gives_confidence = True
+    neutral_options = ()
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -53,13 +58,9 @@ class WordParser:
         )
 
 
-WORDS = "test_stage:WordParser"
-
-
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> ParseStage:
-    monkeypatch.setitem(__import__("sys").modules, "test_stage", __import__("sys").modules[__name__])
-    stage = ParseStage(WORDS)
+def stage() -> ParseStage:
+    stage = ParseStage(WordParser())
     stage.setup()
     return stage
 
@@ -170,5 +171,23 @@ def test_the_registry_builds_the_named_backend() -> None:
 
 
 def test_an_unknown_parser_names_the_choices() -> None:
-    with pytest.raises(ValueError, match=r"unknown parser 'spice'; choose one of .*sng_parser"):
-        ParseStage("spice")
+    with pytest.raises(ValueError, match=r"unknown parse backend 'spice'; choose one of .*sng_parser"):
+        build_parser("spice")
+
+
+def test_a_parser_is_usable_without_its_stage() -> None:
+    assert build_parser("sng_parser", pipeline="embedded").name == "sng_parser"
+
+
+def test_a_least_confidence_is_refused_for_a_parser_that_gives_none() -> None:
+    with pytest.raises(ValueError, match="min_confidence: the parser sng_parser gives no confidence"):
+        build("parse", "sng_parser", min_confidence=0.5)
+
+
+def test_a_backend_takes_the_options_of_its_parser_and_of_the_stage() -> None:
+    backend = Backend(ParseStage, WordParser)
+
+    assert backend(lower_spans=True).lower_spans
+    with pytest.raises(TypeError, match="unexpected keyword argument 'lower_span'"):
+        backend(lower_span=True)
+    assert {"model", "batch_size", "predicate_form"} <= set(inspect.signature(flan.stage).parameters)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from relforge.stages.parse.graph import SceneGraph
 from relforge.stages.parse.learned.parser import LearnedParser
-from relforge.stages.parse.parsers import build_parser
+from relforge.stages.parse.stage import build_parser
 from relforge.stages.registry import build
 
 CAPTIONS = [
