@@ -37,7 +37,7 @@ class FlanParser:
     """
 
     gives_confidence = False
-    neutral_options: Sequence[str] = ("batch_size", "device")
+    neutral_options: tuple[str, ...] = ("batch_size", "device")
 
     def __init__(self, model: str, batch_size: int = 64, max_length: int = 200, device: str = "cpu") -> None:
         self.model, self.batch_size, self.max_length, self.device = model, batch_size, max_length, device

@@ -61,7 +61,7 @@ class Parser(Protocol):
     name: str
     gives_confidence: bool
     """Whether its relations have a confidence."""
-    neutral_options: Sequence[str]
+    neutral_options: tuple[str, ...]
     """Options of its constructor that change no graph (a batch size); they stay out of the fingerprint."""
 
     def files(self) -> Sequence[str]:

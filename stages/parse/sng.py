@@ -35,7 +35,7 @@ class SngParser:
 
     name = "sng_parser"
     gives_confidence = False
-    neutral_options: Sequence[str] = ()
+    neutral_options: tuple[str, ...] = ()
 
     def __init__(self, pipeline: str = EMBEDDED) -> None:
         self.pipeline = pipeline

@@ -42,8 +42,8 @@ class ParseStage:
 
     name = "parse"
     version = 1
-    inputs = ("captions",)
-    outputs = ("triplets",)
+    inputs: tuple[str, ...] = ("captions",)
+    outputs: tuple[str, ...] = ("triplets",)
 
     def __init__(
         self,
@@ -60,13 +60,9 @@ class ParseStage:
                 f"parse.min_confidence: the parser {parser.name} gives no confidence; leave the option out"
             )
         self.parser = parser
+        self.neutral_options = parser.neutral_options
         self.lower_spans = lower_spans
         self.policy = PredicatePolicy(predicate_form, prepositions, stop_predicates, min_confidence)
-
-    @property
-    def neutral_options(self) -> Sequence[str]:
-        """Options of the parser that change no triplet."""
-        return self.parser.neutral_options
 
     def files(self) -> Sequence[str]:
         return self.parser.files()

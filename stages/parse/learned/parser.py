@@ -34,7 +34,7 @@ class LearnedParser:
 
     name = "relforge"
     gives_confidence = True
-    neutral_options: Sequence[str] = ()
+    neutral_options: tuple[str, ...] = ()
 
     def __init__(self, model: str = "") -> None:
         self.folder = Path(model) if model else EMBEDDED
