@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from threading import Thread
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from shims import Interrupting
+from shims import CallAt, Interrupting
 from tiny import TinyCaption
 
 from relforge.pipeline.errors import BrokenInvariant
@@ -115,6 +116,39 @@ def test_the_second_to_commit_the_same_shard_discards_its_work(tmp_path, result)
     assert not ours
     assert sidecars["captions"].rows_out == 2
     assert folder.read_table("captions", 0, sidecars["captions"]).num_rows == 2
+
+
+def test_the_old_sidecar_is_gone_before_new_data_appears(tmp_path, result):
+    """Else a death in between leaves it beside data that may even have the size it names."""
+    root = tmp_path / "run"
+    commit(RunFolder(root), 0, result, replace(CONTEXT, fingerprint="old"))
+    beside: list[bool] = []
+    sidecar = root / "captions/part-00000.json"
+    ops = CallAt("rename", "captions/part-00000.parquet", lambda: beside.append(sidecar.exists()))
+
+    commit(RunFolder(root, LocalStorage(root, ops)), 0, result, CONTEXT)
+
+    assert beside == [False]
+
+
+def test_a_second_committer_waits_for_the_first_and_then_discards_its_work(tmp_path, result):
+    root = tmp_path / "run"
+    ours: dict[str, bool] = {}
+
+    def second() -> None:
+        ours["second"] = commit(RunFolder(root), 0, result, CONTEXT)[1]
+
+    thread = Thread(target=second)
+
+    def start_the_second() -> None:
+        thread.start()
+        thread.join(0.5)  # time enough to finish, were there no lock
+
+    ops = CallAt("rename", "captions/part-00000.parquet", start_the_second)
+    ours["first"] = commit(RunFolder(root, LocalStorage(root, ops)), 0, result, CONTEXT)[1]
+    thread.join(30)
+
+    assert ours == {"first": True, "second": False}
 
 
 def test_an_interruption_at_any_system_call_leaves_a_whole_shard_or_none(tmp_path, result):

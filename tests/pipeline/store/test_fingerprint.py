@@ -11,6 +11,7 @@ from relforge.pipeline.errors import RunError
 from relforge.pipeline.store.file_hash import hash_file
 from relforge.pipeline.store.fingerprint import shard_fingerprint, stage_key
 from relforge.pipeline.store.parquet import content_hash, to_bytes
+from relforge.stages.tables import SCHEMA_VERSION
 
 OLD = 1_700_000_000
 
@@ -22,6 +23,12 @@ def key(options=None, files=None, version=1, neutral=()):
 def test_version_options_and_file_contents_count():
     keys = {key(), key(version=2), key({"p": 0.8}), key(files={"m.bin": "aa"}), key(files={"m.bin": "bb"})}
     assert len(keys) == 5
+
+
+def test_another_schema_version_is_another_key(monkeypatch):
+    before = key()
+    monkeypatch.setattr("relforge.pipeline.store.fingerprint.SCHEMA_VERSION", SCHEMA_VERSION + 1)
+    assert key() != before
 
 
 def test_neutral_options_do_not_count():

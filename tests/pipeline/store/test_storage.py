@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from shims import FailFrom
+from shims import FailFrom, Recording
 
 from relforge.pipeline.errors import RunError, StorageError
 from relforge.pipeline.store.local_storage import LocalStorage
@@ -84,6 +84,29 @@ def test_a_refused_write_is_one_sentence_and_leaves_nothing(tmp_path, number, se
     with pytest.raises(StorageError, match=sentence):
         storage.write("captions/part-00000.parquet", b"x" * 10)
     assert list((tmp_path / "captions").iterdir()) == []
+
+
+def test_bytes_are_flushed_before_the_rename_and_the_name_after_it(tmp_path):
+    ops = Recording()
+
+    LocalStorage(tmp_path, ops).write("captions/part-00000.json", b"{}")
+
+    file, folder = "part-00000.json", "captions"
+    assert ops.calls == [
+        ("write", file),
+        ("fsync", file),
+        ("rename", file),
+        ("renamed", file),
+        ("fsync", folder),
+    ]
+
+
+def test_a_heartbeat_is_written_without_waiting_for_the_disk(tmp_path):
+    ops = Recording()
+
+    LocalStorage(tmp_path, ops).write("logs/beat.json", b"{}", durable=False)
+
+    assert "fsync" not in [kind for kind, _ in ops.calls]
 
 
 def test_temporary_files_of_the_dead_are_swept_and_those_of_the_living_kept(tmp_path):
