@@ -1,4 +1,4 @@
-"""A BLIP captioner with the two heads that teach its vision tower to see; they are not saved."""
+"""A BLIP captioner with two auxiliary heads that train its vision tower; the heads are not saved."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import BlipConfig, BlipForConditionalGeneration
+from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration
 
 from relforge.data.caption_batches import CaptionBatch
 
@@ -16,24 +16,28 @@ from relforge.data.caption_batches import CaptionBatch
 class Captioner(nn.Module):
     """BLIP, and on its image features a head for the words of the captions and one for the boxes' classes.
 
-    A vision transformer learns to see slowly from captions alone: the published BLIP starts from one that
-    was trained on ImageNet's labels. Here the labels are the words that a picture's captions use (class
-    token) and the classes whose boxes lie over each patch.
+    Captions alone train a vision transformer slowly: the published BLIP starts from one that was
+    trained on ImageNet's labels. Here the labels are the words of an image's captions (class token) and the
+    classes whose boxes lie over each patch.
 
     Args:
         vision, text: keys of transformers' `BlipVisionConfig` and `BlipTextConfig`.
-        tokenizer: from `words_tokenizer`.
-        shares: of the pictures' area that each class covers (`CaptionData.class_shares`); empty: no such
-            head.
+        tokenizer: from `build_word_tokenizer`.
+        shares: C, share of the images' area that each class covers (`CaptionData.class_shares`); empty: no
+            head for classes.
     """
 
     def __init__(
-        self, vision: Mapping[str, Any], text: Mapping[str, Any], tokenizer: Any, shares: Tensor
+        self,
+        vision: Mapping[str, Any],
+        text: Mapping[str, Any],
+        tokenizer: BertTokenizer,
+        shares: Tensor,
     ) -> None:
         super().__init__()
         # transformers draws vision weights with a standard deviation of 1e-10 unless told otherwise
-        spread = {"initializer_range": 0.02}
-        still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+        initial = {"initializer_range": 0.02}
+        no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
         ids = {
             "vocab_size": len(tokenizer),
             "bos_token_id": tokenizer.bos_token_id,
@@ -43,19 +47,19 @@ class Captioner(nn.Module):
             "encoder_hidden_size": vision["hidden_size"],
         }
         config = BlipConfig(
-            vision_config={**spread, **vision},
-            text_config={**spread, **still, **text, **ids},
+            vision_config={**initial, **vision},
+            text_config={**initial, **no_dropout, **text, **ids},
         )
         self.blip = BlipForConditionalGeneration(config)
         self.words = nn.Linear(vision["hidden_size"], len(tokenizer))
         self.patches = nn.Linear(vision["hidden_size"], len(shares)) if len(shares) else None
-        # a cup covers a thousandth of what a tree does: without a weight, nothing would be learned of it
+        # a cup covers a thousandth of what a tree does: unweighted, its loss would be negligible
         self.register_buffer("rarity", shares.clamp(min=1e-4).rsqrt().clamp(max=30.0))  # C
 
-    def seeing_losses(self, batch: CaptionBatch, generator: torch.Generator) -> dict[str, Tensor]:
-        """What the vision tower learns first, `words` and `patches`, from half of each picture's patches.
+    def vision_losses(self, batch: CaptionBatch, generator: torch.Generator) -> dict[str, Tensor]:
+        """`words` and `patches` of the vision tower alone, computed on half of each image's patches.
 
-        Patches that show something are kept before others, at random within both kinds.
+        Patches with a class are kept before others, at random within both kinds.
         """
         tower = self.blip.vision_model
         tokens = tower.embeddings(batch.images)  # B x (1 + P) x D
@@ -65,42 +69,43 @@ class Captioner(nn.Module):
         kept = order.argsort(1)[:, : order.shape[1] // 2]  # B x P/2
         index = kept[..., None].expand(-1, -1, tokens.shape[-1])
         tokens = torch.cat([tokens[:, :1], tokens[:, 1:].gather(1, index)], 1)
-        seen = tower.post_layernorm(tower.encoder(inputs_embeds=tokens).last_hidden_state)
-        shown = batch.patches
-        if shown is not None:
-            shown = shown.gather(1, kept[..., None].expand(-1, -1, shown.shape[-1]))
-        return self._labels(seen, batch.ids, shown)
+        features = tower.post_layernorm(tower.encoder(inputs_embeds=tokens).last_hidden_state)
+        targets = batch.patches
+        if targets is not None:
+            targets = targets.gather(1, kept[..., None].expand(-1, -1, targets.shape[-1]))
+        return self._label_losses(features, batch.ids, targets)
 
-    def losses(self, batch: CaptionBatch) -> dict[str, Tensor]:
-        """`captions` (mean over tokens), `words` and `patches` (sums over labels, means over pictures or
+    def caption_losses(self, batch: CaptionBatch) -> dict[str, Tensor]:
+        """`captions` (mean over tokens), `words` and `patches` (sums over labels, means over images or
         patches)."""
-        seen = self.blip.vision_model(pixel_values=batch.images).last_hidden_state  # B x (1 + P) x D
+        features = self.blip.vision_model(pixel_values=batch.images).last_hidden_state  # B x (1 + P) x D
         logits = self.blip.text_decoder(
             input_ids=batch.ids,
             position_ids=batch.positions,
-            attention_mask=_mask(batch.caption),
-            encoder_hidden_states=seen,
+            attention_mask=_attention_mask(batch.caption),
+            encoder_hidden_states=features,
             use_cache=False,
         ).logits  # B x L x V
-        follows = (batch.caption[:, 1:] == batch.caption[:, :-1]) & (batch.caption[:, 1:] >= 0)
-        targets = batch.ids[:, 1:].masked_fill(~follows, -100)
+        same_caption = (batch.caption[:, 1:] == batch.caption[:, :-1]) & (batch.caption[:, 1:] >= 0)
+        targets = batch.ids[:, 1:].masked_fill(~same_caption, -100)
         captions = F.cross_entropy(logits[:, :-1].flatten(0, 1), targets.flatten())
-        return {"captions": captions, **self._labels(seen, batch.ids, batch.patches)}
+        return {"captions": captions, **self._label_losses(features, batch.ids, batch.patches)}
 
-    def _labels(self, seen: Tensor, ids: Tensor, shown: Tensor | None) -> dict[str, Tensor]:
-        said = torch.zeros(len(ids), self.words.out_features, device=ids.device).scatter_(1, ids, 1.0)
-        words = F.binary_cross_entropy_with_logits(self.words(seen[:, 0]), said, reduction="none")
-        terms = {"words": words.sum(-1).mean()}
-        if self.patches is not None and shown is not None:
-            patches = F.binary_cross_entropy_with_logits(
-                self.patches(seen[:, 1:]), shown, reduction="none", pos_weight=self.rarity
+    def _label_losses(self, features: Tensor, ids: Tensor, patches: Tensor | None) -> dict[str, Tensor]:
+        """Of the words in `ids` (B x L) on the class token, of the classes of `patches` (B x P x C)."""
+        words = torch.zeros(len(ids), self.words.out_features, device=ids.device).scatter_(1, ids, 1.0)
+        of_words = F.binary_cross_entropy_with_logits(self.words(features[:, 0]), words, reduction="none")
+        terms = {"words": of_words.sum(-1).mean()}
+        if self.patches is not None and patches is not None:
+            of_patches = F.binary_cross_entropy_with_logits(
+                self.patches(features[:, 1:]), patches, reduction="none", pos_weight=self.rarity
             )
-            terms["patches"] = patches.sum(-1).mean()
+            terms["patches"] = of_patches.sum(-1).mean()
         return terms
 
 
-def _mask(caption: Tensor) -> Tensor:
-    """B x 1 x L x L, added to attention scores: a token sees those before it in its own caption."""
+def _attention_mask(caption: Tensor) -> Tensor:
+    """B x 1 x L x L, added to attention scores: a token attends to those before it in its own caption."""
     length = caption.shape[1]
     before = torch.ones(length, length, dtype=torch.bool, device=caption.device).tril()
     visible = (caption[:, :, None] == caption[:, None, :]) & before

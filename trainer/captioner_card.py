@@ -24,10 +24,10 @@ def captioner_card(folder: Path, settings: Mapping[str, Any], data: CaptionData)
     weights = folder / "model.safetensors"
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     lines = [json.loads(line) for line in (folder.parent / "log.jsonl").read_text().splitlines()]
-    last = lines[-10:]
+    end = lines[-10:]
     terms = [name for name in lines[-1] if name not in {"step", "gradient_norm"}]
     losses = "\n".join(
-        f"| {name} | {lines[0][name]:.3f} | {sum(line[name] for line in last) / len(last):.3f} |"
+        f"| {name} | {lines[0][name]:.3f} | {sum(line[name] for line in end) / len(end):.3f} |"
         for name in terms
     )
     recipe = {key: value for key, value in settings.items() if key not in {"out", "about"}}
@@ -37,7 +37,7 @@ def captioner_card(folder: Path, settings: Mapping[str, Any], data: CaptionData)
 
 * weights: sha256 `{digest}`
 * made by: `relforge train RECIPE`, {settings["steps"]} steps, seed {settings["seed"]}; the recipe is below
-* data: {len(data.pictures):,} pictures, sha256 `{data.sha256}`
+* data: {len(data.images):,} images, sha256 `{data.sha256}`
 
 | loss | at the start | at the end |
 |---|---|---|

@@ -20,7 +20,7 @@ from relforge.models.rlipv2.model import RelationModel
 from relforge.models.rlipv2.sizes import Sizes
 from relforge.tagger.denoising import Noise
 from relforge.trainer import loop, processes
-from relforge.trainer.optimise import Optimisation
+from relforge.trainer.optimiser import Optimisation
 from relforge.trainer.tokenizer import train_tokenizer
 
 S = TypeVar("S")
@@ -206,7 +206,7 @@ def train_and_save(
         out=Path(settings.out),
         seed=settings.seed,
         processes=group,
-        plan=asdict(settings) | {"data_hash": data_hash(data)},
+        settings=asdict(settings) | {"data_hash": data_hash(data)},
         save_every=settings.save_every,
         log_every=settings.log_every,
     )

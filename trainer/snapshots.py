@@ -1,4 +1,4 @@
-"""Where a training run stands, on disk: complete or absent, and enough to continue exactly.
+"""Snapshots of a training run: complete or absent, and enough to continue exactly.
 
 A snapshot holds the model, the optimiser, the moving average and the step. Random numbers need no saving:
 every draw is a function of (seed, step, rank).
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from relforge.trainer.optimise import Average
+from relforge.trainer.optimiser import Average
 
 
 def save(
@@ -23,17 +23,17 @@ def save(
     model: nn.Module,
     optimiser: torch.optim.Optimizer,
     average: Average | None,
-    plan: str,
+    settings: str,
 ) -> None:
     """Write `snapshot.pt` by temporary name and rename.
 
     Args:
-        plan: fingerprint of the recipe's settings; `load` refuses another one.
+        settings: fingerprint of the recipe's settings; `load` refuses another one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {
         "step": step,
-        "plan": plan,
+        "settings": settings,
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
         "average": average.state if average else None,
@@ -47,7 +47,7 @@ def save(
 
 
 def load(
-    folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: Average | None, plan: str
+    folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: Average | None, settings: str
 ) -> int:
     """Restore a snapshot.
 
@@ -61,7 +61,7 @@ def load(
     if not path.exists():
         return 0
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    if state["plan"] != plan:
+    if state["settings"] != settings:
         raise ValueError(
             f"{path} was made with other settings; give `out` a new folder, or remove it to start again"
         )
@@ -72,8 +72,8 @@ def load(
     return int(state["step"])
 
 
-class Journal:
-    """One JSON line per logged step in `log.jsonl`; lines after the step that a resume starts from go."""
+class TrainingLog:
+    """One JSON line per logged step in `log.jsonl`; lines from the step that a run continues with on are removed."""
 
     def __init__(self, folder: Path, start: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -86,9 +86,7 @@ class Journal:
             return []
         return [line for line in self._path.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
-    def write(self, **values: Any) -> None:
+    def write(self, **values: float) -> None:
+        """Append a line."""
         with self._path.open("a") as file:
             file.write(json.dumps(values) + "\n")
-
-    def read(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self._lines()]

@@ -49,8 +49,13 @@ _TEXT = {
     "intermediate_size": 128,
     "max_position_embeddings": 66,
 }
-_BATCH = {"size": 12, "short_sides": [SHORT_SIDE], "longest": SIZE, "max_pairs": 24}
-_OPTIMISATION = {"rate": 8e-4, "slow_rate": 8e-4, "clip": 1.0, "warm_up": 30}
+_BATCH = {"size": 12, "short_sides": [SHORT_SIDE], "long_side": SIZE, "max_pairs": 24}
+_OPTIMISATION = {
+    "learning_rate": 8e-4,
+    "backbone_learning_rate": 8e-4,
+    "max_gradient_norm": 1.0,
+    "warmup_steps": 30,
+}
 
 
 def tagger(world: World, variant: str, seed: int, labels: Path | None = None, steps: int = 500) -> Path:

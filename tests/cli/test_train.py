@@ -96,7 +96,7 @@ def model(tmp_path_factory: pytest.TempPathFactory, world: Path) -> Path:
             "data": [source],
             "steps": 1,
             "model": {"kind": "parsed", "sizes": small, "backbone": backbone, "text": text},
-            "batch": {"size": 2, "short_sides": [48], "longest": 64, "max_pairs": 16},
+            "batch": {"size": 2, "short_sides": [48], "long_side": 64, "max_pairs": 16},
         }
     )
 

@@ -22,7 +22,7 @@ RECIPE = ROOT / "configs" / "train" / "world_blip.yaml"
 WEIGHTS = ROOT / "demo" / "weights" / "blip"
 TRUE = 0.3
 """Share of triplets that must be true: what a hundred images gave, less what 16 may err."""
-SEEING, SAYING = (16.41, 10.37), (13.97, 10.90)
+VISION, CAPTION = (16.41, 10.37), (13.97, 10.90)
 """Losses of the run below as recorded, of either part: of its first step, and the mean of its last three."""
 
 
@@ -30,7 +30,7 @@ def test_a_short_training_lowers_the_losses_as_recorded(tmp_path: Path) -> None:
     # given the shipped recipe on a few small images
     drawn = write_split(tmp_path, "caption", 24)
     recipe = yaml.safe_load(RECIPE.read_text())
-    recipe |= {"out": str(tmp_path / "out"), "seeing_steps": 10, "steps": 10, "log_every": 1}
+    recipe |= {"out": str(tmp_path / "out"), "vision_steps": 10, "steps": 10, "log_every": 1}
     recipe["data"] = {
         "captions": str(drawn / "captions.json"),
         "images": str(drawn / "images"),
@@ -38,11 +38,11 @@ def test_a_short_training_lowers_the_losses_as_recorded(tmp_path: Path) -> None:
     }
     recipe["model"]["vision"] |= {"image_size": 48}
     recipe["batch"] |= {"size": 4}
-    recipe["optimisation"] |= {"warm_up": 2}
+    recipe["optimisation"] |= {"warmup_steps": 2}
 
     blip.main(recipe)
 
-    for part, (first, last) in (("seeing", SEEING), (".", SAYING)):
+    for part, (first, last) in (("vision", VISION), (".", CAPTION)):
         log = (tmp_path / "out" / part / "log.jsonl").read_text().splitlines()
         losses = [json.loads(line)["total"] for line in log]
         assert losses[0] == pytest.approx(first, rel=0.03)

@@ -32,8 +32,8 @@ def test_a_short_training_lowers_the_loss_as_recorded(tmp_path: Path) -> None:
         "annotations": str(drawn / "scene_graphs.json"),
         "images": str(drawn / "images" / "{image_id:0>6}.jpg"),
     }
-    recipe["batch"] |= {"size": 4, "short_sides": [48], "longest": 64}
-    recipe["optimisation"] |= {"warm_up": 2}
+    recipe["batch"] |= {"size": 4, "short_sides": [48], "long_side": 64}
+    recipe["optimisation"] |= {"warmup_steps": 2}
 
     rtagger.main(recipe)
 

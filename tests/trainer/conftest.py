@@ -69,10 +69,10 @@ def settings(run_folder: Path, tmp_path: Path) -> dict[str, Any]:
         "batch": {
             "size": 2,
             "short_sides": [48, 64],
-            "longest": 80,
+            "long_side": 80,
             "max_pairs": 16,
             "objects": 12,
             "relations": 12,
         },
-        "optimisation": {"rate": 1e-3, "slow_rate": 1e-3, "average": 0.9},
+        "optimisation": {"learning_rate": 1e-3, "backbone_learning_rate": 1e-3, "average_decay": 0.9},
     }

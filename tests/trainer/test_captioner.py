@@ -18,8 +18,8 @@ from relforge.models.blip import checkpoint
 from relforge.trainer import snapshots
 from relforge.trainer.captioner import Captioner
 from relforge.trainer.recipes import blip
-from relforge.trainer.vision_start import start_vision
-from relforge.trainer.words import words_tokenizer
+from relforge.trainer.tokenizer import build_word_tokenizer
+from relforge.trainer.vision_initialisation import initialise_vision
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def settings(split: Path, tmp_path: Path) -> dict[str, Any]:
             "vision": {**sizes, "image_size": 32, "patch_size": 8},
             "text": {**sizes, "max_position_embeddings": 24},
         },
-        "seeing_steps": 4,
+        "vision_steps": 4,
         "steps": 4,
         "batch": {"size": 3, "captions": 2},
         "save_every": 2,
@@ -54,9 +54,9 @@ def settings(split: Path, tmp_path: Path) -> dict[str, Any]:
 def parts(settings: dict[str, Any]) -> tuple[CaptionData, Any, CaptionBatches, Captioner]:
     """Data, tokenizer, batches and a random model."""
     data = load(**settings["data"])
-    tokenizer = words_tokenizer(data.texts())
+    tokenizer = build_word_tokenizer(data.texts())
     batches = CaptionBatches(
-        data, tokenizer, CaptionOptions(**settings["batch"]), side=32, grid=4, longest=24, seed=0
+        data, tokenizer, CaptionOptions(**settings["batch"]), side=32, grid=4, max_length=24, seed=0
     )
     torch.manual_seed(0)
     model = Captioner(
@@ -85,14 +85,14 @@ def test_captions_behind_one_another_cost_what_transformers_says_of_each(setting
             tokens += ids.shape[1] - 1
 
     # then the batch's loss is their mean over tokens
-    assert float(model.losses(batch)["captions"]) == pytest.approx(total / tokens, rel=1e-5)
+    assert float(model.caption_losses(batch)["captions"]) == pytest.approx(total / tokens, rel=1e-5)
 
 
 def test_patches_say_which_classes_lie_over_them(settings: dict[str, Any]) -> None:
     settings["batch"] |= {"mirror": 0.0}
     data, _, batches, _ = parts(settings)
     mirrored = CaptionBatches(
-        data, parts(settings)[1], CaptionOptions(3, 2, mirror=1.0), side=32, grid=4, longest=24, seed=0
+        data, parts(settings)[1], CaptionOptions(3, 2, mirror=1.0), side=32, grid=4, max_length=24, seed=0
     )
     plain, flipped = batches.at(0).patches, mirrored.at(0).patches
     assert plain is not None
@@ -104,7 +104,7 @@ def test_patches_say_which_classes_lie_over_them(settings: dict[str, Any]) -> No
 def test_without_boxes_there_is_no_head_for_them(settings: dict[str, Any]) -> None:
     del settings["data"]["boxes"]
     _, _, batches, model = parts(settings)
-    assert set(model.losses(batches.at(0))) == {"captions", "words"}
+    assert set(model.caption_losses(batches.at(0))) == {"captions", "words"}
 
 
 def test_patches_that_show_something_are_looked_at_first(settings: dict[str, Any]) -> None:
@@ -116,9 +116,9 @@ def test_patches_that_show_something_are_looked_at_first(settings: dict[str, Any
     batch.patches[:, :8] = 1
 
     # when the patches that show nothing change
-    loss = model.seeing_losses(batch, torch.Generator().manual_seed(0))
+    loss = model.vision_losses(batch, torch.Generator().manual_seed(0))
     batch.images[:, :, 16:] = 0
-    again = model.seeing_losses(batch, torch.Generator().manual_seed(0))
+    again = model.vision_losses(batch, torch.Generator().manual_seed(0))
 
     # then nothing was seen of it
     assert torch.allclose(loss["patches"], again["patches"])
@@ -127,7 +127,7 @@ def test_patches_that_show_something_are_looked_at_first(settings: dict[str, Any
 def test_a_vision_tower_starts_with_whitened_patches_and_neighbours(settings: dict[str, Any]) -> None:
     _, _, batches, model = parts(settings)
     pictures, tower = batches.at(0).images, model.blip.vision_model
-    start_vision(tower, pictures, torch.Generator().manual_seed(0))
+    initialise_vision(tower, pictures, torch.Generator().manual_seed(0))
     projected = tower.embeddings.patch_embedding(pictures).permute(0, 2, 3, 1).flatten(0, 2)
     assert projected.mean(0).abs().max() < 1e-4
     assert 0.1 < projected.std() < 1
@@ -136,7 +136,7 @@ def test_a_vision_tower_starts_with_whitened_patches_and_neighbours(settings: di
     assert near > far
 
 
-@pytest.mark.parametrize("part", ["seeing", "."])
+@pytest.mark.parametrize("part", ["vision", "."])
 def test_a_stopped_run_continues_to_the_same_weights(
     settings: dict[str, Any], monkeypatch, part: str
 ) -> None:
@@ -172,11 +172,11 @@ def test_the_finished_folder_is_a_captioner_with_a_card(settings: dict[str, Any]
 
 
 def test_rare_words_are_spelled() -> None:
-    tokenizer = words_tokenizer(["a dog and a dog", "a Zebra"], most=27)
+    tokenizer = build_word_tokenizer(["a dog and a dog", "a Zebra"], max_tokens=27)
     assert tokenizer.tokenize("a dog") == ["a", "dog"]
     assert tokenizer.tokenize("zebra") == ["z", "##e", "##b", "##r", "##a"]
     with pytest.raises(ValueError, match="allow more than"):
-        words_tokenizer(["a zebra"], most=10)
+        build_word_tokenizer(["a zebra"], max_tokens=10)
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,11 @@ def test_rare_words_are_spelled() -> None:
     [
         ({"epochs": 2}, "unknown setting epochs"),
         ({"batch": {"short_sides": [8]}}, "unknown setting batch.short_sides"),
-        ({"optimisation": {"average": 0.9}}, "optimisation.average: this recipe has none"),
-        ({"optimisation": {"slow_rate": 1e-4}}, "optimisation.slow_rate: this recipe has none"),
+        ({"optimisation": {"average_decay": 0.9}}, "optimisation.average_decay: this recipe has none"),
+        (
+            {"optimisation": {"backbone_learning_rate": 1e-4}},
+            "optimisation.backbone_learning_rate: this recipe has none",
+        ),
         ({"data": {"caption": "x"}}, "unknown setting data.caption; choose from data.captions"),
         ({"model": {"vocabluary": 9}}, "unknown setting model.vocabluary"),
         ({"model": {"vision": {"depth": 9}}}, "unknown setting model.vision.depth"),

@@ -1,6 +1,7 @@
-"""Train a BLIP captioner from scratch: first to see, then to say.
+"""Train a BLIP captioner from scratch: vision pre-training, then caption pre-training.
 
-First its vision tower learns what the pictures show; then everything learns each next word of the captions.
+First the vision tower alone learns which words and classes belong to an image; then all of it learns the next
+token of captions.
 
 relforge train configs/train/world_blip.yaml
 """
@@ -24,15 +25,15 @@ from relforge.models.blip.checkpoint import save
 from relforge.trainer import loop, processes
 from relforge.trainer.captioner import Captioner
 from relforge.trainer.captioner_card import captioner_card
-from relforge.trainer.optimise import Optimisation
+from relforge.trainer.optimiser import Optimisation
 from relforge.trainer.recipe import choose_from, read_settings
-from relforge.trainer.vision_start import start_vision
-from relforge.trainer.words import words_tokenizer
+from relforge.trainer.tokenizer import build_word_tokenizer
+from relforge.trainer.vision_initialisation import initialise_vision
 
-SEEING = {"words": 0.02, "patches": 0.5}
-SAYING = {"captions": 1.0, "words": 0.02, "patches": 0.5}
-"""Of each part's loss terms. Words and patches are sums over labels; these shares bring them to a caption
-loss's size."""
+VISION_WEIGHTS = {"words": 0.02, "patches": 0.5}
+CAPTION_WEIGHTS = {"captions": 1.0, "words": 0.02, "patches": 0.5}
+"""Weights of the loss terms of either part. Words and patches are sums over labels; these weights bring them to the
+size of the caption loss."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,10 @@ class Settings:
 
     Args:
         out: folder of snapshots, the log and the finished model (`out/model`).
-        data: see `trainer.data.captions.load`.
-        model: `kind` (blip), `vocabulary` (most tokens), `vision` and `text`, see `Captioner`.
-        seeing_steps: of the vision tower alone, which cost a third of the others.
-        steps: of everything, after that.
+        data: see `data.captions.load`.
+        model: `kind` (blip), `vocabulary` (maximum number of tokens), `vision` and `text`, see `Captioner`.
+        vision_steps: of vision pre-training; they cost a third of the others.
+        steps: of caption pre-training, after that.
         batch, optimisation: fields of `CaptionOptions` and `Optimisation`.
         about: what the model card says first.
         half: store the finished model's weights as float16, half the size.
@@ -54,7 +55,7 @@ class Settings:
     out: str
     data: dict[str, Any]
     model: dict[str, Any]
-    seeing_steps: int = 1000
+    vision_steps: int = 1000
     steps: int = 1000
     seed: int = 0
     batch: CaptionOptions = field(default_factory=CaptionOptions)
@@ -76,12 +77,12 @@ def main(values: Mapping[str, Any]) -> Path:
     choose_from(settings.model, ("kind", "vocabulary", "vision", "text"), "model.")
     for name, config in (("vision", BlipVisionConfig()), ("text", BlipTextConfig())):
         choose_from(settings.model.get(name, {}), list(config.to_dict()), f"model.{name}.")
-    for option in ("average", "slow_rate"):
+    for option in ("average_decay", "backbone_learning_rate"):
         if option in values.get("optimisation", {}):
             raise ValueError(f"optimisation.{option}: this recipe has none; leave it out")
     group = processes.join()
     data = load(**settings.data)
-    tokenizer = words_tokenizer(data.texts(), settings.model.get("vocabulary", 30000))
+    tokenizer = build_word_tokenizer(data.texts(), settings.model.get("vocabulary", 30000))
     torch.manual_seed(settings.seed)
     vision, text = settings.model["vision"], settings.model["text"]
     model = Captioner(vision, text, tokenizer, data.class_shares())
@@ -91,18 +92,22 @@ def main(values: Mapping[str, Any]) -> Path:
         settings.batch,
         side=vision["image_size"],
         grid=vision["image_size"] // vision["patch_size"],
-        longest=text["max_position_embeddings"],
+        max_length=text["max_position_embeddings"],
         seed=settings.seed,
         rank=group.rank,
         world=group.world,
     )
-    start_vision(model.blip.vision_model, batches.at(0).images, torch.Generator().manual_seed(settings.seed))
+    initialise_vision(
+        model.blip.vision_model, batches.at(0).images, torch.Generator().manual_seed(settings.seed)
+    )
     out = Path(settings.out)
-    plan = {k: v for k, v in asdict(settings).items() if k != "about"} | {"data_hash": data.sha256}
-    seeing_plan = {k: v for k, v in plan.items() if k != "steps"}  # the second part's length is open so far
-    for part, step_loss, steps, its_plan in (
-        (out / "seeing", seeing_loss, settings.seeing_steps, seeing_plan),
-        (out, saying_loss, settings.steps, plan),
+    all_settings = {k: v for k, v in asdict(settings).items() if k != "about"} | {"data_hash": data.sha256}
+    vision_settings = {
+        k: v for k, v in all_settings.items() if k != "steps"
+    }  # may still change during this part
+    for part, step_loss, steps, of_part in (
+        (out / "vision", vision_loss, settings.vision_steps, vision_settings),
+        (out, caption_loss, settings.steps, all_settings),
     ):
         loop.train(
             model,
@@ -113,7 +118,7 @@ def main(values: Mapping[str, Any]) -> Path:
             out=part,
             seed=settings.seed,
             processes=group,
-            plan=its_plan,
+            settings=of_part,
             save_every=settings.save_every,
             log_every=settings.log_every,
         )
@@ -124,17 +129,17 @@ def main(values: Mapping[str, Any]) -> Path:
     return finished
 
 
-def seeing_loss(model: nn.Module, batch: CaptionBatch, generator: torch.Generator) -> dict[str, Tensor]:
-    """Of the first part: words and patches."""
-    return _weighed(model.seeing_losses(batch, generator), SEEING)
+def vision_loss(model: nn.Module, batch: CaptionBatch, generator: torch.Generator) -> dict[str, Tensor]:
+    """Loss of vision pre-training: words and patches."""
+    return _weighted(model.vision_losses(batch, generator), VISION_WEIGHTS)
 
 
-def saying_loss(model: nn.Module, batch: CaptionBatch, _: torch.Generator) -> dict[str, Tensor]:
-    """Of the second part: captions above all."""
-    return _weighed(model.losses(batch), SAYING)
+def caption_loss(model: nn.Module, batch: CaptionBatch, _: torch.Generator) -> dict[str, Tensor]:
+    """Loss of caption pre-training: mainly captions, words and patches beside them."""
+    return _weighted(model.caption_losses(batch), CAPTION_WEIGHTS)
 
 
-def _weighed(terms: dict[str, Tensor], weights: Mapping[str, float]) -> dict[str, Tensor]:
+def _weighted(terms: dict[str, Tensor], weights: Mapping[str, float]) -> dict[str, Tensor]:
     return {"total": torch.stack([weights[name] * term for name, term in terms.items()]).sum(), **terms}
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from relforge.models.blocks.fusion import Fusion
-from relforge.models.blocks.gating import GATES
+from relforge.models.blocks.gating import GATES, ScaleGate
 
 
 @pytest.mark.parametrize("gate", GATES)
@@ -20,17 +20,49 @@ def test_a_fusion_block_learns_through_every_gate(gate: str) -> None:
     assert all(p.grad is not None for p in block.parameters())
 
 
-@pytest.mark.parametrize("gate", ["scalar_tanh", "vector_tanh", "squeeze_excite_tanh"])
-def test_tanh_bounds_what_is_added(gate: str) -> None:
-    added = GATES[gate](8)(torch.full((1, 4, 8), 1.0) * 100)
-    limit = 1.0 if gate.startswith("squeeze") else 100.0
+def gate_with(name: str, gamma: list[float]) -> ScaleGate:
+    """A scalar or vector gate with those stored values."""
+    gate = GATES[name](len(gamma))
+    assert isinstance(gate, ScaleGate)
+    with torch.no_grad():
+        gate.gamma.copy_(torch.tensor(gamma))
+    return gate
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        # a factor of 50 or -50 is squashed to 1 or -1: never more is added than the input itself
+        ("scalar_tanh", [100.0, 100.0]),
+        ("vector_tanh", [100.0, -100.0]),
+        ("scalar", [5000.0, 5000.0]),
+        ("vector", [5000.0, -5000.0]),
+    ],
+)
+def test_tanh_bounds_the_factor_of_a_scale_gate(name: str, expected: list[float]) -> None:
+    added = gate_with(name, [50.0, -50.0])(torch.full((1, 3, 2), 100.0))
+    assert added.tolist() == [[expected] * 3]
+
+
+@pytest.mark.parametrize(("tanh", "limit"), [(True, 1.0), (False, 100.0)])
+def test_a_squeeze_excite_gate_is_bounded_by_its_input_and_with_tanh_by_one(tanh: bool, limit: float) -> None:
+    torch.manual_seed(0)
+    x = torch.cat([torch.full((1, 4, 8), 100.0), torch.full((1, 4, 8), -100.0)])
+    added = GATES["squeeze_excite_tanh" if tanh else "squeeze_excite"](8)(x)
     assert added.abs().max() <= limit
+    assert (added.sign() == x.sign()).all()
+    if not tanh:  # the weights are no constant, and the values are not squashed
+        assert added.abs().max() > 1.0
+        assert len(added[0, 0].unique()) > 1
+
+
+def test_no_gate_adds_everything() -> None:
+    x = torch.randn(1, 3, 8)
+    assert torch.equal(GATES["none"](8)(x), x)
 
 
 def test_a_scalar_gate_reads_the_first_entry_of_the_stored_vector() -> None:
-    gate = GATES["scalar"](4)
-    with torch.no_grad():
-        gate.gamma.copy_(torch.tensor([2.0, 9.0, 9.0, 9.0]))
+    gate = gate_with("scalar", [2.0, 9.0, 9.0, 9.0])
     assert gate(torch.ones(1, 1, 4)).tolist() == [[[2.0] * 4]]
 
 
