@@ -41,7 +41,7 @@ def measure(
     Raises:
         BadInput: not such a model, no such file, an image that is missing, nothing to detect.
     """
-    from relforge.data.sources import load
+    from relforge.data.sources import load_relations
     from relforge.evaluation.detect import KINDS, DetectOptions, detect
     from relforge.evaluation.hico import evaluate
     from relforge.evaluation.pairs import annotated
@@ -52,7 +52,7 @@ def measure(
     source = {"format": "visual_genome", "annotations": data, "images": images}
     try:
         loaded = load_model(model)
-        examples = load([source], keep_empty=True, max_pairs=10**6)
+        examples = load_relations([source], keep_empty=True, max_pairs=10**6)
     except (SourceError, ValueError) as error:
         raise BadInput(str(error)) from error
     if loaded.blueprint.kind not in KINDS:

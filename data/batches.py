@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relforge.data.labels import LabelList, extended, label_list
-from relforge.data.order import Order, ahead
-from relforge.data.relations import Example, RelationData
-from relforge.data.transforms import load_picture, mirrored_predicate, stack
+from relforge.data.label_lists import LabelList, LabelSource, OpenLabels
+from relforge.data.order import Order, compute_ahead
+from relforge.data.relations import RelationData
+from relforge.data.targets import make_image_targets, make_targets
+from relforge.data.transforms import load_image, mirror_predicate, pad_together
+from relforge.models.training.image_targets import ImageTargets
 from relforge.models.training.targets import Targets
 
 
@@ -22,19 +24,25 @@ class Batch:
 
     Args:
         images: B x 3 x H x W normalised; padding: B x H x W, True = padded, or None.
-        targets: per picture.
-        labels: what the pictures are asked about.
+        targets, image_targets: one per image: its pairs, and the image as a whole.
+        labels: what the images are scored against.
     """
 
     images: Tensor
     padding: Tensor | None
     targets: list[Targets]
+    image_targets: list[ImageTargets]
     labels: LabelList
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on that device."""
-        padding = None if self.padding is None else self.padding.to(device)
-        return Batch(self.images.to(device), padding, [t.to(device) for t in self.targets], self.labels)
+        return Batch(
+            self.images.to(device),
+            None if self.padding is None else self.padding.to(device),
+            [t.to(device) for t in self.targets],
+            [t.to(device) for t in self.image_targets],
+            self.labels,
+        )
 
 
 @dataclass(frozen=True)
@@ -42,22 +50,22 @@ class BatchOptions:
     """How batches are made.
 
     Args:
-        size: pictures per process and step.
-        short_sides: sizes of the short side in pixels, one is drawn per picture.
-        longest: upper bound of the long side in pixels.
+        size: images per process and step.
+        short_sides: lengths of the shorter side in pixels, one is drawn per image.
+        long_side: upper bound of the longer side in pixels.
         mirror: probability of mirroring; left and right change places in the predicates.
-        objects, relations: quotas of the label list (published: 333 and 167).
-        unrelated_pairs: pairs of a picture that stand in no relation, added as pairs with no positive
+        object_labels, relation_labels: lengths of an open label list (published: 333 and 167).
+        unrelated_pairs: pairs of an image that stand in no relation, added as pairs with no positive
             label. Only where the gold is complete; published: 0.
-        max_pairs: pair slots of the model.
+        max_pairs: pair queries of the model.
     """
 
     size: int = 8
     short_sides: tuple[int, ...] = (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800)
-    longest: int = 1333
+    long_side: int = 1333
     mirror: float = 0.5
-    objects: int = 333
-    relations: int = 167
+    object_labels: int = 333
+    relation_labels: int = 167
     unrelated_pairs: int = 0
     max_pairs: int = 100
 
@@ -69,8 +77,9 @@ class Batches:
         data: the training set.
         options: how batches are made.
         seed: of the run.
-        rank, world: this process among how many; they share each epoch's shuffle.
-        threads: that decode pictures ahead.
+        rank, world_size: this process among how many; they share each epoch's shuffle.
+        threads: that decode images ahead.
+        labels: where label lists come from; open ones of the lengths in `options` by default.
     """
 
     def __init__(
@@ -79,14 +88,15 @@ class Batches:
         options: BatchOptions,
         seed: int,
         rank: int = 0,
-        world: int = 1,
+        world_size: int = 1,
         threads: int = 2,
+        labels: LabelSource | None = None,
     ) -> None:
-        self._order = Order(len(data), options.size, seed, rank, world)
+        self._order = Order(len(data), options.size, seed, rank, world_size)
         self._data, self._options, self._threads = data, options, threads
-        self._category_counts, self._predicate_counts = data.category_counts(), data.predicate_counts()
-        where = {name: code for code, name in enumerate(data.predicates)}
-        self._mirrored = np.array([where.get(mirrored_predicate(name), -1) for name in data.predicates])
+        self._labels = labels or OpenLabels(data, options.object_labels, options.relation_labels)
+        code_of = {name: code for code, name in enumerate(data.predicates)}
+        self._mirrored = np.array([code_of.get(mirror_predicate(name), -1) for name in data.predicates])
 
     @property
     def steps_per_epoch(self) -> int:
@@ -95,92 +105,48 @@ class Batches:
 
     def from_step(self, start: int) -> Iterator[Batch]:
         """Batches `start`, `start + 1`, ...; the next ones are made while one is used."""
-        return ahead(self.at, start, self._threads)
+        return compute_ahead(self.at, start, self._threads)
 
     def at(self, step: int) -> Batch:
         """The batch of that step."""
-        rng = self._order.draws(step)
+        rng = self._order.random_generator(step)
         options = self._options
-        examples, pictures, mirrors = [], [], []
+        examples, images, mirrors = [], [], []
         for index in self._order.examples(step):
             example = self._data[int(index)]
             mirror = bool(rng.random() < options.mirror)
-            short = int(rng.choice(options.short_sides))
-            pictures.append(load_picture(example, short, options.longest, mirror))
+            short_side = int(rng.choice(options.short_sides))
+            images.append(load_image(example, short_side, options.long_side, mirror))
             examples.append(example)
             mirrors.append(mirror)
         predicates = [
-            [self._in_mirror(p) if m else p for p in e.predicates]
-            for e, m in zip(examples, mirrors, strict=True)
+            [self._mirror(codes) if mirror else codes for codes in example.predicates]
+            for example, mirror in zip(examples, mirrors, strict=True)
         ]
-        own_objects = [c for e in examples for c in e.categories]
-        own_relations = [c for rows in predicates for row in rows for c in row]
-        labels = label_list(
-            extended(own_objects, self._category_counts, options.objects, rng),
-            extended(own_relations, self._predicate_counts, options.relations, rng),
-            self._data.categories,
-            self._data.predicates,
+        labels = self._labels.draw(
+            [code for example in examples for code in example.categories],
+            [code for rows in predicates for codes in rows for code in codes],
+            rng,
         )
         targets = [
             make_targets(
-                e,
+                example,
                 rows,
                 labels,
-                mirror=m,
+                mirror=mirror,
                 unrelated=min(options.unrelated_pairs, options.max_pairs - len(rows)),
                 rng=rng,
             )
-            for e, rows, m in zip(examples, predicates, mirrors, strict=True)
+            for example, rows, mirror in zip(examples, predicates, mirrors, strict=True)
         ]
-        images, padding = stack(pictures)
-        return Batch(images, padding, targets, labels)
+        of_images = [
+            make_image_targets(example, rows, labels)
+            for example, rows in zip(examples, predicates, strict=True)
+        ]
+        pixels, padding = pad_together(images)
+        return Batch(pixels, padding, targets, of_images, labels)
 
-    def _in_mirror(self, codes: np.ndarray) -> np.ndarray:
+    def _mirror(self, codes: np.ndarray) -> np.ndarray:
         """Codes of the mirrored predicates; one whose mirror image no annotation uses is left out."""
         mirrored = self._mirrored[codes]
         return mirrored[mirrored >= 0]
-
-
-def make_targets(
-    example: Example,
-    predicates: list[np.ndarray],
-    labels: LabelList,
-    *,
-    mirror: bool = False,
-    unrelated: int = 0,
-    rng: np.random.Generator | None = None,
-) -> Targets:
-    """Targets of one picture against a label list.
-
-    Args:
-        predicates: data set codes per pair of `example.pairs`.
-        mirror: the picture is mirrored.
-        unrelated: pairs without a relation to add, drawn with `rng`.
-    """
-    width, height = example.size
-    x, y, w, h = example.boxes.T
-    boxes = np.stack([x + w / 2, y + h / 2, w, h], 1) / np.array([width, height, width, height])
-    if mirror:
-        boxes[:, 0] = 1 - boxes[:, 0]
-    pairs = example.pairs.reshape(-1, 2)
-    if unrelated:
-        assert rng is not None
-        pairs = np.concatenate([pairs, _unrelated(len(boxes), pairs, unrelated, rng)])
-    relations = np.zeros((len(pairs), len(labels.relations)), np.float32)
-    for row, held in enumerate(predicates):
-        relations[row, labels.relation_index[held]] = 1
-    kinds = labels.object_index[example.categories]
-    cxcywh = torch.from_numpy(boxes.astype(np.float32)).clamp(0, 1)
-    names = torch.from_numpy(kinds)
-    subject, object_ = torch.from_numpy(pairs[:, 0].copy()), torch.from_numpy(pairs[:, 1].copy())
-    return Targets(
-        cxcywh[subject], cxcywh[object_], names[subject], names[object_], torch.from_numpy(relations)
-    )
-
-
-def _unrelated(count: int, related: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    free = np.ones((count, count), bool)
-    np.fill_diagonal(free, False)
-    free[related[:, 0], related[:, 1]] = False
-    rows = np.argwhere(free)
-    return rows[rng.permutation(len(rows))[: min(most, len(rows))]]

@@ -1,16 +1,16 @@
-"""Batches of captioned pictures that depend on (seed, step, rank) alone."""
+"""Batches of captioned images that depend on (seed, step, rank) alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import BertTokenizer
 
-from relforge.data.captions import CaptionData, Captioned
-from relforge.data.order import Order, ahead
+from relforge.data.captions import CaptionData, CaptionedImage
+from relforge.data.order import Order, compute_ahead
 from relforge.images import decode, read
 from relforge.images.resize import normalise, resize
 from relforge.models.blip.checkpoint import CLIP_MEAN, CLIP_STD
@@ -18,14 +18,14 @@ from relforge.models.blip.checkpoint import CLIP_MEAN, CLIP_STD
 
 @dataclass(frozen=True)
 class CaptionBatch:
-    """One step's input. A picture's captions stand behind one another in one row, so that the picture is
-    encoded, and its keys and values computed, once.
+    """One step's input. An image's captions are concatenated in one row, so that the image is encoded, and
+    its keys and values computed, once.
 
     Args:
         images: B x 3 x S x S normalised.
         ids: B x L tokens, each caption from [DEC] to [SEP]; positions: B x L within its caption.
         caption: B x L number of the caption a token belongs to; -1: padding.
-        patches: B x P x C: 1 where the patch shows the class; None without boxes.
+        patches: B x P x C: 1 where a box of the class covers the patch; None without boxes.
     """
 
     images: Tensor
@@ -51,8 +51,8 @@ class CaptionOptions:
     """How batches are made.
 
     Args:
-        size: pictures per process and step.
-        captions: of each picture, drawn each time.
+        size: images per process and step.
+        captions: per image, drawn anew in every epoch.
         mirror: probability of mirroring; 0 where captions tell left from right.
     """
 
@@ -66,34 +66,35 @@ class CaptionBatches:
 
     Args:
         data: the training set.
-        tokenizer: from `words_tokenizer`.
+        tokenizer: from `build_word_tokenizer`.
         options: how batches are made.
-        side: pixels of the square that pictures are squashed to, as BLIP does; grid: patches a side.
-        longest: tokens of a caption; the rest of a longer one is cut off.
-        seed, rank, world: see `Order`.
-        threads: that decode pictures ahead.
+        side: images are resized to a square of so many pixels, as BLIP does.
+        grid: patches per side.
+        max_length: tokens of a caption; longer ones are truncated.
+        seed, rank, world_size: see `Order`.
+        threads: that decode images ahead.
     """
 
     def __init__(
         self,
         data: CaptionData,
-        tokenizer: Any,
+        tokenizer: BertTokenizer,
         options: CaptionOptions,
         *,
         side: int,
         grid: int,
-        longest: int,
+        max_length: int,
         seed: int,
         rank: int = 0,
-        world: int = 1,
+        world_size: int = 1,
         threads: int = 1,
     ) -> None:
-        self._order = Order(len(data.pictures), options.size, seed, rank, world)
+        self._order = Order(len(data.images), options.size, seed, rank, world_size)
         self._data, self._options, self._threads = data, options, threads
         self._side, self._grid = side, grid
         end, start = tokenizer.sep_token_id, tokenizer.bos_token_id
-        words = [tokenizer(p.captions, add_special_tokens=False)["input_ids"] for p in data.pictures]
-        self._tokens = [[[start, *ids[: longest - 2], end] for ids in several] for several in words]
+        ids_of = [tokenizer(image.captions, add_special_tokens=False)["input_ids"] for image in data.images]
+        self._tokens = [[[start, *ids[: max_length - 2], end] for ids in own] for own in ids_of]
         self._pad = int(tokenizer.pad_token_id)
 
     @property
@@ -103,27 +104,27 @@ class CaptionBatches:
 
     def from_step(self, start: int) -> Iterator[CaptionBatch]:
         """Batches `start`, `start + 1`, ..."""
-        return ahead(self.at, start, self._threads)
+        return compute_ahead(self.at, start, self._threads)
 
     def at(self, step: int) -> CaptionBatch:
         """The batch of that step."""
-        rng, options = self._order.draws(step), self._options
-        pictures, rows, grids = [], [], []
+        rng, options = self._order.random_generator(step), self._options
+        pixels, rows, grids = [], [], []
         for index in self._order.examples(step):
-            picture, mirror = self._data.pictures[index], bool(rng.random() < options.mirror)
-            pixels = resize(decode(read(str(picture.file), None)), self._side, self._side, "bicubic")
-            pictures.append(pixels.flip(2) if mirror else pixels)
+            image, mirror = self._data.images[index], bool(rng.random() < options.mirror)
+            resized = resize(decode(read(str(image.file), None)), self._side, self._side, "bicubic")
+            pixels.append(resized.flip(2) if mirror else resized)
             captions = self._tokens[index]
             rows.append([captions[i] for i in rng.permutation(len(captions))[: options.captions]])
             if self._data.classes:
-                shown = shown_in_patches(picture, self._grid, len(self._data.classes))
-                grids.append(shown.flip(1) if mirror else shown)
-        images = normalise(torch.stack(pictures), CLIP_MEAN, CLIP_STD)
+                covered = _classes_of_patches(image, self._grid, len(self._data.classes))
+                grids.append(covered.flip(1) if mirror else covered)
+        images = normalise(torch.stack(pixels), CLIP_MEAN, CLIP_STD)
         patches = torch.stack(grids).flatten(1, 2) if grids else None
-        return CaptionBatch(images, *_packed(rows, self._pad), patches)
+        return CaptionBatch(images, *_concatenate(rows, self._pad), patches)
 
 
-def _packed(rows: list[list[list[int]]], pad: int) -> tuple[Tensor, Tensor, Tensor]:
+def _concatenate(rows: list[list[list[int]]], pad: int) -> tuple[Tensor, Tensor, Tensor]:
     """`ids`, `positions` and `caption` of a `CaptionBatch`."""
     length = max(sum(map(len, row)) for row in rows)
     ids, positions = torch.full((len(rows), length), pad), torch.zeros(len(rows), length, dtype=torch.long)
@@ -139,12 +140,12 @@ def _packed(rows: list[list[list[int]]], pad: int) -> tuple[Tensor, Tensor, Tens
     return ids, positions, caption
 
 
-def shown_in_patches(picture: Captioned, grid: int, classes: int) -> Tensor:
+def _classes_of_patches(image: CaptionedImage, grid: int, classes: int) -> Tensor:
     """grid x grid x classes: 1 where a box of the class covers the patch's centre or is centred in it."""
-    shown = torch.zeros(grid, grid, classes)
-    for (x, y, w, h), kind in zip(picture.boxes * grid, picture.kinds, strict=True):
+    covered = torch.zeros(grid, grid, classes)
+    for (x, y, w, h), code in zip(image.boxes * grid, image.classes, strict=True):
         top, bottom = round(y), max(round(y + h), round(y) + 1)
         left, right = round(x), max(round(x + w), round(x) + 1)
-        shown[top:bottom, left:right, kind] = 1
-        shown[min(int(y + h / 2), grid - 1), min(int(x + w / 2), grid - 1), kind] = 1
-    return shown
+        covered[top:bottom, left:right, code] = 1
+        covered[min(int(y + h / 2), grid - 1), min(int(x + w / 2), grid - 1), code] = 1
+    return covered

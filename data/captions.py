@@ -1,4 +1,4 @@
-"""Captioned pictures in COCO Captions layout, to train a captioner on."""
+"""Captioned images in COCO Captions layout, to train a captioner on."""
 
 from __future__ import annotations
 
@@ -7,27 +7,34 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 
+class _Digest(Protocol):
+    """A hash of `hashlib`."""
+
+    def update(self, data: bytes, /) -> None: ...
+
+
 @dataclass(frozen=True)
-class Captioned:
-    """One picture.
+class CaptionedImage:
+    """One image.
 
     Args:
-        file: the picture.
+        file: of the image.
         captions: at least one.
-        boxes: N x 4 xywh as shares of the picture's width and height; kinds: their classes' numbers.
+        boxes: n x 4 xywh as shares of the image's width and height; classes: n indices into
+            `CaptionData.classes`.
     """
 
     file: Path
     captions: list[str]
     boxes: np.ndarray
-    kinds: np.ndarray
+    classes: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -35,66 +42,68 @@ class CaptionData:
     """A training set.
 
     Args:
-        pictures: those that have captions, by image id.
+        images: those that have captions, by image id.
         classes: names of the boxes' classes; none where no boxes were given.
         sha256: of the files' content and the limit.
     """
 
-    pictures: list[Captioned]
+    images: list[CaptionedImage]
     classes: list[str]
     sha256: str
 
     def class_shares(self) -> Tensor:
-        """Share of the pictures' area that boxes of each class cover."""
+        """C, share of the images' area that boxes of each class cover."""
         covered = torch.zeros(len(self.classes))
-        for picture in self.pictures:
-            for (_, _, w, h), kind in zip(picture.boxes, picture.kinds, strict=True):
-                covered[kind] += float(w * h)
-        return covered / len(self.pictures)
+        for image in self.images:
+            for (_, _, w, h), code in zip(image.boxes, image.classes, strict=True):
+                covered[code] += float(w * h)
+        return covered / len(self.images)
 
     def texts(self) -> Iterator[str]:
         """Every caption."""
-        return (text for picture in self.pictures for text in picture.captions)
+        return (text for image in self.images for text in image.captions)
 
 
-def load(captions: str, images: str, boxes: str | None = None, limit: int | None = None) -> CaptionData:
+def load_captions(
+    captions: str, images: str, boxes: str | None = None, limit: int | None = None
+) -> CaptionData:
     """Read a training set.
 
     Args:
         captions: COCO captions JSON.
-        images: folder of its pictures.
-        boxes: COCO instances JSON of the same pictures.
-        limit: take the first so many.
+        images: folder of its images.
+        boxes: COCO instances JSON of the same images.
+        limit: number of images, the first ones by image id.
 
     Raises:
         ValueError: no caption, or a file that is not in COCO's layout, naming it.
     """
     digest = hashlib.sha256(str(limit).encode())
-    said = _coco(captions, digest)
+    captioned = _read_coco(captions, digest)
     texts: dict[Any, list[str]] = {}
-    for row in said["annotations"]:
+    for row in captioned["annotations"]:
         texts.setdefault(row["image_id"], []).append(row["caption"])
-    seen: dict[Any, list[tuple[list[float], int]]] = {}
+    boxes_of: dict[Any, list[tuple[list[float], int]]] = {}
     names: list[str] = []
     if boxes is not None:
-        drawn = _coco(boxes, digest)
-        names = [category["name"] for category in drawn["categories"]]
-        number = {category["id"]: i for i, category in enumerate(drawn["categories"])}
-        for row in drawn["annotations"]:
-            seen.setdefault(row["image_id"], []).append((row["bbox"], number[row["category_id"]]))
-    found = []
-    for image in sorted((i for i in said["images"] if i["id"] in texts), key=lambda i: i["id"])[:limit]:
-        here = seen.get(image["id"], [])
-        shares = np.array([box for box, _ in here], np.float32).reshape(-1, 4)
+        annotated = _read_coco(boxes, digest)
+        names = [category["name"] for category in annotated["categories"]]
+        number = {category["id"]: i for i, category in enumerate(annotated["categories"])}
+        for row in annotated["annotations"]:
+            boxes_of.setdefault(row["image_id"], []).append((row["bbox"], number[row["category_id"]]))
+    loaded = []
+    for image in sorted((i for i in captioned["images"] if i["id"] in texts), key=lambda i: i["id"])[:limit]:
+        own = boxes_of.get(image["id"], [])
+        shares = np.array([box for box, _ in own], np.float32).reshape(-1, 4)
         shares /= np.array([image["width"], image["height"]] * 2, np.float32)
-        kinds = np.array([kind for _, kind in here], np.int64)
-        found.append(Captioned(Path(images) / image["file_name"], texts[image["id"]], shares, kinds))
-    if not found:
-        raise ValueError(f"data.captions: {captions} has no captioned picture")
-    return CaptionData(found, names, digest.hexdigest())
+        classes = np.array([code for _, code in own], np.int64)
+        loaded.append(CaptionedImage(Path(images) / image["file_name"], texts[image["id"]], shares, classes))
+    if not loaded:
+        raise ValueError(f"data.captions: {captions} has no captioned image")
+    return CaptionData(loaded, names, digest.hexdigest())
 
 
-def _coco(path: str, digest: Any) -> dict[str, Any]:
+def _read_coco(path: str, digest: _Digest) -> dict[str, Any]:
     content = Path(path).read_bytes()
     digest.update(content)
     try:

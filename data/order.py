@@ -1,4 +1,4 @@
-"""Which examples each step sees: a function of (seed, step, rank) alone, so that resuming is exact."""
+"""Which examples each step gets: a function of (seed, step, rank) alone, so that resuming is exact."""
 
 from __future__ import annotations
 
@@ -18,33 +18,37 @@ class Order:
         count: examples.
         size: of a batch, per process.
         seed: of the run.
-        rank, world: this process among how many; they share each epoch's shuffle.
+        rank, world_size: this process among how many; they share each epoch's shuffle.
+
+    Raises:
+        ValueError: too few examples for one batch on every process.
     """
 
-    def __init__(self, count: int, size: int, seed: int, rank: int = 0, world: int = 1) -> None:
-        if count < size * world:
-            raise ValueError(f"{count} pictures do not fill a batch of {size} on {world} processes")
-        self._count, self._size, self._seed, self._rank, self._world = count, size, seed, rank, world
+    def __init__(self, count: int, size: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
+        if count < size * world_size:
+            raise ValueError(f"{count} images do not fill a batch of {size} on {world_size} processes")
+        self._count, self._size, self._seed = count, size, seed
+        self._rank, self._world_size = rank, world_size
 
     @property
     def steps_per_epoch(self) -> int:
         """Whole batches of an epoch."""
-        return self._count // (self._size * self._world)
+        return self._count // (self._size * self._world_size)
 
     def examples(self, step: int) -> np.ndarray:
-        """Numbers of the examples of that step's batch."""
+        """Indices of the examples of that step's batch."""
         epoch, within = divmod(step, self.steps_per_epoch)
         order = np.random.default_rng([self._seed, epoch]).permutation(self._count)
-        first = (within * self._world + self._rank) * self._size
+        first = (within * self._world_size + self._rank) * self._size
         return order[first : first + self._size]
 
-    def draws(self, step: int) -> np.random.Generator:
-        """The random numbers of that step's batch."""
+    def random_generator(self, step: int) -> np.random.Generator:
+        """Source of the random numbers of that step's batch."""
         return np.random.default_rng([self._seed, step, self._rank])
 
 
-def ahead(make: Callable[[int], T], start: int, threads: int) -> Iterator[T]:
-    """`make(start)`, `make(start + 1)`, ...; the next ones are made while one is used."""
+def compute_ahead(make: Callable[[int], T], start: int, threads: int) -> Iterator[T]:
+    """`make(start)`, `make(start + 1)`, ...; the next ones are computed while one is used."""
     with ThreadPoolExecutor(threads) as pool:
         waiting: list[Future[T]] = [pool.submit(make, start + i) for i in range(threads + 1)]
         step = start + len(waiting)

@@ -1,4 +1,4 @@
-"""Pictures with labelled pairs, held as flat arrays: a few hundred bytes a picture, not a Python tree."""
+"""Images with labelled pairs, as flat arrays: a few hundred bytes an image, no Python objects per pair."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import pyarrow.compute as pc
 from relforge.stages.columns import codes, flat
 
 MAX_PAIRS = 100
-"""Most labelled pairs of a picture (N_Q of the published models)."""
+"""Maximum number of labelled pairs of an image (N_Q of the published models)."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One picture's annotation.
+    """One image's annotation.
 
     Args:
-        uri, data: where the encoded picture is, or its bytes.
+        uri, data: where the encoded image is, or its bytes.
         size: (width, height), pixels.
         boxes: n x 4 xywh, pixels.
         categories: n codes into `RelationData.categories`.
@@ -39,12 +39,12 @@ class Example:
 
 @dataclass
 class RelationData:
-    """A training set. `*_start` arrays have one entry more than there are pictures (or pairs).
+    """A training set. `*_start` arrays have one entry more than there are images (or pairs).
 
     Args:
         images: table of image_id, uri, width, height, bytes.
         boxes, box_category: all boxes (xywh, pixels) and their category codes.
-        pairs, pair_start: rows of the picture's boxes.
+        pairs, pair_start: rows of the image's boxes.
         relations, relation_start: predicate codes of every pair.
         categories, predicates: names by code.
     """
@@ -101,10 +101,10 @@ def from_tables(
     Args:
         images, boxes: as in `stages.tables`.
         relations: `relations` or `gold` rows. Equal (subject, predicate, object) count once.
-        max_pairs: most rows of a picture.
-        first_rows: of a picture with more rows keep the first ones in file order,
+        max_pairs: maximum number of rows of an image.
+        first_rows: of an image with more rows keep the first ones in file order,
             duplicates counted, as the published loader does; else the best by score.
-        keep_empty: keep pictures without a relation.
+        keep_empty: keep images without a relation.
 
     Raises:
         ValueError: a relation names a box that is not there.
@@ -124,7 +124,7 @@ def from_tables(
     span = int(box_id.max(initial=0)) + 1
     box_key = box_image * span + box_id
     ends = [
-        _rows(relations, end, image, span, box_key) - box_start[image]
+        _box_rows(relations, end, image, span, box_key) - box_start[image]
         for end in ("subject_box", "object_box")
     ]
     predicates = pc.unique(flat(relations["predicate"]))
@@ -134,19 +134,19 @@ def from_tables(
         if "score" in relations.column_names
         else np.ones(len(image), np.float32)
     )
-    rows = _capped(image, ends[0], ends[1], predicate, score, max_pairs, first_rows)
+    rows = _cap_rows(image, ends[0], ends[1], predicate, score, max_pairs, first_rows)
     image, subject, object_, predicate = (a[rows] for a in (image, ends[0], ends[1], predicate))
 
-    fresh = np.ones(len(image), bool)
-    fresh[1:] = (image[1:] != image[:-1]) | (subject[1:] != subject[:-1]) | (object_[1:] != object_[:-1])
-    relation_start = np.append(np.flatnonzero(fresh), len(image))
-    pair_image = image[fresh]
+    first = np.ones(len(image), bool)
+    first[1:] = (image[1:] != image[:-1]) | (subject[1:] != subject[:-1]) | (object_[1:] != object_[:-1])
+    relation_start = np.append(np.flatnonzero(first), len(image))
+    pair_image = image[first]
     data = RelationData(
         images=images.select(["image_id", "uri", "width", "height", "bytes"]),
         boxes=np.stack([boxes[c].to_numpy() for c in "xywh"], 1).astype(np.float32),
         box_category=codes(boxes["category"], pc.unique(flat(boxes["category"]))),
         box_start=box_start,
-        pairs=np.stack([subject[fresh], object_[fresh]], 1),
+        pairs=np.stack([subject[first], object_[first]], 1),
         pair_start=np.searchsorted(pair_image, np.arange(len(ids) + 1)),
         relations=predicate,
         relation_start=relation_start,
@@ -157,7 +157,7 @@ def from_tables(
 
 
 def take(data: RelationData, rows: np.ndarray) -> RelationData:
-    """Only these pictures, in this order."""
+    """Only these images, in this order."""
     box_rows, box_start = _ranges(data.box_start, rows)
     pair_rows, pair_start = _ranges(data.pair_start, rows)
     relation_rows, relation_start = _ranges(data.relation_start, pair_rows)
@@ -198,7 +198,8 @@ def concatenate(parts: Sequence[RelationData]) -> RelationData:
     )
 
 
-def _rows(relations: pa.Table, end: str, image: np.ndarray, span: int, box_key: np.ndarray) -> np.ndarray:
+def _box_rows(relations: pa.Table, end: str, image: np.ndarray, span: int, box_key: np.ndarray) -> np.ndarray:
+    """Row of the box table of every relation's `end`; `box_key` is image * span + box id, sorted."""
     number = relations[end].to_numpy().astype(np.int64)
     wanted = image * span + number
     at = np.minimum(np.searchsorted(box_key, wanted), max(len(box_key) - 1, 0))
@@ -209,7 +210,7 @@ def _rows(relations: pa.Table, end: str, image: np.ndarray, span: int, box_key: 
     return at
 
 
-def _capped(
+def _cap_rows(
     image: np.ndarray,
     subject: np.ndarray,
     object_: np.ndarray,
@@ -218,13 +219,13 @@ def _capped(
     max_pairs: int,
     first_rows: bool,
 ) -> np.ndarray:
-    """Rows to keep, at most `max_pairs` of a picture, sorted by picture and pair, without repeats."""
+    """Rows to keep, at most `max_pairs` per image, sorted by image and pair, without repeats."""
     position = np.arange(len(image))
     if first_rows:
         order = np.lexsort((position, image))
     else:
         best = np.lexsort((-score, predicate, object_, subject, image))
-        best = best[_fresh(best, image, subject, object_, predicate)]
+        best = best[_first_of_equal(best, image, subject, object_, predicate)]
         order = best[np.lexsort((position[best], -score[best], image[best]))]
     starts = np.searchsorted(image[order], image[order], "left")
     order = order[np.arange(len(order)) - starts < max_pairs]
@@ -233,15 +234,16 @@ def _capped(
         np.lexsort((position[order], predicate[order], object_[order], subject[order], image[order]))
     ]
     kept = np.zeros(len(image), bool)
-    kept[by_fact[_fresh(by_fact, image, subject, object_, predicate)]] = True
+    kept[by_fact[_first_of_equal(by_fact, image, subject, object_, predicate)]] = True
     return order[kept[order]]
 
 
-def _fresh(order: np.ndarray, *columns: np.ndarray) -> np.ndarray:
-    fresh = np.ones(len(order), bool)
+def _first_of_equal(order: np.ndarray, *columns: np.ndarray) -> np.ndarray:
+    """Whether each row, in that order, differs from the one before it."""
+    first = np.ones(len(order), bool)
     if len(order):
-        fresh[1:] = np.any([c[order][1:] != c[order][:-1] for c in columns], axis=0)
-    return fresh
+        first[1:] = np.any([c[order][1:] != c[order][:-1] for c in columns], axis=0)
+    return first
 
 
 def _ranges(start: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,19 +10,25 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow import fs
 
-from relforge.data.relations import RelationData, concatenate, from_tables
+from relforge.data.relations import MAX_PAIRS, RelationData, concatenate, from_tables
 from relforge.stages.registry import build_source
 from relforge.stages.tables import SCHEMAS
 
 
-def load(parts: Sequence[Mapping[str, Any]], **options: Any) -> RelationData:
+def load_relations(
+    parts: Sequence[Mapping[str, Any]],
+    *,
+    max_pairs: int = MAX_PAIRS,
+    first_rows: bool = False,
+    keep_empty: bool = False,
+) -> RelationData:
     """Load and concatenate the `data` list of a recipe.
 
     Args:
         parts: each either `{run: FOLDER, relations: relations|gold, threshold: 0.2}` or
             `{format: visual_genome, ...}` with the options of that ingest adapter; `limit: N` takes the
-            first N pictures.
-        options: of `relations.from_tables`.
+            first N images.
+        max_pairs, first_rows, keep_empty: see `relations.from_tables`.
 
     Raises:
         ValueError: an entry that is neither, or that has no relations.
@@ -30,30 +36,32 @@ def load(parts: Sequence[Mapping[str, Any]], **options: Any) -> RelationData:
     loaded = []
     for part in parts:
         if "run" in part:
-            tables = _run_tables(part["run"], part.get("relations", "relations"), part.get("threshold"))
+            tables = _read_run(part["run"], part.get("relations", "relations"), part.get("threshold"))
         elif "format" in part:
             adapter = {k: v for k, v in part.items() if k not in {"format", "limit"}}
-            tables = _source_tables(part["format"], adapter)
+            tables = _read_source(part["format"], adapter)
         else:
             raise ValueError(f"data: an entry needs `run` or `format`, found {sorted(part)}")
         images, boxes, relations = tables
         if "limit" in part:
             images = images.slice(0, part["limit"])
             relations = relations.filter(pc.is_in(relations["image_id"], images["image_id"].combine_chunks()))
-        data = from_tables(images, boxes, relations, **options)
+        data = from_tables(
+            images, boxes, relations, max_pairs=max_pairs, first_rows=first_rows, keep_empty=keep_empty
+        )
         if not len(data):
-            raise ValueError(f"data: {part.get('run') or part.get('format')} has no picture with relations")
+            raise ValueError(f"data: {part.get('run') or part.get('format')} has no image with relations")
         loaded.append(data)
     return concatenate(loaded)
 
 
-def _run_tables(folder: str, name: str, threshold: float | None) -> tuple[pa.Table, pa.Table, pa.Table]:
+def _read_run(folder: str, name: str, threshold: float | None) -> tuple[pa.Table, pa.Table, pa.Table]:
     if name not in {"relations", "gold"}:
         raise ValueError(f"data.relations: {name!r} is not `relations` or `gold`")
-    found = [read_table(folder, table) for table in ("images", "boxes", name)]
+    tables = [read_table(folder, table) for table in ("images", "boxes", name)]
     if threshold is not None and name == "relations":
-        found[2] = found[2].filter(pc.greater_equal(found[2]["score"], threshold))
-    return found[0], found[1], found[2]
+        tables[2] = tables[2].filter(pc.greater_equal(tables[2]["score"], threshold))
+    return tables[0], tables[1], tables[2]
 
 
 def read_table(folder: str, table: str) -> pa.Table:
@@ -70,7 +78,7 @@ def read_table(folder: str, table: str) -> pa.Table:
     return ds.dataset(parts, schema=SCHEMAS[table], filesystem=filesystem).to_table()
 
 
-def _source_tables(adapter: str, options: Mapping[str, Any]) -> tuple[pa.Table, pa.Table, pa.Table]:
+def _read_source(adapter: str, options: Mapping[str, Any]) -> tuple[pa.Table, pa.Table, pa.Table]:
     tables: dict[str, list[pa.Table]] = {"images": [], "boxes": [], "gold": []}
     for result in build_source(adapter, **options).shards(4096):
         for name, rows in tables.items():

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from relforge.data.relations import RelationData
-from relforge.data.transforms import load_picture
+from relforge.data.transforms import load_image
 from relforge.evaluation.pairs import Pairs, iou, join
 from relforge.models.blocks.boxes import xyxy_from_cxcywh
 from relforge.models.blocks.text import NO_OBJECTS
@@ -71,7 +71,7 @@ def detect(
     parts = []
     for index in range(len(data)):
         example = data[index]
-        picture = load_picture(example, options.short_side, options.long_side, False)[None].to(options.device)
+        picture = load_image(example, options.short_side, options.long_side, False)[None].to(options.device)
         memory = model.encode(picture, features)
         prediction = model.decode(memory, model.queries(1), len(classes) + 1, last_only=True)[-1]
         found = _pairs(prediction, classes, predicates, subject, example.size)

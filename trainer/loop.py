@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -36,10 +36,14 @@ class Batches(Protocol[Made]):
         """Batches `start`, `start + 1`, ..., functions of their numbers alone."""
 
 
+StepLoss = Callable[[nn.Module, B, torch.Generator], dict[str, Tensor]]
+"""(model, batch on the device, source of noise) -> named terms; `total` is minimised."""
+
+
 def train(
     model: nn.Module,
     batches: Batches[B],
-    step_loss: Callable[[nn.Module, B, torch.Generator], dict[str, Tensor]],
+    step_loss: StepLoss[B],
     options: Optimisation,
     *,
     steps: int,
@@ -54,7 +58,6 @@ def train(
     """Train, or continue from the last snapshot in `out`.
 
     Args:
-        step_loss: (model, batch on the device, source of noise) -> named terms; `total` is minimised.
         steps: of the whole run.
         out: folder of `snapshot.pt` and `log.jsonl`.
         seed: of dropout and noise.
@@ -119,12 +122,10 @@ def train(
     return average
 
 
-class _StepLoss(nn.Module):
+class _StepLoss(nn.Module, Generic[B]):
     """Makes one step's loss a module call: gradients are averaged between processes by its hooks."""
 
-    def __init__(
-        self, model: nn.Module, step_loss: Callable[[nn.Module, B, torch.Generator], dict[str, Tensor]]
-    ) -> None:
+    def __init__(self, model: nn.Module, step_loss: StepLoss[B]) -> None:
         super().__init__()
         self.model = model
         self._step_loss = step_loss

@@ -1,4 +1,4 @@
-"""One process or many: `torchrun`, Ray Train or plain Python, told apart by the environment."""
+"""One process or many: `torchrun`, Ray Train or plain Python, recognised by the environment."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Processes:
     """This process among the others.
 
     Args:
-        rank, world: number and count of processes.
+        rank, world_size: number and count of processes.
         device: where this one computes.
     """
 
     rank: int
-    world: int
+    world_size: int
     device: torch.device
 
     @property
@@ -29,31 +29,31 @@ class Processes:
         return self.rank == 0
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The model with gradient averaging; itself where there is one process."""
-        if self.world == 1:
+        """The model with gradients averaged over processes; the model itself where there is one process."""
+        if self.world_size == 1:
             return model
         devices = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(model, devices, find_unused_parameters=True)
 
     def mean(self, value: Tensor) -> Tensor:
-        """Mean over processes."""
-        if self.world > 1:
+        """Mean over processes; every process must call it."""
+        if self.world_size > 1:
             value = value.clone()
             torch.distributed.all_reduce(value)
-            value /= self.world
+            value /= self.world_size
         return value
 
 
 def join() -> Processes:
     """Join the group that `torchrun` or Ray Train has set up; a group of one otherwise."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
     cuda = torch.cuda.is_available()
     device = torch.device("cuda", local) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
-    if world == 1:
+    if world_size == 1:
         return Processes(0, 1, device)
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if cuda else "gloo")
-    return Processes(torch.distributed.get_rank(), world, device)
+    return Processes(torch.distributed.get_rank(), world_size, device)

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
 from relforge.data import sources
-from relforge.data.batches import Batches, BatchOptions
+from relforge.data.batches import Batch, Batches, BatchOptions
 from relforge.data.relations import RelationData
 from relforge.models.checkpoint import Blueprint, load_model, save_model
 from relforge.models.rlipv2.model import RelationModel
@@ -115,8 +115,10 @@ def choose_from(values: Mapping[str, Any], names: Sequence[str], prefix: str) ->
 
 
 def load_data(settings: Settings) -> RelationData:
-    """The training set, capped at the model's pair slots."""
-    return sources.load(settings.data, max_pairs=settings.batch.max_pairs, first_rows=settings.published)
+    """The training set, capped at the model's pair queries."""
+    return sources.load_relations(
+        settings.data, max_pairs=settings.batch.max_pairs, first_rows=settings.published
+    )
 
 
 def start_model(
@@ -174,7 +176,7 @@ def _take_over(model: RelationModel, source: RelationModel) -> None:
 
 
 def train_and_save(
-    settings: Settings, kinds: Sequence[str], step_loss: loop.StepLoss, group: processes.Processes
+    settings: Settings, kinds: Sequence[str], step_loss: loop.StepLoss[Batch], group: processes.Processes
 ) -> Path:
     """What every recipe does with its own `step_loss`: data, batches, model, training, the finished folder.
 
@@ -190,7 +192,7 @@ def train_and_save(
         ValueError: a model of another kind, or `noise` for one that is not trained by denoising.
     """
     data = load_data(settings)
-    batches = Batches(data, settings.batch, settings.seed, group.rank, group.world)
+    batches = Batches(data, settings.batch, settings.seed, group.rank, group.world_size)
     steps = settings.length(batches.steps_per_epoch)
     model, blueprint, tokenizer = start_model(settings, data)
     if blueprint.kind not in kinds:

@@ -73,7 +73,7 @@ def load(
 
 
 class TrainingLog:
-    """One JSON line per logged step in `log.jsonl`; lines from the step that a run continues with on are removed."""
+    """One JSON line per logged step in `log.jsonl`; a run that continues removes the lines of later steps."""
 
     def __init__(self, folder: Path, start: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)

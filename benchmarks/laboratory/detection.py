@@ -37,7 +37,7 @@ def ask(world: World, seeds: Sequence[int]) -> list[Row]:
 
 
 def _measures(world: World, model: Path) -> dict[str, float]:
-    pictures = sources.load([world.source("hoi")], keep_empty=True, max_pairs=10**6)
+    pictures = sources.load_relations([world.source("hoi")], keep_empty=True, max_pairs=10**6)
     gold = annotated(pictures)
     verbs = sorted(set(gold.predicate.tolist()))
     loaded, options = load_model(model), DetectOptions(short_side=SHORT_SIDE, long_side=SIZE)

@@ -11,9 +11,9 @@ import torch
 
 from relforge.data import sources
 from relforge.data.batches import Batches, BatchOptions
-from relforge.data.labels import extended, label_list
+from relforge.data.label_lists import build_label_list, extend
 from relforge.data.relations import RelationData, concatenate, from_tables
-from relforge.data.transforms import mirrored_predicate
+from relforge.data.transforms import mirror_predicate
 from relforge.models.blocks.text import NO_OBJECTS
 from relforge.stages.tables import SCHEMAS
 
@@ -81,30 +81,30 @@ def test_a_relation_without_its_box_is_named() -> None:
 def test_negatives_fill_the_quota_by_frequency_and_never_repeat() -> None:
     counts = np.array([1000, 1, 1, 1, 0])
     rng = np.random.default_rng(0)
-    draws = [extended([3], counts, 2, rng) for _ in range(50)]
+    draws = [extend([3], counts, 2, rng) for _ in range(50)]
     assert all(chosen[0] == 3 and len(set(chosen)) == 2 for chosen in draws)
     assert sum(chosen[1] == 0 for chosen in draws) > 45
     # a vocabulary smaller than the quota is taken whole, unused names left out
-    assert sorted(extended([3], counts, 100, rng)) == [0, 1, 2, 3]
+    assert sorted(extend([3], counts, 100, rng)) == [0, 1, 2, 3]
     # a batch with more names than the quota keeps them all
-    assert extended([1, 2, 1, 3], counts, 1, rng) == [1, 2, 3]
+    assert extend([1, 2, 1, 3], counts, 1, rng) == [1, 2, 3]
 
 
 def test_the_label_list_ends_its_objects_with_no_objects() -> None:
-    labels = label_list([2, 0], [1], ["cat", "dog", "man"], ["on", "in"])
+    labels = build_label_list([2, 0], [1], ["cat", "dog", "man"], ["on", "in"])
     assert labels.texts == ["man", "cat", NO_OBJECTS, "in"]
     assert labels.object_index.tolist() == [1, -1, 0]
 
 
 def test_left_and_right_change_places_in_the_mirror() -> None:
-    assert mirrored_predicate("to the left of") == "to the right of"
-    assert mirrored_predicate("holding") == "holding"
+    assert mirror_predicate("to the left of") == "to the right of"
+    assert mirror_predicate("holding") == "holding"
 
 
 @pytest.fixture
 def batches(run_folder: Path) -> Batches:
-    data = sources.load([{"run": str(run_folder), "relations": "gold"}], max_pairs=16)
-    options = BatchOptions(size=2, short_sides=(48, 64), longest=80, max_pairs=16, unrelated_pairs=3)
+    data = sources.load_relations([{"run": str(run_folder), "relations": "gold"}], max_pairs=16)
+    options = BatchOptions(size=2, short_sides=(48, 64), long_side=80, max_pairs=16, unrelated_pairs=3)
     return Batches(data, options, seed=5)
 
 
@@ -133,11 +133,11 @@ def test_targets_are_normalised_boxes_and_multi_hot_relations(batches: Batches) 
 
 
 def test_an_epoch_shows_every_picture_once_across_processes(run_folder: Path) -> None:
-    data = sources.load([{"run": str(run_folder), "relations": "gold"}], max_pairs=16)
-    options = BatchOptions(size=2, short_sides=(32,), mirror=0.0, longest=64)
+    data = sources.load_relations([{"run": str(run_folder), "relations": "gold"}], max_pairs=16)
+    options = BatchOptions(size=2, short_sides=(32,), mirror=0.0, long_side=64)
     seen = []
     for rank in range(2):
-        part = Batches(data, options, seed=1, rank=rank, world=2)
+        part = Batches(data, options, seed=1, rank=rank, world_size=2)
         for step in range(part.steps_per_epoch):
             seen += [tuple(t.subject_boxes.flatten().tolist()) for t in part.at(step).targets]
     assert len(seen) == len(set(seen)) == 4 * (len(data) // 4)
@@ -149,4 +149,4 @@ def test_an_epoch_shows_every_picture_once_across_processes(run_folder: Path) ->
 )
 def test_bad_data_entries_are_named(entry: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        sources.load([entry])
+        sources.load_relations([entry])

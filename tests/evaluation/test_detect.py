@@ -20,7 +20,7 @@ OPTIONS = DetectOptions(short_side=48, long_side=64)
 
 @pytest.fixture
 def pictures(settings: dict[str, Any]) -> RelationData:
-    return sources.load(settings["data"], keep_empty=True)
+    return sources.load_relations(settings["data"], keep_empty=True)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from relforge.data.relations import Example
-from relforge.data.transforms import load_picture
+from relforge.data.transforms import load_image
 from relforge.images.detection_resize import DetectionResize, normalise_imagenet
 from tests.images.pillow import resize_by_passes
 
@@ -93,8 +93,8 @@ def example(pixels: np.ndarray, size: tuple[int, int], orientation: int = 1) -> 
 def test_training_and_evaluation_see_the_image_that_labelling_sees() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (48, 63, 3), dtype=np.uint8)
 
-    plain = load_picture(example(pixels, (63, 48)), 64, 90, mirror=False)
-    mirrored = load_picture(example(pixels, (63, 48)), 64, 90, mirror=True)
+    plain = load_image(example(pixels, (63, 48)), 64, 90, mirror=False)
+    mirrored = load_image(example(pixels, (63, 48)), 64, 90, mirror=True)
 
     assert torch.equal(plain, normalise_imagenet(DetectionResize(64, 90)(pixels)))
     assert torch.equal(mirrored, normalise_imagenet(DetectionResize(64, 90)(pixels[:, ::-1])))
@@ -103,7 +103,7 @@ def test_training_and_evaluation_see_the_image_that_labelling_sees() -> None:
 def test_training_turns_an_image_only_where_its_boxes_are_turned() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     for size, shape in (((64, 48), (3, 48, 64)), ((48, 64), (3, 64, 48))):
-        assert load_picture(example(pixels, size, orientation=6), 48, 90, mirror=False).shape == shape
+        assert load_image(example(pixels, size, orientation=6), 48, 90, mirror=False).shape == shape
 
 
 def test_normalisation_is_imagenets() -> None:

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from relforge.data.caption_batches import CaptionBatches, CaptionOptions
-from relforge.data.captions import CaptionData, load
+from relforge.data.captions import CaptionData, load_captions
 from relforge.demo.world.dataset import write_split
 from relforge.models.blip import checkpoint
 from relforge.trainer import snapshots
@@ -53,7 +53,7 @@ def settings(split: Path, tmp_path: Path) -> dict[str, Any]:
 
 def parts(settings: dict[str, Any]) -> tuple[CaptionData, Any, CaptionBatches, Captioner]:
     """Data, tokenizer, batches and a random model."""
-    data = load(**settings["data"])
+    data = load_captions(**settings["data"])
     tokenizer = build_word_tokenizer(data.texts())
     batches = CaptionBatches(
         data, tokenizer, CaptionOptions(**settings["batch"]), side=32, grid=4, max_length=24, seed=0
@@ -168,7 +168,7 @@ def test_the_finished_folder_is_a_captioner_with_a_card(settings: dict[str, Any]
     loaded = checkpoint.load(str(finished))
     assert loaded.prompt == (loaded.tokenizer.bos_token_id,)
     assert next(iter(load_file(finished / "model.safetensors").values())).dtype == torch.float16
-    assert load(**settings["data"]).sha256 in (finished / "README.md").read_text()
+    assert load_captions(**settings["data"]).sha256 in (finished / "README.md").read_text()
 
 
 def test_rare_words_are_spelled() -> None:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from transformers import BlipTextConfig, BlipVisionConfig
 
 from relforge.data.caption_batches import CaptionBatch, CaptionBatches, CaptionOptions
-from relforge.data.captions import load
+from relforge.data.captions import load_captions
 from relforge.models.blip.checkpoint import save
 from relforge.trainer import loop, processes
 from relforge.trainer.captioner import Captioner
@@ -32,8 +32,8 @@ from relforge.trainer.vision_initialisation import initialise_vision
 
 VISION_WEIGHTS = {"words": 0.02, "patches": 0.5}
 CAPTION_WEIGHTS = {"captions": 1.0, "words": 0.02, "patches": 0.5}
-"""Weights of the loss terms of either part. Words and patches are sums over labels; these weights bring them to the
-size of the caption loss."""
+"""Weights of the loss terms of either part. Words and patches are sums over labels; these weights bring them
+to the size of the caption loss."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def main(values: Mapping[str, Any]) -> Path:
         if option in values.get("optimisation", {}):
             raise ValueError(f"optimisation.{option}: this recipe has none; leave it out")
     group = processes.join()
-    data = load(**settings.data)
+    data = load_captions(**settings.data)
     tokenizer = build_word_tokenizer(data.texts(), settings.model.get("vocabulary", 30000))
     torch.manual_seed(settings.seed)
     vision, text = settings.model["vision"], settings.model["text"]
@@ -95,16 +95,14 @@ def main(values: Mapping[str, Any]) -> Path:
         max_length=text["max_position_embeddings"],
         seed=settings.seed,
         rank=group.rank,
-        world=group.world,
+        world_size=group.world_size,
     )
     initialise_vision(
         model.blip.vision_model, batches.at(0).images, torch.Generator().manual_seed(settings.seed)
     )
     out = Path(settings.out)
     all_settings = {k: v for k, v in asdict(settings).items() if k != "about"} | {"data_hash": data.sha256}
-    vision_settings = {
-        k: v for k, v in all_settings.items() if k != "steps"
-    }  # may still change during this part
+    vision_settings = {k: v for k, v in all_settings.items() if k != "steps"}
     for part, step_loss, steps, of_part in (
         (out / "vision", vision_loss, settings.vision_steps, vision_settings),
         (out, caption_loss, settings.steps, all_settings),

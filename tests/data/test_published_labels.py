@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from relforge.data.batches import make_targets
-from relforge.data.labels import extended, label_list
+from relforge.data.label_lists import build_label_list, extend
 from relforge.data.relations import Example
+from relforge.data.targets import make_targets
 
 
 def example(stored: dict[str, Any], names: list[str], categories: list[str]) -> Example:
@@ -35,9 +35,9 @@ def test_names_merge_in_order_and_targets_point_at_them(shared: Callable[[str], 
     predicates = sorted({name for _, relations in texts for name in relations})
     rng = np.random.default_rng(0)  # draws no negatives: the quota is 0
 
-    labels = label_list(
-        extended([categories.index(n) for names, _ in texts for n in names], np.ones(9), 0, rng),
-        extended([predicates.index(n) for _, names in texts for n in names], np.ones(9), 0, rng),
+    labels = build_label_list(
+        extend([categories.index(n) for names, _ in texts for n in names], np.ones(9), 0, rng),
+        extend([predicates.index(n) for _, names in texts for n in names], np.ones(9), 0, rng),
         categories,
         predicates,
     )

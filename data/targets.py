@@ -1,0 +1,81 @@
+"""Training targets of one image against a label list: of its pairs, and of the image as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from relforge.data.label_lists import LabelList
+from relforge.data.relations import Example
+from relforge.models.training.image_targets import ImageTargets
+from relforge.models.training.targets import Targets
+
+
+def make_targets(
+    example: Example,
+    predicates: Sequence[np.ndarray],
+    labels: LabelList,
+    *,
+    mirror: bool = False,
+    unrelated: int = 0,
+    rng: np.random.Generator | None = None,
+) -> Targets:
+    """Targets of an image's pairs.
+
+    Args:
+        predicates: data set codes of every pair of `example.pairs`.
+        mirror: the image is mirrored.
+        unrelated: pairs without a relation to add, drawn with `rng`.
+
+    Raises:
+        ValueError: `unrelated` without `rng`.
+    """
+    width, height = example.size
+    x, y, w, h = example.boxes.T
+    boxes = np.stack([x + w / 2, y + h / 2, w, h], 1) / np.array([width, height, width, height])
+    if mirror:
+        boxes[:, 0] = 1 - boxes[:, 0]
+    pairs = example.pairs.reshape(-1, 2)
+    if unrelated:
+        if rng is None:
+            raise ValueError("unrelated pairs are drawn at random: give `rng`")
+        pairs = np.concatenate([pairs, _draw_unrelated(len(boxes), pairs, unrelated, rng)])
+    relations = np.zeros((len(pairs), len(labels.relations)), np.float32)
+    for row, codes in enumerate(predicates):
+        relations[row, labels.relation_index[codes]] = 1
+    classes = torch.from_numpy(labels.object_index[example.categories])
+    cxcywh = torch.from_numpy(boxes.astype(np.float32)).clamp(0, 1)
+    subject, object_ = torch.from_numpy(pairs[:, 0].copy()), torch.from_numpy(pairs[:, 1].copy())
+    return Targets(
+        cxcywh[subject], cxcywh[object_], classes[subject], classes[object_], torch.from_numpy(relations)
+    )
+
+
+def make_image_targets(example: Example, predicates: Sequence[np.ndarray], labels: LabelList) -> ImageTargets:
+    """Targets of the whole image; arguments as in `make_targets`."""
+    objects = np.zeros(len(labels.objects), np.float32)
+    objects[labels.object_index[example.categories]] = 1
+    relations = np.zeros(len(labels.relations), np.float32)
+    interactions = np.zeros(len(labels.interactions), np.float32)
+    index = {names: place for place, names in enumerate(labels.interactions)}
+    for (_, object_), codes in zip(example.pairs.reshape(-1, 2), predicates, strict=True):
+        name = labels.objects[labels.object_index[example.categories[object_]]]
+        for code in labels.relation_index[codes]:
+            relations[code] = 1
+            place = index.get((labels.relations[code], name))
+            if place is not None:
+                interactions[place] = 1
+    return ImageTargets(
+        torch.from_numpy(objects), torch.from_numpy(relations), torch.from_numpy(interactions)
+    )
+
+
+def _draw_unrelated(count: int, related: np.ndarray, limit: int, rng: np.random.Generator) -> np.ndarray:
+    """Up to `limit` ordered pairs of `count` boxes that are not among `related`."""
+    free = np.ones((count, count), bool)
+    np.fill_diagonal(free, False)
+    free[related[:, 0], related[:, 1]] = False
+    rows = np.argwhere(free)
+    return rows[rng.permutation(len(rows))[: min(limit, len(rows))]]

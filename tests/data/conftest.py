@@ -1,0 +1,7 @@
+"""The drawn training set of `tests/fixtures/training.py`."""
+
+from __future__ import annotations
+
+from tests.fixtures.training import run_folder, settings
+
+__all__ = ["run_folder", "settings"]
