@@ -114,7 +114,9 @@ def check_files(job: Job, source: Source) -> None:
         try:
             files = [str(file) for file in built.files()]
         except (ValueError, OSError) as error:
-            key = next((key for key, value in options.items() if value and f"{value!r}" in str(error)), None)
+            named = {key: value for key, value in options.items() if isinstance(value, str) and value}
+            # the error names what it looked for; a longer value is not there by chance
+            key = max((k for k in named if named[k] in str(error)), key=lambda k: len(named[k]), default=None)
             where, fix = (f"{field}.{key}", f"; {source.fix(f'{field}.{key}')}") if key else (field, "")
             raise ConfigError(source.name, where, f"{error}{fix}") from error
         for file in files:

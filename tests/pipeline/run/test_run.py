@@ -9,6 +9,7 @@ from tiny import tiny_job
 
 from relforge.pipeline.errors import Outcome
 from relforge.pipeline.run.execute import run
+from relforge.pipeline.run.rerun import rerun
 from relforge.pipeline.run.status import status
 
 
@@ -54,6 +55,22 @@ def test_a_changed_option_redoes_its_stage_and_what_descends_from_it(tmp_path, s
 
     assert result.outcome == Outcome.COMPLETE
     assert result.committed == {"parse": 3, "match": 3}
+
+
+def test_a_changed_neutral_option_redoes_nothing_says_so_and_holds_from_then_on(tmp_path, source):
+    path, pids, events = source(10), tmp_path / "pids", []
+    pids.mkdir()
+    run(tiny_job(tmp_path / "run", path), executor="loop")
+
+    job = tiny_job(tmp_path / "run", path, caption={"note_pid": str(pids)})
+    result = run(job, executor="loop", progress=events.append)
+
+    assert (result.outcome, result.committed) == (Outcome.COMPLETE, {})
+    assert [event.text for event in events] == [
+        f"stage 'caption': note_pid is now {str(pids)!r} (was None), which redoes nothing"
+    ]
+    rerun(job.folder, "caption", shards=[1], executor="loop")
+    assert [name.name.split("-")[1] for name in pids.iterdir()] == ["00004"]
 
 
 def test_where_the_redone_rows_are_equal_nothing_further_is_redone(tmp_path, source):
