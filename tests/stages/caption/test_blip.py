@@ -55,7 +55,7 @@ def test_every_image_gets_its_captions(folder: Path, tmp_path: Path) -> None:
     assert balanced(result, 2)
 
 
-def test_pictures_that_cannot_be_read_are_quarantined_one_by_one(folder: Path) -> None:
+def test_images_that_cannot_be_read_are_quarantined_one_by_one(folder: Path) -> None:
     rows = images(
         ("cut", None, png(2)[:200]),
         ("good", None, png(0)),
@@ -72,6 +72,13 @@ def test_pictures_that_cannot_be_read_are_quarantined_one_by_one(folder: Path) -
     ]
     assert set(result.tables["captions"]["image_id"].to_pylist()) == {"good"}
     assert balanced(result, 5)
+
+
+def test_threads_change_neither_the_captions_nor_the_order_of_the_account(folder: Path) -> None:
+    rows = images(*((f"{n:02}", None, png(n) if n % 3 else png(n)[:100]) for n in range(24)))
+    one, many = (ready(folder, captions=2, drop=[], threads=threads).process(rows) for threads in (1, 8))
+    assert one == many
+    assert [q.record["image_id"] for q in many.quarantined] == [f"{n:02}" for n in range(0, 24, 3)]
 
 
 def test_shard_boundaries_and_reruns_do_not_show(folder: Path) -> None:
@@ -141,10 +148,3 @@ def test_an_empty_shard_gives_an_empty_table(folder: Path) -> None:
 def test_impossible_options_are_refused_before_anything_loads(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         build("caption", "blip", **options)
-
-
-def test_it_is_a_stage(folder: Path) -> None:
-    stage = build("caption", "blip", model=str(folder))
-    assert isinstance(stage, Stage)
-    assert (stage.name, stage.inputs, stage.outputs) == ("caption", ("images",), ("captions",))
-    assert all(Path(name).exists() for name in stage.files())
