@@ -61,8 +61,8 @@ class Captioner(Protocol):
     version: int
     """Raise it when the same images would get other captions."""
     neutral_options: tuple[str, ...]
-    """Options that no caption depends on. `device` is one of them, as `auto` finds another on another machine;
-    `dtype` and whatever else changes bits on one machine is not."""
+    """Options that no caption depends on. `device` is one of them, as `auto` means another on another
+    machine; `dtype` and whatever else changes bits on one machine is not."""
 
     def files(self) -> Sequence[str]:
         """Paths of the files that decide the captions; callable before `load`.
