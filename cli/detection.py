@@ -47,7 +47,7 @@ def measure(
     from relforge.evaluation.pairs import annotated
     from relforge.images import ImageError
     from relforge.models.checkpoint import load_model
-    from relforge.stages.ingest.error import SourceError
+    from relforge.stages.contract import SourceError
 
     source = {"format": "visual_genome", "annotations": data, "images": images}
     try:

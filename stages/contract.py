@@ -117,12 +117,24 @@ class Source(Protocol):
         """The annotation files; their content hashes are part of the fingerprint."""
         ...
 
-    def shards(self, shard_images: int) -> Iterator[StageResult]:
+    def shards(self, shard_images: int, relations: bool = False) -> Iterator[StageResult]:
         """Read the dataset as a stream, one result per shard of at most `shard_images` images.
 
         Shard i is the i-th result; the same files always give the same shards. Every result has the
         tables `images`, `boxes` and `gold` (empty where the source has none). Records are the
-        source's image and box rows: `notes["rows_in"]` says how many the shard read, and equals
+        source's image, box and relation rows: `notes["rows_in"]` says how many the shard read, and equals
         `kept + sum(dropped.values()) + len(quarantined)`.
+
+        Args:
+            shard_images: images per shard.
+            relations: make a `relations` table too, with all that the source says of its relations; ingest
+                wants none.
+
+        Raises:
+            SourceError: a file cannot be read.
         """
         ...
+
+
+class SourceError(ValueError):
+    """A dataset that cannot be read at all: the sentence names the file, what is wrong and the fix."""

@@ -48,7 +48,7 @@ SOURCES = Registry(
         "objects365": "relforge.stages.ingest.objects365:objects365",
         "openimages": "relforge.stages.ingest.open_images:OpenImagesSource",
         "parquet": "relforge.stages.ingest.parquet:ParquetSource",
-        "rlipv2": "relforge.stages.ingest.visual_genome:rlipv2",
+        "rlipv2": "relforge.stages.ingest.rlipv2:rlipv2",
         "visual_genome": "relforge.stages.ingest.visual_genome:VisualGenomeSource",
     },
 )

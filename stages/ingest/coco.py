@@ -1,4 +1,16 @@
-"""COCO detection JSON, of any size and in any order of its members."""
+"""COCO detection JSON, of any size and in any order of its members.
+
+From https://cocodataset.org: `annotations_trainval2017.zip` has `instances_{train,val}2017.json`, and
+`train2017.zip` and `val2017.zip` the images; most labelling tools write the same layout. On disk:
+
+    val2017/000000000139.jpg
+    annotations/instances_val2017.json
+        {"images": [{"id", "file_name", "width", "height"}, ...],
+         "annotations": [{"id", "image_id", "category_id", "bbox", "iscrowd"}, ...],
+         "categories": [{"id", "name"}, ...]}
+
+`bbox` is x, y, w, h in pixels from the top-left corner. Annotations are in no order.
+"""
 
 from __future__ import annotations
 
@@ -7,33 +19,31 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-import fsspec
-
-from relforge.stages.contract import StageResult
-from relforge.stages.ingest.assemble import Assembler, ImageRecords
+from relforge.stages.contract import SourceError, StageResult
+from relforge.stages.ingest.builder import ShardBuilder
 from relforge.stages.ingest.coco_boxes import read_boxes
 from relforge.stages.ingest.coco_images import read_images
-from relforge.stages.ingest.error import SourceError
 from relforge.stages.ingest.ids import Ids
-from relforge.stages.ingest.json_stream import JsonStream, lenient
-from relforge.stages.ingest.pictures import Pictures
-from relforge.stages.ingest.spool import BOX, RelationSpool, Spool
+from relforge.stages.ingest.image_files import ImageFiles
+from relforge.stages.ingest.json_stream import JsonStream, lenient, open_source
+from relforge.stages.ingest.records import ImageColumns, Records
+from relforge.stages.ingest.spill import BOX, RelationBuffer, SpillBuffer
 
 
 class CocoSource:
     """Reads COCO detection files (`images`, `annotations`, `categories`).
 
     A record the format does not allow is set aside on its own; the rest of the file is read. Memory is
-    about 100 bytes per image and 20 per annotation, whatever else the file holds; boxes wait in a
-    temporary file (70 bytes each, in TMPDIR).
+    about 100 bytes per image and 20 per annotation, whatever else the file holds; boxes beyond 128 MiB spill
+    to a temporary file (70 bytes each, in TMPDIR).
 
     Args:
         annotations: path or URI of the JSON file, or split -> path.
-        images: folder, URI or pattern of the pictures (`Pictures`), or split -> such;
+        images: folder, URI or pattern of the image files (`ImageFiles`), or split -> such;
             None where there are none.
         split: name of the split where `annotations` is one file.
         dataset: name written to the `images` table.
-        require_images, embed_images: see `Pictures`.
+        require_images, embed_images: see `ImageFiles`.
         class_name, file_name: what the tables have for a class's name and a record's `file_name`.
     """
 
@@ -53,7 +63,7 @@ class CocoSource:
     ) -> None:
         self._files = {split: annotations} if isinstance(annotations, str) else dict(annotations)
         roots = images if isinstance(images, Mapping) else dict.fromkeys(self._files, images)
-        self._pictures = {s: Pictures(roots.get(s), require_images, embed_images) for s in self._files}
+        self._image_files = {s: ImageFiles(roots.get(s), require_images, embed_images) for s in self._files}
         self._dataset = dataset
         self._class_name = class_name
         self._file_name = file_name
@@ -61,31 +71,22 @@ class CocoSource:
     def files(self) -> Sequence[str]:
         return list(self._files.values())
 
-    def shards(self, shard_images: int) -> Iterator[StageResult]:
-        for result in self.with_relations(shard_images):
-            del result.tables["relations"]
-            yield result
-
-    def with_relations(self, shard_images: int) -> Iterator[StageResult]:
-        """Like `shards`, with a `relations` table that keeps all a `relations` list of the file says."""
+    def shards(self, shard_images: int, relations: bool = False) -> Iterator[StageResult]:
         ids = Ids()
-        assembler = Assembler(self._dataset, ids, shard_images)
+        builder = ShardBuilder(ids, shard_images, relations)
         for split, path in self._files.items():
-            with Spool(BOX) as boxes, RelationSpool() as relations:
-                images, categories = self._read(path, ids, boxes, relations)
-                pictures = self._pictures[split]
-                yield from assembler.shards(images, boxes, relations, categories, split, pictures)
+            with SpillBuffer(BOX) as boxes, RelationBuffer() as relation_buffer:
+                images, categories = self._read(path, ids, boxes, relation_buffer)
+                images.dataset, images.split = self._dataset, split
+                records = Records(images, boxes, relation_buffer, categories)
+                yield from builder.shards(records, self._image_files[split])
 
     def _read(
-        self, path: str, ids: Ids, boxes: Spool, relations: RelationSpool
-    ) -> tuple[ImageRecords, dict[int, str]]:
-        """Read one file, boxes and relations into their spools."""
-        images, categories, seen = ImageRecords(), {}, set()
-        try:
-            opened = fsspec.open(path, "rb").open()
-        except OSError as error:
-            raise SourceError(f"{path}: cannot read the annotation file ({error})") from error
-        with opened as file:
+        self, path: str, ids: Ids, boxes: SpillBuffer, relations: RelationBuffer
+    ) -> tuple[ImageColumns, dict[int, str]]:
+        """Read one file, boxes and relations into their buffers."""
+        images, categories, seen = ImageColumns(), {}, set()
+        with open_source(path) as file:
             stream = JsonStream(file, path)
             for member in stream.members():
                 seen.add(member)
@@ -96,7 +97,7 @@ class CocoSource:
                         boxes.append(rows)
                 elif member == "relations" and stream.is_array():
                     for batch in stream.elements(lenient):
-                        _spool_relations(batch, ids, relations)
+                        _add_relations(batch, ids, relations)
                 elif member == "categories":
                     for record in chain.from_iterable(stream.elements(lenient)):
                         if isinstance(record, dict) and isinstance(record.get("name"), str):
@@ -107,7 +108,7 @@ class CocoSource:
         return images, categories
 
 
-def _spool_relations(batch: list[Any], ids: Ids, relations: RelationSpool) -> None:
+def _add_relations(batch: list[Any], ids: Ids, relations: RelationBuffer) -> None:
     """The `relations` list `relforge export --to coco` writes."""
     rows = [record if isinstance(record, dict) else {} for record in batch]
     image, subject, object_ = (

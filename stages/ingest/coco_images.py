@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from relforge.stages.ingest.assemble import ImageRecords
-from relforge.stages.ingest.ids import Ids, identity
+from relforge.stages.ingest.ids import Ids
 from relforge.stages.ingest.json_stream import JsonStream, lenient
+from relforge.stages.ingest.records import ImageColumns
 from relforge.stages.ingest.scan import Scanned, scanner
+from relforge.stages.ingest.values import identity, pixels
 
 _Size = Annotated[int, msgspec.Meta(gt=0, lt=2**31)]
 
@@ -30,7 +31,7 @@ class Image(msgspec.Struct, gc=False):
 _IMAGES = msgspec.json.Decoder(list[Image])
 
 
-def read_images(stream: JsonStream, ids: Ids, file_name: Callable[[str], str]) -> ImageRecords:
+def read_images(stream: JsonStream, ids: Ids, file_name: Callable[[str], str]) -> ImageColumns:
     """The records of the array at hand.
 
     Args:
@@ -45,11 +46,11 @@ def read_images(stream: JsonStream, ids: Ids, file_name: Callable[[str], str]) -
         sizes.append(found.sizes)
         names.append(found.file_names)
     if not codes:
-        return ImageRecords()
+        return ImageColumns()
     files = pa.concat_arrays(names)
     if file_name is not str:
         files = pa.array([None if f is None else file_name(f) for f in files.to_pylist()], pa.string())
-    return ImageRecords(np.concatenate(codes), np.concatenate(sizes), files)
+    return ImageColumns(np.concatenate(codes), np.concatenate(sizes), files)
 
 
 def decode_images(array: bytes) -> list[Image]:
@@ -67,28 +68,26 @@ def decode_images(array: bytes) -> list[Image]:
 def _lenient(record: Any) -> Image:
     """A record that does not fit, with what is usable of it."""
     record = record if isinstance(record, dict) else {}
-    size = [record.get(k) for k in ("width", "height")]
-    width, height = (int(v) if isinstance(v, int | float) and 0 < v < 2**31 else 0 for v in size)
     name = record.get("file_name")
     return Image(
         identity(record.get("id")),  # type: ignore[arg-type]
-        width,
-        height,
+        pixels(record.get("width")),
+        pixels(record.get("height")),
         name if isinstance(name, str) else None,
     )
 
 
-def _careful(records: list[Image], ids: Ids) -> ImageRecords:
+def _careful(records: list[Image], ids: Ids) -> ImageColumns:
     sizes = np.array([(r.width, r.height) for r in records], np.int32)
     files = pa.array([r.file_name for r in records], pa.string())
-    return ImageRecords(ids.codes([r.id for r in records]), sizes, files)
+    return ImageColumns(ids.codes([r.id for r in records]), sizes, files)
 
 
-def _scanned(batch: Scanned[Image], ids: Ids) -> ImageRecords:
+def _scanned(batch: Scanned[Image], ids: Ids) -> ImageColumns:
     rows = batch.rows
     ends = np.concatenate([[0], rows["name_end"]]).astype(np.int32)
     files = pa.StringArray.from_buffers(len(rows), pa.py_buffer(ends), pa.py_buffer(batch.names))
-    found = ImageRecords(rows["id"], np.stack([rows["width"], rows["height"]], axis=1), files)
+    found = ImageColumns(rows["id"], np.stack([rows["width"], rows["height"]], axis=1), files)
     if len(batch.odd):
         careful = _careful(batch.careful, ids)
         found.codes[batch.odd], found.sizes[batch.odd] = careful.codes, careful.sizes

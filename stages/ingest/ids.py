@@ -16,11 +16,6 @@ NONE = int(np.iinfo(np.int64).min)
 """The code of an id that is absent."""
 
 
-def identity(value: object) -> int | str | None:
-    """The value where it is an id, an integer or a text; None for anything else, `true` and `false` too."""
-    return value if type(value) in (int, str) else None  # type: ignore[return-value]
-
-
 class Ids:
     """Codes for ids, and ids for codes."""
 
@@ -65,3 +60,23 @@ class Ids:
         if not len(codes) or codes.min() >= 0:
             return pc.cast(pa.array(codes, pa.int64()), pa.string())
         return pa.array([self.text(c) for c in codes.tolist()], pa.string())
+
+
+class IdSet:
+    """Id codes that were seen, for sources of many files or many small batches."""
+
+    def __init__(self) -> None:
+        self._parts: list[np.ndarray] = []  # each sorted
+
+    def add(self, codes: np.ndarray) -> None:
+        self._parts.append(np.sort(codes))
+        if len(self._parts) > 32:
+            self._parts = [np.sort(np.concatenate(self._parts))]
+
+    def has(self, codes: np.ndarray) -> np.ndarray:
+        """For each code whether it was added."""
+        found = np.zeros(len(codes), bool)
+        for part in self._parts:
+            if len(part):
+                found |= part[np.minimum(np.searchsorted(part, codes), len(part) - 1)] == codes
+        return found

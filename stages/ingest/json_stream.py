@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO, TypeVar
 
+import fsspec
 import msgspec
 
-from relforge.stages.ingest.error import SourceError
+from relforge.stages.contract import SourceError
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -36,6 +38,21 @@ def lenient(array: bytes) -> list[Any]:
     """Decode a JSON array as Python does, which takes `NaN` and `Infinity` too."""
     found: list[Any] = json.loads(array)
     return found
+
+
+@contextmanager
+def open_source(path: str) -> Iterator[BinaryIO]:
+    """An annotation file, local or any URI that fsspec opens, for reading bytes.
+
+    Raises:
+        SourceError: it cannot be opened.
+    """
+    try:
+        opened = fsspec.open(path, "rb").open()
+    except OSError as error:
+        raise SourceError(f"{path}: cannot read the annotation file ({error})") from error
+    with opened as file:
+        yield file
 
 
 def _skim(array: bytes) -> list[Any]:

@@ -1,4 +1,13 @@
-"""Objects365 v2: COCO-format files of five gigabytes, with patch folders and misspelt names."""
+"""Objects365 v2: COCO-format files of five gigabytes, with patch folders and misspelt names.
+
+From https://www.objects365.org, 365 classes, 1.74 million training images. On disk:
+
+    zhiyuan_objv2_train.json, zhiyuan_objv2_val.json    as COCO's, beside fields such as `isfake`
+    train/patch0/objects365_v1_00000000.jpg             patches 0 to 50
+    val/patch8/objects365_v1_00420917.jpg
+
+A record's `file_name` may have other folders in front: `images/v1/patch8/objects365_v1_00420917.jpg`.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +42,7 @@ def objects365(
 ) -> CocoSource:
     """A source for `zhiyuan_objv2_{train,val}.json`.
 
-    Class names are lower-cased, trimmed and corrected. Pictures lie as `<split>/patchN/<file>` under the
+    Class names are lower-cased, trimmed and corrected. Image files lie as `<split>/patchN/<file>` under the
     images folder, whatever folders the record's `file_name` (`images/v1/patch8/...`) has in front. The
     arguments are `CocoSource`'s; `images` is the folder that holds the splits' folders, or a pattern.
     """

@@ -1,4 +1,15 @@
-"""Open Images CSV: boxes, and relations as gold."""
+"""Open Images CSV: boxes, and relations as gold.
+
+From https://storage.googleapis.com/openimages/web/download_v7.html, and the visual relationship track of the
+2019 challenge. On disk:
+
+    oidv6-train-annotations-bbox.csv    ImageID, LabelName, XMin, XMax, YMin, YMax, IsGroupOf and others
+    oidv6-train-annotations-vrd.csv     ImageID, LabelName1, LabelName2, XMin1 to YMax2, RelationshipLabel
+    oidv7-class-descriptions.csv        label, name; no header: /m/01g317,Person
+    train/000002b66c9c498e.jpg          <ImageID>.jpg
+
+Coordinates are shares of the image's width and height, in [0, 1]. Image sizes are not published.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +22,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from relforge.stages.contract import StageResult
-from relforge.stages.ingest.assemble import Assembler, ImageRecords
-from relforge.stages.ingest.error import SourceError
+from relforge.stages.contract import SourceError, StageResult
+from relforge.stages.ingest.builder import ShardBuilder
 from relforge.stages.ingest.ids import Ids
-from relforge.stages.ingest.pictures import Pictures
-from relforge.stages.ingest.spool import BOX, RelationSpool, Spool
+from relforge.stages.ingest.image_files import ImageFiles
+from relforge.stages.ingest.records import ImageColumns, Records
+from relforge.stages.ingest.spill import BOX, RelationBuffer, SpillBuffer
 
 _ENDS = ("XMin", "XMax", "YMin", "YMax")
 _KEY = ["ImageID", "LabelName", *_ENDS]
@@ -60,9 +71,9 @@ class OpenImagesSource:
         sizes: path or URI of a CSV with ImageID, Width, Height.
         image_size: [width, height] for every image where there are no `sizes`: the coordinates are shares
             of it. Open Images publishes no sizes with its annotations.
-        images: folder, URI or pattern of the pictures (`Pictures`); a folder holds `<ImageID>.jpg`.
+        images: folder, URI or pattern of the image files (`ImageFiles`); a folder holds `<ImageID>.jpg`.
         split, dataset: written to the `images` table.
-        require_images, embed_images: see `Pictures`.
+        require_images, embed_images: see `ImageFiles`.
     """
 
     name = "openimages"
@@ -93,50 +104,38 @@ class OpenImagesSource:
         self._classes = classes
         self._sizes = sizes
         self._image_size = image_size
-        self._pictures = Pictures(images, require_images, embed_images)
+        self._image_files = ImageFiles(images, require_images, embed_images)
         self._split = split
         self._dataset = dataset
 
     def files(self) -> Sequence[str]:
         return [p for p in (self._boxes, self._relations, self._classes, self._sizes) if p]
 
-    def shards(self, shard_images: int) -> Iterator[StageResult]:
-        for result in self.with_relations(shard_images):
-            del result.tables["relations"]
-            yield result
-
-    def with_relations(self, shard_images: int) -> Iterator[StageResult]:
-        """Like `shards`, with a `relations` table that keeps the Score column of the relation file."""
+    def shards(self, shard_images: int, relations: bool = False) -> Iterator[StageResult]:
         boxes = _read(self._boxes, BOX_COLUMNS) if self._boxes else _empty(BOX_COLUMNS)
-        relations = _read(self._relations, RELATION_COLUMNS) if self._relations else _empty(RELATION_COLUMNS)
-        attribute = pc.equal(relations["RelationshipLabel"], ATTRIBUTE)
-        attributes = pc.sum(attribute).as_py() or 0
-        relations = relations.filter(pc.invert(attribute))
-        by_box_id = relations.num_rows > 0 and relations["BoxID1"].null_count == 0
-        subjects, objects = relations["BoxID1"], relations["BoxID2"]
+        facts = _read(self._relations, RELATION_COLUMNS) if self._relations else _empty(RELATION_COLUMNS)
+        attribute = pc.equal(facts["RelationshipLabel"], ATTRIBUTE)
+        left_out = {"attribute_relation": pc.sum(attribute).as_py() or 0}
+        facts = facts.filter(pc.invert(attribute))
+        by_box_id = facts.num_rows > 0 and facts["BoxID1"].null_count == 0
+        subjects, objects = facts["BoxID1"], facts["BoxID2"]
         if not by_box_id:
-            boxes, subjects, objects = _join(boxes, relations)
+            boxes, subjects, objects = _join(boxes, facts)
         ids = Ids()
-        images = self._image_records(ids, boxes["ImageID"])
-        with Spool(BOX) as box_spool, RelationSpool(by_box_id) as relation_spool:
+        images = self._image_columns(ids, boxes["ImageID"])
+        with SpillBuffer(BOX) as box_buffer, RelationBuffer(by_box_id) as relation_buffer:
             labels = boxes["LabelName"].combine_chunks().dictionary_encode()
-            box_spool.append(_box_records(boxes, _codes(boxes["ImageID"], ids), labels.indices, images))
-            payloads = _payloads(relations)
-            owners = _codes(relations["ImageID"], ids)
-            relation_spool.add(owners, np.array(subjects), np.array(objects), payloads)
+            box_buffer.append(_box_rows(boxes, _codes(boxes["ImageID"], ids), labels.indices, images))
+            owners = _codes(facts["ImageID"], ids)
+            relation_buffer.add(owners, np.array(subjects), np.array(objects), _payloads(facts))
             names = self._class_names()
-            known = {
+            classes = {
                 k: names.get(label, label).lower() for k, label in enumerate(labels.dictionary.to_pylist())
             }
-            assembler = Assembler(self._dataset, ids, shard_images)
-            found = assembler.shards(images, box_spool, relation_spool, known, self._split, self._pictures)
-            for shard, result in enumerate(found):
-                if shard == 0 and attributes:
-                    result.dropped["attribute_relation"] = attributes
-                    result.notes["rows_in"] += attributes
-                yield result
+            records = Records(images, box_buffer, relation_buffer, classes, left_out=left_out)
+            yield from ShardBuilder(ids, shard_images, relations).shards(records, self._image_files)
 
-    def _image_records(self, ids: Ids, owners: pa.ChunkedArray) -> ImageRecords:
+    def _image_columns(self, ids: Ids, owners: pa.ChunkedArray) -> ImageColumns:
         if self._sizes is not None:
             table = _read(self._sizes, {"ImageID": pa.string(), "Width": pa.int32(), "Height": pa.int32()})
             names = table["ImageID"].combine_chunks()
@@ -145,7 +144,8 @@ class OpenImagesSource:
             names = pc.unique(owners)
             sizes = np.tile(np.array(self._image_size, np.int32), (len(names), 1))
         files = pc.binary_join_element_wise(names, "jpg", ".")
-        return ImageRecords(ids.codes(names.to_pylist()), sizes.astype(np.int32), files)
+        codes = ids.codes(names.to_pylist())
+        return ImageColumns(codes, sizes.astype(np.int32), files, self._dataset, self._split)
 
     def _class_names(self) -> dict[str, str]:
         if self._classes is None:
@@ -225,7 +225,7 @@ def _join(boxes: pa.Table, relations: pa.Table) -> tuple[pa.Table, np.ndarray, n
     return both, subjects, objects
 
 
-def _box_records(boxes: pa.Table, owners: np.ndarray, labels: pa.Array, images: ImageRecords) -> np.ndarray:
+def _box_rows(boxes: pa.Table, owners: np.ndarray, labels: pa.Array, images: ImageColumns) -> np.ndarray:
     order = np.argsort(images.codes, kind="stable")
     at = np.minimum(np.searchsorted(images.codes[order], owners), max(len(order) - 1, 0))
     width, height = images.sizes[order[at]].T if len(order) else np.empty((2, 0))

@@ -1,4 +1,11 @@
-"""A dataset of anyone's own as Parquet files, and relforge's own Parquet export."""
+"""A dataset of anyone's own as Parquet files, and relforge's own Parquet export.
+
+From any program that writes Parquet, or `relforge export --to parquet`. On disk, one file or many for each:
+
+    images.parquet       image_id, width, height, uri
+    boxes.parquet        image_id, category, x, y, w, h (pixels, top-left), box_id, iscrowd, source_id
+    relations.parquet    image_id, subject_box, object_box, predicate, score, ...; or gold.parquet
+"""
 
 from __future__ import annotations
 
@@ -12,12 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from relforge.stages.contract import StageResult
-from relforge.stages.ingest.assemble import Assembler, ImageRecords
-from relforge.stages.ingest.error import SourceError
+from relforge.stages.contract import SourceError, StageResult
+from relforge.stages.ingest.builder import ShardBuilder
 from relforge.stages.ingest.ids import NONE, Ids
-from relforge.stages.ingest.pictures import Pictures
-from relforge.stages.ingest.spool import BOX, RelationSpool, Spool
+from relforge.stages.ingest.image_files import ImageFiles
+from relforge.stages.ingest.records import ImageColumns, Records
+from relforge.stages.ingest.spill import BOX, RelationBuffer, SpillBuffer
 
 _NUMBERS = {"x": pa.float64(), "y": pa.float64(), "w": pa.float64(), "h": pa.float64()}
 IMAGE_COLUMNS = {"image_id": pa.string(), "width": pa.int32(), "height": pa.int32()}
@@ -44,7 +51,7 @@ class ParquetSource:
         root: a folder of `relforge export --to parquet`, in place of the patterns below.
         images, boxes, relations: paths, URIs or glob patterns.
         split, dataset: written to the `images` table.
-        require_images, embed_images: see `Pictures`; the pictures are those of the `uri` column.
+        require_images, embed_images: see `ImageFiles`; the files are those of the `uri` column.
     """
 
     name = "parquet"
@@ -71,7 +78,7 @@ class ParquetSource:
             raise ValueError("parquet needs `root`, or `images` and `boxes`: paths or patterns of the files")
         self._images, self._boxes, self._relations = images, boxes, relations
         # the `uri` column takes the place of a file name
-        self._pictures = Pictures("{file_name}", require_images, embed_images)
+        self._image_files = ImageFiles("{file_name}", require_images, embed_images)
         self._split = split
         self._dataset = dataset
 
@@ -79,26 +86,20 @@ class ParquetSource:
         patterns = [p for p in (self._images, self._boxes, self._relations) if p]
         return [path for pattern in patterns for path in _found(pattern)]
 
-    def shards(self, shard_images: int) -> Iterator[StageResult]:
-        for result in self.with_relations(shard_images):
-            del result.tables["relations"]
-            yield result
-
-    def with_relations(self, shard_images: int) -> Iterator[StageResult]:
-        """Like `shards`, with a `relations` table that keeps what the files say of each relation."""
+    def shards(self, shard_images: int, relations: bool = False) -> Iterator[StageResult]:
         ids = Ids()
-        images = self._image_records(ids)
+        images = self._image_columns(ids)
         classes: dict[str, int] = {}
-        with Spool(BOX) as boxes, RelationSpool(by_box_id=True) as relations:
+        with SpillBuffer(BOX) as boxes, RelationBuffer(by_box_id=True) as relation_buffer:
             for table in _batches(self._boxes, BOX_COLUMNS, ("box_id", "iscrowd", "source_id")):
-                boxes.append(_box_records(table, ids, classes, len(boxes)))
+                boxes.append(_box_rows(table, ids, classes, len(boxes)))
             for table in _batches(self._relations, RELATION_COLUMNS, _MORE) if self._relations else ():
-                _spool_relations(table, ids, relations)
+                _add_relations(table, ids, relation_buffer)
             names = {code: name for name, code in classes.items()}
-            assembler = Assembler(self._dataset, ids, shard_images)
-            yield from assembler.shards(images, boxes, relations, names, self._split, self._pictures)
+            records = Records(images, boxes, relation_buffer, names)
+            yield from ShardBuilder(ids, shard_images, relations).shards(records, self._image_files)
 
-    def _image_records(self, ids: Ids) -> ImageRecords:
+    def _image_columns(self, ids: Ids) -> ImageColumns:
         codes, sizes, uris = [], [], []
         for table in _batches(self._images, IMAGE_COLUMNS, ("uri",)):
             codes.append(ids.codes(table["image_id"].to_pylist()))
@@ -108,8 +109,9 @@ class ParquetSource:
             uri = pc.cast(table["uri"], pa.string()).combine_chunks() if known else None
             uris.append(pa.nulls(table.num_rows, pa.string()) if uri is None else uri)
         if not codes:
-            return ImageRecords()
-        return ImageRecords(np.concatenate(codes), np.concatenate(sizes), pa.concat_arrays(uris))
+            return ImageColumns()
+        files = pa.concat_arrays(uris)
+        return ImageColumns(np.concatenate(codes), np.concatenate(sizes), files, self._dataset, self._split)
 
 
 def _found(pattern: str) -> list[str]:
@@ -146,7 +148,7 @@ def _batches(pattern: str, needed: dict[str, pa.DataType], optional: Sequence[st
             raise SourceError(f"{path}: cannot read the Parquet file ({error})") from error
 
 
-def _box_records(table: pa.Table, ids: Ids, classes: dict[str, int], start: int) -> np.ndarray:
+def _box_rows(table: pa.Table, ids: Ids, classes: dict[str, int], start: int) -> np.ndarray:
     count = table.num_rows
     records = np.zeros(count, BOX)
     records["image"] = ids.codes(table["image_id"].to_pylist())
@@ -166,7 +168,7 @@ def _box_records(table: pa.Table, ids: Ids, classes: dict[str, int], start: int)
     return records
 
 
-def _spool_relations(table: pa.Table, ids: Ids, relations: RelationSpool) -> None:
+def _add_relations(table: pa.Table, ids: Ids, relations: RelationBuffer) -> None:
     rows: list[dict[str, Any]] = table.drop_columns(["image_id", "subject_box", "object_box"]).to_pylist()
     relations.add(
         ids.codes(table["image_id"].to_pylist()),

@@ -16,7 +16,7 @@ import numpy as np
 
 from relforge.kernels.native import loading
 from relforge.kernels.native.build import SCAN
-from relforge.stages.ingest.spool import BOX
+from relforge.stages.ingest.spill import BOX
 
 T = TypeVar("T")
 

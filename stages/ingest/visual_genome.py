@@ -1,20 +1,31 @@
-"""Visual Genome `scene_graphs.json`, and the RLIPv2 relation files that have its layout."""
+"""Visual Genome `scene_graphs.json`: an image at a time, with its objects and relationships.
+
+From https://homes.cs.washington.edu/~ranjay/visualgenome/api.html, version 1.4. On disk:
+
+    image_data.json         [{"image_id", "width", "height", ...}, ...]
+    scene_graphs.json       [{"image_id", "objects": [{"object_id", "names": [...], "x", "y", "w", "h"}, ...],
+                              "relationships": [{"subject_id", "predicate", "object_id"}, ...]}, ...]
+    VG_100K/2315353.jpg     <image_id>.jpg; the second half lies in VG_100K_2
+
+Boxes are in pixels from the top-left corner. Object ids are unique in an image.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
-import fsspec
 import msgspec
 
-from relforge.stages.contract import StageResult
-from relforge.stages.ingest.error import SourceError
-from relforge.stages.ingest.ids import NONE, Ids
-from relforge.stages.ingest.json_stream import JsonStream, lenient
-from relforge.stages.ingest.pictures import Pictures
-from relforge.stages.ingest.scene import Scene, Shelf
+from relforge.stages.contract import SourceError, StageResult
+from relforge.stages.ingest.by_image import BoxRecord, ImageRecord, RelationRecord, build_shards
+from relforge.stages.ingest.ids import Ids
+from relforge.stages.ingest.image_files import ImageFiles
+from relforge.stages.ingest.json_stream import JsonStream, lenient, open_source
+
+Size = tuple[Any, Any]
+"""Width and height as a file has them."""
 
 
 class VisualGenomeSource:
@@ -27,10 +38,11 @@ class VisualGenomeSource:
         annotations: path or URI of the scene graphs.
         image_data: path or URI of `image_data.json`, which has the image sizes; not needed where the
             records themselves have `width` and `height`.
-        images: folder, URI or pattern of the pictures (`Pictures`); a folder holds `<image_id>.jpg`.
+        images: folder, URI or pattern of the image files (`ImageFiles`); a folder holds `<image_id>.jpg`.
         split, dataset: written to the `images` table where the records have no `data_split`, `dataset`.
         lowercase: lower-case names and predicates, as the published preprocessing does.
         size_from_boxes: where no size is known, take the extent of the boxes.
+        require_images, embed_images: see `ImageFiles`.
     """
 
     name = "visual_genome"
@@ -45,10 +57,12 @@ class VisualGenomeSource:
         dataset: str = "vg",
         lowercase: bool = True,
         size_from_boxes: bool = False,
+        require_images: bool = False,
+        embed_images: bool = False,
     ) -> None:
         self._path = annotations
         self._image_data = image_data
-        self._pictures = Pictures(images)
+        self._image_files = ImageFiles(images, require_images, embed_images)
         self._split = split
         self._dataset = dataset
         self._lowercase = lowercase
@@ -57,96 +71,78 @@ class VisualGenomeSource:
     def files(self) -> Sequence[str]:
         return [self._path, *([self._image_data] if self._image_data else [])]
 
-    def shards(self, shard_images: int) -> Iterator[StageResult]:
-        for result in self.with_relations(shard_images):
-            del result.tables["relations"]
-            yield result
+    def shards(self, shard_images: int, relations: bool = False) -> Iterator[StageResult]:
+        return build_shards(
+            self._images(), shard_images, self._image_files, self._dataset, self._split, relations
+        )
 
-    def with_relations(self, shard_images: int) -> Iterator[StageResult]:
-        """Like `shards`, with a `relations` table that keeps the confidences of the file."""
-        ids, seen = Ids(), set[int]()
+    def _images(self) -> Iterator[ImageRecord]:
+        ids = Ids()
         sizes = _sizes(self._image_data, ids) if self._image_data else {}
-        records = self._records()
-        batch = list(islice(records, shard_images))
-        while True:
-            shelf = Shelf()
-            for record in batch:
-                self._file(record, shelf, ids, seen, sizes)
-            yield shelf.result()
-            batch = list(islice(records, shard_images))
-            if not batch:
-                return
-
-    def _records(self) -> Iterator[Any]:
-        try:
-            opened = fsspec.open(self._path, "rb").open()
-        except OSError as error:
-            raise SourceError(f"{self._path}: cannot read the scene graphs ({error})") from error
-        with opened as file:
+        with open_source(self._path) as file:
             stream = JsonStream(file, self._path)
             if not stream.is_array():
                 raise SourceError(f"{self._path}: expected a JSON list of images; is it a COCO file?")
-            yield from chain.from_iterable(stream.elements(_decode))
+            for record in chain.from_iterable(stream.elements(_decode)):
+                record = record if isinstance(record, dict) else {}
+                yield self._image(record, sizes.get(ids.code(record.get("image_id"))))
 
-    def _file(
-        self, record: Any, shelf: Shelf, ids: Ids, seen: set[int], sizes: dict[int, tuple[int, int]]
-    ) -> None:
-        record = record if isinstance(record, dict) else {}
+    def _image(self, record: Mapping[str, Any], known_size: Size | None) -> ImageRecord:
         objects, relationships = (
             value if isinstance(value := record.get(k, []), list) else [value]
             for k in ("objects", "relationships")
         )
-        code = ids.code(record.get("image_id"))
-        image_id = ids.text(code)
-        width, height = self._size(record, objects, sizes.get(code))
-        fault = (
-            ("malformed_image", "the record has no usable image_id")
-            if code == NONE
-            else ("duplicate_image_id", "an earlier record has the same id")
-            if code in seen
-            else ("bad_image_size", "width or height is missing or not positive")
-            if width <= 0 or height <= 0
-            else None
+        image_id = record.get("image_id")
+        width, height = self._size(record, objects, known_size)
+        dataset, split = (str(record[k]) if k in record else None for k in ("dataset", "data_split"))
+        return ImageRecord(
+            image_id,
+            width,
+            height,
+            f"{image_id}.jpg",
+            [self._box(one if isinstance(one, dict) else {}) for one in objects],
+            [self._relation(one if isinstance(one, dict) else {}) for one in relationships],
+            dataset,
+            split,
         )
-        seen.add(code)
-        if fault:
-            shelf.set_aside(fault[0], f"image {image_id or '?'}: {fault[1]}", image_id=image_id)
-            shelf.dropped["image_set_aside"] += len(objects) + len(relationships)
-            return
-        split = str(record.get("data_split", self._split))
-        image = {
-            "image_id": image_id,
-            "dataset": str(record.get("dataset", self._dataset)),
-            "split": split,
-            "uri": self._pictures.uri(image_id, f"{image_id}.jpg", split),
-            "width": width,
-            "height": height,
-        }
-        Scene(image, objects, relationships, self._lowercase).file(shelf)
 
-    def _size(
-        self, record: dict[str, Any], objects: list[Any], known: tuple[int, int] | None
-    ) -> tuple[int, int]:
+    def _box(self, record: Mapping[str, Any]) -> BoxRecord:
+        # Visual Genome has lists of names, its preprocessed form and RLIPv2's files one name
+        names = record.get("names", record.get("name"))
+        name = names[0] if isinstance(names, list) and names else names
+        return BoxRecord(
+            record.get("object_id"),
+            self._text(name),
+            (record.get("x"), record.get("y"), record.get("w"), record.get("h")),
+            record.get("iscrowd", 0),
+            record.get("box_id"),
+        )
+
+    def _relation(self, record: Mapping[str, Any]) -> RelationRecord:
+        predicate = self._text(record.get("predicate"))
+        score = record.get("confidence", 1.0)
+        return RelationRecord(record.get("subject_id"), predicate, record.get("object_id"), score)
+
+    def _text(self, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        text = " ".join(value.split())
+        return text.lower() if self._lowercase else text
+
+    def _size(self, record: Mapping[str, Any], objects: list[Any], known: Size | None) -> Size:
         size = (record.get("width"), record.get("height"))
-        if size == (None, None):
-            if known:
-                return known
-            if self._size_from_boxes:
-                return _extent(objects)
-            if self._image_data is None:
-                raise SourceError(
-                    f"{self._path}: the records have no width and height; set image_data to Visual Genome's "
-                    "image_data.json, or size_from_boxes to true"
-                )
-        width, height = (v if type(v) is int and 0 < v < 2**31 else 0 for v in size)
-        return width, height
-
-
-def rlipv2(annotations: str, **options: Any) -> VisualGenomeSource:
-    """A relation file as RLIPv2's tagger or `relforge export --to rlipv2` writes it: texts are kept as they
-    are, and sizes that the published files lack come from the boxes."""
-    chosen: dict[str, Any] = {"lowercase": False, "size_from_boxes": True, "dataset": "rlipv2"} | options
-    return VisualGenomeSource(annotations, **chosen)
+        if size != (None, None):
+            return size
+        if known:
+            return known
+        if self._size_from_boxes:
+            return _extent(objects)
+        if self._image_data is None:
+            raise SourceError(
+                f"{self._path}: the records have no width and height; set image_data to Visual Genome's "
+                "image_data.json, or size_from_boxes to true"
+            )
+        return size
 
 
 def _decode(array: bytes) -> list[Any]:
@@ -157,15 +153,14 @@ def _decode(array: bytes) -> list[Any]:
     return found
 
 
-def _sizes(path: str, ids: Ids) -> dict[int, tuple[int, int]]:
-    sizes = {}
-    with fsspec.open(path, "rb") as file:
+def _sizes(path: str, ids: Ids) -> dict[int, Size]:
+    """Image id code -> size."""
+    sizes: dict[int, Size] = {}
+    with open_source(path) as file:
         for record in chain.from_iterable(JsonStream(file, path).elements(_decode)):
             try:
-                sizes[ids.code(record.get("image_id", record.get("id")))] = (
-                    record["width"],
-                    record["height"],
-                )
+                code = ids.code(record.get("image_id", record.get("id")))
+                sizes[code] = (record["width"], record["height"])
             except (AttributeError, KeyError, TypeError) as error:
                 raise SourceError(
                     f"{path}: a record has no image_id, width and height: {record!r:.80}"
@@ -173,7 +168,7 @@ def _sizes(path: str, ids: Ids) -> dict[int, tuple[int, int]]:
     return sizes
 
 
-def _extent(objects: list[Any]) -> tuple[int, int]:
+def _extent(objects: list[Any]) -> Size:
     """The smallest image that holds the boxes, at least one pixel."""
     try:
         ends = [(o["x"] + o["w"], o["y"] + o["h"]) for o in objects]

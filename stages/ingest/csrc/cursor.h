@@ -149,7 +149,7 @@ class Cursor {
     static constexpr double TENS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                       1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
-    // The top bit of each byte that is asked for. Bytes behind the first one found may be marked wrongly.
+    // The top bit of each byte that matches. Bytes behind the first one found may be marked wrongly.
     static uint64_t below(uint64_t word, char limit) { return (word - ONES * static_cast<uint8_t>(limit)) & ~word & TOP; }
     static uint64_t equal(uint64_t word, char byte) { return below(word ^ (ONES * static_cast<uint8_t>(byte)), 1); }
 

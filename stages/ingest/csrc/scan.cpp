@@ -7,7 +7,7 @@
 
 extern "C" {
 
-// BOX of stages/ingest/spool.py
+// BOX of stages/ingest/spill.py
 struct __attribute__((packed)) rf_box {
     int64_t image, annotation, source, category;
     double xywh[4];
@@ -33,7 +33,7 @@ struct rf_scan {
     int64_t capacity;  // of `rows` and of `odd`
     void* rows;
     rf_odd* odd;
-    char* names;  // room for `size` bytes
+    char* names;  // `size` bytes
     int64_t row_count, odd_count, end;  // what was found; `end` is behind the last record
 };
 }

@@ -71,7 +71,7 @@ def whole(shards, name: str) -> pa.Table:
 
 
 def read(source, shard_images: int = 2):
-    return [result.tables for result in source.with_relations(shard_images)]
+    return [result.tables for result in source.shards(shard_images, relations=True)]
 
 
 NAMES = {"dataset": "d", "split": "s"}

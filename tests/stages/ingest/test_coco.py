@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relforge.stages.contract import SourceError
 from relforge.stages.ingest.coco import CocoSource
-from relforge.stages.ingest.error import SourceError
 from relforge.stages.tables import conform
 
 PERSON, HORSE = {"id": 1, "name": "person"}, {"id": 19, "name": "horse"}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relforge.stages.ingest.error import SourceError
+from relforge.stages.contract import SourceError
 from relforge.stages.ingest.json_stream import JsonStream, lenient
 
 scalars = st.none() | st.booleans() | st.integers(-9, 10**9) | st.text(alphabet='ab"\\{}[],: é\n', max_size=8)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relforge.stages.ingest.error import SourceError
+from relforge.stages.contract import SourceError
 from relforge.stages.registry import build_source
 from relforge.stages.tables import conform
 

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from relforge.kernels.native import loading
 from relforge.kernels.native.build import SCAN
+from relforge.stages.contract import SourceError
 from relforge.stages.ingest import coco_boxes, coco_images
 from relforge.stages.ingest.coco import CocoSource
 from relforge.stages.ingest.coco_boxes import decode_annotations, read_boxes
 from relforge.stages.ingest.coco_images import decode_images, read_images
-from relforge.stages.ingest.error import SourceError
 from relforge.stages.ingest.ids import Ids
 from relforge.stages.ingest.json_stream import JsonStream
 from relforge.stages.ingest.scan import Scanner

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relforge.stages.ingest.error import SourceError
+from relforge.stages.contract import SourceError
 from relforge.stages.registry import build_source
 from relforge.stages.tables import conform
 
@@ -72,7 +72,7 @@ def test_a_repeated_relation_is_kept_once_with_its_highest_confidence(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps([scene(CAT, TABLE, relationships=twice)]))
     source = build_source("rlipv2", annotations=str(tmp_path / "a.json"))
 
-    [shard] = source.with_relations(10)
+    [shard] = source.shards(10, relations=True)
 
     assert shard.dropped == {"repeated_relation": 1}
     assert shard.tables["relations"]["score"].to_pylist() == [pytest.approx(0.7)]

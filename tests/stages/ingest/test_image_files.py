@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from relforge.stages.ingest.pictures import Pictures
+from relforge.stages.ingest.image_files import ImageFiles
 from relforge.stages.registry import build_source
 
 
@@ -24,11 +24,11 @@ from relforge.stages.registry import build_source
     ],
 )
 def test_a_folder_or_a_pattern_says_where_the_picture_is(root, uri):
-    assert Pictures(root).uri("7", "a/7.jpg", "val") == uri
+    assert ImageFiles(root).uri("7", "a/7.jpg", "val") == uri
 
 
 def test_a_picture_without_a_known_file_name_has_no_uri():
-    assert Pictures("photos").uri("7", None, "val") is None
+    assert ImageFiles("photos").uri("7", None, "val") is None
 
 
 WRONG = [({"root": "{id}.jpg"}, "unknown"), ({"root": None, "require": True}, "need")]
@@ -37,7 +37,7 @@ WRONG = [({"root": "{id}.jpg"}, "unknown"), ({"root": None, "require": True}, "n
 @pytest.mark.parametrize(("options", "says"), WRONG)
 def test_a_wrong_setting_is_one_sentence(options, says):
     with pytest.raises(ValueError, match=says):
-        Pictures(**options)
+        ImageFiles(**options)
 
 
 def picture(width: int, height: int, kind: str = "JPEG", **options: object) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relforge.stages.ingest.skip import without_polygons
+from relforge.stages.ingest.coco_boxes import without_polygons
 
 LONG = [[round(k * 1.37, 2) for k in range(40)], [1.5, 2.5] * 9]
 

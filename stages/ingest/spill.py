@@ -1,4 +1,4 @@
-"""Records on disk, so that grouping them by image needs little memory.
+"""Records that spill to disk when there are many, so that grouping them by image needs little memory.
 
 Annotation files list boxes in any order. The reader appends fixed-size records, which move to an unnamed
 temporary file (in TMPDIR) once they exceed 128 MiB; when all images are known, the records are grouped by a
@@ -9,7 +9,7 @@ grouping, 4 after.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 import numpy as np
@@ -45,7 +45,7 @@ _IN_MEMORY = 128 << 20
 """Bytes of records that are kept in memory; beyond, all go to the file."""
 
 
-class Spool:
+class SpillBuffer:
     """Append records of one dtype with a field `image`, then read them grouped by image."""
 
     def __init__(self, dtype: np.dtype) -> None:
@@ -132,7 +132,7 @@ class Spool:
         return records
 
 
-class RelationSpool(Spool):
+class RelationBuffer(SpillBuffer):
     """Relations with their JSON.
 
     Args:
@@ -161,7 +161,8 @@ class RelationSpool(Spool):
         self._payload.write(b"".join(payloads))
         self.append(records)
 
-    def payload(self, record: np.void) -> bytes:
-        """The JSON of one relation."""
-        self._payload.seek(int(record["start"]))
-        return self._payload.read(int(record["length"]))
+    def payloads(self, records: np.ndarray) -> Iterator[bytes]:
+        """The JSON of some relations."""
+        for start, length in zip(records["start"].tolist(), records["length"].tolist(), strict=True):
+            self._payload.seek(start)
+            yield self._payload.read(length)

@@ -1,0 +1,111 @@
+"""The one builder of shards: every adapter hands it its records, a file or a batch of images at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from relforge.stages.account import Account
+from relforge.stages.contract import StageResult
+from relforge.stages.ingest.faults import image_faults
+from relforge.stages.ingest.ids import NONE, Ids, IdSet
+from relforge.stages.ingest.image_files import ImageFiles
+from relforge.stages.ingest.records import Records
+from relforge.stages.ingest.shard import build_shard
+
+
+class ShardBuilder:
+    """Checks records, and turns them into the tables and the account of consecutive shards.
+
+    Remembers the image ids of all records it was given, so that an id that comes twice is used once.
+
+    Args:
+        ids: what the codes mean; one for a source.
+        shard_images: image records per shard.
+        relations: whether shards have a `relations` table too, which keeps all that the source says of a
+            relation; `gold` has only the fact.
+    """
+
+    def __init__(self, ids: Ids, shard_images: int, relations: bool = False) -> None:
+        self._ids = ids
+        self._shard_images = shard_images
+        self._with_relations = relations
+        self._seen = IdSet()
+
+    def shards(self, records: Records, image_files: ImageFiles) -> Iterator[StageResult]:
+        """The shards of these records, at least one: consecutive images, sorted by id inside a shard.
+
+        Boxes and relations of images that are not there (orphans) are accounted for in the last shard.
+
+        Args:
+            records: what one file, or one batch of images, holds.
+            image_files: where the image files are.
+        """
+        images = records.images
+        count = len(images.codes)
+        faults = image_faults(images.codes, images.sizes, self._seen)
+        repeats = _group(records, faults)
+        for start in range(0, max(count, 1), self._shard_images):
+            rows = np.arange(start, min(start + self._shard_images, count))
+            rows = rows[np.array(pc.sort_indices(self._ids.texts(images.codes[rows])), np.int64)]
+            account = Account()
+            for reason, left_out in records.left_out.items() if start == 0 else ():
+                account.drop(reason, left_out)
+            tables = build_shard(
+                account, self._ids, records, rows, faults[rows], repeats, image_files, self._with_relations
+            )
+            if start + self._shard_images >= count:
+                self._quarantine_orphans(account, records)
+            yield account.result(tables, {"rows_in": account.total})
+        self._seen.add(images.codes)
+
+    def _quarantine_orphans(self, account: Account, records: Records) -> None:
+        nowhere = np.array([len(records.images.codes)])
+        orphans = [(r["image"], r["source"]) for r in records.boxes.of(nowhere)[0]]
+        orphans += [(r["image"], NONE) for r in records.relations.of(nowhere)[0]]
+        for image, source in orphans:
+            image_id = self._ids.text(int(image))
+            record = {"image_id": image_id, "source_id": self._ids.text(int(source))}
+            detail = f"annotation of image {image_id or 'without id'}, which the file does not list"
+            account.quarantine(record, "unknown_image", detail)
+
+
+def _group(records: Records, faults: np.ndarray) -> np.ndarray:
+    """Group boxes and relations by image; gives the places of the boxes whose id an earlier one has."""
+    codes = records.images.codes
+    for buffer in (records.boxes, records.relations):
+        images = buffer.column("image")
+        buffer.group(images if records.nested else _rows_of(images, codes, faults), len(codes))
+    annotations = records.boxes.column("annotation")
+    if records.nested:
+        annotations = _unique_per_image(annotations, records.boxes.column("image"))
+    return _repeats(annotations)
+
+
+def _rows_of(owners: np.ndarray, codes: np.ndarray, faults: np.ndarray) -> np.ndarray:
+    """For each record the row of its image, or the number of images where there is none.
+
+    Of images that share an id, the records belong to the usable one.
+    """
+    usable_first = np.argsort(faults >= 0, kind="stable")
+    known, first = np.unique(codes[usable_first], return_index=True)
+    at = pc.index_in(pa.array(owners), pa.array(known[known != NONE])).fill_null(-1).to_numpy()
+    rows = np.append(usable_first[first[known != NONE]], len(codes))  # the last one is where -1 points
+    return rows[at].astype(np.int32)
+
+
+def _unique_per_image(codes: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Codes that are equal only where both the id and the image are."""
+    found, place = np.unique(codes, return_inverse=True)
+    return np.where(codes == NONE, NONE, images * len(found) + place)
+
+
+def _repeats(codes: np.ndarray) -> np.ndarray:
+    """Places of the codes that an earlier one equals."""
+    ordered = np.sort(codes)
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    places = np.flatnonzero(np.isin(codes, repeated[repeated != NONE]))
+    return np.delete(places, np.unique(codes[places], return_index=True)[1])
