@@ -12,18 +12,7 @@ from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.run_folder import RunFolder
-from relforge.stages.export import export
-
-SUFFIXES = {
-    "coco": ".json",
-    "hico": ".json",
-    "label-studio": ".json",
-    "open-images": "",
-    "parquet": "",
-    "rlipv2": ".json",
-    "vg": ".json",
-}
-"""export format -> suffix of its default name under `RUN/export`; none for folders."""
+from relforge.stages.export import SUFFIXES, export
 
 Tables = dict[str, pa.Table]
 
@@ -44,7 +33,7 @@ def export_run(
 
     Args:
         run: the run folder.
-        to: a key of `relforge.stages.export.TARGETS`.
+        to: a name of `relforge.stages.export.TARGETS`.
         out: file or folder; appears whole or not at all.
         least_score: leave out relations that score lower. The run itself keeps them.
         partial: export the shards that are done though others are not.

@@ -13,8 +13,7 @@ import pytest
 from relforge.pipeline.config.resolve import SWITCHES
 from relforge.pipeline.config.schema import Config, Dataset, Resources, Run, StageChoice
 from relforge.stages.export.targets import TARGETS
-from relforge.stages.ingest.boxes import REASONS
-from relforge.stages.ingest.shard import IMAGE_REASONS
+from relforge.stages.ingest.faults import BOX_REASONS, IMAGE_REASONS
 from relforge.stages.registry import BACKENDS, SOURCES
 from relforge.stages.tables import SCHEMAS
 
@@ -63,8 +62,6 @@ def test_every_dataset_format_is_listed() -> None:
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_option_of_a_dataset_format_is_listed(name: str) -> None:
     taken = options(SOURCES.load(name))
-    if "options" in taken:  # handed on to the format that it is a variant of
-        taken = taken - {"options"} | options(SOURCES.load("visual_genome"))
     file_names = {"zhiyuan_objv2_{train,val}.json", "scene_graphs.json", "<split>/patchN/"}
 
     assert code_words(table("Datasets that ingest reads", "format")[name]) - file_names == taken
@@ -78,7 +75,7 @@ def test_every_reason_of_quarantine_is_listed_and_every_listed_one_exists() -> N
         for path in (ROOT / room).rglob("*.py")
     )
 
-    assert set(REASONS) | set(IMAGE_REASONS) <= listed
+    assert set(BOX_REASONS) | set(IMAGE_REASONS) <= listed
     assert [reason for reason in listed if f'"{reason}"' not in sources] == []
 
 
@@ -87,9 +84,7 @@ def test_every_export_format_and_its_options_are_listed() -> None:
 
     assert set(listed) == set(TARGETS)
     for name in TARGETS:
-        module, _, function = TARGETS[name].partition(":")
-        writer = getattr(__import__(module, fromlist=[function]), function)
-        taken = set(inspect.signature(writer).parameters) - {"tables", "path"}
+        taken = set(inspect.signature(TARGETS.load(name)).parameters) - {"tables", "path"}
         assert set(re.findall(r"option `(\w+)`", listed[name])) == taken, name
 
 

@@ -1,5 +1,5 @@
 """Relations out: one writer per target format."""
 
-from relforge.stages.export.targets import TARGETS, export
+from relforge.stages.export.targets import SUFFIXES, TARGETS, export
 
-__all__ = ["TARGETS", "export"]
+__all__ = ["SUFFIXES", "TARGETS", "export"]

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from typing import Any
 
 import pyarrow as pa
 
+from relforge.registry import Registry
 from relforge.stages.export.publish import published
 
-TARGETS: dict[str, str] = {
-    "coco": "relforge.stages.export.coco:write",
-    "hico": "relforge.stages.export.hico:write",
-    "label-studio": "relforge.stages.export.label_studio:write",
-    "open-images": "relforge.stages.export.open_images:write",
-    "parquet": "relforge.stages.export.parquet:write",
-    "rlipv2": "relforge.stages.export.rlipv2:write",
-    "vg": "relforge.stages.export.rlipv2:write_visual_genome",
-}
-"""format -> `module:function(tables, path, **options)`."""
+TARGETS = Registry(
+    "export format",
+    {
+        "coco": "relforge.stages.export.coco:write",
+        "hico": "relforge.stages.export.hico:write",
+        "label-studio": "relforge.stages.export.label_studio:write",
+        "open-images": "relforge.stages.export.open_images:write",
+        "parquet": "relforge.stages.export.parquet:write",
+        "rlipv2": "relforge.stages.export.rlipv2:write",
+        "vg": "relforge.stages.export.rlipv2:write_visual_genome",
+    },
+)
+"""What an entry names is called as `write(tables, path, **options)`, and gives the rows it wrote."""
+
+SUFFIXES = {"coco": ".json", "hico": ".json", "label-studio": ".json", "rlipv2": ".json", "vg": ".json"}
+"""export format -> suffix of its file; the others are folders."""
 
 
 def export(to: str, tables: Iterator[Mapping[str, pa.Table]], out: str, **options: Any) -> dict[str, int]:
@@ -29,7 +35,7 @@ def export(to: str, tables: Iterator[Mapping[str, pa.Table]], out: str, **option
     `out` appears whole or not at all: it is written beside its place and renamed.
 
     Args:
-        to: a key of `TARGETS`.
+        to: a name of `TARGETS`, or `package.module:write`.
         tables: per shard the tables `images`, `boxes` and `relations`; where there is no `relations`
             table, `gold` is written, without scores.
         out: file, or folder for the formats that are folders (`open-images`, `parquet`); path or URI.
@@ -42,10 +48,10 @@ def export(to: str, tables: Iterator[Mapping[str, pa.Table]], out: str, **option
         ValueError: an unknown format or option, naming the choices.
         OSError: the output cannot be written; nothing is left at `out`.
     """
-    if to not in TARGETS:
-        raise ValueError(f"unknown export format {to!r}; choose one of {', '.join(sorted(TARGETS))}")
-    module, function = TARGETS[to].split(":")
-    write = getattr(import_module(module), function)
+    try:
+        write = TARGETS.load(to)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"export format {to!r} cannot be loaded: {error}") from error
     known = [p for p in inspect.signature(write).parameters if p not in ("tables", "path")]
     unknown = sorted(set(options) - set(known))
     if unknown:

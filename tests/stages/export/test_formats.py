@@ -133,3 +133,20 @@ def test_an_export_replaces_an_earlier_one_and_may_go_to_a_uri(shards, tmp_path,
 def test_an_unknown_format_or_option_names_the_choices(shards, tmp_path, to, options, says):
     with pytest.raises(ValueError, match=says):
         export(to, iter(shards), str(tmp_path / "out"), **options)
+
+
+def test_a_format_of_ones_own_is_named_by_module_and_function(shards, tmp_path, monkeypatch):
+    (tmp_path / "pairs.py").write_text(
+        "def write(tables, path, mark='-'):\n"
+        "    rows = [r for shard in tables for r in shard['relations'].to_pylist()]\n"
+        "    path.write_text(mark.join(r['predicate'] for r in rows))\n"
+        "    return {'relations': len(rows)}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    counts = export("pairs:write", iter(shards), str(tmp_path / "out.txt"), mark="+")
+
+    assert counts == {"relations": 2}
+    assert sorted((tmp_path / "out.txt").read_text().split("+")) == ["chasing", "riding"]
+    with pytest.raises(ValueError, match="'nowhere:write' cannot be loaded"):
+        export("nowhere:write", iter(shards), str(tmp_path / "out"))
