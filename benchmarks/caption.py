@@ -10,7 +10,7 @@ captioner runs in every type named by `--dtype`, generate in float32 and in bflo
 Every side but LAVIS has run once before it is timed; runs are interleaved; figures are medians. `--ten-calls`
 adds transformers' generate called once per caption; `--lavis` names the Python of the LAVIS environment
 (`make lavis-env`) and adds LAVIS itself and, as ten times one caption, what the published script does.
-RELFORGE_PRODUCTS=torch in the environment leaves the processor's tile unit unused."""
+RELFORGE_GEMM=torch in the environment leaves the processor's tile unit unused."""
 
 from __future__ import annotations
 
@@ -144,8 +144,8 @@ def main() -> None:
 
     rows: list[dict[str, Any]] = []
     for name, side in ours.items():
-        tiles = side.captioner.arithmetic.amx
-        how = f"{name} by {f'tiles, {tiles}' if tiles else f'torch, packed: {packing()}'}"
+        amx = side.captioner.arithmetic.amx
+        how = f"{name} by {f'amx, {amx}' if amx else f'torch, packed: {packing()}'}"
         mine = dict(zip(("encode", "decode"), medians(our_runs[name]), strict=True))
         limit = {part: amount / max(peaks[name]) for part, amount in work.items()}
         for peer, theirs in others.items():

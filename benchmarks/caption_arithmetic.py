@@ -43,7 +43,7 @@ def main() -> None:
             differing = sum(ours != theirs for ours, theirs in zip(texts, plain, strict=True))
             rows.append(
                 {
-                    "case": f"{dtype} by {'torch' if kind == 'torch' else 'tiles'}",
+                    "case": f"{dtype} by {'torch' if kind == 'torch' else 'amx'}",
                     "peer": "float32 by torch",
                     "ours": seconds,
                     "theirs": plain_seconds,

@@ -185,7 +185,7 @@ def speed_rows(engine: Engine, asked: Request, rounds: int) -> list[dict[str, An
         [
             lambda: list(engine.run([asked])),
             union,
-            with_kernel("twin", theirs),
+            with_kernel("reference", theirs),
             with_kernel(native, theirs),
         ],
         rounds,

@@ -1,4 +1,4 @@
-"""Attention on the tile unit to keys and values that are packed once, for all who look at them."""
+"""Attention on AMX to keys and values that are packed once and attended to by many queries."""
 
 from __future__ import annotations
 
@@ -9,112 +9,119 @@ from torch import Tensor
 
 from relforge.kernels.amx.library import (
     AttentionCall,
-    KeysCall,
+    PackKeysCall,
     Precision,
+    allocate,
+    check_operand,
     load,
-    memory,
-    parts_of,
     scratch,
+    split_parts,
 )
 
 
-class TiledKeys:
-    """Memory for the keys and values of `count` things, each looked at by a stack of heads.
+class PackedKeys:
+    """Packed keys and values of several sequences, each attended to by itself, with all heads.
 
     Args:
-        count: things (pictures, or pictures times layers).
-        keys: tokens of each.
-        heads, width: of the attention; `width` is per head.
-        precision: `split` or `bfloat16`, as of `TiledLinear`.
+        sequences: how many there is memory for (images, or images times layers).
+        keys: tokens of each sequence.
+        heads, width: of the attention; `width` is the number of channels per head.
+        precision: `split` or `bfloat16`, as of `AmxLinear`.
 
     Raises:
-        LibraryUnavailable, ValueError: as `TiledLinear`.
+        LibraryUnavailable, ValueError: as `AmxLinear`.
     """
 
-    def __init__(self, count: int, keys: int, heads: int, width: int, precision: Precision = "split") -> None:
-        self.keys, self.heads, self.width, self.parts = keys, heads, width, parts_of(precision)
+    def __init__(
+        self, sequences: int, keys: int, heads: int, width: int, precision: Precision = "split"
+    ) -> None:
+        self.keys, self.heads, self.width, self.parts = keys, heads, width, split_parts(precision)
         size = load().rf_keys_bytes(keys, heads, width, self.parts)
-        self.packed = memory(count * size).view(count, size)
+        self.packed = allocate(sequences * size).view(sequences, size)
 
-    def put(self, place: int, keys: Tensor, values: Tensor) -> None:
-        """Pack one thing's keys and values: each `keys` x (heads * width) float32, perhaps parts of wider
-        rows."""
-        row = keys.stride(0)
+    def write(self, sequence: int, keys: Tensor, values: Tensor) -> None:
+        """Pack the keys and values of one sequence.
+
+        Args:
+            sequence: its index.
+            keys, values: each `keys` x (heads * width) float32, of equal strides; the rows may be parts of
+                wider ones.
+        """
+        row_stride = keys.stride(0)
         for tensor in (keys, values):
-            if tensor.shape != (self.keys, self.heads * self.width) or tensor.stride() != (row, 1):
-                wanted = f"{self.keys} rows of {self.heads * self.width}"
-                raise ValueError(f"expected {wanted}, got {tuple(tensor.shape)}")
-        _check(keys, values)
+            shape = (self.keys, self.heads * self.width)
+            if tensor.shape != shape or tensor.stride() != (row_stride, 1):
+                expected = f"{self.keys} rows of {self.heads * self.width}"
+                raise ValueError(f"expected {expected}, got {tuple(tensor.shape)}")
+            check_operand(tensor)
         load().rf_pack_keys(
             ctypes.byref(
-                KeysCall(
+                PackKeysCall(
                     keys=self.keys,
                     heads=self.heads,
                     width=self.width,
                     parts=self.parts,
                     k=keys.data_ptr(),
                     v=values.data_ptr(),
-                    row=row,
-                    packed=self.packed[place].data_ptr(),
+                    row_stride=row_stride,
+                    packed=self.packed[sequence].data_ptr(),
                     threads=torch.get_num_threads(),
                 )
             )
         )
 
-    def attend(self, place: int, queries: Tensor, out: Tensor | None = None) -> Tensor:
-        """softmax(q k^T / sqrt(width)) v, every head by itself.
+    def attend(self, sequence: int, queries: Tensor, out: Tensor | None = None) -> Tensor:
+        """softmax(q k^T / sqrt(width)) v for every head.
 
         Args:
-            queries: N x (heads * width) float32, perhaps parts of wider rows.
-            out: where to put the answer, if not in fresh memory.
+            sequence: index of the one attended to.
+            queries: N x (heads * width) float32; the rows may be parts of wider ones.
+            out: of the same size, written to instead of a new tensor.
 
         Returns:
             N x (heads * width) float32.
         """
         if out is None:
             out = torch.empty(queries.shape)
-        self.attend_all(place, queries[None], out[None], [0])
+        self.attend_batch(sequence, queries[None], out[None], [0])
         return out
 
-    def attend_all(self, start: int, queries: Tensor, out: Tensor, slots: list[int]) -> None:
-        """As `attend` for several things at once: queries[s] to the keys of thing `start` + s, for each s of
-        `slots`; the answers go to out[s]. Both are S x N x (heads * width) float32."""
-        wide = self.heads * self.width
+    def attend_batch(self, first: int, queries: Tensor, out: Tensor, rows: list[int]) -> None:
+        """As `attend` for rows of a batch: queries[b] to sequence `first` + b, for each b of `rows`; results
+        go to out[b]. Rows of `out` that are not listed are left as they are.
+
+        Args:
+            queries, out: B x N x (heads * width) float32.
+        """
+        channels = self.heads * self.width
         for tensor in (queries, out):
-            if tensor.ndim != 3 or tensor.shape[2] != wide or tensor.stride(2) != 1:
-                raise ValueError(f"queries are {tuple(tensor.shape[1:])}, expected N x {wide}")
-        if out.shape != queries.shape or any(not 0 <= s < len(queries) for s in slots):
-            shapes = f"{tuple(queries.shape)} queries, {tuple(out.shape)} answers"
-            raise ValueError(f"slots {slots} do not fit {shapes}")
-        if start + max(slots, default=0) >= len(self.packed):
-            raise ValueError(f"things {start} + {slots} of {len(self.packed)}")
-        _check(queries, out)
+            if tensor.ndim != 3 or tensor.shape[2] != channels or tensor.stride(2) != 1:
+                raise ValueError(f"queries are {tuple(tensor.shape[1:])}, expected N x {channels}")
+            check_operand(tensor)
+        if out.shape != queries.shape or any(not 0 <= row < len(queries) for row in rows):
+            shapes = f"queries {tuple(queries.shape)} and out {tuple(out.shape)}"
+            raise ValueError(f"rows {rows} do not fit {shapes}")
+        if first + max(rows, default=0) >= len(self.packed):
+            raise ValueError(f"sequences {first} + {rows} of {len(self.packed)}")
         threads = torch.get_num_threads()
         library = load()
-        room = scratch(library.rf_attention_scratch(self.keys, self.width, threads))
+        work = scratch(library.rf_attention_scratch(self.keys, self.width, threads))
         call = AttentionCall(
-            stacks=len(slots),
-            slots=(ctypes.c_int64 * len(slots))(*slots),
+            count=len(rows),
+            rows=(ctypes.c_int64 * len(rows))(*rows),
             queries=queries.shape[1],
             keys=self.keys,
             heads=self.heads,
             width=self.width,
             parts=self.parts,
             q=queries.data_ptr(),
-            q_slot=queries.stride(0),
-            q_row=queries.stride(1),
-            packed=self.packed[start:].data_ptr(),
+            q_batch_stride=queries.stride(0),
+            q_row_stride=queries.stride(1),
+            packed=self.packed[first:].data_ptr(),
             out=out.data_ptr(),
-            out_slot=out.stride(0),
-            out_row=out.stride(1),
-            scratch=room.data_ptr(),
+            out_batch_stride=out.stride(0),
+            out_row_stride=out.stride(1),
+            scratch=work.data_ptr(),
             threads=threads,
         )
         library.rf_attention_run(ctypes.byref(call))
-
-
-def _check(*tensors: Tensor) -> None:
-    for tensor in tensors:
-        if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
-            found = f"{tensor.dtype} on {tensor.device}"
-            raise ValueError(f"attention on the tile unit takes float32 on the CPU, not {found}")

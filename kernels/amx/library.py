@@ -1,4 +1,4 @@
-"""The native library, with the C types of its functions."""
+"""The native library, with the C types of its functions, and the memory that it works in."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import torch
 from torch import Tensor
 
 from relforge.kernels.native import loading
-from relforge.kernels.native.build import LIBRARIES, PRODUCTS
+from relforge.kernels.native.build import AMX, LIBRARIES
 
-VARIABLE = "RELFORGE_PRODUCTS"
-"""`auto` (this library where it can run) or `torch` (never)."""
+VARIABLE = "RELFORGE_GEMM"
+"""Environment variable: `auto` (AMX where it can run) or `torch` (never AMX)."""
 Precision = Literal["split", "bfloat16"]
-"""Of operands: each as two bfloat16s, or rounded to one. Sums are float32."""
+"""Of the operands: each as two bfloat16s, or rounded to one. Sums are float32."""
 
 
 class LinearCall(ctypes.Structure):
     """`rf_linear` of csrc/call.h."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("rows", "inside", "outside", "parts")),
-        *((name, ctypes.c_void_p) for name in ("x", "packed", "weight", "bias", "scale", "shift")),
+        *((name, ctypes.c_int64) for name in ("rows", "in_features", "out_features", "parts")),
+        *((name, ctypes.c_void_p) for name in ("x", "packed_x", "weight", "bias", "scale", "shift")),
         ("eps", ctypes.c_double),
         ("gelu", ctypes.c_int64),
-        *((name, ctypes.c_void_p) for name in ("residual", "y", "pack", "scratch")),
+        *((name, ctypes.c_void_p) for name in ("residual", "y", "packed_y", "scratch")),
         ("threads", ctypes.c_int64),
     ]
 
@@ -37,25 +37,25 @@ class AttentionCall(ctypes.Structure):
     """`rf_attention` of csrc/call.h."""
 
     _fields_ = [
-        ("stacks", ctypes.c_int64),
-        ("slots", ctypes.POINTER(ctypes.c_int64)),
+        ("count", ctypes.c_int64),
+        ("rows", ctypes.POINTER(ctypes.c_int64)),
         *((name, ctypes.c_int64) for name in ("queries", "keys", "heads", "width", "parts")),
         ("q", ctypes.c_void_p),
-        *((name, ctypes.c_int64) for name in ("q_slot", "q_row")),
+        *((name, ctypes.c_int64) for name in ("q_batch_stride", "q_row_stride")),
         *((name, ctypes.c_void_p) for name in ("packed", "out")),
-        *((name, ctypes.c_int64) for name in ("out_slot", "out_row")),
+        *((name, ctypes.c_int64) for name in ("out_batch_stride", "out_row_stride")),
         ("scratch", ctypes.c_void_p),
         ("threads", ctypes.c_int64),
     ]
 
 
-class KeysCall(ctypes.Structure):
+class PackKeysCall(ctypes.Structure):
     """`rf_keys` of csrc/call.h."""
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("keys", "heads", "width", "parts")),
         *((name, ctypes.c_void_p) for name in ("k", "v")),
-        ("row", ctypes.c_int64),
+        ("row_stride", ctypes.c_int64),
         ("packed", ctypes.c_void_p),
         ("threads", ctypes.c_int64),
     ]
@@ -68,13 +68,13 @@ def load() -> ctypes.CDLL:
     Raises:
         LibraryUnavailable: see `why_unavailable`.
     """
-    if PRODUCTS not in LIBRARIES:
+    if AMX not in LIBRARIES:
         raise loading.LibraryUnavailable("only x86-64 processors have AMX")
-    library = loading.load(PRODUCTS)
-    library.rf_products_refusal.restype = ctypes.c_char_p
-    if refusal := library.rf_products_refusal():
-        raise loading.LibraryUnavailable(refusal.decode())
-    sizes = {"weight_bytes": 3, "packed_rows": 3, "linear_scratch": 4}
+    library = loading.load(AMX)
+    library.rf_why_unavailable.restype = ctypes.c_char_p
+    if reason := library.rf_why_unavailable():
+        raise loading.LibraryUnavailable(reason.decode())
+    sizes = {"weight_bytes": 3, "packed_rows_bytes": 3, "linear_scratch": 4}
     sizes |= {"keys_bytes": 4, "attention_scratch": 3}
     for name, count in sizes.items():
         function = getattr(library, f"rf_{name}")
@@ -82,7 +82,7 @@ def load() -> ctypes.CDLL:
     library.rf_pack_weight.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 3, ctypes.c_void_p]
     library.rf_multiply_registers.argtypes = [ctypes.c_int64]
     library.rf_multiply_registers.restype = None
-    calls = {"linear_run": LinearCall, "attention_run": AttentionCall, "pack_keys": KeysCall}
+    calls = {"linear_run": LinearCall, "attention_run": AttentionCall, "pack_keys": PackKeysCall}
     for name, structure in calls.items():
         function = getattr(library, f"rf_{name}")
         function.argtypes, function.restype = [ctypes.POINTER(structure)], None
@@ -90,21 +90,21 @@ def load() -> ctypes.CDLL:
 
 
 def why_unavailable() -> str | None:
-    """Why the library does not run here, or None. Loads (and may compile) it.
+    """Why AMX is not used here, or None where it is. Loads (and may compile) the library.
 
     Raises:
-        ValueError: RELFORGE_PRODUCTS is neither `auto` nor `torch`.
+        ValueError: RELFORGE_GEMM is neither `auto` nor `torch`.
     """
-    wanted = os.environ.get(VARIABLE, "auto")
-    if wanted not in ("auto", "torch"):
-        raise ValueError(f"{VARIABLE}={wanted} is no choice; set it to auto or torch")
-    if wanted == "torch":
+    setting = os.environ.get(VARIABLE, "auto")
+    if setting not in ("auto", "torch"):
+        raise ValueError(f"{VARIABLE}={setting}: set it to auto or torch")
+    if setting == "torch":
         return f"{VARIABLE}=torch"
-    return _refusal()
+    return _load_error()
 
 
 @functools.cache
-def _refusal() -> str | None:
+def _load_error() -> str | None:
     try:
         load()
     except loading.LibraryUnavailable as error:
@@ -112,35 +112,45 @@ def _refusal() -> str | None:
     return None
 
 
-def memory(size: int) -> Tensor:
-    """Fresh uint8 memory, aligned for the library as torch aligns everything (64 bytes)."""
+def allocate(size: int) -> Tensor:
+    """`size` bytes of uninitialised memory, aligned to the 64 bytes that the library expects, as all of
+    torch's."""
     return torch.empty(size, dtype=torch.uint8)
 
 
 def scratch(size: int) -> Tensor:
     """This thread's work memory, kept between calls: page faults on fresh memory cost as much as the work."""
-    kept: Tensor | None = getattr(_own, "memory", None)
+    kept: Tensor | None = getattr(_thread, "memory", None)
     if kept is None or kept.numel() < size:
-        kept = _own.memory = memory(size)
+        kept = _thread.memory = allocate(size)
     return kept
 
 
-_own = threading.local()
+_thread = threading.local()
 
 
-def dense(tensor: Tensor) -> Tensor:
-    """`tensor` as the C code reads it: float32 on the CPU, one row behind the other.
+def check_operand(tensor: Tensor) -> None:
+    """Refuse what the library does not read.
+
+    Raises:
+        ValueError: not float32, or not on the CPU.
+    """
+    if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+        found = f"{tensor.dtype} on {tensor.device}"
+        raise ValueError(f"AMX kernels take float32 on the CPU, not {found}")
+
+
+def contiguous(tensor: Tensor) -> Tensor:
+    """`tensor` as the library reads it: float32 on the CPU, row-major.
 
     Raises:
         ValueError: another dtype or device.
     """
-    if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
-        found = f"{tensor.dtype} on {tensor.device}"
-        raise ValueError(f"products on the tile unit take float32 on the CPU, not {found}")
+    check_operand(tensor)
     return tensor if tensor.is_contiguous() else tensor.contiguous()
 
 
-def parts_of(precision: Precision) -> int:
+def split_parts(precision: Precision) -> int:
     """bfloat16s per operand.
 
     Raises:

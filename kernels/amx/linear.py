@@ -1,4 +1,4 @@
-"""A linear layer on the tile unit, with its weights packed once."""
+"""A linear layer on AMX, with its weights packed once."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ from torch import Tensor
 from relforge.kernels.amx.library import (
     LinearCall,
     Precision,
-    dense,
+    allocate,
+    contiguous,
     load,
-    memory,
-    parts_of,
     scratch,
+    split_parts,
 )
 
 
 class PackedRows(NamedTuple):
-    """Rows that a layer left as operands of the next one's product."""
+    """The output of one layer, packed as the input of the next one.
+
+    Args:
+        memory: the packed bytes.
+        rows, width: of the matrix.
+        parts: bfloat16s per number.
+    """
 
     memory: Tensor
     rows: int
@@ -32,28 +38,28 @@ class PackedRows(NamedTuple):
         return self.rows, self.width
 
 
-class TiledLinear:
-    """y = act(norm(x)) W^T + b + residual, in float32.
+class AmxLinear:
+    """y = gelu(norm(x)) W^T + b + residual, in float32.
 
     Args:
-        weight: out x in.
-        bias: out.
+        weight: out_features x in_features.
+        bias: out_features.
         precision: `split` (each operand as two bfloat16s, see the package) or `bfloat16` (operands rounded;
             sums stay float32).
 
     Raises:
-        LibraryUnavailable: no tile unit or no library here; ask `library.why_unavailable` before.
+        LibraryUnavailable: no AMX or no library on this machine; `library.why_unavailable` says so before.
         ValueError: another precision, dtype or size.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, precision: Precision = "split") -> None:
-        self.outside, self.inside = weight.shape
-        self.parts = parts_of(precision)
-        self.bias = _of_size("bias", bias, self.outside)
+        self.out_features, self.in_features = weight.shape
+        self.parts = split_parts(precision)
+        self.bias = _check_vector("bias", bias, self.out_features)
         library = load()
-        self.weight = memory(library.rf_weight_bytes(self.outside, self.inside, self.parts))
-        sizes = self.outside, self.inside, self.parts
-        library.rf_pack_weight(dense(weight).data_ptr(), *sizes, self.weight.data_ptr())
+        sizes = self.out_features, self.in_features, self.parts
+        self.weight = allocate(library.rf_weight_bytes(*sizes))
+        library.rf_pack_weight(contiguous(weight).data_ptr(), *sizes, self.weight.data_ptr())
 
     def __call__(
         self,
@@ -63,36 +69,36 @@ class TiledLinear:
         gelu: bool = False,
         residual: Tensor | None = None,
     ) -> Tensor:
-        """rows x in -> rows x out, float32.
+        """rows x in_features -> rows x out_features, float32.
 
         Args:
-            x: float32; or what `packed` of another layer of this precision gave, then without norm and GELU.
-            norm: weight and bias (both in) of a layer norm applied to `x` first.
+            x: float32; or what `forward_packed` of another layer of this precision returned, then without
+                norm and GELU.
+            norm: weight and bias (both in_features) of a layer norm applied to `x` first.
             eps: of that norm.
             gelu: apply the exact (error function) GELU to `x`, after the norm.
-            residual: rows x out, added to the result.
+            residual: rows x out_features, added to the result.
 
         Raises:
             ValueError: other sizes, dtypes or precisions.
         """
         rows = x.shape[0]
-        if residual is not None and residual.shape != (rows, self.outside):
-            raise ValueError(f"residual is {tuple(residual.shape)}, expected {(rows, self.outside)}")
+        if residual is not None and residual.shape != (rows, self.out_features):
+            raise ValueError(f"residual is {tuple(residual.shape)}, expected {(rows, self.out_features)}")
         if isinstance(x, PackedRows) and (norm is not None or gelu):
-            raise ValueError("packed rows take no norm and no GELU: they are operands already")
-        y = torch.empty(rows, self.outside)
+            raise ValueError("packed rows take no norm and no GELU: they are packed after both")
+        y = torch.empty(rows, self.out_features)
         self._run(x, norm, eps, gelu, residual, y=y)
         return y
 
-    def packed(
+    def forward_packed(
         self, x: Tensor, norm: tuple[Tensor, Tensor] | None = None, eps: float = 1e-5, gelu: bool = False
     ) -> PackedRows:
-        """act(norm(x) W^T + b), left as the operands of the next layer: that saves writing it out and reading
-        it again. The activation stands behind the product here."""
-        made = PackedRows(
-            memory(load().rf_packed_rows(len(x), self.outside, self.parts)), len(x), self.outside, self.parts
-        )
-        self._run(x, norm, eps, gelu, None, pack=made.memory)
+        """gelu(norm(x) W^T + b), packed as the next layer's input, which saves one write and one read of it.
+        Here the activation comes after the linear map, as it stands between the two layers of an MLP."""
+        size = load().rf_packed_rows_bytes(len(x), self.out_features, self.parts)
+        made = PackedRows(allocate(size), len(x), self.out_features, self.parts)
+        self._run(x, norm, eps, gelu, None, packed_y=made.memory)
         return made
 
     def _run(
@@ -103,30 +109,30 @@ class TiledLinear:
         gelu: bool,
         residual: Tensor | None,
         y: Tensor | None = None,
-        pack: Tensor | None = None,
+        packed_y: Tensor | None = None,
     ) -> None:
-        if len(x.shape) != 2 or x.shape[1] != self.inside:
-            raise ValueError(f"x is {tuple(x.shape)}, expected rows x {self.inside}")
+        if len(x.shape) != 2 or x.shape[1] != self.in_features:
+            raise ValueError(f"x is {tuple(x.shape)}, expected rows x {self.in_features}")
         rows = x.shape[0]
-        source: Tensor | None = None
-        ready: Tensor | None = None
+        plain_x: Tensor | None = None
+        packed_x: Tensor | None = None
         if isinstance(x, PackedRows):
             if x.parts != self.parts:
                 raise ValueError(f"rows packed in {x.parts} part(s) for a layer of {self.parts}")
-            ready = x.memory
+            packed_x = x.memory
         else:
-            source = dense(x)
-        scale, shift = (_of_size("norm", t, self.inside) for t in norm) if norm else (None, None)
-        residual = None if residual is None else dense(residual)
+            plain_x = contiguous(x)
+        scale, shift = (_check_vector("norm", t, self.in_features) for t in norm) if norm else (None, None)
+        residual = None if residual is None else contiguous(residual)
         library = load()
-        room = scratch(library.rf_linear_scratch(rows, self.inside, self.outside, self.parts))
+        work = scratch(library.rf_linear_scratch(rows, self.in_features, self.out_features, self.parts))
         call = LinearCall(
             rows=rows,
-            inside=self.inside,
-            outside=self.outside,
+            in_features=self.in_features,
+            out_features=self.out_features,
             parts=self.parts,
-            x=_address(source),
-            packed=_address(ready),
+            x=_address(plain_x),
+            packed_x=_address(packed_x),
             weight=_address(self.weight),
             bias=_address(self.bias),
             scale=_address(scale),
@@ -135,17 +141,17 @@ class TiledLinear:
             gelu=gelu,
             residual=_address(residual),
             y=_address(y),
-            pack=_address(pack),
-            scratch=_address(room),
+            packed_y=_address(packed_y),
+            scratch=_address(work),
             threads=torch.get_num_threads(),
         )
         library.rf_linear_run(ctypes.byref(call))
 
 
-def _of_size(name: str, tensor: Tensor, size: int) -> Tensor:
+def _check_vector(name: str, tensor: Tensor, size: int) -> Tensor:
     if tensor.shape != (size,):
         raise ValueError(f"{name} is {tuple(tensor.shape)}, expected {(size,)}")
-    return dense(tensor)
+    return contiguous(tensor)
 
 
 def _address(tensor: Tensor | None) -> int | None:

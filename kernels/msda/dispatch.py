@@ -1,8 +1,8 @@
 """Which kernel runs a call: by device, dtype and availability, or as the user says.
 
-`RELFORGE_MSDA=twin|cpu|triton` (or the `kernel` argument, which wins) forces one; a forced kernel that
+`RELFORGE_MSDA=reference|cpu|triton` (or the `kernel` argument, which wins) forces one; a forced kernel that
 cannot run is an error, never a silent fallback. `auto` takes the native kernel of the device where there is
-one, else the twin.
+one, else the reference.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from relforge.kernels.msda import triton_launch
 from relforge.kernels.msda.library import why_unavailable
 
 VARIABLE = "RELFORGE_MSDA"
-NAMES = ("auto", "twin", "cpu", "triton")
+NAMES = ("auto", "reference", "cpu", "triton")
 
 
 class KernelUnavailable(RuntimeError):
@@ -24,7 +24,7 @@ class KernelUnavailable(RuntimeError):
 
 def why_not(name: str, device_type: str, dtype: torch.dtype) -> str | None:
     """The reason why kernel `name` cannot run tensors of this device and dtype, or None when it can."""
-    if name == "twin":
+    if name == "reference":
         return None
     if name == "triton":
         return triton_launch.why_unavailable(device_type, dtype)
@@ -37,7 +37,7 @@ def why_not(name: str, device_type: str, dtype: torch.dtype) -> str | None:
 
 @torch.compiler.assume_constant_result
 def choose(device_type: str, dtype: torch.dtype, kernel: str = "auto") -> str:
-    """The name of the kernel that will run: `twin`, `cpu` or `triton`.
+    """The name of the kernel that will run: `reference`, `cpu` or `triton`.
 
     Args:
         device_type: `cpu`, `cuda`, ... of the tensors.
@@ -62,7 +62,7 @@ def choose(device_type: str, dtype: torch.dtype, kernel: str = "auto") -> str:
             )
         return asked
     native = "cpu" if device_type == "cpu" else "triton"
-    return "twin" if why_not(native, device_type, dtype) else native
+    return "reference" if why_not(native, device_type, dtype) else native
 
 
 def describe(device_type: str = "cpu", dtype: torch.dtype = torch.float32) -> dict[str, str]:

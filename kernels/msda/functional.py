@@ -33,7 +33,7 @@ def ms_deform_attn(
         sampling_locations: (B, Q, H, L, P, 2) as (x, y), normalised to [0, 1]; zeros are sampled outside.
             Keep them in float32: float16 steps by 0.07 pixels on a level 134 wide, bfloat16 by half a pixel.
         attention_weights: (B, Q, H, L, P).
-        kernel: `auto`, `twin`, `cpu` or `triton`; see `relforge.kernels.msda.dispatch`.
+        kernel: `auto`, `reference`, `cpu` or `triton`; see `relforge.kernels.msda.dispatch`.
 
     Returns:
         (B, Q, H * D) in the dtype of `value`. A NaN location makes its query and head NaN.
@@ -44,7 +44,7 @@ def ms_deform_attn(
     """
     shapes = as_tensor(spatial_shapes)
     chosen = choose(value.device.type, value.dtype, kernel)
-    if chosen == "twin":
+    if chosen == "reference":
         check(value, shapes, sampling_locations, attention_weights)
         return ms_deform_attn_reference(value, shapes, sampling_locations, attention_weights)
     return torch.ops.relforge.msda_forward(value, shapes, sampling_locations, attention_weights, chosen)
@@ -76,7 +76,7 @@ def ms_deform_attn_fused(
     shapes = as_tensor(spatial_shapes)
     chosen = choose(value.device.type, value.dtype, kernel)
     inputs = (value, shapes, reference_points, sampling_offsets, attention_logits, padding_mask)
-    if chosen == "twin":
+    if chosen == "reference":
         check_extras(check(value, shapes, sampling_offsets, attention_logits), reference_points, padding_mask)
         return ms_deform_attn_fused_reference(*inputs)
     if torch.is_grad_enabled() and reference_points.requires_grad:

@@ -1,4 +1,4 @@
-"""The twin: multi-scale deformable attention in plain PyTorch, the oracle of every kernel here.
+"""The reference: multi-scale deformable attention in plain PyTorch, the oracle of every kernel here.
 
 Definition (Deformable DETR, equation 3), for query q and head h, with pixel centres at (i + 0.5) / size and
 zeros outside the image:

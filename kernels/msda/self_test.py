@@ -12,18 +12,15 @@ import torch
 from relforge.kernels.msda.dispatch import choose
 from relforge.kernels.msda.functional import ms_deform_attn_fused
 from relforge.kernels.msda.reference import ms_deform_attn_fused_reference
+from relforge.kernels.self_test import SelfTestFailed
 
 LEVELS = [(7, 9), (4, 5), (2, 3), (1, 1)]
 TOLERANCE = {torch.float32: 2e-5, torch.float16: 5e-3, torch.bfloat16: 4e-2, torch.float64: 1e-10}
-"""Largest difference from the float64 twin, relative to the largest number of each compared tensor."""
-
-
-class SelfTestFailed(RuntimeError):
-    """The kernel and the twin disagree on this machine; the message gives the numbers and the way out."""
+"""Largest difference from the float64 reference, relative to the largest number of each compared tensor."""
 
 
 class SelfTest(NamedTuple):
-    """What ran and how far it was from the twin."""
+    """What ran and how far it was from the reference."""
 
     kernel: str
     device: str
@@ -35,7 +32,7 @@ class SelfTest(NamedTuple):
 def self_test(
     device: str = "cpu", dtype: torch.dtype = torch.float32, kernel: str = "auto", gradients: bool = True
 ) -> SelfTest:
-    """Compare the chosen kernel with the twin in float64, forward and (unless switched off) backward.
+    """Compare the chosen kernel with the reference in float64, forward and (unless switched off) backward.
 
     Args:
         device: where to run, `cpu` or `cuda` (or `cuda:1` ...).
@@ -44,7 +41,7 @@ def self_test(
         gradients: also check the backward kernel.
 
     Raises:
-        SelfTestFailed: the kernel disagrees with the twin, or returns NaN.
+        SelfTestFailed: the kernel disagrees with the reference, or returns NaN.
         KernelUnavailable: a forced kernel cannot run here.
     """
     chosen = choose(torch.device(device).type, dtype, kernel)
@@ -80,6 +77,6 @@ def self_test(
         raise SelfTestFailed(
             f"deformable attention kernel {chosen!r} on {device} ({dtype}) is off by {worst:.2g} "
             f"(at most {tolerance:.2g} is allowed): its results cannot be trusted here. "
-            f"Run with RELFORGE_MSDA=twin, and please report this machine."
+            f"Run with RELFORGE_MSDA=reference, and please report this machine."
         )
     return SelfTest(chosen, device, str(dtype).removeprefix("torch."), worst, tolerance)

@@ -99,7 +99,7 @@ def launch(
         raise
     except Exception as error:
         raise LaunchFailed(
-            f"the Triton kernel for {problem} failed on {device}: {error}. RELFORGE_MSDA=twin avoids it"
+            f"the Triton kernel for {problem} failed on {device}: {error}. RELFORGE_MSDA=reference avoids it"
         ) from error
 
 

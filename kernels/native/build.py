@@ -29,7 +29,7 @@ RESIZE_UNITS: dict[str, tuple[str, ...]] = {
     "vnni": ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512vnni"),
     "avx2": ("-mavx2",),
 }
-AMX = (*X86_UNITS["avx512"], "-mavx512bf16", "-mamx-tile", "-mamx-bf16")
+AMX_FLAGS = (*X86_UNITS["avx512"], "-mavx512bf16", "-mamx-tile", "-mamx-bf16")
 
 
 class BuildError(RuntimeError):
@@ -126,11 +126,9 @@ RESIZE = Library(
     {"resize": (), "portable": (), "weights": ("-ffp-contract=off",)} | (RESIZE_UNITS if _X86 else {}),
 )
 """Pillow's resize."""
-PRODUCTS = Library(
-    "products", "kernels/amx", {"products": ()} | dict.fromkeys(("linear", "attention", "peak"), AMX)
-)
-"""Matrix products and attention on the tile unit of x86-64 processors."""
-LIBRARIES = (MSDA, SCAN, RESIZE, PRODUCTS) if _X86 else (MSDA, SCAN, RESIZE)
+AMX = Library("amx", "kernels/amx", {"amx": ()} | dict.fromkeys(("linear", "attention", "peak"), AMX_FLAGS))
+"""GEMM and attention on the matrix unit of x86-64 processors."""
+LIBRARIES = (MSDA, SCAN, RESIZE, AMX) if _X86 else (MSDA, SCAN, RESIZE)
 
 
 def main() -> int:

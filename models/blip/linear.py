@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers.activations import ACT2FN
 
 from relforge.kernels.amx.library import Precision
-from relforge.kernels.amx.linear import TiledLinear
+from relforge.kernels.amx.linear import AmxLinear
 from relforge.models.blip.norm import Norm
 
 _SMALL = 1 << 18
@@ -37,7 +37,7 @@ class Linear:
         self.bias = bias
         if amx is not None:
             self.kind = "amx"
-            self.tiled = TiledLinear(weight, bias, amx)
+            self.amx = AmxLinear(weight, bias, amx)
             return
         self.kind = packing() if _can_pack(weight) else "plain"
         if self.kind == "mkl":
@@ -65,7 +65,7 @@ class Linear:
             if act not in (None, "gelu"):
                 x, norm, act = ACT2FN[act](norm(x) if norm else x), None, None
             affine, eps = (None, 0.0) if norm is None else ((norm.weight, norm.bias), norm.eps)
-            return self.tiled(x, affine, eps, act == "gelu", residual)
+            return self.amx(x, affine, eps, act == "gelu", residual)
         if norm is not None:
             x = norm(x)
         if act is not None:

@@ -24,4 +24,4 @@ class Mlp:
             return self.down(self.up(x, norm), act=self.act, residual=residual)
         # the hidden rows never leave the form in which the second product wants them
         affine, eps = (None, 0.0) if norm is None else ((norm.weight, norm.bias), norm.eps)
-        return self.down.tiled(self.up.tiled.packed(x, affine, eps, gelu=True), residual=residual)
+        return self.down.amx(self.up.amx.forward_packed(x, affine, eps, gelu=True), residual=residual)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from relforge.kernels.amx.attention import TiledKeys
+from relforge.kernels.amx.attention import PackedKeys
 from relforge.models.blip.arithmetic import Arithmetic
 
 
@@ -35,26 +35,26 @@ def seen_images(how: Arithmetic, layers: int, images: int, tokens: int, heads: i
     Args:
         heads, head: of the attention, and the width of each.
     """
-    kind = _Plain if how.amx is None else _Tiled
+    kind = _Plain if how.amx is None else _Amx
     return kind(how, layers, images, tokens, heads, head)
 
 
-class _Tiled:
+class _Amx:
     def __init__(self, how: Arithmetic, layers: int, images: int, tokens: int, heads: int, head: int) -> None:
         assert how.amx is not None
         self.images = images
-        self.keys = TiledKeys(layers * images, tokens, heads, head, how.amx)
+        self.keys = PackedKeys(layers * images, tokens, heads, head, how.amx)
         self.nbytes = self.keys.packed.nbytes // images
 
     def put(self, layer: int, slot: int, both: Tensor) -> None:
-        self.keys.put(layer * self.images + slot, *both.chunk(2, 1))
+        self.keys.write(layer * self.images + slot, *both.chunk(2, 1))
 
     def look(self, layer: int, slot: int, queries: Tensor) -> Tensor:
         return self.keys.attend(layer * self.images + slot, queries)
 
     def look_all(self, layer: int, queries: Tensor, live: list[int]) -> Tensor:
         mixed = torch.zeros(queries.shape)
-        self.keys.attend_all(layer * self.images, queries, mixed, live)
+        self.keys.attend_batch(layer * self.images, queries, mixed, live)
         return mixed
 
 

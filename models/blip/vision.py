@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from relforge.kernels.amx.attention import TiledKeys
+from relforge.kernels.amx.attention import PackedKeys
 from relforge.models.blip.arithmetic import Arithmetic
 from relforge.models.blip.mlp import Mlp
 from relforge.models.blip.shape import VisionShape
@@ -48,7 +48,7 @@ class VisionEncoder:
             )
             for n in range(shape.depth)
         ]
-        attention = _Plain if how.amx is None else _Tiled
+        attention = _Plain if how.amx is None else _Amx
         self.attend = attention(how, batch, shape.tokens, shape.heads, shape.width)
 
     @torch.inference_mode()
@@ -86,18 +86,18 @@ class _Plain:
         return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(len(qkv), -1)
 
 
-class _Tiled:
+class _Amx:
     """The same on the tile unit."""
 
     def __init__(self, how: Arithmetic, batch: int, tokens: int, heads: int, width: int) -> None:
         assert how.amx is not None
-        self.keys = TiledKeys(1, tokens, heads, width // heads, how.amx)
+        self.keys = PackedKeys(1, tokens, heads, width // heads, how.amx)
 
     def __call__(self, qkv: Tensor) -> Tensor:
         q, k, v = qkv.chunk(3, 1)
         mixed = torch.empty(q.shape)
         for begin in range(0, len(qkv), self.keys.keys):
             own = slice(begin, begin + self.keys.keys)  # one picture's tokens
-            self.keys.put(0, k[own], v[own])
+            self.keys.write(0, k[own], v[own])
             self.keys.attend(0, q[own], out=mixed[own])
         return mixed

@@ -10,13 +10,15 @@ from relforge.pipeline.doctor.check import Check
 
 
 def check_kernels() -> Iterator[Check]:
-    """Per device: the deformable attention that a tagging job would choose, tested against the twin, and the
-    others; the tile unit that a captioning job would use, tested against torch; and what resizes pictures."""
+    """Per device: the deformable attention that a tagging job would choose, tested against the reference, and
+    the others; the AMX kernels that a captioning job would use, tested against torch; and what resizes
+    images."""
     try:
         import torch
 
         from relforge.kernels.msda.dispatch import KernelUnavailable, describe
-        from relforge.kernels.msda.self_test import SelfTestFailed, self_test
+        from relforge.kernels.msda.self_test import self_test
+        from relforge.kernels.self_test import SelfTestFailed
     except ImportError:
         return  # the version check has said that torch is missing
     for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
@@ -27,26 +29,26 @@ def check_kernels() -> Iterator[Check]:
             yield Check("kernels", f"deformable attention on {device}", "broken", str(error))
             continue
         others = "; ".join(f"{name}: {why}" for name, why in found.items() if name != "chosen")
-        detail = f"{found['chosen']}, within {tested.worst:.1e} of the twin ({others})"
+        detail = f"{found['chosen']}, within {tested.worst:.1e} of the reference ({others})"
         yield Check("kernels", f"deformable attention on {device}", "ok", detail)
-    yield _tiles()
+    yield _check_amx()
     if reason := loading.why_unavailable(RESIZE):
-        yield Check("kernels", "picture resize", "absent", f"Pillow resizes, several times slower: {reason}")
+        yield Check("kernels", "image resize", "absent", f"Pillow resizes, several times slower: {reason}")
     else:
-        yield Check("kernels", "picture resize", "ok", "native")
+        yield Check("kernels", "image resize", "ok", "native")
 
 
-def _tiles() -> Check:
+def _check_amx() -> Check:
     from relforge.kernels.amx.library import why_unavailable
     from relforge.kernels.amx.self_test import self_test
-    from relforge.kernels.msda.self_test import SelfTestFailed
+    from relforge.kernels.self_test import SelfTestFailed
 
-    name = "products on the tile unit"
+    name = "GEMM on AMX"
     try:
         if reason := why_unavailable():
-            return Check("kernels", name, "absent", f"{reason}; the captioner multiplies with torch")
+            return Check("kernels", name, "absent", f"{reason}; the captioner uses torch")
         split, rounded = self_test("split"), self_test("bfloat16")
-        detail = f"AMX, within {split:.1e} (float32, split) and {rounded:.1e} (bfloat16) of torch's float64"
+        detail = f"within {split:.1e} (float32, split) and {rounded:.1e} (bfloat16) of torch's float64"
         return Check("kernels", name, "ok", detail)
     except (SelfTestFailed, ValueError) as error:
         return Check("kernels", name, "broken", str(error))

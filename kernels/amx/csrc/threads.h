@@ -1,5 +1,5 @@
-// Threads are started for each call: at 10-20 microseconds each they are cheap beside the milliseconds of work, and
-// there is no pool to outlive a fork or to fight with torch's.
+// Threads are started for each call: 10 to 20 microseconds each are little beside milliseconds of work, and without a pool
+// nothing breaks after a fork or competes with torch's threads.
 #pragma once
 
 #include <stdint.h>
@@ -19,7 +19,7 @@ inline int64_t useful_threads(int64_t work, int64_t threads) {
 }
 
 // work(begin, end, worker) over [0, count), in a few pieces for each of up to `threads` workers: cores are not equally
-// fast, least of all those that share their tile unit with a neighbour.
+// fast, least of all those that share their matrix unit with another.
 template <class Work>
 void parallel(int64_t count, int64_t threads, const Work& work) {
     constexpr int64_t PIECES = 4;
@@ -36,7 +36,7 @@ void parallel(int64_t count, int64_t threads, const Work& work) {
     try {
         for (int64_t t = 1; t < threads && t < pieces; ++t) others.emplace_back(run, t);
     } catch (const std::system_error&) {
-        // No more threads to be had: those that run share the work.
+        // The system starts no more threads: those that run share the work.
     }
     run(0);
     for (std::thread& other : others) other.join();

@@ -1,5 +1,5 @@
-// Runs both precisions on awkward sizes in exactly-sized heap arrays, for the address and undefined-behaviour sanitizers
-// to watch. Exits with 1 where an output number is not finite.
+// Runs both precisions on awkward sizes in exactly-sized heap arrays, under the address and undefined-behaviour
+// sanitizers. Exits with 1 where an output number is not finite.
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -9,10 +9,10 @@
 
 #include "call.h"
 
-extern "C" const char* rf_products_refusal();
+extern "C" const char* rf_why_unavailable();
 extern "C" int64_t rf_weight_bytes(int64_t, int64_t, int64_t);
 extern "C" void rf_pack_weight(const float*, int64_t, int64_t, int64_t, void*);
-extern "C" int64_t rf_packed_rows(int64_t, int64_t, int64_t);
+extern "C" int64_t rf_packed_rows_bytes(int64_t, int64_t, int64_t);
 extern "C" int64_t rf_linear_scratch(int64_t, int64_t, int64_t, int64_t);
 extern "C" void rf_linear_run(const rf_linear*);
 extern "C" int64_t rf_keys_bytes(int64_t, int64_t, int64_t, int64_t);
@@ -45,19 +45,19 @@ static bool linear(int64_t rows, int64_t in, int64_t out, int64_t parts) {
     rf_pack_weight(weight.data(), out, in, parts, packed.data);
     for (int64_t threads = 1; threads < 4; ++threads) {
         rf_linear c{};
-        c.rows = rows, c.in = in, c.out = out, c.parts = parts, c.threads = threads, c.gelu = 1, c.eps = 1e-5;
+        c.rows = rows, c.in_features = in, c.out_features = out, c.parts = parts, c.threads = threads, c.gelu = 1, c.eps = 1e-5;
         c.x = x.data(), c.weight = packed.data, c.bias = bias.data(), c.scale = c.shift = scale.data();
         c.scratch = scratch.data, c.residual = c.y = y.data();
         rf_linear_run(&c);
-        Memory between(rf_packed_rows(rows, out, parts)), square(rf_weight_bytes(out, out, parts));
+        Memory between(rf_packed_rows_bytes(rows, out, parts)), square(rf_weight_bytes(out, out, parts));
         Memory more(rf_linear_scratch(rows, out, out, parts));
         const auto own = numbers(out * out);
         rf_pack_weight(own.data(), out, out, parts, square.data);
-        c.residual = c.y = nullptr, c.pack = between.data;
+        c.residual = c.y = nullptr, c.packed_y = between.data;
         rf_linear_run(&c);
         rf_linear next{};
-        next.rows = rows, next.in = next.out = out, next.parts = parts, next.threads = threads;
-        next.packed = between.data, next.weight = square.data, next.bias = bias.data();
+        next.rows = rows, next.in_features = next.out_features = out, next.parts = parts, next.threads = threads;
+        next.packed_x = between.data, next.weight = square.data, next.bias = bias.data();
         next.y = y.data(), next.scratch = more.data;
         rf_linear_run(&next);
     }
@@ -73,10 +73,10 @@ static bool attention(int64_t queries, int64_t keys, int64_t heads, int64_t widt
         Memory scratch(rf_attention_scratch(keys, width, threads));
         const rf_keys p{keys, heads, width, parts, k.data(), v.data(), row, packed.data, threads};
         rf_pack_keys(&p);
-        const int64_t slot = 0;
+        const int64_t first = 0;
         rf_attention c{};
-        c.stacks = 1, c.slots = &slot, c.queries = queries, c.keys = keys, c.heads = heads, c.width = width;
-        c.parts = parts, c.q = q.data(), c.packed = packed.data, c.out = out.data(), c.q_row = c.out_row = row;
+        c.count = 1, c.rows = &first, c.queries = queries, c.keys = keys, c.heads = heads, c.width = width;
+        c.parts = parts, c.q = q.data(), c.packed = packed.data, c.out = out.data(), c.q_row_stride = c.out_row_stride = row;
         c.scratch = scratch.data, c.threads = threads;
         rf_attention_run(&c);
     }
@@ -84,7 +84,7 @@ static bool attention(int64_t queries, int64_t keys, int64_t heads, int64_t widt
 }
 
 int main() {
-    if (const char* refusal = rf_products_refusal()) return puts(refusal), 0;
+    if (const char* reason = rf_why_unavailable()) return puts(reason), 0;
     bool good = true;
     for (int64_t parts = 1; parts <= 2; ++parts) {
         for (int64_t rows : {1, 16, 17, 33}) good = linear(rows, 1030, 45, parts) && linear(rows, 7, 1, parts) && good;

@@ -1,4 +1,4 @@
-"""How two implementations are compared: against the twin in float64, relative to the largest number."""
+"""How two implementations are compared: against the reference in float64, relative to the largest number."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def gradients_of(function, case, value, dtype):
 
 
 def assert_agrees(case, kernel, dtype=torch.float32):
-    """`kernel`, storing `dtype`, gives the twin's output and gradients."""
+    """`kernel`, storing `dtype`, gives the reference's output and gradients."""
     value = case.value.to(dtype)
     found = gradients_of(lambda *a: ms_deform_attn(*a, kernel=kernel), case, value, torch.float32)
     expected = gradients_of(ms_deform_attn_reference, case, value.double(), torch.float64)

@@ -45,7 +45,7 @@ def case():
     return make_case
 
 
-@pytest.fixture(params=["twin", "cpu"])
+@pytest.fixture(params=["reference", "cpu"])
 def kernel(request):
     """Every kernel that takes float32 tensors on the CPU."""
     reason = why_not(request.param, "cpu", torch.float32)

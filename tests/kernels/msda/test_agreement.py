@@ -1,4 +1,4 @@
-"""The native kernel gives what the twin gives, whatever the sizes, storage, layout and instruction set."""
+"""The native kernel agrees with the reference for every size, storage, layout and instruction set."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIZES = {
 @pytest.mark.parametrize("layout", cpu.LAYOUTS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("size", SIZES)
-def test_every_size_agrees_with_the_twin(case, isa, monkeypatch, size, dtype, layout):
+def test_every_size_agrees_with_the_reference(case, isa, monkeypatch, size, dtype, layout):
     problem = case(**SIZES[size])
     if layout == "direct" and (dtype != torch.float32 or problem.value.shape[-1] % 16):
         pytest.skip("the direct layout takes float32 and whole vectors of channels")
@@ -64,7 +64,7 @@ def test_no_queries_give_an_empty_output_and_zero_gradients(case, isa):
 @pytest.mark.parametrize("box", [False, True], ids=["points", "boxes"])
 @pytest.mark.parametrize("masked", [False, True], ids=["unmasked", "masked"])
 @pytest.mark.parametrize("points", [4, 5])
-def test_the_fused_operator_agrees_with_its_twin(case, isa, box, masked, points):
+def test_the_fused_operator_agrees_with_its_reference(case, isa, box, masked, points):
     problem = case(PYRAMID, queries=40, points=points)
     torch.manual_seed(1)
     reference = torch.rand(2, 40, 4, 4 if box else 2)

@@ -16,14 +16,14 @@ from relforge.kernels.native.loading import LibraryUnavailable, open_library
 
 
 def test_the_variable_forces_a_kernel_and_the_argument_wins(monkeypatch, native):
-    monkeypatch.setenv(VARIABLE, "twin")
-    assert choose("cpu", torch.float32) == "twin"
+    monkeypatch.setenv(VARIABLE, "reference")
+    assert choose("cpu", torch.float32) == "reference"
     assert choose("cpu", torch.float32, "cpu") == "cpu"
 
 
 def test_an_unknown_name_is_refused_with_the_choices(monkeypatch):
     monkeypatch.setenv(VARIABLE, "cuda")
-    with pytest.raises(ValueError, match=r"RELFORGE_MSDA='cuda': choose one of auto, twin, cpu, triton"):
+    with pytest.raises(ValueError, match=r"RELFORGE_MSDA='cuda': choose one of auto, reference, cpu, triton"):
         choose("cpu", torch.float32)
 
 
@@ -32,15 +32,15 @@ def test_a_forced_kernel_that_cannot_run_is_an_error():
         choose("cpu", torch.float64, "cpu")
 
 
-def test_float64_runs_the_twin():
-    assert choose("cpu", torch.float64) == "twin"
+def test_float64_runs_the_reference():
+    assert choose("cpu", torch.float64) == "reference"
 
 
-def test_without_the_native_library_the_twin_runs_and_the_reason_is_shown(monkeypatch):
+def test_without_the_native_library_the_reference_runs_and_the_reason_is_shown(monkeypatch):
     monkeypatch.setattr("relforge.kernels.msda.dispatch.why_unavailable", lambda: "no C++ compiler found")
-    assert choose("cpu", torch.float32) == "twin"
+    assert choose("cpu", torch.float32) == "reference"
     assert describe()["cpu"] == "no C++ compiler found"
-    assert describe()["chosen"] == "twin"
+    assert describe()["chosen"] == "reference"
 
 
 def test_self_test_reports_what_ran(kernel):

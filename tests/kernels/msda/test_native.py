@@ -49,7 +49,7 @@ def test_a_machine_without_compiler_or_cache_still_computes(tmp_path):
     )
     if "available" in result.stdout:
         pytest.skip("an installed library is found first")
-    assert result.stdout.startswith("twin | no C++ compiler found")
+    assert result.stdout.startswith("reference | no C++ compiler found")
 
 
 def test_idle_buffers_can_be_given_back(case, native):

@@ -33,14 +33,14 @@ def test_compiled_code_gives_the_same_without_graph_breaks(case, kernel):
     function = torch.compile(
         lambda v, x, w: ms_deform_attn(v, problem.shapes, x, w, kernel=kernel) * 2,
         backend="aot_eager",
-        fullgraph=kernel != "twin",
+        fullgraph=kernel != "reference",
     )
     leaf = problem.value.clone().requires_grad_()
     output = function(leaf, problem.locations, problem.weights)
     output.backward(problem.grad_output)
     expected_leaf = problem.value.clone().requires_grad_()
     expected = 2 * ms_deform_attn(
-        expected_leaf, problem.shapes, problem.locations, problem.weights, kernel="twin"
+        expected_leaf, problem.shapes, problem.locations, problem.weights, kernel="reference"
     )
     expected.backward(problem.grad_output)
     torch.testing.assert_close(output, expected, rtol=1e-5, atol=1e-5)
@@ -131,5 +131,5 @@ def test_reference_points_receive_their_gradient(case, kernel):
         output = ms_deform_attn_fused(tensors[0], problem.shapes, leaf, tensors[1], tensors[2], kernel=name)
         return torch.autograd.grad(output.square().sum(), leaf)[0]
 
-    expected = gradient("twin", torch.float64)
+    expected = gradient("reference", torch.float64)
     torch.testing.assert_close(gradient(kernel, torch.float32).double(), expected, rtol=1e-3, atol=1e-4)

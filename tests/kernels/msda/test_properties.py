@@ -27,7 +27,7 @@ few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthChec
 
 @few
 @given(problem=cases)
-def test_the_kernel_agrees_with_the_twin(native, problem):
+def test_the_kernel_agrees_with_the_reference(native, problem):
     assert_agrees(problem, "cpu")
 
 

@@ -1,4 +1,4 @@
-"""The twin is what the definition says, with correct gradients."""
+"""The reference is what the definition says, with correct gradients."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def by_hand(value, levels, locations, weights):
     return output.flatten(2)
 
 
-def test_the_twin_is_the_sum_over_corners_of_the_definition(case):
+def test_the_reference_is_the_sum_over_corners_of_the_definition(case):
     problem = case([(3, 5), (2, 1)], queries=4, channels=3, points=2)
     inputs = [t.double() for t in (problem.value, problem.locations, problem.weights)]
     expected = by_hand(inputs[0], problem.shapes.tolist(), *inputs[1:])
@@ -35,15 +35,15 @@ def test_the_twin_is_the_sum_over_corners_of_the_definition(case):
     torch.testing.assert_close(found, expected)
 
 
-def test_gradients_of_the_twin_pass_gradcheck(case):
+def test_gradients_of_the_reference_pass_gradcheck(case):
     problem = case([(4, 3), (2, 2)], batch=1, queries=2, channels=2, points=2)
     leaves = [t.double().requires_grad_() for t in (problem.value, problem.locations, problem.weights)]
     assert torch.autograd.gradcheck(
-        lambda v, x, w: ms_deform_attn(v, problem.shapes, x, w, kernel="twin"), leaves
+        lambda v, x, w: ms_deform_attn(v, problem.shapes, x, w, kernel="reference"), leaves
     )
 
 
-def test_gradients_of_the_fused_twin_pass_gradcheck(case):
+def test_gradients_of_the_fused_reference_pass_gradcheck(case):
     problem = case([(4, 3), (2, 2)], batch=1, queries=2, channels=2, points=2)
     boxes = torch.rand(1, 2, 2, 4)
     leaves = [t.double().requires_grad_() for t in (problem.value, boxes, problem.locations, problem.weights)]

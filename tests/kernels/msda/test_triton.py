@@ -1,4 +1,4 @@
-"""The Triton kernels agree with the twin under Triton's interpreter, and compile for real GPUs.
+"""The Triton kernels agree with the reference under Triton's interpreter, and compile for real GPUs.
 
 The interpreter must be on before Triton is imported, so the first test runs this file again in a process of
 its own.
@@ -49,13 +49,13 @@ def test_under_the_interpreter():
 
 @interpreted
 @pytest.mark.parametrize("size", SIZES)
-def test_every_size_agrees_with_the_twin(case, size):
+def test_every_size_agrees_with_the_reference(case, size):
     assert_agrees(case(**SIZES[size]), "triton")
 
 
 @interpreted
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-def test_half_precision_storage_agrees_with_the_twin(case, dtype):
+def test_half_precision_storage_agrees_with_the_reference(case, dtype):
     assert_agrees(case(**SMALL, batch=1), "triton", dtype)
 
 
@@ -70,7 +70,7 @@ def test_locations_on_edges_and_far_outside_agree(case):
 @interpreted
 @pytest.mark.parametrize("box", [False, True], ids=["points", "boxes"])
 @pytest.mark.parametrize("masked", [False, True], ids=["unmasked", "masked"])
-def test_the_fused_operator_agrees_with_its_twin(case, box, masked):
+def test_the_fused_operator_agrees_with_its_reference(case, box, masked):
     problem = case(**SMALL, queries=6)
     torch.manual_seed(1)
     reference = torch.rand(2, 6, 2, 4 if box else 2)
@@ -134,7 +134,7 @@ def test_an_old_gpu_is_named_with_what_it_lacks(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla T4")
     with pytest.raises(KernelUnavailable, match=r"needs compute capability 8.0; Tesla T4 has 7.5"):
         choose("cuda", torch.float16, "triton")
-    assert choose("cuda", torch.float16) == "twin"
+    assert choose("cuda", torch.float16) == "reference"
 
 
 @native

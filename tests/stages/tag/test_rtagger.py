@@ -82,7 +82,7 @@ def test_every_candidate_gets_a_score_of_its_own(stage: Any, shard: Any) -> None
     assert set(scores["tagger"].to_pylist()) == {scores["tagger"][0].as_py()}
     assert scores["tagger"][0].as_py().startswith("rtagger:")
     assert result.kept == 4
-    assert result.notes["kernel"] in ("cpu", "twin")
+    assert result.notes["kernel"] in ("cpu", "reference")
 
 
 def test_scores_not_above_the_floor_are_counted_and_dropped(stage: Any, shard: Any) -> None:

@@ -10,7 +10,7 @@
 namespace relforge {
 int64_t weight_bytes(int64_t out, int64_t in, int64_t parts);
 void pack(const float* weight, int64_t out, int64_t in, int64_t parts, void* to);
-int64_t packed_rows(int64_t rows, int64_t in, int64_t parts);
+int64_t packed_rows_bytes(int64_t rows, int64_t in, int64_t parts);
 int64_t linear_scratch(int64_t rows, int64_t in, int64_t out, int64_t parts);
 void run(const rf_linear& call);
 int64_t keys_bytes(int64_t keys, int64_t heads, int64_t width, int64_t parts);
@@ -21,8 +21,8 @@ void run(const rf_attention& call);
 
 RF_EXPORT const char* rf_source_hash() { return RF_SOURCE_HASH; }
 
-// Null where the tile unit can be used by this process, else why not. Linux hands its registers out on request.
-RF_EXPORT const char* rf_products_refusal() {
+// Null where this process can use AMX, else why not. Linux grants its registers on request.
+RF_EXPORT const char* rf_why_unavailable() {
 #if defined(__linux__) && defined(__x86_64__)
     unsigned a = 7, b = 0, c = 0, d = 0;
     __builtin_cpu_init();
@@ -46,8 +46,8 @@ RF_EXPORT int64_t rf_weight_bytes(int64_t out, int64_t in, int64_t parts) {
 RF_EXPORT void rf_pack_weight(const float* weight, int64_t out, int64_t in, int64_t parts, void* to) {
     relforge::pack(weight, out, in, parts, to);
 }
-RF_EXPORT int64_t rf_packed_rows(int64_t rows, int64_t in, int64_t parts) {
-    return relforge::packed_rows(rows, in, parts);
+RF_EXPORT int64_t rf_packed_rows_bytes(int64_t rows, int64_t in, int64_t parts) {
+    return relforge::packed_rows_bytes(rows, in, parts);
 }
 RF_EXPORT int64_t rf_linear_scratch(int64_t rows, int64_t in, int64_t out, int64_t parts) {
     return relforge::linear_scratch(rows, in, out, parts);

@@ -1,8 +1,8 @@
-// Products on the processor's tile unit (Intel AMX). Operands are bfloat16 and sums float32; a float32 operand is
-// split into a leading and a trailing bfloat16, and three of the four partial products are added up.
+// GEMM on Intel AMX. Operands are bfloat16 and sums float32; a float32 operand is split into a leading and a trailing
+// bfloat16, and three of the four partial products are summed.
 //
-// A "tile" is 16 rows of 64 bytes. Left operands: 16 rows of 32 numbers. Right operands: 16 pairs of rows by 16
-// columns, the two numbers of a pair side by side. All tiles lie one behind the other in memory.
+// A tile (Intel's word for an AMX register) is 16 rows of 64 bytes. Left operands: 16 rows of 32 numbers. Right operands:
+// 16 pairs of rows by 16 columns, the two numbers of a pair side by side. Tiles are contiguous in memory.
 #pragma once
 
 #include <immintrin.h>
@@ -11,10 +11,10 @@
 
 namespace relforge {
 
-using half = uint16_t;  // a bfloat16
+using bf16 = uint16_t;  // the bits of a bfloat16
 
-constexpr int64_t SIDE = 16;        // rows of a tile, columns of a sum
-constexpr int64_t DEPTH = 32;       // terms that one tile product adds
+constexpr int64_t SIDE = 16;        // rows of a tile, columns of a tile of sums
+constexpr int64_t DEPTH = 32;       // terms that one tile instruction adds
 constexpr int64_t BLOCK = 32;       // rows and columns of the sums kept in registers: two tiles each way
 constexpr int64_t TILE = 512;       // numbers in a tile of operands
 constexpr int64_t SUMS = BLOCK * BLOCK;
@@ -25,14 +25,15 @@ inline int64_t blocks(int64_t n, int64_t size) { return (n + size - 1) / size; }
 template <int PARTS>
 constexpr int64_t STEP = 2 * PARTS * TILE;
 
-// GCC's intrinsics do not say what memory the tile instructions read: what was written there before must be in place.
-inline void settle(const void* memory) { asm volatile("" : : "r"(memory) : "memory"); }
+// GCC's intrinsics do not say what memory the tile instructions read: without this the compiler may move the writes to it
+// behind them.
+inline void compiler_barrier(const void* memory) { asm volatile("" : : "r"(memory) : "memory"); }
 
-// Registers: 0-3 sums (upper left, upper right, lower left, lower right), 4-5 left, 6-7 right.
-class Registers {
+// Registers 0-3: sums (upper left, upper right, lower left, lower right); 4-5: left operands; 6-7: right operands.
+class TileRegisters {
 public:
-    // For `upper` and `lower` rows of a block, each at most 16; 0 in `lower` leaves that half unused.
-    void shape(int64_t upper, int64_t lower) {
+    // For `upper` and `lower` rows of a block, each at most 16; 0 in `lower` leaves the lower tiles unused.
+    void configure(int64_t upper, int64_t lower) {
         if (upper == upper_ && lower == lower_) return;
         struct alignas(64) {
             uint8_t palette = 1, start = 0, reserved[14] = {};
@@ -44,32 +45,32 @@ public:
             config.bytes[i] = 64;
             config.rows[i] = static_cast<uint8_t>(rows[i] ? rows[i] : 1);
         }
-        settle(&config);
+        compiler_barrier(&config);
         _tile_loadconfig(&config);
         upper_ = upper;
         lower_ = lower;
     }
-    ~Registers() { _tile_release(); }
+    ~TileRegisters() { _tile_release(); }
 
 private:
     int64_t upper_ = -1, lower_ = -1;
 };
 
-// sums[32][32] = left[rows][32 * steps] * right[32 * steps][32] (+ before), with the registers shaped for the rows.
-//   left: steps x PARTS tiles; the lower rows' tiles begin `below` numbers later.
+// sums[32][32] = left[rows][32 * steps] * right[32 * steps][32] (+ initial), with the registers configured for the rows.
+//   left: steps x PARTS tiles; the lower rows' tiles begin `lower_offset` numbers later.
 //   right: steps x PARTS x 2 tiles.
-//   fetch: fetch(step) asks for memory that is wanted soon.
+//   fetch: fetch(step) prefetches memory that is needed soon.
 template <int PARTS, bool LOWER, class Fetch>
-inline void multiply(const half* left, int64_t below, const half* right, int64_t steps, const float* before, float* sums,
-                     bool add, const Fetch& fetch) {
-    settle(left);
-    settle(before);
+inline void multiply(const bf16* left, int64_t lower_offset, const bf16* right, int64_t steps, const float* initial,
+                     float* sums, bool add, const Fetch& fetch) {
+    compiler_barrier(left);
+    compiler_barrier(initial);
     if (add) {
-        _tile_loadd(0, before, 128);
-        _tile_loadd(1, before + SIDE, 128);
+        _tile_loadd(0, initial, 128);
+        _tile_loadd(1, initial + SIDE, 128);
         if (LOWER) {
-            _tile_loadd(2, before + SIDE * BLOCK, 128);
-            _tile_loadd(3, before + SIDE * BLOCK + SIDE, 128);
+            _tile_loadd(2, initial + SIDE * BLOCK, 128);
+            _tile_loadd(3, initial + SIDE * BLOCK + SIDE, 128);
         }
     } else {
         _tile_zero(0);
@@ -88,7 +89,7 @@ inline void multiply(const half* left, int64_t below, const half* right, int64_t
             _tile_loadd(7, right + TILE, 64);
             _tile_dpbf16ps(1, 4, 7);
             if (LOWER) {
-                _tile_loadd(5, left + below + TILE, 64);
+                _tile_loadd(5, left + lower_offset + TILE, 64);
                 _tile_dpbf16ps(2, 5, 6);
                 _tile_dpbf16ps(3, 5, 7);
             }
@@ -96,7 +97,7 @@ inline void multiply(const half* left, int64_t below, const half* right, int64_t
             _tile_dpbf16ps(0, 4, 6);
             _tile_dpbf16ps(1, 4, 7);
             if (LOWER) {
-                _tile_loadd(5, left + below, 64);
+                _tile_loadd(5, left + lower_offset, 64);
                 _tile_dpbf16ps(2, 5, 6);
                 _tile_dpbf16ps(3, 5, 7);
             }
@@ -113,7 +114,7 @@ inline void multiply(const half* left, int64_t below, const half* right, int64_t
             _tile_loadd(7, right + TILE, 64);
             _tile_dpbf16ps(1, 4, 7);
             if (LOWER) {
-                _tile_loadd(5, left + below, 64);
+                _tile_loadd(5, left + lower_offset, 64);
                 _tile_dpbf16ps(2, 5, 6);
                 _tile_dpbf16ps(3, 5, 7);
             }
@@ -128,41 +129,44 @@ inline void multiply(const half* left, int64_t below, const half* right, int64_t
 }
 
 // How many rows the upper and the lower tile of a block have.
-struct Rows {
+struct BlockRows {
     int64_t upper, lower;
 };
 
-// As above for a block of some rows, which shapes the registers.
+// The same for a block of fewer rows; configures the registers.
 template <int PARTS, class Fetch>
-inline void multiply(Registers& registers, Rows rows, const half* left, int64_t below, const half* right,
-                     int64_t steps, const float* before, float* sums, bool add, const Fetch& fetch) {
-    registers.shape(rows.upper, rows.lower);
+inline void multiply(TileRegisters& registers, BlockRows rows, const bf16* left, int64_t lower_offset,
+                     const bf16* right, int64_t steps, const float* initial, float* sums, bool add, const Fetch& fetch) {
+    registers.configure(rows.upper, rows.lower);
     if (rows.lower) {
-        multiply<PARTS, true>(left, below, right, steps, before, sums, add, fetch);
+        multiply<PARTS, true>(left, lower_offset, right, steps, initial, sums, add, fetch);
     } else {
-        multiply<PARTS, false>(left, below, right, steps, before, sums, add, fetch);
+        multiply<PARTS, false>(left, lower_offset, right, steps, initial, sums, add, fetch);
     }
 }
 
-// Rows cut into blocks of nearly equal size: a tile product takes as long as its left tile is high, but a block
-// of one row would take half as long as a full one.
-struct Cut {
-    int64_t all, count, size, upper;  // rows; blocks; rows of each block but the last; and of its upper tile
+// Rows divided into blocks of nearly equal size: a tile instruction takes time in proportion to the rows of its left
+// tile, but a block of one row would take half as long as a full one.
+struct RowBlocks {
+    int64_t total;  // rows
+    int64_t count;  // blocks
+    int64_t size;   // rows of each block but the last
+    int64_t upper;  // and of its upper tile
 
-    explicit Cut(int64_t rows)
-        : all(rows), count(blocks(rows, BLOCK)), size(blocks(rows, count ? count : 1)), upper(blocks(size, 2)) {}
+    explicit RowBlocks(int64_t rows)
+        : total(rows), count(blocks(rows, BLOCK)), size(blocks(rows, count ? count : 1)), upper(blocks(size, 2)) {}
 
-    Rows rows(int64_t block) const {
-        const int64_t here = block + 1 < count ? size : all - block * size;
-        return here > upper ? Rows{upper, here - upper} : Rows{here, 0};
+    BlockRows rows(int64_t block) const {
+        const int64_t here = block + 1 < count ? size : total - block * size;
+        return here > upper ? BlockRows{upper, here - upper} : BlockRows{here, 0};
     }
-    // Place of a block's row among its sums, and among its packed rows: two tiles of 16, which may not be full.
-    int64_t sum(int64_t within) const { return within < upper ? within : SIDE + within - upper; }
-    // Place of a row among all packed rows.
-    int64_t place(int64_t row) const { return row / size * BLOCK + sum(row % size); }
+    // Index of a block's row among its sums, and among its packed rows: two tiles of 16, which may not be full.
+    int64_t sum_row(int64_t within) const { return within < upper ? within : SIDE + within - upper; }
+    // Index of a row among all packed rows.
+    int64_t packed_row(int64_t row) const { return row / size * BLOCK + sum_row(row % size); }
 };
 
-// 32 floats as their leading bfloat16s and what those leave, both rounded to nearest even.
+// 32 floats as their leading bfloat16s and the remainders as trailing ones, both rounded to nearest even.
 inline void split(__m512 a, __m512 b, __m512i& lead, __m512i& trail) {
     lead = (__m512i)_mm512_cvtne2ps_pbh(b, a);
     const __m512i low = _mm512_cvtepu16_epi32(_mm512_castsi512_si256(lead));
@@ -172,9 +176,9 @@ inline void split(__m512 a, __m512 b, __m512i& lead, __m512i& trail) {
     trail = (__m512i)_mm512_cvtne2ps_pbh(rest_b, rest_a);
 }
 
-// One row of a left tile and, with two parts, of the tile behind it.
+// One row of a left tile and, with two parts, of the tile after it.
 template <int PARTS>
-inline void put(half* row, __m512 a, __m512 b) {
+inline void store_row(bf16* row, __m512 a, __m512 b) {
     __m512i lead, trail;
     if (PARTS == 2) {
         split(a, b, lead, trail);
@@ -185,8 +189,8 @@ inline void put(half* row, __m512 a, __m512 b) {
     _mm512_storeu_si512(row, lead);
 }
 
-// The first n (may be less than 1 or more than 16) of 16 lanes.
-inline __mmask16 first(int64_t n) {
+// Selects the first n of 16 lanes; n may be below 1 or above 16.
+inline __mmask16 lane_mask(int64_t n) {
     return n >= 16 ? 0xffff : n <= 0 ? 0 : static_cast<__mmask16>((1u << n) - 1);
 }
 

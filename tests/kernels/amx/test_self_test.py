@@ -1,0 +1,71 @@
+"""AMX is used only where it is there, wanted, and right."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from relforge.kernels.amx import self_test
+from relforge.kernels.amx.attention import PackedKeys
+from relforge.kernels.amx.library import VARIABLE, Precision, why_unavailable
+from relforge.kernels.amx.peak import measure_peak
+from relforge.kernels.native import build
+from relforge.kernels.self_test import SelfTestFailed
+from tests.fixtures.sanitized import report_of
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.usefixtures("amx")
+@pytest.mark.parametrize("precision", ["split", "bfloat16"])
+@pytest.mark.parametrize(("factor", "error"), [(1.1, "0"), (float("nan"), "inf")])
+def test_the_self_test_notices_wrong_results(
+    precision: Precision, factor: float, error: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert self_test.self_test(precision) < self_test.TOLERANCE[precision]
+    attend = PackedKeys.attend
+
+    def wrong(self: PackedKeys, sequence: int, queries: torch.Tensor) -> torch.Tensor:
+        return factor * attend(self, sequence, queries)
+
+    monkeypatch.setattr(PackedKeys, "attend", wrong)
+    expected = f"AMX with {precision} operands is off by {error}.* Run with {VARIABLE}=torch"
+    with pytest.raises(SelfTestFailed, match=expected):
+        self_test.self_test.__wrapped__(precision)
+
+
+@pytest.mark.usefixtures("amx")
+def test_the_peak_speed_is_measurable() -> None:
+    assert measure_peak() > 0
+
+
+def test_amx_can_be_switched_off_and_other_values_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "torch")
+    assert why_unavailable() == f"{VARIABLE}=torch"
+    monkeypatch.setenv(VARIABLE, "amx")
+    with pytest.raises(ValueError, match=f"{VARIABLE}=amx: set it to auto or torch"):
+        why_unavailable()
+
+
+def test_without_a_compiler_the_reason_is_given_and_torch_computes(tmp_path: Path) -> None:
+    code = (
+        "from relforge.kernels.native import build; from pathlib import Path;"
+        "build.ROOT = Path('/nonexistent');"  # an installed library is not found either
+        "import torch; from relforge.kernels.amx.library import why_unavailable;"
+        "from relforge.models.blip.arithmetic import arithmetic; print(why_unavailable());"
+        "print('amx:', arithmetic(torch.device('cpu'), torch.float32).amx)"
+    )
+    environment = {"CXX": "/nonexistent/c++", "XDG_CACHE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "no C++ compiler found" in result.stdout or "only x86-64" in result.stdout
+    assert "amx: None" in result.stdout
+
+
+@pytest.mark.skipif(why_unavailable() is not None, reason=f"no AMX: {why_unavailable()}")
+def test_address_and_undefined_behaviour_sanitizers_find_nothing(tmp_path: Path) -> None:
+    assert "fine" in report_of(build.AMX, Path(__file__).with_name("sanitized.cpp"), tmp_path)
