@@ -31,8 +31,8 @@ BACKENDS: dict[str, Registry] = {
         },
         "tag": {
             "rule": "relforge.stages.tag.rule:RuleTagger",
-            "rtagger": "relforge.stages.tag.rtagger:RTaggerStage",
-            "clip": "relforge.stages.tag.clip:ClipTagger",
+            "rtagger": "relforge.stages.tag.rtagger:stage",
+            "clip": "relforge.stages.tag.clip:stage",
         },
         "select": {
             "select": "relforge.stages.select.stage:SelectStage",

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from relforge.stages import tables as schemas
+from relforge.stages.account import Account
 from relforge.stages.columns import codes, flat, ordered_codes
 from relforge.stages.contract import StageResult
 from relforge.stages.match import naming, vocabulary
@@ -31,8 +32,8 @@ class MatchStage:
 
     name = "match"
     version = 1
-    inputs = ("triplets", "boxes", "images")
-    outputs = ("candidates",)
+    inputs: tuple[str, ...] = ("triplets", "boxes", "images")
+    outputs: tuple[str, ...] = ("candidates",)
 
     def __init__(
         self,
@@ -133,8 +134,8 @@ class MatchStage:
         )
         found = candidates(mentions, index, self._overlap_prior)
         table = _table(found, images, predicates)
-        kept, dropped = _account(named, triplet, found.mention_has_pair, self._overlap_prior)
-        return StageResult({"candidates": table}, kept=kept, dropped=dropped)
+        account = _account(named, triplet, found.mention_has_pair, self._overlap_prior)
+        return account.result({"candidates": table})
 
 
 def _table(found: Candidates, images: pa.Array, predicates: pa.Array) -> pa.Table:
@@ -162,10 +163,9 @@ def _table(found: Candidates, images: pa.Array, predicates: pa.Array) -> pa.Tabl
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def _account(
-    named: naming.Named, triplet: np.ndarray, has_pair: np.ndarray, overlap_prior: bool
-) -> tuple[int, dict[str, int]]:
+def _account(named: naming.Named, triplet: np.ndarray, has_pair: np.ndarray, overlap_prior: bool) -> Account:
     """Where every triplet went: one reason each, the first that applies."""
+    account = Account()
     count = len(named.subject_known)
     paired = np.zeros(count, bool)
     paired[triplet[has_pair]] = True
@@ -180,16 +180,15 @@ def _account(
         "class_has_no_box_here": ~mentioned,
         "no_second_box" if not overlap_prior else "no_overlapping_pair": np.ones(count, bool),
     }
-    dropped = {}
     for reason, applies in reasons.items():
-        if number := int(np.sum(left & applies)):
-            dropped[reason] = number
+        account.drop(reason, int(np.sum(left & applies)))
         left &= ~applies
-    return int(paired.sum()), dropped
+    account.keep(int(paired.sum()))
+    return account
 
 
 def _clamped(xywh: np.ndarray, box_image: np.ndarray, images: pa.Array, sizes: pa.Table) -> np.ndarray:
-    """Boxes cut to the picture, as the published loader does before it drops empty ones."""
+    """Boxes cut to the image, as the published loader does before it drops empty ones."""
     at = codes(pa.chunked_array([images.take(pa.array(box_image))]), flat(sizes["image_id"]))
     width, height = (sizes[name].to_numpy()[at] for name in ("width", "height"))
     limit = np.stack([width, height], axis=1).astype(np.float64)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from relforge.stages import tables as schemas
+from relforge.stages.account import Account
 from relforge.stages.columns import ordered_codes
 from relforge.stages.contract import StageResult
 from relforge.stages.relation_ids import relation_ids
@@ -27,14 +28,14 @@ class SelectStage:
             scores; a missing one counts as 1).
         deduplicate: of equal (subject, predicate, object): `max` keeps one best row, `published` every row
             that equals the maximum, `none` all.
-        top_k_pair, top_k_image: most relations of an ordered pair, of an image; None: all.
+        top_k_pair, top_k_image: relations kept of an ordered pair and of an image at most; None: all.
         overlap_prior: drop pairs whose boxes do not overlap.
     """
 
     name = "select"
     version = 1
-    inputs = ("scores", "images", "boxes")
-    outputs = ("relations",)
+    inputs: tuple[str, ...] = ("scores", "images", "boxes")
+    outputs: tuple[str, ...] = ("relations",)
 
     def __init__(
         self,
@@ -69,31 +70,31 @@ class SelectStage:
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
         rows = tables["scores"].combine_chunks()
-        dropped: dict[str, int] = {}
+        account = Account()
 
         def keep(reason: str, wanted: np.ndarray) -> None:
             nonlocal rows
             if lost := int(len(wanted) - wanted.sum()):
-                dropped[reason] = lost
+                account.drop(reason, lost)
                 rows = rows.filter(pa.array(wanted))
 
-        confidence = self._confidences(rows)
-        keep("not_a_number", ~np.isnan(confidence))
+        keep("not_a_number", ~np.isnan(self._confidences(rows)))
         # the score is float32: compare with the float32 that the threshold names
         keep("below_threshold", self._confidences(rows) >= np.float32(self._threshold))
         if self._overlap_prior:
             keep("no_overlap", pairs_overlap(rows, tables["boxes"]))
         if self._deduplicate != "none":
-            keep("duplicate", _best(rows, self._confidences(rows), ties=self._deduplicate == "published"))
-        if self._top_k_pair:
-            keys = ("image_id", "subject_box", "object_box")
-            keep("beyond_top_k_pair", _top(rows, self._confidences(rows), keys, self._top_k_pair))
-        if self._top_k_image:
-            keep("beyond_top_k_image", _top(rows, self._confidences(rows), ("image_id",), self._top_k_image))
+            ties = self._deduplicate == "published"
+            keep("duplicate", _is_best(rows, self._confidences(rows), ties))
+        for reason, group, count in (
+            ("beyond_top_k_pair", ("image_id", "subject_box", "object_box"), self._top_k_pair),
+            ("beyond_top_k_image", ("image_id",), self._top_k_image),
+        ):
+            if count:
+                keep(reason, _is_in_top(rows, self._confidences(rows), group, count))
         rows = rows.append_column("relation_id", relation_ids(rows, tables["images"]))
-        return StageResult(
-            {"relations": schemas.conform("relations", rows)}, kept=rows.num_rows, dropped=dropped
-        )
+        account.keep(rows.num_rows)
+        return account.result({"relations": schemas.conform("relations", rows)})
 
     def _confidences(self, rows: pa.Table) -> np.ndarray:
         score = rows["score"].to_numpy()
@@ -103,7 +104,7 @@ class SelectStage:
         return score
 
 
-def _best(rows: pa.Table, confidence: np.ndarray, ties: bool) -> np.ndarray:
+def _is_best(rows: pa.Table, confidence: np.ndarray, ties: bool) -> np.ndarray:
     """One best row of each (image, subject, object, predicate), or every row equal to the best."""
     columns = [ordered_codes(rows[key]) for key in ("image_id", "subject_box", "object_box", "predicate")]
     order = np.lexsort((np.arange(len(confidence)), -confidence, *columns[::-1]))
@@ -116,7 +117,7 @@ def _best(rows: pa.Table, confidence: np.ndarray, ties: bool) -> np.ndarray:
     return wanted
 
 
-def _top(rows: pa.Table, confidence: np.ndarray, keys: Sequence[str], count: int) -> np.ndarray:
+def _is_in_top(rows: pa.Table, confidence: np.ndarray, keys: Sequence[str], count: int) -> np.ndarray:
     """The `count` best rows of each group; ties fall to the smaller boxes and predicate."""
     columns = [ordered_codes(rows[key]) for key in keys]
     tie_break = [ordered_codes(rows[key]) for key in ("subject_box", "object_box", "predicate")]

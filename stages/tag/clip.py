@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import AutoTokenizer, CLIPModel
 
-from relforge.images import ImageError
 from relforge.images.resize import normalise, resize
 from relforge.models.device import check_device_dtype, resolve_device_dtype
-from relforge.stages.contract import StageResult
-from relforge.stages.tag.pixels import prepared
-from relforge.stages.tag.sheet import Asked, ScoreSheet, asked
+from relforge.models.files import resolve_model
+from relforge.stages.backend import Backend
+from relforge.stages.tag.stage import TagStage
+from relforge.stages.tag.tagger import ImageCandidates, LoadedTagger, Scores
+from relforge.tagger.request import Failure
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -34,26 +33,20 @@ class ClipTagger:
     Args:
         model: folder or hub name of a CLIP model; ViT-B/32, B/16 and L/14 were published.
         positive, negative: prompts with `{subject}`, `{relation}` and `{object}`.
-        floor: scores not above it are dropped.
         device: `auto` (a GPU if there is one), `cpu`, `cuda`, ...
-        crops: most rectangles computed together.
-        threads: picture decoders.
+        batch_size: rectangles computed in one batch at most.
     """
 
-    name = "tag"
     version = 2
-    inputs = ("candidates", "boxes", "images")
-    outputs = ("scores",)
+    neutral_options: tuple[str, ...] = ("device", "batch_size")
 
     def __init__(
         self,
         model: str = "openai/clip-vit-base-patch32",
         positive: str = POSITIVE,
         negative: str = NEGATIVE,
-        floor: float = 0.05,
         device: str = "auto",
-        crops: int = 64,
-        threads: int = 2,
+        batch_size: int = 64,
     ) -> None:
         for option, prompt in (("positive", positive), ("negative", negative)):
             try:
@@ -63,78 +56,70 @@ class ClipTagger:
                     f"{option} is {prompt!r}; use {{subject}}, {{relation}} and {{object}} only"
                 ) from error
         check_device_dtype(device)
-        self.model_name, self.positive, self.negative = model, positive, negative
-        self.floor, self.device, self.crops, self.threads = floor, device, crops, threads
-        self.model: CLIPModel | None = None
+        self.model, self.positive, self.negative = model, positive, negative
+        self.device, self.batch_size = device, batch_size
+        self.network: CLIPModel | None = None
         self.prompts: dict[str, Tensor] = {}
 
     def files(self) -> Sequence[str]:
-        folder = Path(self.model_name).expanduser()
-        return sorted(str(path) for path in folder.glob("*.safetensors")) if folder.is_dir() else []
+        return resolve_model(self.model).files
 
-    def setup(self) -> None:
-        """Load the model."""
+    def load(self, floor: float) -> LoadedTagger:
         device, _ = resolve_device_dtype(self.device)
-        self.model = CLIPModel.from_pretrained(self.model_name).eval().to(device)  # type: ignore[arg-type]
-        self.tokenizer = AutoTokenizer.from_pretrained(self.model_name)
+        folder = resolve_model(self.model).path
+        self.network = CLIPModel.from_pretrained(folder).eval().to(device)  # type: ignore[arg-type]
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        return LoadedTagger(f"clip:{Path(self.model).name}")
 
-    def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
-        """Score a shard; a picture that cannot be used is quarantined with its candidates."""
-        sheet = ScoreSheet(f"clip:{Path(self.model_name).name}", self.floor)
-        groups = asked(tables["candidates"], tables["boxes"])
-        images = tables["images"]
-        wanted = images.filter(pc.is_in(images["image_id"], pa.array(list(groups), pa.string())))
-        sizes = dict(zip(wanted["image_id"].to_pylist(), wanted["width"].to_pylist(), strict=True))
-        for image_id, pixels in prepared(wanted, lambda pixels: pixels, self.threads):
-            group = groups[image_id]
-            if isinstance(pixels, ImageError):
-                sheet.quarantine(group, pixels.reason, pixels.detail)
-            else:
-                self._score(group, pixels, pixels.shape[1] / sizes[image_id], sheet)
-        return sheet.result({})
+    def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return pixels
+
+    def fits(self, predicate: str) -> bool:
+        """Longer prompts are cut to what the model reads."""
+        return True
+
+    def tag(self, images: Iterable[ImageCandidates[NDArray[np.uint8]]]) -> Iterator[Scores | Failure]:
+        for image in images:
+            yield Scores(image.image_id, self._score(image))
 
     @torch.inference_mode()
-    def _score(self, group: Asked, pixels: NDArray[np.uint8], scale: float, sheet: ScoreSheet) -> None:
-        pairs = list(dict.fromkeys((row["subject_box"], row["object_box"]) for row in group.rows))
+    def _score(self, image: ImageCandidates[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        pairs = list(dict.fromkeys(candidate[:2] for candidate in image.candidates))
         features: dict[tuple[int, int], Tensor] = {}
-        for start in range(0, len(pairs), self.crops):
-            part = pairs[start : start + self.crops]
-            features |= dict(zip(part, self._crops(group, pixels, scale, part), strict=True))
-        for row in group.rows:
+        for start in range(0, len(pairs), self.batch_size):
+            part = pairs[start : start + self.batch_size]
+            features |= dict(zip(part, self._encode_crops(image, part), strict=True))
+        scores = []
+        for candidate in image.candidates:
             words = {
-                "subject": group.boxes[row["subject_box"]][0],
-                "relation": row["predicate"],
-                "object": group.boxes[row["object_box"]][0],
+                "subject": image.boxes[candidate.subject_box].category,
+                "relation": candidate.predicate,
+                "object": image.boxes[candidate.object_box].category,
             }
-            prompts = torch.stack([self._prompt(p.format(**words)) for p in (self.positive, self.negative)])
-            crop = features[(row["subject_box"], row["object_box"])]
-            score = (100 * prompts @ crop).softmax(0)[0]
-            sheet.score(row, float(score))
+            texts = (self.positive.format(**words), self.negative.format(**words))
+            prompts = torch.stack([self._encode_prompt(text) for text in texts])
+            scores.append(float((100 * prompts @ features[candidate[:2]]).softmax(0)[0]))
+        return np.array(scores, np.float32)
 
-    def _crops(
-        self, group: Asked, pixels: NDArray[np.uint8], scale: float, pairs: Sequence[tuple[int, int]]
+    def _encode_crops(
+        self, image: ImageCandidates[NDArray[np.uint8]], pairs: Sequence[tuple[int, int]]
     ) -> Tensor:
         """Unit image features, pairs x width, of the rectangles around each pair."""
-        assert self.model is not None
-        side = self.model.config.vision_config.image_size
-        crops = torch.stack(
-            [
-                resize(
-                    union_crop(pixels, group.boxes[s][1:], group.boxes[o][1:], scale), side, side, "bicubic"
-                )
-                for s, o in pairs
-            ]
-        )
-        inputs = normalise(crops.to(self.model.device), CLIP_MEAN, CLIP_STD)
-        return _unit(self.model.get_image_features(pixel_values=inputs))
+        assert self.network is not None
+        side = self.network.config.vision_config.image_size
+        scale = image.pixels.shape[1] / image.width
+        unions = [union_crop(image.pixels, image.boxes[s].xywh, image.boxes[o].xywh, scale) for s, o in pairs]
+        crops = torch.stack([resize(union, side, side, "bicubic") for union in unions])
+        inputs = normalise(crops.to(self.network.device), CLIP_MEAN, CLIP_STD)
+        return _unit(self.network.get_image_features(pixel_values=inputs))
 
-    def _prompt(self, text: str) -> Tensor:
+    def _encode_prompt(self, text: str) -> Tensor:
         """Unit text feature of a prompt, remembered."""
-        assert self.model is not None
+        assert self.network is not None
         if text not in self.prompts:
             tokens = self.tokenizer([text], return_tensors="pt", truncation=True, max_length=77)
-            tokens = {k: tokens[k].to(self.model.device) for k in ("input_ids", "attention_mask")}
-            self.prompts[text] = _unit(self.model.get_text_features(**tokens))[0]
+            tokens = {k: tokens[k].to(self.network.device) for k in ("input_ids", "attention_mask")}
+            self.prompts[text] = _unit(self.network.get_text_features(**tokens))[0]
         return self.prompts[text]
 
 
@@ -158,3 +143,6 @@ def union_crop(
 def _unit(features: Any) -> Tensor:
     tensor = features if isinstance(features, Tensor) else features.pooler_output
     return torch.nn.functional.normalize(tensor, dim=-1)
+
+
+stage = Backend(TagStage, ClipTagger)

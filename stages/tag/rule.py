@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from relforge.stages import tables as schemas
+from relforge.stages.account import Account
 from relforge.stages.columns import codes
 from relforge.stages.contract import StageResult
 from relforge.stages.match.overlap import corners, overlapping
@@ -17,14 +18,17 @@ from relforge.stages.match.overlap import corners, overlapping
 class RuleTagger:
     """Scores every candidate 1.
 
+    A stage of its own and no `Tagger`: it reads no image, and scores a table in one step where a `Tagger`
+    gets an image at a time.
+
     Args:
         overlap_prior: drop candidates whose boxes do not overlap (reason `no_overlap`).
     """
 
     name = "tag"
     version = 1
-    inputs = ("candidates", "boxes")
-    outputs = ("scores",)
+    inputs: tuple[str, ...] = ("candidates", "boxes")
+    outputs: tuple[str, ...] = ("scores",)
 
     def __init__(self, overlap_prior: bool = False) -> None:
         self._overlap_prior = overlap_prior
@@ -37,18 +41,20 @@ class RuleTagger:
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
         candidates = tables["candidates"]
-        total = candidates.num_rows
+        account = Account()
         if self._overlap_prior:
+            total = candidates.num_rows
             candidates = candidates.filter(pa.array(pairs_overlap(candidates, tables["boxes"])))
+            account.drop("no_overlap", total - candidates.num_rows)
         rows = candidates.num_rows
+        account.keep(rows)
         scores = (
             candidates.append_column("score", pa.array(np.ones(rows, np.float32)))
             .append_column("subject_score", pa.nulls(rows, pa.float32()))
             .append_column("object_score", pa.nulls(rows, pa.float32()))
             .append_column("tagger", pa.array(["rule"] * rows, pa.string()))
         )
-        dropped = {"no_overlap": total - rows} if total > rows else {}
-        return StageResult({"scores": schemas.conform("scores", scores)}, kept=rows, dropped=dropped)
+        return account.result({"scores": schemas.conform("scores", scores)})
 
 
 def pairs_overlap(pairs: pa.Table, boxes: pa.Table) -> np.ndarray:

@@ -7,6 +7,9 @@ from types import ModuleType
 import pytest
 
 from tests.fixtures import tiny_tagger
+from tests.fixtures.hub_cache import hub_model
+
+__all__ = ["hub_model"]
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 from relforge.stages.registry import build
 from relforge.stages.tables import SCHEMAS, conform
 from relforge.stages.tag.clip import union_crop
+from tests.fixtures.keys import key_of
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +92,7 @@ def test_every_candidate_is_scored_against_its_negative_prompt(clip: str, shard:
     ]
     assert all(0 < row["score"] <= 1 and row["subject_score"] is None for row in scores)
     assert result.kept == 3
-    assert len(stage.prompts) == 5  # three positive ones, two negative ones
+    assert len(stage.tagger.prompts) == 5  # three positive ones, two negative ones
 
 
 def test_a_positive_prompt_that_equals_the_negative_one_scores_one_half(clip: str, shard: Any) -> None:
@@ -101,7 +103,7 @@ def test_a_positive_prompt_that_equals_the_negative_one_scores_one_half(clip: st
     assert scores == pytest.approx([0.5] * 3)
 
 
-def test_the_crop_is_the_union_of_both_boxes_cut_to_the_picture() -> None:
+def test_the_crop_is_the_union_of_both_boxes_cut_to_the_image() -> None:
     pixels = np.arange(60 * 90 * 3, dtype=np.uint32).astype(np.uint8).reshape(60, 90, 3)
     crop = union_crop(pixels, (10, 5, 20, 20), (40, 30, 100, 10), 1.0)
     assert crop.shape == (35, 80, 3)
@@ -114,6 +116,36 @@ def test_a_prompt_with_another_field_is_refused() -> None:
         build("tag", "clip", positive="{verb}")
 
 
-def test_files_are_the_weights_of_a_local_model(clip: str) -> None:
-    assert [Path(f).name for f in build("tag", "clip", model=clip).files()] == ["model.safetensors"]
-    assert build("tag", "clip").files() == []
+def test_files_are_all_that_a_model_folder_holds(clip: str) -> None:
+    names = {Path(file).name for file in build("tag", "clip", model=clip).files()}
+
+    assert {"model.safetensors", "config.json", "tokenizer_config.json"} <= names
+
+
+def test_a_model_on_the_hub_counts_by_its_content(clip: str, hub_model: Callable[[str, Path], Path]) -> None:
+    folder = hub_model("somebody/clip", Path(clip))
+    before = key_of("tag", "clip", model="somebody/clip")
+
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes() + b" ")
+
+    assert key_of("tag", "clip", model="somebody/clip") != before
+
+
+def test_a_model_that_is_nowhere_is_refused_before_anything_runs() -> None:
+    with pytest.raises(FileNotFoundError, match="model 'nobody/no-such-clip' is neither a local path nor"):
+        build("tag", "clip", model="nobody/no-such-clip").files()
+
+
+def test_options_that_decide_nothing_change_neither_the_rows_nor_the_key(clip: str, shard: Any) -> None:
+    tables = []
+    for options in ({}, {"batch_size": 1, "threads": 1}):
+        stage = build("tag", "clip", model=clip, floor=0.0, **options)
+        stage.setup()
+        tables.append(stage.process(shard).tables["scores"])
+
+    assert tables[0].drop_columns("score") == tables[1].drop_columns("score")
+    assert tables[0]["score"].to_pylist() == pytest.approx(tables[1]["score"].to_pylist(), abs=1e-6)
+    key = key_of("tag", "clip", model=clip)
+    assert key_of("tag", "clip", model=clip, batch_size=1, threads=1, device="cuda") == key
+    assert key_of("tag", "clip", model=clip, positive="a {subject} {relation} a {object}") != key

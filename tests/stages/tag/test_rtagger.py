@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,13 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from relforge.kernels.msda.self_test import SelfTestFailed
 from relforge.stages.registry import build
 from relforge.stages.tables import SCHEMAS
+from relforge.stages.tag import rtagger
+from tests.fixtures.keys import key_of
+
+SCORES = ["score", "subject_score", "object_score"]
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +28,7 @@ def model(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def stage(model: str) -> Any:
-    """`stage(floor=0.01)`: a set-up tag stage with small pictures."""
+    """`stage(floor=0.01)`: a set-up tag stage with small images."""
 
     def make(**options: Any) -> Any:
         built = build("tag", "rtagger", **{"model": model, "short_side": 64, "long_side": 128, **options})
@@ -41,17 +47,17 @@ def png(seed: int, width: int = 100, height: int = 80) -> bytes:
 
 @pytest.fixture
 def shard(rows: Any) -> dict[str, pa.Table]:
-    """Two pictures; the second has one candidate."""
+    """Two images; the second has one candidate."""
     images = [{"image_id": str(i), "width": 100, "height": 80, "bytes": png(i)} for i in (1, 2)]
     boxes = [
         {"image_id": str(i), "box_id": b, "category": c, "x": 10.0 * b, "y": 5.0 * b, "w": 30.0, "h": 40.0}
         for i in (1, 2)
         for b, c in ((0, "person"), (2, "horse"), (3, "dog"))
     ]
-    asked = [("1", 0, 2, "riding"), ("1", 0, 2, "next to"), ("1", 3, 0, "near"), ("2", 0, 3, "holding")]
+    said = [("1", 0, 2, "riding"), ("1", 0, 2, "next to"), ("1", 3, 0, "near"), ("2", 0, 3, "holding")]
     candidates = [
         {"image_id": i, "subject_box": s, "object_box": o, "predicate": p, "position": n}
-        for n, (i, s, o, p) in enumerate(asked)
+        for n, (i, s, o, p) in enumerate(said)
     ]
     return {
         "images": rows.table("images", *images),
@@ -100,7 +106,7 @@ def test_a_shard_without_candidates_gives_an_empty_table(stage: Any, shard: Any)
     assert accounted(result) == 0
 
 
-def test_a_damaged_picture_is_quarantined_with_its_candidates(stage: Any, shard: Any, rows: Any) -> None:
+def test_a_damaged_image_is_quarantined_with_its_candidates(stage: Any, shard: Any, rows: Any) -> None:
     images = shard["images"].to_pylist()
     images[0]["bytes"] = images[0]["bytes"][:50]
     result = stage(floor=0.0).process({**shard, "images": rows.table("images", *images)})
@@ -109,7 +115,7 @@ def test_a_damaged_picture_is_quarantined_with_its_candidates(stage: Any, shard:
     assert result.kept == 1
 
 
-def test_a_picture_of_another_shape_than_annotated_is_quarantined(stage: Any, shard: Any, rows: Any) -> None:
+def test_an_image_of_another_shape_than_annotated_is_quarantined(stage: Any, shard: Any, rows: Any) -> None:
     images = shard["images"].to_pylist()
     images[1]["bytes"] = png(2, width=60, height=90)
     result = stage(floor=0.0).process({**shard, "images": rows.table("images", *images)})
@@ -125,24 +131,24 @@ def test_a_text_longer_than_the_encoder_reads_is_dropped(stage: Any, shard: Any,
 
 
 def test_scores_do_not_depend_on_the_rest_of_the_shard(stage: Any, shard: Any) -> None:
-    tagger = stage(floor=0.0, pictures=2)
+    tagger = stage(floor=0.0, batch_size=2)
     whole = tagger.process(shard).tables["scores"].slice(3, 1)["score"][0].as_py()
     part = shard["candidates"].slice(3, 1)
     alone = tagger.process({**shard, "candidates": part}).tables["scores"]["score"][0].as_py()
     assert abs(whole - alone) < 2e-5
 
 
-def test_categories_the_model_does_not_know_are_asked_too(stage: Any, shard: Any, rows: Any) -> None:
+def test_categories_the_model_does_not_know_are_scored_too(stage: Any, shard: Any, rows: Any) -> None:
     boxes = [row | {"category": "mat horse"} for row in shard["boxes"].to_pylist()]
     result = stage(floor=0.0).process({**shard, "boxes": rows.table("boxes", *boxes)})
     assert result.kept == 4
 
 
-def test_union_scores_pairs_against_texts_of_their_companions(stage: Any, shard: Any) -> None:
+def test_union_scores_pairs_against_texts_of_the_other_pairs(stage: Any, shard: Any) -> None:
     result = stage(floor=0.0, texts="union").process(shard)
     scores = result.tables["scores"].to_pylist()
     first = [row for row in scores if row["image_id"] == "1"]
-    # three candidates are three slots (a pair is repeated), each scored against three texts
+    # three candidates are three queries (a pair is repeated), each scored against three texts
     assert len(first) == 9
     leaked = [row for row in first if row["rule"] == "union"]
     assert {(row["subject_box"], row["object_box"], row["predicate"]) for row in leaked} == {
@@ -189,3 +195,78 @@ def test_a_model_that_searches_for_pairs_is_no_tagger(tiny: Any, tmp_path: Path)
     stage = build("tag", "rtagger", model=str(tmp_path))
     with pytest.raises(ValueError, match="is a parsed model, not an R-Tagger"):
         stage.setup()
+
+
+def test_tagging_never_starts_without_the_kernel_self_test(model: str, monkeypatch: Any) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise SelfTestFailed("the kernel is wrong")
+
+    monkeypatch.setattr(rtagger, "self_test", fail)
+    stage = build("tag", "rtagger", model=model)
+
+    with pytest.raises(SelfTestFailed):
+        stage.setup()
+    with pytest.raises(RuntimeError, match="setup"):
+        stage.process({})
+
+
+NEUTRAL = {"batch_size": 2, "decoder_batches": 1, "threads": 1}
+
+
+def test_options_that_decide_nothing_change_neither_the_rows_nor_the_key(
+    stage: Any, shard: Any, model: str, tmp_path: Path
+) -> None:
+    plain = stage(floor=0.01).process(shard).tables["scores"]
+    other = stage(floor=0.01, cache=str(tmp_path), **NEUTRAL).process(shard).tables["scores"]
+
+    assert other.drop_columns(SCORES) == plain.drop_columns(SCORES)
+    for name in SCORES:
+        # images of a batch differ in the last bits of float32
+        np.testing.assert_allclose(other[name].to_numpy(), plain[name].to_numpy(), rtol=0, atol=2e-5)
+    key = key_of("tag", "rtagger", model=model)
+    for option, value in {**NEUTRAL, "cache": str(tmp_path), "device": "cuda"}.items():
+        assert key_of("tag", "rtagger", model=model, **{option: value}) == key, option
+
+
+@pytest.mark.parametrize("changed", [{"dtype": "bfloat16"}, {"floor": 0.1}, {"short_side": 64}])
+def test_options_that_decide_scores_change_the_key(model: str, changed: dict[str, Any]) -> None:
+    assert key_of("tag", "rtagger", model=model, **changed) != key_of("tag", "rtagger", model=model)
+
+
+def test_a_model_on_the_hub_counts_by_its_content(model: str, hub_model: Callable[[str, Path], Path]) -> None:
+    folder = hub_model("somebody/tagger", Path(model))
+    before = key_of("tag", "rtagger", model="somebody/tagger")
+
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes() + b" ")
+
+    assert key_of("tag", "rtagger", model="somebody/tagger") != before
+
+
+@pytest.mark.parametrize("missing", ["./none", "none.pth", "nobody/no-such-tagger"])
+def test_a_missing_model_is_refused_before_anything_runs(missing: str) -> None:
+    with pytest.raises(FileNotFoundError, match=f"model '{missing}'"):
+        build("tag", "rtagger", model=missing).files()
+
+
+def test_a_published_file_counts_with_its_tokenizer(tmp_path: Path) -> None:
+    (tmp_path / "tagger.pth").write_bytes(b"weights")
+    tokenizer = tmp_path / "roberta"
+    tokenizer.mkdir()
+    (tokenizer / "tokenizer.json").write_text("{}")
+
+    files = build("tag", "rtagger", model=str(tmp_path / "tagger.pth"), tokenizer=str(tokenizer)).files()
+
+    assert [Path(file).name for file in files] == ["tokenizer.json", "tagger.pth"]
+
+
+def test_the_evidence_of_a_candidate_goes_with_its_score(stage: Any, shard: Any, rows: Any) -> None:
+    candidates = [
+        row | {"triplet_ids": [{"caption_id": 0, "triplet_id": n}]}
+        for n, row in enumerate(shard["candidates"].to_pylist())
+    ]
+    given = rows.table("candidates", *candidates)
+
+    scores = stage(floor=0.0).process({**shard, "candidates": given}).tables["scores"]
+
+    assert scores.select(SCHEMAS["candidates"].names) == given

@@ -1,0 +1,205 @@
+"""The tag stage of every model: candidates and images in, scores and an account of every candidate out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from relforge.images import ImageError, decode, read
+from relforge.images.prefetch import ahead
+from relforge.stages.account import Account
+from relforge.stages.contract import StageResult
+from relforge.stages.tables import SCHEMAS, conform
+from relforge.stages.tag.tagger import Box, Candidate, ImageCandidates, LoadedTagger, P, Scores, Tagger
+from relforge.tagger.request import Failure
+
+
+class TagStage(Generic[P]):
+    """Scores every candidate with a model.
+
+    Args:
+        tagger: the model.
+        floor: scores not above it are counted as `below_floor` and not written (0.05 published).
+        threads: image decoders.
+
+    Raises:
+        ValueError: a floor outside [0, 1).
+    """
+
+    name = "tag"
+    inputs: tuple[str, ...] = ("candidates", "boxes", "images")
+    outputs: tuple[str, ...] = ("scores",)
+
+    def __init__(self, tagger: Tagger[P], floor: float = 0.05, threads: int = 2) -> None:
+        if not 0 <= floor < 1:
+            raise ValueError(f"floor is {floor}; it must be a probability below 1")
+        self.tagger, self.floor, self.threads = tagger, floor, threads
+        self.version = tagger.version
+        self.neutral_options = ("threads", *tagger.neutral_options)
+        self.loaded: LoadedTagger | None = None
+
+    def files(self) -> Sequence[str]:
+        return self.tagger.files()
+
+    def setup(self) -> None:
+        self.loaded = self.tagger.load(self.floor)
+
+    def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
+        """Score a shard; an image that cannot be read or computed is quarantined with its candidates.
+
+        Raises:
+            ValueError: a candidate names a box or an image that is not in the tables.
+        """
+        if self.loaded is None:
+            raise RuntimeError("setup() was not called")
+        account = Account()
+        groups = _group_by_image(tables["candidates"], tables["boxes"])
+        self._drop_long_texts(groups, account)
+        rows = _Rows(tables["candidates"])
+        for result in self.tagger.tag(self._read(groups, tables["images"], account)):
+            group = groups[result.image_id]
+            if isinstance(result, Failure):
+                _quarantine(account, group, result.reason, result.detail)
+                continue
+            # compared in the column's own precision, so that the table never holds its own floor
+            above = result.relation > np.float32(self.floor)
+            if result.scored is None:
+                account.keep(int(above.sum()))
+                account.drop("below_floor", int((~above).sum()))
+            else:
+                account.keep(len(group.rows))
+            rows.add(group, result, above)
+        return account.result({"scores": rows.table(self.loaded.name)}, self.loaded.notes)
+
+    def _drop_long_texts(self, groups: dict[str, _Group], account: Account) -> None:
+        for image_id, group in list(groups.items()):
+            fitting = [i for i, one in enumerate(group.candidates) if self.tagger.fits(one.predicate)]
+            account.drop("text_too_long", len(group.rows) - len(fitting))
+            group.rows = [group.rows[i] for i in fitting]
+            group.candidates = [group.candidates[i] for i in fitting]
+            if not fitting:
+                del groups[image_id]
+
+    def _read(
+        self, groups: Mapping[str, _Group], images: pa.Table, account: Account
+    ) -> Iterator[ImageCandidates[P]]:
+        """The images that can be read, in table order."""
+        images = images.filter(pc.is_in(images["image_id"], pa.array(list(groups), pa.string())))
+        sizes = {one[0]: one[1:] for one in _zip_columns(images, "image_id", "width", "height")}
+        for image_id in groups.keys() - sizes.keys():
+            raise ValueError(f"image {image_id} has candidates but no row in the images table")
+
+        def prepare(uri: str | None, data: bytes | None, width: int, height: int) -> P:
+            return self.tagger.prepare(decode_as_annotated(read(uri, data), width, height))
+
+        for image_id, pixels in ahead(images, ("uri", "bytes", "width", "height"), prepare, self.threads):
+            group = groups[image_id]
+            if isinstance(pixels, ImageError):
+                _quarantine(account, group, pixels.reason, pixels.detail)
+            else:
+                width, height = sizes[image_id]
+                yield ImageCandidates(image_id, pixels, width, height, group.boxes, group.candidates)
+
+
+@dataclass
+class _Group:
+    """Candidates of one image, their rows in the candidates table, and the image's boxes."""
+
+    image_id: str
+    rows: list[int] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
+    boxes: dict[int, Box] = field(default_factory=dict)
+
+
+def _group_by_image(candidates: pa.Table, boxes: pa.Table) -> dict[str, _Group]:
+    groups: dict[str, _Group] = {}
+    for row, (image_id, *candidate) in enumerate(
+        _zip_columns(candidates, "image_id", "subject_box", "object_box", "predicate", "position")
+    ):
+        group = groups.setdefault(image_id, _Group(image_id))
+        group.rows.append(row)
+        group.candidates.append(Candidate(*candidate))
+    for image_id, box_id, *box in _zip_columns(boxes, "image_id", "box_id", "category", "x", "y", "w", "h"):
+        if image_id in groups:
+            groups[image_id].boxes[box_id] = Box(*box)
+    for image_id, group in groups.items():
+        for one in group.candidates:
+            for end, box_id in zip(("subject_box", "object_box"), one[:2], strict=True):
+                if box_id not in group.boxes:
+                    raise ValueError(f"image {image_id}: {end} {box_id} is not among its boxes")
+    return groups
+
+
+def _zip_columns(table: pa.Table, *names: str) -> Iterator[tuple[Any, ...]]:
+    return zip(*(table[name].to_pylist() for name in names), strict=True)
+
+
+def _quarantine(account: Account, group: _Group, reason: str, detail: str) -> None:
+    """All candidates of an image failed together."""
+    for candidate in group.candidates:
+        record = {"image_id": group.image_id, **candidate._asdict()}
+        del record["position"]
+        account.quarantine(record, reason, detail)
+
+
+class _Rows:
+    """Rows of the `scores` table: candidates by their row number, and relations that are no candidates."""
+
+    def __init__(self, candidates: pa.Table) -> None:
+        self.candidates = candidates.select(SCHEMAS["candidates"].names).cast(SCHEMAS["candidates"])
+        self.others: list[dict[str, object]] = []
+        self.rows: list[int] = []
+        self.scores: dict[str, list[NDArray[np.float32]]] = {
+            name: [] for name in ("score", "subject_score", "object_score")
+        }
+
+    def add(self, group: _Group, result: Scores, above: NDArray[np.bool_]) -> None:
+        """Append the scores of an image that are `above` the floor."""
+        for i in np.flatnonzero(above).tolist():
+            scored = i if result.scored is None else result.scored[i]
+            self.rows.append(group.rows[scored] if isinstance(scored, int) else self._other(group, scored))
+        nothing = np.full(len(above), np.nan, np.float32)
+        for values, scores in zip(
+            (result.relation, result.subject, result.object), self.scores.values(), strict=True
+        ):
+            scores.append((nothing if values is None else values)[above])
+
+    def _other(self, group: _Group, relation: Candidate) -> int:
+        """The row of a relation that no caption proposed."""
+        evidence = {"support": 0, "caption_ids": [], "triplet_ids": [], "rule": "union"}
+        self.others.append({"image_id": group.image_id, **relation._asdict(), **evidence})
+        return self.candidates.num_rows + len(self.others) - 1
+
+    def table(self, tagger: str) -> pa.Table:
+        """All rows as the `scores` table."""
+        others = pa.Table.from_pylist(self.others, SCHEMAS["candidates"])
+        table = pa.concat_tables([self.candidates, others]).take(pa.array(self.rows, pa.int64()))
+        for name, parts in self.scores.items():
+            values = np.concatenate([np.zeros(0, np.float32), *parts])
+            table = table.append_column(name, pa.array(values, pa.float32(), mask=np.isnan(values)))
+        return conform(
+            "scores", table.append_column("tagger", pa.array([tagger] * len(self.rows), pa.string()))
+        )
+
+
+def decode_as_annotated(data: bytes, width: int, height: int) -> NDArray[np.uint8]:
+    """Decode an image whose annotation says that it is `width` x `height` pixels.
+
+    Raises:
+        ImageError: it cannot be decoded, or has another shape (`size_mismatch`): its boxes would point
+            elsewhere. One stored at another scale keeps its boxes in place.
+    """
+    pixels = decode(data, (width, height))
+    stored_height, stored_width = pixels.shape[:2]
+    if abs(stored_width * height - stored_height * width) > max(stored_width, stored_height, width, height):
+        raise ImageError(
+            "size_mismatch",
+            f"the image is {stored_width} x {stored_height}, its annotation says {width} x {height}",
+        )
+    return pixels
