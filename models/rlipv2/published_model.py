@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 from transformers import AutoTokenizer, RobertaConfig
 
-from relforge.models.checkpoint import CONFIG, Blueprint, Loaded, file_sha256, load_model
+from relforge.models.checkpoint import Blueprint, Loaded, file_sha256, load_model
 from relforge.models.rlipv2.published import load_published, read_published
 from relforge.models.rlipv2.sizes import Sizes
 
@@ -38,14 +38,6 @@ def load_tagger(model: str, *, tokenizer: str = "roberta-base", gate: str | None
         load_published(built, state, kind=blueprint.kind)
         return Loaded(built.eval(), blueprint, file_sha256(path))
     return load_model(path if path.exists() else _from_hub(model))
-
-
-def model_files(model: str) -> list[str]:
-    """The files whose content decides what `load_tagger(model)` gives; empty for a hub name."""
-    path = Path(model).expanduser()
-    if path.is_file():
-        return [str(path)]
-    return [str(path / name) for name in (CONFIG, "model.safetensors")] if path.is_dir() else []
 
 
 def blueprint_of(state: Mapping[str, Tensor], gate: str | None = None) -> Blueprint:

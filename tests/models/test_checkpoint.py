@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from relforge.models.checkpoint import file_sha256, load_model
-from relforge.models.rlipv2.published_model import load_tagger, model_files
+from relforge.models.rlipv2.published_model import load_tagger
 
 
 def test_a_saved_model_comes_back_the_same(tiny: Any, tmp_path: Path) -> None:
@@ -59,9 +59,3 @@ def test_a_folder_without_a_model_says_so(tmp_path: Path) -> None:
         load_tagger(str(tmp_path))
     with pytest.raises(ValueError, match="there is no checkpoint file"):
         load_tagger(str(tmp_path / "absent.pth"))
-
-
-def test_the_files_that_decide_a_model(tiny: Any, tmp_path: Path) -> None:
-    folder = tiny.folder(tmp_path)
-    assert [Path(f).name for f in model_files(str(folder))] == ["config.json", "model.safetensors"]
-    assert model_files("someone/some-tagger") == []
