@@ -34,7 +34,7 @@ def command(
     target = out or default_path(run, to)
     given = dict(_option(one) for one in options or [])
     try:
-        counts = export_run(run, to, target, least_score=min_score, partial=partial, **given)
+        counts = export_run(run, to, target, min_score=min_score, partial=partial, **given)
     except Unfinished as error:
         report_error(str(error), exits.INCOMPLETE, as_json)
         raise typer.Exit(exits.INCOMPLETE) from None

@@ -1,6 +1,6 @@
-"""How a run ends: its outcome, and why it stops, one class per thing the user would do about it.
+"""How a run ends: its outcome, and why it stops, one class per action of the user.
 
-Every message is one sentence that names the file or field and the way out; the command line prints it
+Every message is one sentence that names the file or field and the fix; the command line prints it
 as it is.
 """
 
@@ -15,9 +15,9 @@ class Outcome(IntEnum):
 
     COMPLETE = 0
     INCOMPLETE = 2
-    """Interrupted, or some shards met storage or cluster trouble: the same command goes on."""
+    """Interrupted, or storage or the cluster failed for some shards: the same command continues."""
     FAILED = 3
-    """A stage raised, or too many records were quarantined: something has to be mended first."""
+    """A stage raised, or too many records were quarantined: something has to be corrected first."""
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,12 @@ class Unfinished(RunError):
 
 
 def default_path(run: str, to: str) -> str:
-    """Where an export goes when no place is named: `RUN/export/rlipv2.json`."""
+    """Where an export goes when no path is given: `RUN/export/rlipv2.json`."""
     return f"{run.rstrip('/')}/export/{to}{SUFFIXES.get(to, '')}"
 
 
 def export_run(
-    run: str, to: str, out: str, *, least_score: float = 0.0, partial: bool = False, **options: Any
+    run: str, to: str, out: str, *, min_score: float = 0.0, partial: bool = False, **options: Any
 ) -> dict[str, int]:
     """Write the relations of a run in another format, a shard at a time.
 
@@ -35,7 +35,7 @@ def export_run(
         run: the run folder.
         to: a name of `relforge.stages.export.TARGETS`.
         out: file or folder; appears whole or not at all.
-        least_score: leave out relations that score lower. The run itself keeps them.
+        min_score: leave out relations that score lower. The run itself keeps them.
         partial: export the shards that are done though others are not.
         options: of the format.
 
@@ -56,10 +56,10 @@ def export_run(
     survey = Survey(folder, plan)
     if not survey.complete and not partial:
         raise Unfinished(f"{run} is not complete; finish it with relforge run, or pass --partial")
-    return export(to, _shards(folder, survey, least_score), out, **options)
+    return export(to, _shards(folder, survey, min_score), out, **options)
 
 
-def _shards(folder: RunFolder, survey: Survey, least_score: float) -> Iterator[Tables]:
+def _shards(folder: RunFolder, survey: Survey, min_score: float) -> Iterator[Tables]:
     writers = {table: step for step in survey.plan.steps for table in step.outputs}
     ready = survey.sidecars(writers["relations"])
     for shard in sorted(ready):
@@ -68,6 +68,6 @@ def _shards(folder: RunFolder, survey: Survey, least_score: float) -> Iterator[T
             sidecar = survey.entries[name][shard].sidecar
             assert sidecar is not None  # relations count as done only when what they descend from is
             tables[name] = folder.read_table(name, shard, sidecar)
-        if least_score > 0:
-            tables["relations"] = tables["relations"].filter(pc.field("score") >= least_score)
+        if min_score > 0:
+            tables["relations"] = tables["relations"].filter(pc.field("score") >= min_score)
         yield tables

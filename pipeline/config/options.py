@@ -43,18 +43,18 @@ def construct(
     field: str,
     target: Callable[..., Any],
     options: Mapping[str, Any],
-    hide: tuple[str, ...] = (),
+    internal: tuple[str, ...] = (),
 ) -> Any:
-    """Build the object, turning what its constructor rejects into a `ConfigError`.
+    """Build the object, turning what its constructor refuses into a `ConfigError`.
 
     Args:
         field: dotted path of the section the options were written in.
-        hide: options that the config does not write itself (the run seed, ...); not offered as choices.
+        internal: options that the run fills in (its seed, ...); not offered as choices.
     """
     names, open_ended = parameters(target)
     for key in options:
         if key not in names and not open_ended:
-            choices = [name for name in names if name not in hide]
+            choices = [name for name in names if name not in internal]
             raise ConfigError(source.name, f"{field}.{key}", unknown_key(key, choices))
     for name, one in inspect.signature(target).parameters.items():
         if name in names and one.default is one.empty and options.get(name) is None:

@@ -15,7 +15,7 @@ from relforge.pipeline.config.schema import Config, StageChoice
 from relforge.pipeline.config.source import ConfigError, Source
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.job import Job, Limits, Resources, SourceSpec, StageSpec
-from relforge.pipeline.run.plan import StagePlan, order_stages
+from relforge.pipeline.run.stage_plan import StagePlan, order_stages
 from relforge.stages.contract import Source as SourceAdapter
 from relforge.stages.contract import Stage
 from relforge.stages.registry import SOURCES, backends
@@ -72,7 +72,7 @@ def resolve(config: Config, source: Source) -> Job:
 def _source_options(config: Config, source: Source, context: dict[str, Any]) -> dict[str, Any]:
     target = constructor(source, "dataset.format", SOURCES, config.dataset.format)
     options = _complete(target, config.dataset.options, context)
-    construct(source, "dataset", target, options, hide=tuple(context))
+    construct(source, "dataset", target, options, internal=tuple(context))
     return options
 
 
@@ -83,7 +83,7 @@ def _stage(
     target = constructor(source, f"{field}.backend", backends(name), choice.backend)
     chosen = switches(name, context["profile"], parameters(target)[0]) | choice.options
     options = _complete(target, chosen, context)
-    built: Stage = construct(source, field, target, options, hide=tuple(context))
+    built: Stage = construct(source, field, target, options, internal=tuple(context))
     return StageSpec(name, choice.backend, options, Resources(**choice.resources.model_dump())), built
 
 

@@ -1,4 +1,4 @@
-"""What a config may say. Every field has a name, a type and a default or a reason to be asked for."""
+"""The fields of a config, with types, ranges and defaults."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Run(_Strict):
         seed: run seed of all counter-based randomness.
         profile: `fixed` does the right thing, `compat` what the published scripts do.
         quarantine_limit: fraction of a stage's records above which the run stops.
-        retries: how often a shard is tried again after storage trouble or a lost worker.
+        retries: how often a shard is tried again after a storage error or a lost worker.
         stall_minutes: with no commit for so long, the slowest shard is named in a warning.
     """
 

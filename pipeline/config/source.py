@@ -21,7 +21,7 @@ class ConfigError(ValueError):
     """A config that cannot be used: one sentence naming the file, the field and the fix.
 
     Args:
-        source: the config file (or what stands for it).
+        source: the config file, or the part of the command line at fault.
         field: dotted path of the field, empty where the whole file is meant.
         problem: what was found, what was expected and how to fix it.
     """
@@ -34,7 +34,7 @@ class ConfigError(ValueError):
 
 
 def unknown_key(key: str, valid: Iterable[str]) -> str:
-    """The sentence for a key nobody knows: the nearest valid one, else all of them."""
+    """The sentence for an unknown key: the nearest valid one, else all of them."""
     choices = sorted(valid)
     nearest = get_close_matches(key, choices, n=1, cutoff=0.6)
     if nearest:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from relforge.pipeline.doctor.check import Check
-from relforge.pipeline.doctor.cluster import check_cluster
-from relforge.pipeline.doctor.devices import check_devices
-from relforge.pipeline.doctor.kernels import check_kernels
+from relforge.pipeline.doctor.kernels import check_kernels, check_reader
+from relforge.pipeline.doctor.machine import check_cluster, check_devices, check_versions
 from relforge.pipeline.doctor.models import check_models
-from relforge.pipeline.doctor.reader import check_reader
-from relforge.pipeline.doctor.versions import check_versions
 
 __all__ = ["Check", "examine"]
 

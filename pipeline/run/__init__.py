@@ -1,1 +1,1 @@
-"""Runs a job: the plan, the loop, Ray, workers, and what a run tells while it goes."""
+"""Runs a job: the plan, the loop, Ray, workers, and the progress of a run."""

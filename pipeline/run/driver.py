@@ -1,4 +1,4 @@
-"""The signs of life a driver leaves in the run folder, and what it finds of others."""
+"""Heartbeats: the file that a running driver keeps in the run folder, and those of other drivers."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from relforge.pipeline.store.local_storage import process_lives
 from relforge.pipeline.store.run_folder import RunFolder
 
 DRIVERS = "logs/drivers"
-BEAT_SECONDS = 10.0
+HEARTBEAT_SECONDS = 10.0
 DEAD_AFTER_SECONDS = 60.0
 
 
 class Driver:
     """This process as a driver: a file with a heartbeat while the context is open.
 
-    Workers look for the halt mark of their driver before every shard, so that a run on a cluster that
-    is not ours can be stopped without killing anything.
+    Workers check for the halt file of their driver before every shard, so that a run on a shared cluster
+    can be stopped without killing anything.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -46,17 +46,17 @@ class Driver:
             self._folder.storage.delete(halt_path(self.id))
 
     def halt(self) -> None:
-        """Ask this driver's workers to begin no further shard."""
+        """Make this driver's workers begin no further shard."""
         halt(self._folder, self.id)
 
     def halted_by(self) -> dict[str, Any] | None:
         """The report of the worker that halted the run, if one did."""
-        mark = self._folder.read_json(halt_path(self.id))
-        return mark["report"] if mark else None
+        value = self._folder.read_json(halt_path(self.id))
+        return value["report"] if value else None
 
     def _beat(self) -> None:
-        while not self._stop.wait(BEAT_SECONDS):
-            with suppress(OSError, RunError):  # a lost beat is no reason to end a run
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            with suppress(OSError, RunError):  # a lost heartbeat is no reason to end a run
                 self._write()
 
     def _write(self) -> None:
@@ -68,12 +68,12 @@ class Driver:
 
 
 def halt_path(driver: str) -> str:
-    """The mark that stops a driver's workers."""
+    """The file that stops a driver's workers."""
     return f"logs/halt-{driver}.json"
 
 
 def halt(folder: RunFolder, driver: str, report: dict[str, Any] | None = None) -> None:
-    """Leave the mark. Best effort: a full disk must not hide the reason for the halt."""
+    """Write the halt file. Best effort: on a full disk the reason for the halt must still be reported."""
     with suppress(OSError, RunError):
         folder.write_json(halt_path(driver), {"report": report}, durable=False)
 

@@ -64,7 +64,7 @@ def run(
         how it ended; see `Outcome`.
 
     Raises:
-        ChangedInputs, AnotherDriver, RunError: nothing was started, and the message says what to do.
+        ChangedInputs, AnotherDriver, RunError: nothing was started, and the message names the fix.
         ValueError: an unknown backend, adapter or option.
     """
     folder = RunFolder(job.folder, storage)
@@ -82,7 +82,7 @@ def drive(
     executor: Executor,
     progress: Progress | None,
 ) -> RunResult:
-    """Go over the work until it is done, and judge how it ended.
+    """Go over the work until it is done, and determine how it ended.
 
     Args:
         choose: the work, given the state of the folder; called again after each pass.

@@ -1,4 +1,4 @@
-"""Ctrl-C: the first stops the run in order, the second leaves at once. Neither can hurt the folder."""
+"""Ctrl-C: the first stops the run in order, the second at once. The folder stays valid either way."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def stop_on_signals() -> Iterator[None]:
 
 
 def _kill_descendants() -> None:
-    """End the local Ray that nobody will stop any more; its agents alone outlive it for minutes."""
+    """End the processes of a local Ray; its agents would outlive it for minutes."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):  # nothing to find where there is no /proc
         with suppress(OSError, ValueError, IndexError):
             parent = int(stat.read_text().rpartition(")")[2].split()[1])
             children.setdefault(parent, []).append(int(stat.parent.name))
-    family = list(children.get(os.getpid(), []))
-    for pid in family:  # grows while it is walked
-        family += children.get(pid, [])
-    for pid in family:
+    descendants = list(children.get(os.getpid(), []))
+    for pid in descendants:  # grows while it is walked
+        descendants += children.get(pid, [])
+    for pid in descendants:
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)

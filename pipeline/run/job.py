@@ -26,8 +26,8 @@ class Resources:
             task, 0.5 for an actor.
         num_gpus: GPUs per task or actor.
         memory: bytes of main memory per task or actor that Ray should reserve.
-        actors: size of the actor pool, `n` or `(least, most)`. None: tasks, unless `num_gpus` asks
-            for a GPU (then one actor).
+        actors: size of the actor pool, `n` or `(min, max)`. None: tasks, or one actor if
+            `num_gpus` is set.
         py_executable: Python of another environment in which this stage runs. It needs the same
             Python minor version and the same Ray version.
         runtime_env: further fields of Ray's `runtime_env` for this stage.
@@ -42,7 +42,7 @@ class Resources:
 
     @property
     def pool(self) -> tuple[int, int] | None:
-        """(least, most) actors, or None for tasks."""
+        """(min, max) actors, or None for tasks."""
         if self.actors is None:
             return (1, 1) if self.num_gpus else None
         return (self.actors, self.actors) if isinstance(self.actors, int) else self.actors
@@ -76,7 +76,7 @@ class Limits:
 
     Args:
         quarantine_rate: largest share of a stage's input records that may be quarantined.
-        retries: how often a shard is tried again after storage trouble or a lost worker.
+        retries: how often a shard is tried again after a storage error or a lost worker.
         stall_minutes: with no commit for so long, the slowest shard is named in a warning.
     """
 

@@ -1,4 +1,4 @@
-"""The order of the stages and the key of each: everything a worker needs to know about a run.
+"""The steps of a run in order, with the key of each: everything a worker needs to know.
 
 The graph is not written down anywhere: a stage comes after the stages that write the tables it reads, and
 two stages may read the same table.
@@ -7,107 +7,20 @@ two stages may read the same table.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from relforge import __version__
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.job import INGEST, Job
+from relforge.pipeline.run.stage_plan import INGEST_TABLES, StagePlan, order_stages
 from relforge.pipeline.store.file_hash import FileHash, hash_file
 from relforge.pipeline.store.fingerprint import stage_key
-from relforge.stages.contract import Source, Stage, neutral_options, new_tables
+from relforge.stages.contract import Source, Stage, neutral_options
 from relforge.stages.tables import TABLES, TableSpec
 
-INGEST_TABLES = ("images", "boxes", "gold")
 RECORD_FORMAT = 1
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_TAKEN = {"ingest", "logs", "quarantine", "export", "report"}
-"""Names of other folders in a run folder, and of the first step."""
-
-
-@dataclass(frozen=True)
-class StagePlan:
-    """One step of the run, ingest included.
-
-    Args:
-        name, version: of the stage.
-        inputs: tables read, the primary one first; empty for ingest.
-        outputs: tables written.
-        key: `fingerprint.stage_key`.
-        files: path -> hash of what decides its output.
-        schemas: those of its outputs that are not built in.
-    """
-
-    name: str
-    version: int
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    key: str = ""
-    files: Mapping[str, FileHash] = field(default_factory=dict)
-    schemas: Mapping[str, TableSpec] = field(default_factory=dict)
-
-    @property
-    def specs(self) -> dict[str, TableSpec]:
-        """Output table -> columns and order."""
-        return {table: self.schemas.get(table) or TABLES[table] for table in self.outputs}
-
-    @classmethod
-    def of(cls, name: str, stage: Stage) -> StagePlan:
-        """What a stage declares about itself; key and files are filled in by `make_plan`.
-
-        Raises:
-            RunError: a name that cannot be a folder, no inputs, or a new table without a schema.
-        """
-        step = cls(name, stage.version, tuple(stage.inputs), tuple(stage.outputs), schemas=new_tables(stage))
-        for one in (name, *step.outputs):
-            if not _NAME.fullmatch(one) or one in _TAKEN:
-                raise RunError(
-                    f"stage {name!r}: {one!r} cannot name a stage or table; use other lower-case letters, "
-                    "digits and underscores"
-                )
-        if not step.inputs or not step.outputs:
-            raise RunError(f"stage {name!r} has to read a table and write one")
-        for table in step.outputs:
-            if (table in TABLES) == (table in step.schemas):
-                problem = "is built in, so it keeps its schema" if table in TABLES else "needs a schema"
-                raise RunError(f"stage {name!r}: table {table!r} {problem}; correct its `schemas`")
-        return step
-
-    def to_record(self) -> dict[str, Any]:
-        """JSON-able form for run.json; `from_record` reads it back."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "inputs": list(self.inputs),
-            "outputs": list(self.outputs),
-            "key": self.key,
-            "files": {path: asdict(value) for path, value in self.files.items()},
-            "schemas": {table: spec.to_record() for table, spec in self.schemas.items()},
-        }
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> StagePlan:
-        """The step that `to_record` wrote; folders of versions without `schemas` are read too.
-
-        Raises:
-            RunError: a name that is no folder inside the run folder.
-        """
-        for one in (record["name"], *record["outputs"]):
-            if not _NAME.fullmatch(one):
-                raise RunError(
-                    f"run.json: {one!r} cannot name a stage or table; the file was changed by hand"
-                )
-        return cls(
-            record["name"],
-            record["version"],
-            tuple(record["inputs"]),
-            tuple(record["outputs"]),
-            record["key"],
-            {path: FileHash(**value) for path, value in record["files"].items()},
-            {table: TableSpec.from_record(spec) for table, spec in record.get("schemas", {}).items()},
-        )
 
 
 @dataclass(frozen=True)
@@ -196,10 +109,10 @@ def make_plan(job: Job, known: Mapping[str, FileHash] | None = None) -> Plan:
 
     Args:
         job: the run.
-        known: hashes from an earlier plan, which spare the reading of unchanged files.
+        known: hashes from an earlier plan; files that did not change since are not read again.
 
     Raises:
-        RunError: a table nobody writes, two stages that write the same one, or a file that is missing.
+        RunError: a table that no stage writes or two write, or a file that is missing.
         ValueError: an unknown backend or option, from the registry.
     """
     known = known or {}
@@ -225,35 +138,3 @@ def _keyed(
     neutral = neutral_options(built)
     key = stage_key(step.name, step.version, backend, options, hashes, neutral, step.schemas)
     return replace(step, key=key, files=files)
-
-
-def order_stages(stages: Sequence[StagePlan]) -> list[StagePlan]:
-    """The stages so that each comes after those it reads from; otherwise in the order given.
-
-    Raises:
-        RunError: a table that nobody writes or two stages write, or a circle.
-    """
-    writers: dict[str, str] = dict.fromkeys(INGEST_TABLES, INGEST)
-    for stage in stages:
-        for table in stage.outputs:
-            if table in writers:
-                raise RunError(
-                    f"stages {writers[table]!r} and {stage.name!r} both write table {table!r}; remove one"
-                )
-            writers[table] = stage.name
-    for stage in stages:
-        for table in stage.inputs:
-            if table not in writers:
-                raise RunError(
-                    f"stage {stage.name!r} reads table {table!r}, which no stage of this run writes; add one"
-                )
-    ordered: list[StagePlan] = []
-    ready = set(INGEST_TABLES)
-    while len(ordered) < len(stages):
-        runnable = [s for s in stages if s not in ordered and set(s.inputs) <= ready]
-        if not runnable:
-            stuck = ", ".join(s.name for s in stages if s not in ordered)
-            raise RunError(f"stages {stuck} wait for each other's tables; break the circle")
-        ordered.append(runnable[0])
-        ready.update(runnable[0].outputs)
-    return ordered

@@ -59,7 +59,7 @@ def _disk(folder: Path) -> str:
 
 
 def _slow_dtype(spec: StageSpec) -> str | None:
-    """What to say of a number type this machine is slow in, unless the stage will run on another's GPU."""
+    """A warning about a number type this machine is slow in, unless the stage runs on another's GPU."""
     if "dtype" not in spec.options or spec.resources.num_gpus:
         return None
     from relforge.models.device import slow_dtype  # imports torch, which other stages do not need

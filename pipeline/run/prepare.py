@@ -1,4 +1,4 @@
-"""A job meets its run folder: may it run there, what changed, and what would it do."""
+"""A job and its run folder before a run: whether it may run there, what changed, what it would do."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def prepare(folder: RunFolder, job: Job, accept_changes: bool = False) -> tuple[
         the plan, and sentences about changed options that redo nothing.
 
     Raises:
-        ChangedInputs, AnotherDriver, RunError: the folder is as it was, and the message says what to do.
+        ChangedInputs, AnotherDriver, RunError: the folder is as it was, and the message names the fix.
     """
     record = check_folder(folder)
     plan = make_plan(job, _known_hashes(record))
@@ -59,7 +59,7 @@ def _known_hashes(record: Mapping[str, Any] | None) -> dict[str, FileHash]:
 
 
 def changed_inputs(before: Plan, now: Plan) -> list[str]:
-    """What changed though the config did not say so: files under the same path, and the shard layout."""
+    """Changes that need consent: files that differ under the same path, and the shard layout."""
     changes = []
     for step in now.steps:
         old = next((s for s in before.steps if s.name == step.name), None)

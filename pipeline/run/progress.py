@@ -1,4 +1,4 @@
-"""What a run tells while it goes, for a progress bar or a log."""
+"""Events of a running job, for a progress bar or a log."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Monitor:
         self.committed: dict[str, int] = {}
 
     def emit(self, event: Event) -> None:
-        """Hand on an event; TooManyQuarantined when a stage has gone over the limit."""
+        """Pass an event on; TooManyQuarantined when a stage has gone over the limit."""
         if self._progress:
             self._progress(event)
         if not isinstance(event, ShardDone):
@@ -86,13 +86,16 @@ class Monitor:
         if time.monotonic() - self._last < minutes * 60:
             return
         self._last = time.monotonic()
-        marks = []
+        running = []
         for step in self._plan.stages:
             for shard in self._folder.numbers(RUNNING, step.name):
-                mark = self._folder.read_json(self._folder.running_path(step.name, shard))
-                if mark:
-                    marks.append((mark["started"], f"stage {step.name}, shard {shard} on {mark['host']}"))
-        where = min(marks)[1] if marks else "no shard is being worked on; the cluster may lack CPUs or GPUs"
+                value = self._folder.read_json(self._folder.running_path(step.name, shard))
+                if value:
+                    where = f"stage {step.name}, shard {shard} on {value['host']}"
+                    running.append((value["started"], where))
+        where = (
+            min(running)[1] if running else "no shard is being worked on; the cluster may lack CPUs or GPUs"
+        )
         self.emit(Notice(f"nothing was committed for {minutes:g} minutes; longest running: {where}"))
 
 
@@ -102,13 +105,13 @@ def check_rate(plan: Plan, stage: str, rows: int, quarantined: int) -> None:
     if rows and quarantined / rows > limit:
         raise TooManyQuarantined(
             f"stage {stage!r} quarantined {quarantined} of {rows} records ({quarantined / rows:.1%}), "
-            f"the limit is {limit:.1%}; look at them with `relforge quarantine`, mend the input or raise "
+            f"the limit is {limit:.1%}; look at them with `relforge quarantine`, correct the input or raise "
             "run.quarantine_limit"
         )
 
 
 class Watcher:
-    """Notices commits by looking into the folder, so that it needs no word from the workers.
+    """Notices commits by listing the folder, so that workers need not report them.
 
     Args:
         folder, plan: what to watch.

@@ -14,7 +14,7 @@ _ACTOR_CPUS = 0.5
 
 
 def needs(job: Job, stage: str) -> Resources:
-    """What the config says of a stage; ingest is one task."""
+    """Resources of a stage as configured; ingest is one task."""
     return Resources(num_cpus=_TASK_CPUS) if stage == INGEST else job.stage(stage).resources
 
 
@@ -44,7 +44,7 @@ def fit_cpus(needed: dict[str, Resources], available: float | None) -> dict[str,
 
 
 def runtime_env(needed: Resources) -> dict[str, Any]:
-    """Ray's runtime environment for a stage; another Python is also told where relforge is installed."""
+    """Ray's runtime environment for a stage; another Python also gets the path of relforge."""
     environment = dict(needed.runtime_env or {})
     if needed.py_executable:
         environment["py_executable"] = needed.py_executable

@@ -18,9 +18,9 @@ _STARTS = 3
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Keep what `ray.init` would change: it announces its log level on stderr before it can be told to be
-    quiet, and puts a SIGTERM handler of its own in place of ours."""
+def _kept_signals() -> Iterator[None]:
+    """Keep what `ray.init` would change: it prints its log level on stderr before that can be switched off,
+    and puts a SIGTERM handler of its own in place of ours."""
     on_main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGTERM)
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -36,7 +36,7 @@ def _undisturbed() -> Iterator[None]:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _one_sentence() -> Iterator[None]:
     """What keeps Ray from starting as a sentence; it raises bare `Exception` when a machine is too busy."""
     try:
         yield
@@ -70,7 +70,7 @@ def ray_session(num_cpus: int | None = None) -> Iterator[bool]:
     ours = not os.environ.get("RAY_ADDRESS")
     for tries_left in range(_STARTS - 1, -1, -1):
         try:
-            with _undisturbed(), _explained():
+            with _kept_signals(), _one_sentence():
                 _start(num_cpus) if ours else ray.init(log_to_driver=False, logging_level=logging.ERROR)
             break
         except RunError as error:

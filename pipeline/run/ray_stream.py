@@ -102,8 +102,8 @@ class _Consumer(Thread):
             self._error = error
 
     def result(self) -> list[ShardReport]:
-        """The reports that did not end well. Raises the first that stands for an exception, or what ended
-        the stream itself."""
+        """The reports that did not end well. Raises the first that carries an exception, or what ended the
+        stream itself."""
         for report in self._unfinished:
             report.raise_if_fatal()
         if self._error:

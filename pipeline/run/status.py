@@ -1,4 +1,4 @@
-"""How far a run is, from the folder alone: no driver, no Ray and no model is asked."""
+"""How far a run is, from the folder alone: without driver, Ray or model."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class RunStatus:
 
 
 def status(uri: str, *, verify: bool = False, storage: Storage | None = None) -> RunStatus:
-    """Look at a run folder.
+    """The state of a run folder.
 
     Args:
         uri: the run folder.
@@ -86,9 +86,9 @@ def status(uri: str, *, verify: bool = False, storage: Storage | None = None) ->
     plan = Plan.from_record(folder.record())
     survey = Survey(folder, plan, verify=verify)
     drivers = living_drivers(folder)
-    marks = set(folder.storage.listing(RUNNING)) if drivers else set()
+    begun = set(folder.storage.listing(RUNNING)) if drivers else set()
     failures = set(folder.storage.listing(FAILED))
-    stages = [_stage(survey, step.name, marks, failures, bool(drivers)) for step in plan.steps]
+    stages = [_stage(survey, step.name, begun, failures, bool(drivers)) for step in plan.steps]
     return RunStatus(
         folder=folder.uri,
         dataset=plan.job.dataset,
@@ -100,10 +100,10 @@ def status(uri: str, *, verify: bool = False, storage: Storage | None = None) ->
     )
 
 
-def _stage(survey: Survey, name: str, marks: set[str], failures: set[str], alive: bool) -> StageStatus:
+def _stage(survey: Survey, name: str, begun: set[str], failures: set[str], alive: bool) -> StageStatus:
     step = survey.plan.step(name)
     findings = {shard: survey.finding(name, shard) for shard in survey.indices}
-    running = _shards(marks, name)
+    running = _shards(begun, name)
     states = Counter(
         State.RUNNING if shard in running and found.state != State.DONE else found.state
         for shard, found in findings.items()

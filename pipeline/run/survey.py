@@ -9,7 +9,8 @@ from enum import StrEnum
 import pyarrow as pa
 
 from relforge.pipeline.errors import BrokenShard
-from relforge.pipeline.run.plan import Plan, StagePlan
+from relforge.pipeline.run.plan import Plan
+from relforge.pipeline.run.stage_plan import StagePlan
 from relforge.pipeline.store.fingerprint import dataset_hash, ingest_fingerprint, shard_fingerprint
 from relforge.pipeline.store.run_folder import INGEST_MANIFEST, Entry, RunFolder
 from relforge.pipeline.store.sidecar import Sidecar
@@ -38,7 +39,7 @@ class Finding:
 
 
 class Survey:
-    """One look at a whole run folder. Nothing is read but listings and sidecars.
+    """The state of a whole run folder. Nothing is read but listings and sidecars.
 
     Args:
         folder: the run folder.

@@ -36,7 +36,7 @@ class ShardReport:
         stage, shard: which.
         state: `committed` (new), `kept` (was done already, or another driver was first), `skipped` (an
             input is missing or broken, or the run was stopped), `retries_exhausted` (transient errors to
-            the last). Two more stop the run and stand for an exception where exceptions lose their type on
+            the last). Two more stop the run and carry an exception where exceptions lose their type on
             the way, on Ray: `failed` (the stage raised) and `storage_failed` (the storage takes no writes).
         rows_in, rows_out, quarantined: of the commit.
         seconds: spent on it.
@@ -54,14 +54,14 @@ class ShardReport:
 
     @classmethod
     def of_error(cls, stage: str, shard: int, error: Exception) -> ShardReport:
-        """The report that stands for an exception; `raise_if_fatal` turns it back."""
+        """An exception as a report; `raise_if_fatal` raises it again."""
         if isinstance(error, RunError) and not isinstance(error, StageFailed | BrokenInvariant):
             return cls(stage, shard, STORAGE_FAILED, detail=str(error))
         detail = str(error) if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
         return cls(stage, shard, STAGE_FAILED, detail=detail)
 
     def raise_if_fatal(self) -> None:
-        """StageFailed or StorageError, when the report stands for one."""
+        """StageFailed or StorageError, when the report is of one."""
         if self.state == STAGE_FAILED:
             raise StageFailed(self.detail)
         if self.state == STORAGE_FAILED:
@@ -179,7 +179,7 @@ class ShardWorker:
         return self._stage
 
     def _invalidate(self, error: BrokenShard, read: Sidecar) -> None:
-        """Take a damaged input's sidecar away, so that the next pass makes it anew."""
+        """Delete a damaged input's sidecar, so that the next pass makes the shard again."""
         now = self.folder.sidecar(error.table, error.shard)
         if now and now.sha256 == read.sha256:  # else another driver replaced it while we read
             self.folder.storage.delete(self.folder.sidecar_path(error.table, error.shard))

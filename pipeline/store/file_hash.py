@@ -23,7 +23,7 @@ class FileHash:
     Args:
         signature: size, times and inode (or the store's ETag) at the time of hashing. The change time
             is among them: tools can set a modification time back, but not that one. Empty when the
-            file was so young that an edit could hide in the clock's grain.
+            file was so young that an edit could fall into the same clock tick.
         sha256: of the content; of a folder, over names and contents of all files below it.
     """
 
@@ -32,7 +32,7 @@ class FileHash:
 
 
 def hash_file(path: str, known: FileHash | None = None) -> FileHash:
-    """Hash a file, a folder or a URI; `known` spares the reading when nothing moved since.
+    """Hash a file, a folder or a URI; nothing is read when its signature equals that of `known`.
 
     Raises:
         RunError: it does not exist or cannot be read.

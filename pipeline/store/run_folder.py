@@ -29,7 +29,7 @@ _READERS = 16
 
 @dataclass(frozen=True)
 class Entry:
-    """One shard of one table as it lies in the folder.
+    """One shard of one table as found in the folder.
 
     Args:
         size: bytes of the data file; None when there is none.
@@ -126,11 +126,11 @@ class RunFolder:
         return found
 
     def survey(self, table: str) -> dict[int, Entry]:
-        """Every shard of a table that left any trace, by index."""
+        """Every shard of a table that has a data file or a sidecar, by index."""
         listing = self.storage.listing(table)
         shards = sorted(_parts(listing))
 
-        def look(shard: int) -> Entry:
+        def read_entry(shard: int) -> Entry:
             data = listing.get(f"part-{shard:05d}.parquet")
             size = data.size if data else None
             if f"part-{shard:05d}.json" not in listing:
@@ -138,9 +138,9 @@ class RunFolder:
             return self._entry(table, shard, size)
 
         if "://" not in self.uri:
-            return {shard: look(shard) for shard in shards}
+            return {shard: read_entry(shard) for shard in shards}
         with ThreadPoolExecutor(_READERS) as readers:  # one GET each: latency is all
-            return dict(zip(shards, readers.map(look, shards), strict=True))
+            return dict(zip(shards, readers.map(read_entry, shards), strict=True))
 
     def read_table(
         self, table: str, shard: int, sidecar: Sidecar, schema: pa.Schema | None = None

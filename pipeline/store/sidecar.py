@@ -1,4 +1,4 @@
-"""The account that stands beside every data file and makes it count as committed."""
+"""The account beside every data file that makes it count as committed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The few things a run folder asks of a file system, whichever it is.
+"""The operations that a run folder needs of a file system.
 
 A write is in two halves. `stage` does the slow and fallible part (temporary file, flush, check);
 `Pending.publish` makes the bytes appear under their name at once or not at all. Readers never see half

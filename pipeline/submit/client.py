@@ -1,4 +1,4 @@
-"""Talking to a cluster's job server, with Ray's token authentication; every refusal is one sentence."""
+"""Requests to a cluster's job server, with Ray's token authentication; every refusal is one sentence."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from relforge.pipeline.errors import RunError
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
-_PATIENCE_SECONDS = 60.0
-"""How long a job server may be away while logs are followed."""
+_RECONNECT_SECONDS = 60.0
+"""How long a job server may be unreachable while logs are followed."""
 _FOLDER = "relforge_run_folder"
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 
@@ -37,7 +37,7 @@ class JobServer:
         address: e.g. `http://head:8265`.
 
     Raises:
-        ClusterError: nobody answers there, or the token is missing or wrong.
+        ClusterError: no job server there, or the token is missing or wrong.
     """
 
     def __init__(self, address: str) -> None:
@@ -45,11 +45,11 @@ class JobServer:
         from ray.job_submission import JobSubmissionClient
 
         self.address = address
-        self._client: JobSubmissionClient = self._ask(lambda: JobSubmissionClient(address))
+        self._client: JobSubmissionClient = self._call(lambda: JobSubmissionClient(address))
 
     def running(self, run_folder: str) -> str | None:
         """The id of an unfinished job on that run folder, if there is one."""
-        for job in self._ask(self._client.list_jobs):
+        for job in self._call(self._client.list_jobs):
             mine = (job.metadata or {}).get(_FOLDER) == run_folder
             if mine and job.submission_id and not job.status.is_terminal():
                 return str(job.submission_id)
@@ -59,7 +59,7 @@ class JobServer:
         """Start a job and return its id."""
         digest = hashlib.sha256(run_folder.encode()).hexdigest()[:8]
         return str(
-            self._ask(
+            self._call(
                 lambda: self._client.submit_job(
                     entrypoint=entrypoint,
                     runtime_env=runtime_env,
@@ -71,26 +71,26 @@ class JobServer:
 
     def details(self, job: str) -> JobDetails:
         """What the server knows about a job."""
-        return self._ask(lambda: self._client.get_job_info(job))
+        return self._call(lambda: self._client.get_job_info(job))
 
     def stop(self, job: str) -> None:
-        """Ask a job to end; what it has committed stays."""
-        self._ask(lambda: self._client.stop_job(job))
+        """Stop a job; what it has committed stays."""
+        self._call(lambda: self._client.stop_job(job))
 
     def follow(self, job: str, write: Callable[[str], object]) -> JobDetails:
-        """Hand on the job's log until it ends, over lost connections; returns how it ended.
+        """Write the job's log until it ends, over lost connections; returns how it ended.
 
         Raises:
-            ClusterError: no such job, or the server stayed away for a minute.
+            ClusterError: no such job, or the server was unreachable for a minute.
         """
         written = 0
-        last_word = time.monotonic()
+        last_contact = time.monotonic()
 
         async def tail() -> None:
-            nonlocal written, last_word
+            nonlocal written, last_contact
             seen = 0
             async for text in self._client.tail_job_logs(job):
-                last_word = time.monotonic()
+                last_contact = time.monotonic()
                 seen += len(text)
                 if seen > written:  # after a reconnect the log starts again from its beginning
                     write(text[len(text) - (seen - written) :])
@@ -104,23 +104,23 @@ class JobServer:
                 if details.status.is_terminal():
                     return details
             except (ClusterError, ConnectionError, OSError, RuntimeError) as error:
-                if time.monotonic() - last_word > _PATIENCE_SECONDS:
+                if time.monotonic() - last_contact > _RECONNECT_SECONDS:
                     raise ClusterError(
-                        f"the job server at {self.address} stopped answering; job {job} goes on, "
+                        f"the job server at {self.address} does not respond; job {job} goes on, "
                         f"follow it again with --attach {job}"
                     ) from error
             time.sleep(1.0)
 
-    def _ask(self, question: Callable[[], Any]) -> Any:
+    def _call(self, request: Callable[[], Any]) -> Any:
         from ray.exceptions import AuthenticationError
 
         try:
-            return question()
+            return request()
         except AuthenticationError as error:
             raise ClusterError(f"the cluster at {self.address} refuses the token; {ADVICE}") from error
         except ConnectionError as error:
             raise ClusterError(
-                f"no Ray job server answers at {self.address}; --address is the dashboard's, "
+                f"no Ray job server responds at {self.address}; --address is the dashboard's, "
                 "e.g. http://head-node:8265"
             ) from error
         except (RuntimeError, ValueError) as error:
@@ -141,10 +141,10 @@ def token_source() -> str | None:
 
 
 def use_token() -> None:
-    """Let Ray's client send the token where one is at hand; a mode set by the user stands.
+    """Let Ray's client send the token where there is one; a mode set by the user is kept.
 
-    Call before Ray is imported. A local `ray.init()` leaves a token that `ray start --head` then asks
-    for, while Ray's job client sends it only in this mode.
+    Call before Ray is imported. A local `ray.init()` leaves a token that `ray start --head` then
+    requires, while Ray's job client sends it only in this mode.
     """
     if token_source():
         os.environ.setdefault(MODE, "token")

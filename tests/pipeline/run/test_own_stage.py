@@ -22,9 +22,10 @@ from relforge.pipeline.run.driver import Driver
 from relforge.pipeline.run.execute import Executor, run
 from relforge.pipeline.run.ingest import ingest
 from relforge.pipeline.run.job import Job
-from relforge.pipeline.run.plan import Plan, StagePlan, make_plan
+from relforge.pipeline.run.plan import Plan, make_plan
 from relforge.pipeline.run.ray_stream import WorkerContext, run_row
 from relforge.pipeline.run.rerun import rerun
+from relforge.pipeline.run.stage_plan import StagePlan
 from relforge.pipeline.run.status import status
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.run.work import to_complete
