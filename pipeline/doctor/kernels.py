@@ -45,7 +45,7 @@ def _check_amx() -> Check:
 
     name = "GEMM on AMX"
     try:
-        if reason := why_no_check_amx():
+        if reason := why_no_amx():
             return Check("kernels", name, "absent", f"{reason}; the captioner uses torch")
         split, rounded = self_test("split"), self_test("bfloat16")
         detail = f"within {split:.1e} (float32, split) and {rounded:.1e} (bfloat16) of torch's float64"
