@@ -14,6 +14,8 @@ Coordinates are shares of the image's width and height, in [0, 1]. Image sizes a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from csv import reader
+from typing import BinaryIO
 
 import fsspec
 import msgspec
@@ -162,6 +164,9 @@ def _read(path: str, columns: dict[str, pa.DataType], header: bool = True) -> pa
     """
     try:
         with fsspec.open(path, "rb") as file:
+            there = _header(file) if header else list(columns)
+            if missing := [name for name in columns if name not in there and name not in _OPTIONAL]:
+                raise SourceError(f"{path}: no column {', '.join(missing)}; is it another kind of file?")
             table = csv.read_csv(
                 file,
                 csv.ReadOptions(column_names=None if header else list(columns)),
@@ -178,6 +183,13 @@ def _read(path: str, columns: dict[str, pa.DataType], header: bool = True) -> pa
         if table.num_rows and table[name].null_count == table.num_rows and name not in _OPTIONAL:
             raise SourceError(f"{path}: no values in column {name!r}; is it another kind of file?")
     return table
+
+
+def _header(file: BinaryIO) -> list[str]:
+    """The column names of a CSV file, which is read again from its beginning afterwards."""
+    line = file.readline().decode("utf-8-sig", "replace")
+    file.seek(0)
+    return next(reader([line]), [])
 
 
 def _empty(columns: dict[str, pa.DataType]) -> pa.Table:

@@ -1,6 +1,7 @@
 """Relation files in the layout of RLIPv2's R-Tagger: scene graphs of any dataset, with confidences.
 
-From https://github.com/JacobYuan7/RLIPv2 (its pseudo-labels), or `relforge export --to rlipv2`. One file:
+From https://github.com/JacobYuan7/RLIPv2 (its pseudo-labels), or `relforge export --to rlipv2`.
+On disk, one file:
 
     [{"image_id", "dataset": "coco2017", "data_split": "train2017",
       "objects": [{"object_id", "names": "person", "x", "y", "w", "h"}, ...],
