@@ -1,4 +1,4 @@
-"""What the machinery around the stages costs.
+"""Costs of the engine around the stages.
 
     python benchmarks/pipeline.py overhead --boxes COCO.json --captions CAPTIONS.json
     python benchmarks/pipeline.py memory
@@ -6,7 +6,7 @@
     python benchmarks/pipeline.py resume
 
 `overhead` runs the job on Ray and the same stages in a plain loop without any run folder; `memory` runs
-one and ten times the images and compares the peak of all processes; `status` and `resume` look at
+one and ten times the images and compares the peak of all processes; `status` and `resume` time
 finished runs of many shards. Every mode prints a table, or rows as JSON with `--json`.
 """
 
@@ -38,7 +38,7 @@ CAPTION = "a small brown dog sitting next to a red bicycle on the street in fron
 
 
 class DrawnSource:
-    """Images without pictures, three boxes each; `payload` embeds so many bytes per image."""
+    """Images without image files, three boxes each; `payload` embeds so many bytes per image."""
 
     name, version = "drawn", 1
 
@@ -81,7 +81,7 @@ class DrawnSource:
 
 
 class DrawnCaption:
-    """Five captions per image, made of nothing; `rounds` of hashing stand for a model's work."""
+    """Five captions per image, all the same; `rounds` of arithmetic take the time of a model."""
 
     name, version = "caption", 1
     inputs, outputs = ("images",), ("captions",)
@@ -176,7 +176,7 @@ def real_job(folder: Path, boxes: Path, captions: Path, shard_images: int) -> Jo
 
 
 def plain_loop(job: Job) -> float:
-    """Seconds to call the stages one after the other, in memory: no files, no checks, no account."""
+    """Seconds to call the stages one after the other, in memory: no files, no checks."""
     plan = make_plan(job)
     stages = [(job.build_stage(step.name), step) for step in plan.stages]
     started = time.monotonic()
@@ -289,7 +289,7 @@ def peak_bytes(call: Callable[[], Any]) -> int:
     def watch() -> None:
         nonlocal peak
         while not stop.wait(0.1):
-            peak = max(peak, sum(map(unshared_bytes, family(os.getpid()))))
+            peak = max(peak, sum(map(unshared_bytes, process_tree(os.getpid()))))
 
     watcher = Thread(target=watch)
     watcher.start()
@@ -301,7 +301,8 @@ def peak_bytes(call: Callable[[], Any]) -> int:
     return peak
 
 
-def family(pid: int) -> list[int]:
+def process_tree(pid: int) -> list[int]:
+    """The process and all its descendants."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -60,7 +60,7 @@ class Registry:
         return found
 
     def refusal(self, name: str) -> str:
-        """The sentence for a name that is not here."""
+        """The sentence for a name that has no entry."""
         near = get_close_matches(name, self.entries, n=1)
         guess = f"did you mean {near[0]!r}? " if near else ""
         choices = [f"choose one of {', '.join(sorted(self.entries))}"] if self.entries else []

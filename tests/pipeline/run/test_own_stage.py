@@ -16,7 +16,7 @@ import yaml
 from shims import FailFrom
 
 from relforge.cli.app import invoke
-from relforge.pipeline.config import Source, check, resolve
+from relforge.pipeline.config import ConfigError, Source, check, resolve
 from relforge.pipeline.errors import Outcome, RunError
 from relforge.pipeline.run.driver import Driver
 from relforge.pipeline.run.execute import Executor, run
@@ -32,6 +32,8 @@ from relforge.pipeline.run.work import to_complete
 from relforge.pipeline.run.worker import ShardReport, ShardWorker
 from relforge.pipeline.store.local_storage import LocalStorage
 from relforge.pipeline.store.run_folder import RunFolder
+from relforge.registry import Registry
+from relforge.stages.registry import BACKENDS
 from relforge.stages.tables import TableSpec
 from tests.fixtures.documented import code_blocks, write_module
 from tests.fixtures.run_fixtures import Make
@@ -133,6 +135,15 @@ def test_status_shows_the_stage_and_only_its_descendants_become_stale(job: MakeJ
 
     assert (found["labels"].done, found["labels"].rows_out) == (3, 10)
     assert (found["parse"].broken, found["match"].stale) == (1, 1)
+
+
+def test_an_entry_in_the_registry_gives_it_a_name(job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = Registry("labels backend", {"words": "image_labels:ImageLabels"})
+    monkeypatch.setitem(BACKENDS, "labels", entry)
+
+    assert run(job(backend="words"), executor="loop").outcome == Outcome.COMPLETE
+    with pytest.raises(ConfigError, match=r"unknown labels backend 'wrods'; did you mean 'words'\?"):
+        job(backend="wrods")
 
 
 # --- one branch fails
