@@ -1,5 +1,5 @@
-"""Pictures: read the encoded bytes, decode them to RGB, resize them (`relforge.images.resize`,
-apart because it needs torch)."""
+"""Images: read the encoded bytes, decode them to RGB, resize them. `relforge.images.resize` and
+`relforge.images.detection_resize` are apart because they import torch."""
 
 from relforge.images.decode import MAX_PIXELS, decode
 from relforge.images.error import ImageError

@@ -1,4 +1,4 @@
-"""Encoded bytes to upright 8-bit RGB, whatever the file's name says it is."""
+"""Encoded bytes to upright 8-bit RGB, by content, not by the file's name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ except ImportError:  # optional: Pillow decodes the same pixels more slowly
     simplejpeg = None
 
 MAX_PIXELS = 89_478_485
-"""Pixels above which a picture is refused unread (Pillow's own limit: 256 MiB of RGB)."""
+"""Pixels above which an image is refused unread (Pillow's own limit: 256 MiB of RGB)."""
 
 _ORIENTATION = 0x0112  # EXIF tag
 
@@ -25,17 +25,17 @@ _ORIENTATION = 0x0112  # EXIF tag
 def decode(
     data: bytes, annotated: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS
 ) -> NDArray[np.uint8]:
-    """Decode a picture to upright RGB.
+    """Decode an image to upright RGB.
 
     Plain JPEGs go through libjpeg-turbo directly, everything else through Pillow; both give the same
-    pixels. EXIF orientation is applied. CMYK, palette and grey pictures become RGB, 16-bit ones keep
+    pixels. EXIF orientation is applied. CMYK, palette and grey images become RGB, 16-bit ones keep
     their high byte, transparency is dropped, animations give their first frame.
 
     Args:
         data: the encoded file.
-        annotated: (width, height) the boxes are written for, in pixels. Where only the stored, not the
-            upright, picture has that size, the annotator saw it unrotated and it stays so.
-        max_pixels: refuse pictures with more, before any pixel is decoded.
+        annotated: (width, height) of the annotation, in pixels. Where only the stored image has that size,
+            not the upright one, the boxes were drawn on the unrotated image, and it stays unrotated.
+        max_pixels: refuse images with more, before any pixel is decoded.
 
     Returns:
         H x W x 3 array of uint8, row-major.
@@ -45,7 +45,7 @@ def decode(
             `too_large`.
     """
     if not data:
-        raise ImageError("empty_file", "the picture has zero bytes")
+        raise ImageError("empty_file", "the image has zero bytes")
     if simplejpeg is not None and data[:3] == b"\xff\xd8\xff" and b"Exif\0" not in data[:65536]:
         pixels = _turbo(data, max_pixels)
         if pixels is not None:
@@ -55,16 +55,16 @@ def decode(
     except (ImageError, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        raise ImageError("not_an_image", f"no known picture format ({len(data)} bytes)") from error
+        raise ImageError("not_an_image", f"no known image format ({len(data)} bytes)") from error
     except Image.DecompressionBombError as error:
         raise ImageError("too_large", str(error)) from error
-    except Exception as error:  # Pillow's plugins raise all sorts on malformed bytes
+    except Exception as error:  # Pillow's plugins raise many types on malformed bytes
         reason = "truncated" if "truncated" in str(error) else "undecodable"
         raise ImageError(reason, f"{type(error).__name__}: {error}") from error
 
 
 def _turbo(data: bytes, max_pixels: int) -> NDArray[np.uint8] | None:
-    """Pixels of a plain JPEG, or None where Pillow must look (CMYK, or a damaged file)."""
+    """Pixels of a plain JPEG, or None where Pillow must decode it (CMYK, or a damaged file)."""
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(data)
         if space not in ("YCbCr", "Gray", "RGB"):

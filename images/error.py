@@ -1,15 +1,15 @@
-"""The one exception for a picture that cannot be used."""
+"""The one exception for an image that cannot be used."""
 
 from __future__ import annotations
 
 
 class ImageError(Exception):
-    """A picture that cannot be used: a bad record for quarantine, never a reason to stop the run.
+    """An image that cannot be used: a bad record for quarantine, never a reason to stop the run.
 
     Args:
         reason: a stable snake_case code: `no_image`, `missing_file`, `empty_file`, `not_an_image`,
             `truncated`, `undecodable`, `unsupported_pixels` or `too_large`.
-        detail: the sentence a person reads.
+        detail: the sentence that a person reads.
     """
 
     def __init__(self, reason: str, detail: str) -> None:

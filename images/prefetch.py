@@ -1,4 +1,4 @@
-"""Work on pictures in threads, while the model works on earlier ones."""
+"""Read and decode images in threads while the model computes on earlier ones."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from relforge.images.error import ImageError
 T = TypeVar("T")
 
 
-def ahead(
-    images: pa.Table, columns: tuple[str, ...], work: Callable[..., T], threads: int
+def prefetch(
+    images: pa.Table, columns: tuple[str, ...], prepare: Callable[..., T], threads: int
 ) -> Iterator[tuple[str, T | ImageError]]:
-    """`work` on every row of the `images` table, answers in table order.
+    """Call `prepare` for every row of the `images` table; results come in table order.
 
     Args:
-        columns: what `work` takes of a row, in its order.
-        work: runs in a thread; a `ImageError` of its is handed over, anything else is raised.
-        threads: at work at once, each up to four pictures ahead.
+        columns: of the row, the arguments of `prepare`, in its order.
+        prepare: runs in a thread. An `ImageError` that it raises is yielded, anything else is raised.
+        threads: how many run at once; each is at most four images ahead of the consumer.
 
     Yields:
-        (image_id, the answer, or why there is none).
+        (image_id, the result, or why there is none).
     """
     rows = zip(*(images[name].to_pylist() for name in ("image_id", *columns)), strict=True)
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="picture")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="image")
     try:
-        begun: deque[tuple[str, Future[T | ImageError]]] = deque()
+        pending: deque[tuple[str, Future[T | ImageError]]] = deque()
         for image_id, *row in rows:
-            begun.append((image_id, pool.submit(_attempt, work, row)))
-            if len(begun) > 4 * threads:
-                done, future = begun.popleft()
-                yield done, future.result()
-        for done, future in begun:
-            yield done, future.result()
+            pending.append((image_id, pool.submit(_prepare, prepare, row)))
+            if len(pending) > 4 * threads:
+                first_id, future = pending.popleft()
+                yield first_id, future.result()
+        for next_id, future in pending:
+            yield next_id, future.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _attempt(work: Callable[..., T], row: list[Any]) -> T | ImageError:
+def _prepare(prepare: Callable[..., T], row: list[Any]) -> T | ImageError:
     try:
-        return work(*row)
+        return prepare(*row)
     except ImageError as error:
         return error

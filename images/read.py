@@ -1,4 +1,4 @@
-"""The encoded bytes of a picture, wherever they lie."""
+"""The encoded bytes of an image, from the table row, a path or a URI."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from relforge.images.error import ImageError
 
 
 def read(uri: str | None, embedded: bytes | None = None) -> bytes:
-    """Bytes of one picture: those in the row where they are embedded, else what the URI names.
+    """Bytes of one image: those in the row where they are embedded, else what the URI names.
 
     Args:
         uri: local path, `file://` or any URI fsspec opens (`s3://bucket/key`, `https://...`).
-        embedded: the encoded picture itself, which wins over `uri`.
+        embedded: the encoded image itself, which takes precedence over `uri`.
 
     Raises:
-        ImageError: there is no picture, no such file, or the file is empty.
-        OSError: anything else (permissions, network): the machine's fault, so the shard is retried.
+        ImageError: there is no image, no such file, or the file is empty.
+        OSError: anything else (permissions, network): not the image's fault, so the shard is retried.
     """
     if embedded is not None:
         data = bytes(embedded)
@@ -26,9 +26,9 @@ def read(uri: str | None, embedded: bytes | None = None) -> bytes:
         try:
             data = _fetch(uri)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise ImageError("missing_file", f"no picture file at {uri}") from error
+            raise ImageError("missing_file", f"no image file at {uri}") from error
     if not data:
-        raise ImageError("empty_file", f"the picture {uri or '(embedded)'} has zero bytes")
+        raise ImageError("empty_file", f"the image {uri or '(embedded)'} has zero bytes")
     return data
 
 
@@ -36,7 +36,7 @@ def _fetch(uri: str) -> bytes:
     if "://" not in uri:
         with open(os.path.expanduser(uri), "rb") as file:
             return file.read()
-    import fsspec  # here, so that local pictures need no fsspec
+    import fsspec  # here, so that local images need no fsspec
 
     with fsspec.open(uri, "rb") as file:
         data: bytes = file.read()

@@ -1,4 +1,4 @@
-"""Pillow's 8-bit resampling, value for value: by native code (csrc/) where there is any, else by Pillow."""
+"""Pillow's 8-bit resampling, value for value: by the native library (csrc/), else by Pillow itself."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from PIL import Image
 from relforge.kernels.native import loading
 from relforge.kernels.native.build import RESIZE
 
-_NUMBERS = {"bilinear": 0, "bicubic": 1}  # `Filter` of csrc/weights.h
-_PILLOWS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_FILTER_CODES = {"bilinear": 0, "bicubic": 1}  # `Filter` of csrc/weights.h
+_PILLOW_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 def resample(
@@ -23,22 +23,22 @@ def resample(
     width: int,
     filter: Literal["bilinear", "bicubic"],
     *,
-    down_first: bool,
+    vertical_first: bool,
 ) -> NDArray[np.uint8]:
     """Resize in one pass along each axis whose length changes, rounded and clipped to 8 bits after each.
 
-    Weights are those of Pillow's Resample.c: shrinking widens the filter, and 22 bits of each weight count.
-    Any number of threads may call this; none waits for another.
+    Weights are those of Pillow's Resample.c: shrinking widens the filter; weights have 22 fractional bits.
+    Thread-safe.
 
     Args:
         pixels: H x W x 3 uint8.
-        down_first: change the number of rows before that of columns.
+        vertical_first: change the number of rows before that of columns.
 
     Returns:
-        height x width x 3, in memory of its own.
+        height x width x 3, a new array.
 
     Raises:
-        ValueError: `pixels` is no such array, or a side is shorter than one pixel.
+        ValueError: another shape or dtype of `pixels`, or a side shorter than one pixel.
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise ValueError(f"pixels to resize are H x W x 3 uint8, not {pixels.shape} {pixels.dtype}")
@@ -47,13 +47,13 @@ def resample(
     try:
         library = _library()
     except loading.LibraryUnavailable:
-        return _by_pillow(pixels, height, width, filter, down_first)
+        return _by_pillow(pixels, height, width, filter, vertical_first)
     pixels = np.ascontiguousarray(pixels)
-    made = np.empty((height, width, 3), np.uint8)
-    sizes = (*pixels.shape[:2], made.ctypes.data, height, width)
-    if library.rf_resize(pixels.ctypes.data, *sizes, _NUMBERS[filter], down_first):
+    resized = np.empty((height, width, 3), np.uint8)
+    sizes = (*pixels.shape[:2], resized.ctypes.data, height, width)
+    if library.rf_resize(pixels.ctypes.data, *sizes, _FILTER_CODES[filter], vertical_first):
         raise MemoryError(f"no memory to resize {pixels.shape[0]} x {pixels.shape[1]} to {height} x {width}")
-    return made
+    return resized
 
 
 @functools.cache
@@ -65,11 +65,11 @@ def _library() -> ctypes.CDLL:
 
 
 def _by_pillow(
-    pixels: NDArray[np.uint8], height: int, width: int, filter: str, down_first: bool
+    pixels: NDArray[np.uint8], height: int, width: int, filter: str, vertical_first: bool
 ) -> NDArray[np.uint8]:
     # one axis at a time: which comes first in a single call depends on Pillow's version
-    between = (pixels.shape[1], height) if down_first else (width, pixels.shape[0])
+    between = (pixels.shape[1], height) if vertical_first else (width, pixels.shape[0])
     image = Image.fromarray(pixels)
     for size in (between, (width, height)):
-        image = image.resize(size, _PILLOWS[filter])
+        image = image.resize(size, _PILLOW_FILTERS[filter])
     return np.array(image)

@@ -1,4 +1,4 @@
-"""Antialiased resizing in 8 bits: Pillow's values, several times faster."""
+"""Antialiased resizing in 8 bits with Pillow's values."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from relforge.images.resample import resample
 def resize(
     pixels: NDArray[np.uint8], height: int, width: int, filter: Literal["bilinear", "bicubic"]
 ) -> Tensor:
-    """Resize to exactly height x width pixels; aspect ratio is the caller's business.
+    """Resize to exactly height x width pixels, whatever the aspect ratio.
 
-    The answer stays uint8: writing floats costs more than the resize itself, so normalise on the device
-    (`normalise`). Decode once and call this once per wanted size.
+    The result stays uint8: writing floats costs more than the resize itself, so normalise on the device
+    (`normalise`).
 
     Args:
         pixels: H x W x 3 uint8, as `decode` gives.
@@ -29,10 +29,10 @@ def resize(
     """
     rows, columns = pixels.shape[:2]
     if (height, width) != (rows, columns):
-        # each pass rounds and clips, so the order of the passes shows, in up to ten grey levels: Pillow 13's
-        # here, which goes across first unless going down drops over twice as many rows as columns go
-        down_first = height < rows and rows - height > 2 * (columns - width)
-        pixels = resample(pixels, height, width, filter, down_first=down_first)
+        # each pass rounds and clips, so their order changes values by up to ten levels: this is Pillow 13's,
+        # horizontal first unless the vertical pass drops over twice as many rows as the other drops columns
+        vertical_first = height < rows and rows - height > 2 * (columns - width)
+        pixels = resample(pixels, height, width, filter, vertical_first=vertical_first)
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 

@@ -84,7 +84,7 @@ struct Vec {
 namespace relforge {
 
 const Isa* avx2_isa() {
-    static const Isa isa{avx2::PIXELS, avx2::ROW, avx2::Vec::PARTS, avx2::Vec::split, avx2::across, avx2::down};
+    static const Isa isa{avx2::PIXELS, avx2::ROW, avx2::Vec::PARTS, avx2::Vec::split, avx2::horizontal, avx2::vertical};
     return __builtin_cpu_supports("avx2") ? &isa : nullptr;
 }
 

@@ -12,9 +12,9 @@
 namespace relforge {
 
 // Rows of RGB pixels to another width.
-class Across {
+class Horizontal {
 public:
-    Across(const Isa& best, int64_t inputs, int64_t outputs, Filter filter)
+    Horizontal(const Isa& best, int64_t inputs, int64_t outputs, Filter filter)
         : isa_(outputs < best.pixels ? *portable_isa() : best), weights_(inputs, outputs, filter), inputs_(inputs) {
         const size_t groups = static_cast<size_t>(weights_.groups), count = static_cast<size_t>(outputs);
         const size_t parts = static_cast<size_t>(isa_.parts);
@@ -26,37 +26,37 @@ public:
                 for (size_t p = 0; p < parts; ++p)
                     std::fill_n(&parts_[((g * parts + p) * count + o) * 4], 4, split[p]);
             }
-        const int64_t furthest = *std::max_element(weights_.first.begin(), weights_.first.end());
-        reach_ = std::max(3 * inputs, 3 * furthest + 12 * weights_.groups + 4);
-        edge_.resize(static_cast<size_t>(reach_));
+        const int64_t last_first = *std::max_element(weights_.first.begin(), weights_.first.end());
+        readable_bytes_ = std::max(3 * inputs, 3 * last_first + 12 * weights_.groups + 4);
+        edge_.resize(static_cast<size_t>(readable_bytes_));
     }
 
     // Bytes that must be readable from a row's start.
-    int64_t reach() const { return reach_; }
+    int64_t readable_bytes() const { return readable_bytes_; }
 
-    // `end` is behind the last byte that may be read.
+    // `end` is one past the last byte that may be read.
     void operator()(const uint8_t* row, const uint8_t* end, uint8_t* out) {
-        if (end - row < reach_) {
+        if (end - row < readable_bytes_) {
             memcpy(edge_.data(), row, static_cast<size_t>(3 * inputs_));
             row = edge_.data();
         }
         const Taps taps{weights_.outputs, weights_.groups, weights_.first.data(), weights_.count.data(),
                         weights_.taps.data(), parts_.data()};
-        isa_.across(row, taps, out);
+        isa_.horizontal(row, taps, out);
     }
 
 private:
     const Isa& isa_;
     const Weights weights_;
     std::vector<int32_t> parts_;
-    std::vector<uint8_t> edge_;  // the last rows of a picture, with room behind them
-    int64_t inputs_, reach_;
+    std::vector<uint8_t> edge_;  // a row too close to the end of memory, padded to readable_bytes_
+    int64_t inputs_, readable_bytes_;
 };
 
 // Rows of bytes to another number of rows.
-class Down {
+class Vertical {
 public:
-    Down(const Isa& best, int64_t inputs, int64_t outputs, Filter filter, int64_t bytes)
+    Vertical(const Isa& best, int64_t inputs, int64_t outputs, Filter filter, int64_t bytes)
         : isa_(bytes < best.bytes ? *portable_isa() : best), weights_(inputs, outputs, filter), bytes_(bytes),
           rows_(static_cast<size_t>(4 * weights_.groups)) {
         const size_t groups = weights_.taps.size() / 4, parts = static_cast<size_t>(isa_.parts);
@@ -64,7 +64,7 @@ public:
         for (size_t g = 0; g < groups && parts; ++g) isa_.split(&weights_.taps[4 * g], &parts_[g * parts]);
     }
 
-    int64_t most_taps() const { return *std::max_element(weights_.count.begin(), weights_.count.end()); }
+    int64_t max_taps() const { return *std::max_element(weights_.count.begin(), weights_.count.end()); }
 
     // `row(n)` is where input row n begins; n never falls from one tap to the next.
     template <class Row>
@@ -74,7 +74,7 @@ public:
         for (size_t t = 0; t < rows_.size(); ++t) rows_[t] = row(std::min(first + static_cast<int64_t>(t), last));
         const Taps taps{weights_.outputs, weights_.groups, weights_.first.data(), weights_.count.data(),
                         weights_.taps.data(), parts_.data()};
-        isa_.down(rows_.data(), taps, output, out, bytes_);
+        isa_.vertical(rows_.data(), taps, output, out, bytes_);
     }
 
 private:

@@ -1,4 +1,4 @@
-// Plain loops, for processors without an instruction set of their own here, and for pictures too narrow for a vector.
+// Plain loops, for processors without one of the vector instruction sets and for images narrower than a vector.
 #include "isa.h"
 
 namespace relforge {
@@ -10,7 +10,7 @@ uint8_t level(int32_t sum) {
     return static_cast<uint8_t>(rounded < 0 ? 0 : rounded > 255 ? 255 : rounded);
 }
 
-void across(const uint8_t* row, const Taps& taps, uint8_t* out) {
+void horizontal(const uint8_t* row, const Taps& taps, uint8_t* out) {
     for (int64_t o = 0; o < taps.outputs; ++o) {
         const uint8_t* pixel = row + 3 * taps.first[o];
         const int32_t* weights = taps.weights + o * taps.groups * 4;
@@ -24,8 +24,8 @@ void across(const uint8_t* row, const Taps& taps, uint8_t* out) {
     }
 }
 
-void down(const uint8_t* const* rows, const Taps& taps, int64_t output, uint8_t* out, int64_t bytes) {
-    constexpr int64_t BLOCK = 256;  // sums that stay in the nearest cache
+void vertical(const uint8_t* const* rows, const Taps& taps, int64_t output, uint8_t* out, int64_t bytes) {
+    constexpr int64_t BLOCK = 256;  // sums that stay in the first-level cache
     const int32_t* weights = taps.weights + output * taps.groups * 4;
     for (int64_t begin = 0; begin < bytes; begin += BLOCK) {
         const int64_t size = bytes - begin < BLOCK ? bytes - begin : BLOCK;
@@ -42,7 +42,7 @@ void down(const uint8_t* const* rows, const Taps& taps, int64_t output, uint8_t*
 }  // namespace
 
 const Isa* portable_isa() {
-    static const Isa isa{1, 1, 0, nullptr, across, down};
+    static const Isa isa{1, 1, 0, nullptr, horizontal, vertical};
     return &isa;
 }
 

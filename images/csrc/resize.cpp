@@ -1,4 +1,4 @@
-// Pillow's resize of 8-bit RGB pictures, to the bit; images/resample.py calls this.
+// Pillow's resize of 8-bit RGB images, to the bit; images/resample.py calls this.
 #include <string.h>
 
 #include <atomic>
@@ -31,7 +31,7 @@ const Isa& current() {
     return *isa;
 }
 
-struct Picture {
+struct Pixels {
     const uint8_t* pixels;
     int64_t height, width;
 
@@ -40,70 +40,70 @@ struct Picture {
     const uint8_t* end() const { return row(height); }
 };
 
-void across_only(const Picture& from, uint8_t* out, int64_t width, Filter filter) {
-    Across across(current(), from.width, width, filter);
-    for (int64_t y = 0; y < from.height; ++y) across(from.row(y), from.end(), out + 3 * width * y);
+void horizontal_only(const Pixels& from, uint8_t* out, int64_t width, Filter filter) {
+    Horizontal horizontal(current(), from.width, width, filter);
+    for (int64_t y = 0; y < from.height; ++y) horizontal(from.row(y), from.end(), out + 3 * width * y);
 }
 
-void down_only(const Picture& from, uint8_t* out, int64_t height, Filter filter) {
-    Down down(current(), from.height, height, filter, from.stride());
+void vertical_only(const Pixels& from, uint8_t* out, int64_t height, Filter filter) {
+    Vertical vertical(current(), from.height, height, filter, from.stride());
     const auto row = [&](int64_t n) { return from.row(n); };
-    for (int64_t y = 0; y < height; ++y) down(y, row, out + from.stride() * y);
+    for (int64_t y = 0; y < height; ++y) vertical(y, row, out + from.stride() * y);
 }
 
-void down_then_across(const Picture& from, uint8_t* out, int64_t height, int64_t width, Filter filter) {
-    Down down(current(), from.height, height, filter, from.stride());
-    Across across(current(), from.width, width, filter);
-    std::vector<uint8_t> between(static_cast<size_t>(across.reach()));
+void vertical_then_horizontal(const Pixels& from, uint8_t* out, int64_t height, int64_t width, Filter filter) {
+    Vertical vertical(current(), from.height, height, filter, from.stride());
+    Horizontal horizontal(current(), from.width, width, filter);
+    std::vector<uint8_t> between(static_cast<size_t>(horizontal.readable_bytes()));
     const auto row = [&](int64_t n) { return from.row(n); };
     for (int64_t y = 0; y < height; ++y) {
-        down(y, row, between.data());
-        across(between.data(), between.data() + between.size(), out + 3 * width * y);
+        vertical(y, row, between.data());
+        horizontal(between.data(), between.data() + between.size(), out + 3 * width * y);
     }
 }
 
-// Only the rows that one output row needs are kept between the passes: they stay in the cache, and no memory is fresh.
-void across_then_down(const Picture& from, uint8_t* out, int64_t height, int64_t width, Filter filter) {
-    Across across(current(), from.width, width, filter);
-    Down down(current(), from.height, height, filter, 3 * width);
-    const int64_t kept = down.most_taps();
+// Only the rows that one output row needs are kept between the passes, so that they stay in the cache.
+void horizontal_then_vertical(const Pixels& from, uint8_t* out, int64_t height, int64_t width, Filter filter) {
+    Horizontal horizontal(current(), from.width, width, filter);
+    Vertical vertical(current(), from.height, height, filter, 3 * width);
+    const int64_t kept = vertical.max_taps();
     std::vector<uint8_t> between(static_cast<size_t>(3 * width * kept));
-    const auto place = [&](int64_t n) { return &between[static_cast<size_t>(n % kept * 3 * width)]; };
+    const auto buffer_row = [&](int64_t n) { return &between[static_cast<size_t>(n % kept * 3 * width)]; };
     int64_t made = 0;
     const auto row = [&](int64_t n) -> const uint8_t* {
-        for (; made <= n; ++made) across(from.row(made), from.end(), place(made));
-        return place(n);
+        for (; made <= n; ++made) horizontal(from.row(made), from.end(), buffer_row(made));
+        return buffer_row(n);
     };
-    for (int64_t y = 0; y < height; ++y) down(y, row, out + 3 * width * y);
+    for (int64_t y = 0; y < height; ++y) vertical(y, row, out + 3 * width * y);
 }
 
 }  // namespace
 
 extern "C" {
 
-// The sources this was built from: the loader refuses any but its own.
+// The sources this was built from; the loader refuses a library of other sources.
 RF_EXPORT const char* rf_source_hash() { return RF_SOURCE_HASH; }
 
-// rows x columns x 3 to height x width x 3, across first unless `down_first`. Any thread may call at any time.
+// rows x columns x 3 to height x width x 3, horizontal pass first unless `vertical_first`. Thread-safe.
 RF_EXPORT int rf_resize(const uint8_t* pixels, int64_t rows, int64_t columns, uint8_t* out, int64_t height,
-                        int64_t width, int32_t filter, int32_t down_first) {
+                        int64_t width, int32_t filter, int32_t vertical_first) {
     if (rows < 1 || columns < 1 || height < 1 || width < 1) return RF_BAD_CALL;
     if (filter != BILINEAR && filter != BICUBIC) return RF_BAD_CALL;
-    const Picture from{pixels, rows, columns};
+    const Pixels from{pixels, rows, columns};
     const Filter kind = static_cast<Filter>(filter);
     try {
         if (rows == height && columns == width) memcpy(out, pixels, static_cast<size_t>(from.stride() * rows));
-        else if (rows == height) across_only(from, out, width, kind);
-        else if (columns == width) down_only(from, out, height, kind);
-        else if (down_first) down_then_across(from, out, height, width, kind);
-        else across_then_down(from, out, height, width, kind);
+        else if (rows == height) horizontal_only(from, out, width, kind);
+        else if (columns == width) vertical_only(from, out, height, kind);
+        else if (vertical_first) vertical_then_horizontal(from, out, height, width, kind);
+        else horizontal_then_vertical(from, out, height, width, kind);
     } catch (const std::bad_alloc&) {
         return RF_NO_MEMORY;
     }
     return RF_OK;
 }
 
-// Use `name` (vnni, avx2, portable) from now on, or the best one for null; non-zero when it cannot run here.
+// Use `name` (vnni, avx2, portable) from now on, or the best one for null; non-zero where it cannot run.
 RF_EXPORT int rf_use_isa(const char* name) {
     const Isa* isa = nullptr;
     if (!name) isa = best_isa();

@@ -1,4 +1,4 @@
-// AVX-512 with byte products (VNNI): four taps at a time, weights as three signed bytes.
+// AVX-512 with VNNI (dot products of bytes): four taps at a time, weights as three signed bytes.
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
@@ -85,7 +85,7 @@ struct Vec {
 namespace relforge {
 
 const Isa* vnni_isa() {
-    static const Isa isa{vnni::PIXELS, vnni::ROW, vnni::Vec::PARTS, vnni::Vec::split, vnni::across, vnni::down};
+    static const Isa isa{vnni::PIXELS, vnni::ROW, vnni::Vec::PARTS, vnni::Vec::split, vnni::horizontal, vnni::vertical};
     const bool have = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
     return have ? &isa : nullptr;

@@ -1,4 +1,4 @@
-// Pillow's weights for 8-bit pictures (its Resample.c). Compiled without fused multiply-adds: they change last bits.
+// Pillow's weights for 8-bit images (its Resample.c). Compiled without fused multiply-adds, which would change last bits.
 #include "weights.h"
 
 #include <math.h>
@@ -36,16 +36,16 @@ Weights::Weights(int64_t inputs, int64_t outputs, Filter filter)
     const double scale = static_cast<double>(inputs) / static_cast<double>(outputs);
     const double stretch = std::max(scale, 1.0);  // shrinking widens the filter: antialiasing
     const double support = (filter == BICUBIC ? 2 : 1) * stretch, per_pixel = 1 / stretch;
-    int64_t most = 0;
+    int64_t max_count = 0;
     for (size_t o = 0; o < first.size(); ++o) {
         const double center = (static_cast<double>(o) + 0.5) * scale;
         first[o] = std::max<int64_t>(0, static_cast<int64_t>(center - support + 0.5));
         count[o] = std::min(inputs, static_cast<int64_t>(center + support + 0.5)) - first[o];
-        most = std::max(most, count[o]);
+        max_count = std::max(max_count, count[o]);
     }
-    groups = (most + 3) / 4;
+    groups = (max_count + 3) / 4;
     taps.resize(first.size() * static_cast<size_t>(4 * groups));
-    std::vector<double> exact(static_cast<size_t>(most));
+    std::vector<double> exact(static_cast<size_t>(max_count));
     for (size_t o = 0; o < first.size(); ++o) {
         const double center = (static_cast<double>(o) + 0.5) * scale;
         double sum = 0;

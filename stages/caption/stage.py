@@ -9,7 +9,7 @@ import pyarrow as pa
 from torch import Tensor
 
 from relforge.images import ImageError, decode, read
-from relforge.images.prefetch import ahead
+from relforge.images.prefetch import prefetch
 from relforge.images.resize import resize
 from relforge.models.blip.uniform import derive_random_key
 from relforge.stages.account import Account
@@ -92,7 +92,7 @@ class CaptionStage:
             height, width = (size, size) if size else pixels.shape[:2]
             return resize(pixels, height, width, "bicubic")
 
-        for image_id, pixels in ahead(images, ("uri", "bytes"), prepare, self.threads):
+        for image_id, pixels in prefetch(images, ("uri", "bytes"), prepare, self.threads):
             if isinstance(pixels, ImageError):
                 account.quarantine({"image_id": image_id}, pixels.reason, pixels.detail)
             else:

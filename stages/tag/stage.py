@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from relforge.images import ImageError, decode, read
-from relforge.images.prefetch import ahead
+from relforge.images.prefetch import prefetch
 from relforge.stages.account import Account
 from relforge.stages.contract import StageResult
 from relforge.stages.tables import SCHEMAS, conform
@@ -98,7 +98,7 @@ class TagStage(Generic[P]):
         def prepare(uri: str | None, data: bytes | None, width: int, height: int) -> P:
             return self.tagger.prepare(decode_as_annotated(read(uri, data), width, height))
 
-        for image_id, pixels in ahead(images, ("uri", "bytes", "width", "height"), prepare, self.threads):
+        for image_id, pixels in prefetch(images, ("uri", "bytes", "width", "height"), prepare, self.threads):
             group = groups[image_id]
             if isinstance(pixels, ImageError):
                 _quarantine(account, group, pixels.reason, pixels.detail)

@@ -1,5 +1,5 @@
-// Resizes between awkward sizes with every instruction set, in heap arrays of exactly their size, for the address and
-// undefined-behaviour sanitizers to watch. Exits with 1 when a call is refused or the sets' pixels differ.
+// Resizes between awkward sizes with every instruction set, in heap arrays of exactly their size, under the address
+// and undefined-behaviour sanitizers. Exits with 1 when a call is refused or the sets' pixels differ.
 #include <stdint.h>
 #include <stdio.h>
 

@@ -66,7 +66,7 @@ def in_one_call(pixels: np.ndarray, size: Size, filter: Filter) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize(size[::-1], RESAMPLING[filter]))
 
 
-# most sides are short, so that every remainder of a vector and pictures of a pixel come up
+# most sides are short, so that every remainder of a vector and images of a pixel come up
 sides = st.one_of(st.integers(1, 12), st.integers(1, 100), st.integers(1, 700))
 sizes = st.tuples(sides, sides)
 
@@ -138,16 +138,16 @@ def test_pixels_without_a_compiler_are_the_same(no_native_code: None, size: Size
 
 
 def test_a_view_is_resized_like_its_copy() -> None:
-    picture = noise(90, 80)
-    for view in (picture[::2, ::-1], picture[10:50, 5:65], picture.transpose(1, 0, 2), picture[:, :, ::-1]):
+    image = noise(90, 80)
+    for view in (image[::2, ::-1], image[10:50, 5:65], image.transpose(1, 0, 2), image[:, :, ::-1]):
         assert np.array_equal(ours(view, (31, 33), "bicubic"), ours(view.copy(), (31, 33), "bicubic"))
 
 
 def test_threads_do_not_disturb_each_other() -> None:
-    pictures = [noise(60 + n, 90 - n, n) for n in range(12)]
+    images = [noise(60 + n, 90 - n, n) for n in range(12)]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda pixels: ours(pixels, (50, 40), "bicubic"), pictures * 4))
-    for pixels, made in zip(pictures * 4, found, strict=True):
+        found = list(pool.map(lambda pixels: ours(pixels, (50, 40), "bicubic"), images * 4))
+    for pixels, made in zip(images * 4, found, strict=True):
         assert np.array_equal(made, resize_by_passes(pixels, (50, 40), "bicubic"))
 
 
@@ -172,11 +172,12 @@ def test_a_size_of_no_pixels_is_refused(size: Size) -> None:
 @pytest.mark.parametrize(
     "pixels", [np.zeros((6, 4, 4), np.uint8), np.zeros((6, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)]
 )
-def test_what_is_no_rgb_picture_is_refused(pixels: np.ndarray) -> None:
+def test_what_is_no_rgb_image_is_refused(pixels: np.ndarray) -> None:
     with pytest.raises(ValueError, match="H x W x 3 uint8"):
         resize(pixels, 5, 5, "bicubic")
 
 
+@pytest.mark.slow
 def test_address_and_undefined_behaviour_sanitizers_find_nothing(tmp_path: Path) -> None:
     assert "portable" in report_of(RESIZE, Path(__file__).with_name("sanitized.cpp"), tmp_path)
 

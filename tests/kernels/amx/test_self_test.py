@@ -66,6 +66,7 @@ def test_without_a_compiler_the_reason_is_given_and_torch_computes(tmp_path: Pat
     assert "amx: None" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(why_unavailable() is not None, reason=f"no AMX: {why_unavailable()}")
 def test_address_and_undefined_behaviour_sanitizers_find_nothing(tmp_path: Path) -> None:
     assert "fine" in report_of(build.AMX, Path(__file__).with_name("sanitized.cpp"), tmp_path)
