@@ -1,20 +1,18 @@
-"""Training data: run folders to arrays, caps, label lists, batches that depend on the step alone."""
+"""Training data: run folders to arrays, caps, batches that depend on the step alone."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pytest
 import torch
 
 from relforge.data import sources
 from relforge.data.batches import Batches, BatchOptions
-from relforge.data.label_lists import build_label_list, extend
+from relforge.data.label_lists import ClosedLabels
 from relforge.data.relations import RelationData, concatenate, from_tables
 from relforge.data.transforms import mirror_predicate
-from relforge.models.blocks.text import NO_OBJECTS
 from relforge.stages.tables import SCHEMAS
 
 
@@ -42,7 +40,7 @@ def facts_of(data: RelationData, index: int) -> set[tuple[int, str, int]]:
     }
 
 
-def test_pairs_merge_their_predicates_and_pictures_without_relations_go() -> None:
+def test_pairs_merge_their_predicates_and_images_without_relations_go() -> None:
     data = from_tables(
         *tables(
             [("a", 0, "on", 1, 0.9), ("a", 0, "in", 1, 0.8), ("a", 2, "on", 0, 0.7), ("a", 0, "on", 1, 0.5)]
@@ -76,24 +74,6 @@ def test_data_sets_join_with_names_merged() -> None:
 def test_a_relation_without_its_box_is_named() -> None:
     with pytest.raises(ValueError, match="image a: object_box 9"):
         from_tables(*tables([("a", 0, "on", 9, 1.0)]))
-
-
-def test_negatives_fill_the_quota_by_frequency_and_never_repeat() -> None:
-    counts = np.array([1000, 1, 1, 1, 0])
-    rng = np.random.default_rng(0)
-    draws = [extend([3], counts, 2, rng) for _ in range(50)]
-    assert all(chosen[0] == 3 and len(set(chosen)) == 2 for chosen in draws)
-    assert sum(chosen[1] == 0 for chosen in draws) > 45
-    # a vocabulary smaller than the quota is taken whole, unused names left out
-    assert sorted(extend([3], counts, 100, rng)) == [0, 1, 2, 3]
-    # a batch with more names than the quota keeps them all
-    assert extend([1, 2, 1, 3], counts, 1, rng) == [1, 2, 3]
-
-
-def test_the_label_list_ends_its_objects_with_no_objects() -> None:
-    labels = build_label_list([2, 0], [1], ["cat", "dog", "man"], ["on", "in"])
-    assert labels.texts == ["man", "cat", NO_OBJECTS, "in"]
-    assert labels.object_index.tolist() == [1, -1, 0]
 
 
 def test_left_and_right_change_places_in_the_mirror() -> None:
@@ -132,7 +112,7 @@ def test_targets_are_normalised_boxes_and_multi_hot_relations(batches: Batches) 
         assert int((held == 0).sum()) <= 3  # the unrelated pairs
 
 
-def test_an_epoch_shows_every_picture_once_across_processes(run_folder: Path) -> None:
+def test_an_epoch_shows_every_image_once_across_processes(run_folder: Path) -> None:
     data = sources.load_relations([{"run": str(run_folder), "relations": "gold"}], max_pairs=16)
     options = BatchOptions(size=2, short_sides=(32,), mirror=0.0, long_side=64)
     seen = []
@@ -150,3 +130,14 @@ def test_an_epoch_shows_every_picture_once_across_processes(run_folder: Path) ->
 def test_bad_data_entries_are_named(entry: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         sources.load_relations([entry])
+
+
+def test_closed_labels_are_those_of_every_batch(run_folder: Path) -> None:
+    data = sources.load_relations([{"run": str(run_folder), "relations": "gold"}], max_pairs=16)
+    options = BatchOptions(size=2, short_sides=(32,), long_side=64)
+    batches = Batches(data, options, seed=1, labels=ClosedLabels(data))
+    for batch in (batches.at(0), batches.at(1)):
+        assert batch.labels.relations == data.predicates
+        for targets, whole in zip(batch.targets, batch.image_targets, strict=True):
+            assert targets.relations.shape[1] == len(data.predicates)
+            assert whole.relations.tolist() == targets.relations.amax(0).tolist()

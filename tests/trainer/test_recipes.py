@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 
 from relforge.models.checkpoint import load_model
@@ -78,29 +74,6 @@ def test_bf16_and_a_model_to_start_from(settings: dict[str, Any]) -> None:
     settings |= {"out": settings["out"] + "-2", "model": {"start": str(start)}, "steps": 1}
     settings["optimisation"] = {"precision": "bf16"}
     assert rtagger.main(settings).is_dir()
-
-
-def test_two_processes_train_as_one_group(settings: dict[str, Any], tmp_path: Path) -> None:
-    settings["steps"] = 1
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(yaml.safe_dump(settings))
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-port",
-        "29613",
-    ]
-    command += ["-m", "relforge.trainer.recipes.rtagger", str(recipe)]
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    done = subprocess.run(
-        command, cwd=root, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    load_model(Path(settings["out"]) / "model")
 
 
 @pytest.mark.parametrize(
