@@ -59,12 +59,13 @@ def world(images: int, seed: int = 0) -> dict[str, pa.Table]:
 
 def python_loop(tables: dict[str, pa.Table], names: dict[str, set[str]]) -> list[tuple[str, int, int, str]]:
     """Every pair of every image against every triplet of that image."""
-    boxes, facts = defaultdict(list), defaultdict(list)
+    boxes: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    facts: dict[str, list[tuple[set[str], str, set[str]]]] = defaultdict(list)
     for row in tables["boxes"].to_pylist():
         boxes[row["image_id"]].append((row["box_id"], row["category"]))
     for row in tables["triplets"].to_pylist():
         facts[row["image_id"]].append((names[row["subject"]], row["predicate"], names[row["object"]]))
-    found = []
+    found: list[tuple[str, int, int, str]] = []
     for image, present in boxes.items():
         for (subject, subject_class), (object_, object_class) in permutations(present, 2):
             said = {p for s, p, o in facts[image] if subject_class in s and object_class in o}

@@ -121,14 +121,15 @@ def compare(
 def scaling(repeats: int) -> list[dict[str, Any]]:
     """Time against the number of queries, levels and points, with the exponent of the best power law."""
     grid = [[40, 40]]
-    sweeps = {
+    sweeps: dict[str, list[dict[str, Any]]] = {
         "queries": [{"levels": grid * 4, "queries": n} for n in (4000, 8000, 16000, 32000)],
         "levels": [{"levels": grid * n, "queries": 8000} for n in (1, 2, 4, 8)],
         "points": [{"levels": grid * 4, "queries": 8000, "points": n} for n in (2, 4, 8, 16)],
     }
     rows = []
     for name, cases in sweeps.items():
-        sizes, times = [], {"forward": [], "forward+backward": []}
+        sizes: list[int] = []
+        times: dict[str, list[float]] = {"forward": [], "forward+backward": []}
         for case in cases:
             problem = build({"name": name, **case})
             sizes.append(

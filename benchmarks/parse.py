@@ -164,7 +164,8 @@ def one_core(captions: list[str], parser: Parser, peer: Parser, seconds: float) 
     published = sng_parser.Parser("spacy", model=str(pipeline_folder(EMBEDDED)))
     nlp = load_pipeline(EMBEDDED)
     few = captions[:200]
-    ours, theirs = [], {"peer": [], "published": [], "pipe": []}
+    ours: list[float] = []
+    theirs: dict[str, list[float]] = {"peer": [], "published": [], "pipe": []}
     for _ in range(2):
         ours.append(rate(parser.parse, captions, seconds / 8))
         theirs["peer"].append(rate(peer.parse, captions[:1000], seconds / 8))

@@ -76,7 +76,7 @@ def per_core(texts: list[str], pipeline: str) -> list[dict[str, Any]]:
     for text in sample[:20]:
         theirs.parse(text)
     parser.parse(distinct[:500])
-    seconds = {"theirs": [], "parser": [], "stage": []}
+    seconds: dict[str, list[float]] = {"theirs": [], "parser": [], "stage": []}
     for _ in range(ROUNDS):
         start = time.process_time()
         for text in sample:

@@ -17,7 +17,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from fresh import fresh
+from fresh import Cost, fresh
 from report import emit
 from synthetic_coco import write
 
@@ -89,7 +89,7 @@ def main() -> None:
         shards = Path(folder) / "run"
         write_shards(path, shards, options.shard_images)
         readers = {"scan": shards, "first": shards, "json_load": path, "pycocotools": path}
-        costs = {name: [] for name in readers}
+        costs: dict[str, list[Cost]] = {name: [] for name in readers}
         for _ in range(options.rounds):
             for name, where in readers.items():
                 costs[name].append(fresh(__file__, name, str(where)))

@@ -63,7 +63,8 @@ def test_the_shipped_weights_tell_a_relation_from_its_reverse(tmp_path: Path) ->
     tagger.setup()
     scores = tagger.process({**shard.tables, "candidates": candidates}).tables["scores"].to_pylist()
 
-    true, false = [], []
+    true: list[float] = []
+    false: list[float] = []
     for row in scores:
         key = (row["image_id"], row["subject_box"], row["object_box"], row["predicate"])
         (true if key in known else false).append(row["score"])

@@ -15,9 +15,10 @@ RIDING = ("person", "riding", "horse")
 def pairs(*rows: tuple) -> Pairs:
     """Rows of (image, kind, subject box, object box, score)."""
     columns = list(zip(*rows, strict=True)) if rows else [(), (), (), (), ()]
-    names = [np.array([kind[i] for kind in columns[1]], object) for i in range(3)]
-    boxes = [np.array(column, float).reshape(-1, 4) for column in columns[2:4]]
-    return Pairs(np.array(columns[0], object), *names, *boxes, np.array(columns[4], float))
+    subject, predicate, object_ = (np.array([kind[i] for kind in columns[1]], object) for i in range(3))
+    subject_box, object_box = (np.array(column, float).reshape(-1, 4) for column in columns[2:4])
+    image, score = np.array(columns[0], object), np.array(columns[4], float)
+    return Pairs(image, subject, predicate, object_, subject_box, object_box, score)
 
 
 def shifted(box: tuple, by: float) -> tuple:

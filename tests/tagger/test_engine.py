@@ -94,7 +94,12 @@ def record_batches(monkeypatch: pytest.MonkeyPatch) -> Any:
     def run(engine: Engine, requests: list[Request]) -> list[int]:
         sizes: list[int] = []
         compute = engine._compute
-        monkeypatch.setattr(engine, "_compute", lambda batch: sizes.append(len(batch)) or compute(batch))
+
+        def record(batch: Any) -> Any:
+            sizes.append(len(batch))
+            return compute(batch)
+
+        monkeypatch.setattr(engine, "_compute", record)
         list(engine.run(requests))
         return sizes
 

@@ -23,7 +23,12 @@ def gradients_of(function, case, value, dtype):
 def assert_agrees(case, kernel, dtype=torch.float32):
     """`kernel`, storing `dtype`, gives the reference's output and gradients."""
     value = case.value.to(dtype)
-    found = gradients_of(lambda *a: ms_deform_attn(*a, kernel=kernel), case, value, torch.float32)
+    found = gradients_of(
+        lambda value, shapes, x, w: ms_deform_attn(value, shapes, x, w, kernel=kernel),
+        case,
+        value,
+        torch.float32,
+    )
     expected = gradients_of(ms_deform_attn_reference, case, value.double(), torch.float64)
     names = ("output", "grad_value", "grad_locations", "grad_weights")
     for name, ours, theirs in zip(names, found, expected, strict=True):

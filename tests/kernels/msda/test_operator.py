@@ -11,7 +11,7 @@ from relforge.kernels.msda.functional import ms_deform_attn, ms_deform_attn_fuse
 LEVELS = [(4, 5), (2, 3)]
 
 
-def inputs(problem):
+def inputs(problem) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     return problem.value, problem.shapes, problem.locations, problem.weights
 
 

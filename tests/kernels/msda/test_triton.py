@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 import torch
@@ -145,7 +146,7 @@ def test_the_kernels_compile_for_gpus_without_one(name, capability):
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    kernel = triton_launch.kernels()[("forward", "backward").index(name)]
+    kernel: Any = triton_launch.kernels()[("forward", "backward").index(name)]
     constants = {
         "D": 32, "D_2": 32, "L": 4, "P": 4, "POINTS_2": 16, "REFERENCE": 2, "MASKED": True, "QUERIES": 64
     }  # fmt: skip

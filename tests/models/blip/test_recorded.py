@@ -55,7 +55,12 @@ def test_a_replay_works_in_the_memory_of_the_recording(monkeypatch: pytest.Monke
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
     for name in ("device", "stream", "graph"):
         monkeypatch.setattr(torch.cuda, name, lambda _: nullcontext())
-    recorded = Recorded(lambda: log.append("call") or count.add_(1), torch.device("cuda:0"))
+
+    def call() -> torch.Tensor:
+        log.append("call")
+        return count.add_(1)
+
+    recorded = Recorded(call, torch.device("cuda:0"))
     assert log == ["wait", "call", "call", "wait", "call"]
     assert recorded() is recorded()
     assert (log[-2:], float(count)) == (["replay", "replay"], 5.0)

@@ -28,14 +28,17 @@ class Case:
         self.noise = Noise(box=box, label=label, published_flips=True, published_mask=True)
         self.labels = self.arrays["label_embeds"]
         self.targets = [
-            Targets(*(self.arrays[f"target{i}_{field}"] for field in FIELDS), relations=torch.empty(0))
+            Targets(
+                subject_boxes=self.arrays[f"target{i}_sub_boxes"],
+                object_boxes=self.arrays[f"target{i}_obj_boxes"],
+                subject_labels=self.arrays[f"target{i}_sub_labels"],
+                object_labels=self.arrays[f"target{i}_obj_labels"],
+                relations=torch.empty(0),
+            )
             for i in range(len(self.labels))
         ]
         self.queries = PairQueries(self.labels.shape[-1], self.width)
         self.queries.box.load_state_dict({"weight": self.arrays["lin_w"], "bias": self.arrays["lin_b"]})
-
-
-FIELDS = ("sub_boxes", "obj_boxes", "sub_labels", "obj_labels")
 
 
 @pytest.mark.parametrize("name", TRAINING)

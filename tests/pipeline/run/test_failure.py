@@ -44,7 +44,7 @@ def test_a_shard_survives_two_errors_of_the_object_store_client(tmp_path, source
     plan = make_plan(tiny_job(f"memory://{tmp_path.name}/run", source(4)))
     folder = RunFolder(plan.job.folder)
     list(ingest(plan, folder))
-    raised = []
+    raised: list[str] = []
     put = ObjectStorage.write
 
     def shaky(self: ObjectStorage, path: str, data: bytes, *, durable: bool = True) -> None:

@@ -174,7 +174,7 @@ def test_on_ray_a_stage_waits_for_its_own_ancestors_only(
     with Driver(folder) as driver:
         context = WorkerContext(plan, folder, to_complete(Survey(folder, plan)), driver.id)
         reports = [ShardReport("caption", 0, "kept"), ShardReport(failed, 0, "retries_exhausted")]
-        row = {"shard": 0, "reports": json.dumps([asdict(report) for report in reports])}
+        row: dict[str, Any] = {"shard": 0, "reports": json.dumps([asdict(report) for report in reports])}
         for name in ("labels", "parse", "match"):
             if name != failed:
                 row = run_row(context, ShardWorker(plan, name, folder), row)

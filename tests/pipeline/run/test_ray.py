@@ -18,7 +18,7 @@ from relforge.pipeline.errors import Outcome
 from relforge.pipeline.run.execute import run
 from relforge.pipeline.run.job import Limits, Resources
 from relforge.pipeline.run.plan import make_plan
-from relforge.pipeline.run.progress import ShardDone
+from relforge.pipeline.run.progress import Event, ShardDone
 from relforge.pipeline.run.status import status
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.local_storage import LocalStorage
@@ -36,14 +36,14 @@ sys.exit(result.outcome)
 """
 
 
-def reference(folder: Path, path: Path, **options) -> str:
+def reference(folder: Path, path: Path, **options) -> str | None:
     return run(tiny_job(folder / "reference", path, **options), executor="loop").dataset_hash
 
 
 def test_ray_makes_what_the_loop_makes_and_streams_through_an_actor_pool(ram, source):
     path = source(24, bad=(3,))
     job = tiny_job(ram / "run", path, caption={"wait": 0.3}, caption_resources=ACTORS)
-    events = []
+    events: list[Event] = []
 
     result = run(job, progress=events.append)
 
@@ -82,7 +82,9 @@ def test_killed_workers_and_actors_cost_an_attempt_and_change_nothing(ram, sourc
     assert len(list(ram.glob("killed-*"))) == len(strikes)
     assert result.outcome == Outcome.COMPLETE
     assert result.dataset_hash == reference(ram, path)
-    assert RunFolder(job.folder).sidecar("captions", 0).attempt == 2
+    sidecar = RunFolder(job.folder).sidecar("captions", 0)
+    assert sidecar
+    assert sidecar.attempt == 2
 
 
 def test_a_worker_killed_in_the_middle_of_a_batch_changes_nothing(ram, source):
@@ -192,7 +194,9 @@ def test_a_stage_runs_in_the_python_it_names(ram, source):
 
     assert result.outcome == Outcome.COMPLETE, result.message
     folder = RunFolder(job.folder)
-    captions = folder.read_table("captions", 0, folder.sidecar("captions", 0))
+    sidecar = folder.sidecar("captions", 0)
+    assert sidecar
+    captions = folder.read_table("captions", 0, sidecar)
     assert captions["text"][0].as_py() == "greetings of 00000"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 from tiny import tiny_job
@@ -58,7 +59,8 @@ def test_a_changed_option_redoes_its_stage_and_what_descends_from_it(tmp_path, s
 
 
 def test_a_changed_neutral_option_redoes_nothing_says_so_and_holds_from_then_on(tmp_path, source):
-    path, pids, events = source(10), tmp_path / "pids", []
+    path, pids = source(10), tmp_path / "pids"
+    events: list[Any] = []
     pids.mkdir()
     run(tiny_job(tmp_path / "run", path), executor="loop")
 

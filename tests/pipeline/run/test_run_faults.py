@@ -21,7 +21,7 @@ from relforge.pipeline.run.execute import run
 from relforge.pipeline.run.failure import failures
 from relforge.pipeline.run.job import Limits
 from relforge.pipeline.run.prepare import preview
-from relforge.pipeline.run.progress import Notice, ShardDone, Started
+from relforge.pipeline.run.progress import Event, Notice, ShardDone, Started
 from relforge.pipeline.run.status import status
 from relforge.pipeline.store.local_storage import LocalStorage
 from relforge.pipeline.store.run_folder import RunFolder
@@ -237,7 +237,7 @@ def test_a_stall_names_the_stage_and_the_shard(tmp_path, source):
 
 def test_a_second_driver_of_the_same_run_is_told(tmp_path, source):
     job = tiny_job(tmp_path / "run", source(10))
-    events = []
+    events: list[Event] = []
     with Driver(RunFolder(job.folder)):
         result = run(job, executor="loop", progress=events.append)
 
@@ -270,7 +270,7 @@ def test_the_mark_of_a_dead_driver_counts_for_nothing(tmp_path, source):
     folder.write_json("logs/running/caption-00001.json", {"attempt": 9})
 
     assert living_drivers(folder) == []
-    events = []
+    events: list[Event] = []
     run(tiny_job(tmp_path / "run", job.source.options["path"], parse={"shout": True}), executor="loop",
         progress=events.append)  # fmt: skip
     assert not [e for e in events if isinstance(e, Notice)]

@@ -104,7 +104,9 @@ def test_trouble_that_passes_is_tried_again(ready, tmp_path, monkeypatch):
     shaky = RunFolder("", LocalStorage(tmp_path / "run", FailFrom(errno.EIO, "captions/", times=2)))
 
     assert ShardWorker(plan, "caption", shaky).run(0).state == COMMITTED
-    assert shaky.sidecar("captions", 0).attempt == 3
+    sidecar = shaky.sidecar("captions", 0)
+    assert sidecar
+    assert sidecar.attempt == 3
 
 
 def test_trouble_that_stays_gives_the_shard_up_and_not_the_run(ready, tmp_path, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -17,7 +19,7 @@ from relforge.reports.report.gather import counts, histogram
 FIRST, SECOND = (next(str(i) for i in range(99) if fold(str(i)) == half) for half in (0, 1))
 
 
-def sidecar(table: str, rows_in: int, rows_out: int, kept: int, **losses: dict[str, int]) -> Sidecar:
+def sidecar(table: str, rows_in: int, rows_out: int, kept: int, **losses: Any) -> Sidecar:
     return Sidecar("s", table, 0, "", {}, "", 0, "", rows_in, rows_out, kept, **losses)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,7 +44,7 @@ def table(*numbers: int) -> dict[str, pa.Table]:
 
 
 folder, given, wanted = sys.argv[1:]
-stage = build("caption", "lavis", model=folder, captions=4, drop=[], device="cpu")
+stage: Any = build("caption", "lavis", model=folder, captions=4, drop=[], device="cpu")
 stage.setup()
 inputs = torch.load(given)
 with torch.no_grad():

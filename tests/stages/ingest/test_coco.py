@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -30,7 +31,7 @@ def dataset(tmp_path: Path, images: list, boxes: list, name: str = "a.json") -> 
     return str(path)
 
 
-def shards(path: object, shard_images: int = 10, **options: object):
+def shards(path: Any, shard_images: int = 10, **options: Any):
     """All shards, after checking that every record is accounted for and every table fits its schema."""
     found = list(CocoSource(path, **options).shards(shard_images))
     for shard in found:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,11 +75,11 @@ def images_of(array: bytes, window: int) -> list[tuple[object, ...]] | None:
     return list(zip(names, found.sizes.tolist(), found.file_names.to_pylist(), strict=True))
 
 
-def odd_places(kind: str, array: object, **form: object) -> list[int]:
+def odd_places(kind: str, array: Any, **form: Any) -> list[int]:
     """The places of the records that are left to the careful reader."""
-    careful = {"boxes": decode_annotations, "images": decode_images}[kind]
+    careful: Callable[[bytes], list[Any]] = decode_annotations if kind == "boxes" else decode_images
     text = json.dumps(array, **form).encode()[1:]
-    scanned, length = Scanner(kind, careful)(memoryview(text))
+    scanned, length = Scanner[Any](kind, careful)(memoryview(text))
     assert (len(scanned.rows), length) == (len(array), text.rindex(b"}") + 1)
     return scanned.odd.tolist()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -70,7 +71,7 @@ def test_what_cannot_be_used_is_accounted_for_by_reason(tmp_path, objects, relat
 def test_a_repeated_relation_is_kept_once_with_its_highest_confidence(tmp_path):
     twice = [ON | {"confidence": 0.2}, ON | {"confidence": 0.7}]
     (tmp_path / "a.json").write_text(json.dumps([scene(CAT, TABLE, relationships=twice)]))
-    source = build_source("rlipv2", annotations=str(tmp_path / "a.json"))
+    source: Any = build_source("rlipv2", annotations=str(tmp_path / "a.json"))
 
     [shard] = source.shards(10, relations=True)
 
@@ -117,7 +118,9 @@ def test_a_coco_file_is_refused_in_one_sentence(tmp_path):
         shards(tmp_path, {"images": []})
 
 
-junk = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.just([])
+junk: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.just([])
+)
 fields = ["object_id", "subject_id", "names", "x", "y", "w", "h", "predicate", "confidence", "box_id"]
 noisy = st.dictionaries(st.sampled_from(fields), junk, max_size=3)
 near = (st.builds(lambda noise, record=record: record | noise, noisy) for record in (CAT, TABLE, ON))

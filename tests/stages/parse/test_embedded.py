@@ -40,12 +40,12 @@ def package() -> Any:
     return sng_parser.Parser("spacy", model=str(EMBEDDED_PATH))
 
 
-def facts(graph: SceneGraph) -> tuple[list[tuple[str, ...]], list[tuple[Any, ...]]]:
+def facts(graph: SceneGraph) -> tuple[list[tuple[str, str, str]], list[tuple[Any, ...]]]:
     entities = [(entity.text, entity.lemma, entity.head) for entity in graph.entities]
     return entities, [(r.subject, r.predicate, r.lemma, r.object) for r in graph.relations]
 
 
-def published_facts(sentence: str) -> tuple[list[tuple[str, ...]], list[tuple[Any, ...]]]:
+def published_facts(sentence: str) -> tuple[list[tuple[str, str, str]], list[tuple[Any, ...]]]:
     graph = package().parse(sentence)
     entities = [(entity["span"], entity["lemma_span"], entity["head"]) for entity in graph["entities"]]
     return entities, [

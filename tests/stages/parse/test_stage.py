@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -22,7 +23,7 @@ class WordParser:
 
     name = "words"
     gives_confidence = True
-    neutral_options = ()
+    neutral_options: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -185,7 +186,7 @@ def test_a_least_confidence_is_refused_for_a_parser_that_gives_none() -> None:
 
 
 def test_a_backend_takes_the_options_of_its_parser_and_of_the_stage() -> None:
-    backend = Backend(ParseStage, WordParser)
+    backend: Any = Backend(ParseStage, WordParser)
 
     assert backend(lower_spans=True).lower_spans
     with pytest.raises(TypeError, match="unexpected keyword argument 'lower_span'"):

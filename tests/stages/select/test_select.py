@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -74,7 +75,9 @@ def test_ids_are_derived_from_the_relation_alone(rows) -> None:
 
 def test_published_deduplication_equals_the_golden(shared, rows) -> None:
     golden = json.loads(shared("goldens/g6_deduplicate.json").read_text())
-    scores, images, order = [], [], {}
+    scores: list[dict[str, Any]] = []
+    images: list[dict[str, Any]] = []
+    order: dict[int, int] = {}
     for image in golden["input"]:
         images.append({"image_id": str(image["image_id"])})
         for row in image["relationships"]:

@@ -81,7 +81,7 @@ def shard() -> dict[str, pa.Table]:
 
 
 def test_every_candidate_is_scored_against_its_negative_prompt(clip: str, shard: Any) -> None:
-    stage = build("tag", "clip", model=clip, floor=0.0)
+    stage: Any = build("tag", "clip", model=clip, floor=0.0)
     stage.setup()
     result = stage.process(shard)
     scores = result.tables["scores"].to_pylist()

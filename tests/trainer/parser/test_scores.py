@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relforge.trainer.parser.scores import score_sets
 
-GOLD = [{("man", "ride", "horse"), ("horse", "is", "brown")}, {("cat",)}]
+GOLD: list[set[tuple[str, ...]]] = [{("man", "ride", "horse"), ("horse", "is", "brown")}, {("cat",)}]
 
 
 def test_a_perfect_parse_scores_one() -> None:

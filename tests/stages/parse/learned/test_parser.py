@@ -46,6 +46,7 @@ def check(caption: str, graph: SceneGraph) -> None:
         assert relation.subject != relation.object
         assert relation.predicate
         assert relation.lemma
+        assert relation.confidence is not None
         assert 0 < relation.confidence <= 1
         assert -1 <= relation.start <= relation.end <= len(caption)
 
