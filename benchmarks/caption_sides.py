@@ -18,7 +18,7 @@ from relforge.models.blip.captioner import BlipCaptioner
 from relforge.models.blip.checkpoint import Checkpoint
 from relforge.models.blip.nucleus import Nucleus
 from relforge.models.blip.shape import BlipShape
-from relforge.models.blip.uniform import image_key
+from relforge.models.blip.uniform import derive_random_key
 
 PROMPT = (30522, 1037, 3861, 1997)  # [DEC] a picture of, in bert-base-uncased
 PUBLISHED = {"do_sample": True, "top_p": 0.9, "top_k": 50, "repetition_penalty": 1.1}
@@ -139,12 +139,12 @@ class Ours:
         """Encode one picture and caption it in the place of many, so that the memory of every image is there:
         a run has it after its first dozen pictures."""
         tokens = self.captioner.encode(picture[None])[0]
-        dict(self.captioner.writer.run((str(n), image_key(0, str(n)), tokens) for n in range(images)))
+        dict(self.captioner.writer.run((str(n), derive_random_key(0, str(n)), tokens) for n in range(images)))
 
     def __call__(self, pictures: list[Tensor]) -> tuple[float, float]:
         """Seconds (encode, decode) per image; words are left as token ids, as the peers leave them."""
         self.encoding, start = 0.0, clock()
-        stream = ((str(n), image_key(0, str(n)), p) for n, p in enumerate(pictures))
+        stream = ((str(n), derive_random_key(0, str(n)), p) for n, p in enumerate(pictures))
         found = dict(self.captioner.writer.run(self.captioner._encode(stream)))
         assert len(found) == len(pictures)
         total = clock() - start

@@ -38,7 +38,7 @@ def test_norm_gelu_and_residual_are_torchs(rows: int, inputs: int, outputs: int)
     norm, residual = (normal(inputs), normal(inputs, seed=1)), normal(rows, outputs, seed=2)
     layer = AmxLinear(weight, bias)
     exact = [t.double() for t in (x, weight, bias, residual, *norm)]
-    normed = F.layer_norm(exact[0], (inputs,), *exact[4:], 1e-3)
+    normed = F.layer_norm(exact[0], (inputs,), exact[4], exact[5], 1e-3)
     for y, before, after in (
         (layer(x, norm=norm, eps=1e-3), normed, 0.0),
         (layer(x, gelu=True), F.gelu(exact[0]), 0.0),
