@@ -6,7 +6,7 @@ import inspect
 import io
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,21 @@ from relforge.pipeline.store.parquet import to_bytes
 from relforge.stages.contract import Source, SourceError, StageResult
 from relforge.stages.registry import SOURCES, build_source
 from relforge.stages.tables import conform
-from tests.fixtures.datasets import FORMATS, UNKNOWN, Box, Image, Relation, formats
+from tests.fixtures.datasets import FORMATS, OWN, UNKNOWN, Box, Image, Relation, formats
+from tests.fixtures.documented import write_module
 
 Open = Callable[..., Source]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _own_adapter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The documented adapter of one's own, as a module that Python finds."""
+    folder = tmp_path_factory.mktemp("own")
+    assert write_module("A dataset", folder).name == "psg.py"
+    sys.path.insert(0, str(folder))
+    yield
+    sys.path.remove(str(folder))
+    sys.modules.pop("psg", None)
 
 
 @pytest.fixture
@@ -63,10 +75,10 @@ def on_a_sunny_day() -> list[Image]:
 
 
 def test_every_adapter_is_held_to_this_list() -> None:
-    assert set(FORMATS) == set(SOURCES)
+    assert set(FORMATS) == {OWN, *SOURCES}
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", FORMATS)
 def test_the_header_says_where_the_data_comes_from_and_how_it_lies_on_disk(name: str) -> None:
     header = inspect.getdoc(sys.modules[SOURCES.load(name).__module__]) or ""
 
@@ -80,7 +92,7 @@ def test_it_is_a_source_that_lists_the_files_it_reads(name: str, opened: Open, t
     source = opened(name, on_a_sunny_day())
 
     assert isinstance(source, Source)
-    assert source.name == name
+    assert source.name == name.partition(":")[0]
     assert isinstance(source.version, int)
     files = {Path(str(file).removeprefix("file://")) for file in source.files()}
     assert files == set(tmp_path.iterdir())
@@ -102,13 +114,20 @@ def test_images_have_id_size_dataset_and_split(name: str, opened: Open) -> None:
 def test_boxes_have_place_class_and_pixels(name: str, opened: Open) -> None:
     [shard] = read(opened(name, on_a_sunny_day()))
 
-    columns = ("image_id", "box_id", "category", "x", "y", "w", "h", "iscrowd")
+    columns = ("image_id", "box_id", "category", "x", "y", "w", "h")
     assert rows(shard, "boxes", *columns) == [
-        ("10", 0, "frisbee", 600, 400, 80, 20, False),
-        ("9", 0, "person", 10, 10, 20, 40, False),
-        ("9", 1, "dog", 40.5, 30, 20, 20.25, False),
-        ("9", 2, "person", 10, 20, 30, 40, True),
+        ("10", 0, "frisbee", 600, 400, 80, 20),
+        ("9", 0, "person", 10, 10, 20, 40),
+        ("9", 1, "dog", 40.5, 30, 20, 20.25),
+        ("9", 2, "person", 10, 20, 30, 40),
     ]
+
+
+@pytest.mark.parametrize("name", formats(crowds=True))
+def test_a_box_around_a_group_is_marked(name: str, opened: Open) -> None:
+    [shard] = read(opened(name, on_a_sunny_day()))
+
+    assert rows(shard, "boxes", "iscrowd") == [(False,), (False,), (False,), (True,)]
 
 
 @pytest.mark.parametrize("name", FORMATS)
