@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: lavis-env demo test check bench format clean
+.PHONY: demo test test-all check bench format lavis-env clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -14,8 +14,15 @@ BIN := .venv/bin
 demo: .venv/.ready
 	$(BIN)/relforge demo
 
+# One process a core, one thread each: torch's own threads would compete with the other process.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+# The first tier: what one runs between two edits. The second holds what takes long: kills, packaging, trainings.
 test: .venv/.ready
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+test-all: .venv/.ready
+	$(PYTEST)
 
 check: .venv/.ready
 	$(BIN)/ruff check .
