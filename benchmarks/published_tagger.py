@@ -45,7 +45,7 @@ def published_procedure(
         memory = model.encode(images.repeat(len(call), 1, 1, 1), features)
         pairs = [torch.tensor(own, dtype=torch.long).reshape(-1, 2) for own, _ in call]
         given = pad_pairs([request.boxes[p] for p in pairs], [label[p] for p in pairs], 100)
-        last = model.decode(memory, model.queries(given, memory.labels[-1]), len(names))[-1]
+        last = model.decode(memory, len(names), given)[-1]
         scores = last.relation_logits.sigmoid()
         for number, (own, _) in enumerate(call):
             for slot, text in (scores[number, : len(own)] > threshold).nonzero().tolist():

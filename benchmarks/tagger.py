@@ -30,9 +30,9 @@ from relforge.images.detection_resize import DetectionResize, normalise_imagenet
 from relforge.kernels.msda.dispatch import VARIABLE, choose
 from relforge.models.blocks.backbone import resnet50
 from relforge.models.blocks.text import TextEncoder
-from relforge.models.rlipv2.builders import rtagger
+from relforge.models.published import load_pretrained
+from relforge.models.rlipv2.builders import build_rtagger
 from relforge.models.rlipv2.model import RelationModel
-from relforge.models.rlipv2.published_model import load_tagger
 from relforge.models.rlipv2.sizes import Sizes
 from relforge.stages.match.groups import published_groups
 from relforge.tagger.engine import Engine
@@ -55,7 +55,8 @@ def random_tagger() -> RelationModel:
     config = RobertaConfig(
         vocab_size=50265, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5
     )
-    model = rtagger(resnet50(), TextEncoder(RobertaModel(config), words), Sizes()).eval()
+    text = TextEncoder(RobertaModel(config), words)
+    model = build_rtagger(Sizes(), backbone=resnet50(), text_encoder=text).eval()
     with torch.no_grad():
         model.classifier.projection.weight.mul_(4)
     return model
@@ -266,7 +267,7 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true", help="also measure peak memory")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    model = load_tagger(options.model).model if options.model else random_tagger()
+    model = load_pretrained(options.model).model if options.model else random_tagger()
     engine = Engine(model, TextFeatures(model.text_encoder, "0" * 64))
     rows: list[dict[str, Any]] = []
     for pixels in pictures(options.image, options.short_side, options.long_side):

@@ -42,7 +42,7 @@ def measure(
         BadInput: not such a model, no such file, an image that is missing, nothing to detect.
     """
     from relforge.data.sources import load_relations
-    from relforge.evaluation.detect import KINDS, DetectOptions, detect
+    from relforge.evaluation.detect import DetectOptions, detect
     from relforge.evaluation.hico import evaluate
     from relforge.evaluation.pairs import annotated
     from relforge.images import ImageError
@@ -55,8 +55,6 @@ def measure(
         examples = load_relations([source], keep_empty=True, max_pairs=10**6)
     except (SourceError, ValueError) as error:
         raise BadInput(str(error)) from error
-    if loaded.blueprint.kind not in KINDS:
-        raise BadInput(f"{model} is a {loaded.blueprint.kind} model; only {' and '.join(KINDS)} can detect")
     gold = annotated(examples)
     predicates = sorted(set(gold.predicate.tolist()))
     if unknown := sorted(set(unseen) - set(predicates)):
@@ -64,7 +62,7 @@ def measure(
     options = DetectOptions(short_side=sides[0], long_side=sides[1])
     try:
         found = detect(loaded, examples, predicates, subject, options)
-    except ImageError as error:
+    except (ImageError, ValueError) as error:
         raise BadInput(str(error)) from error
     result = evaluate(found, gold, subject)
     if not result.gold:

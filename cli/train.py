@@ -1,4 +1,4 @@
-"""`relforge train RECIPE`: train, or continue, one model of the family."""
+"""`relforge train RECIPE`: train, or continue, one model of the zoo."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import typer
 from relforge.cli.exits import BadInput
 from relforge.cli.output import Json, print_json
 from relforge.cli.run import Overrides
+from relforge.models.zoo import MODELS
 from relforge.registry import Registry
 
 RECIPES = Registry(
     "model.kind",
     {
-        "rtagger": "relforge.trainer.recipes.rtagger:main",
-        "parsed": "relforge.trainer.recipes.pretrain:main",
-        "parseda": "relforge.trainer.recipes.pretrain:main",
+        **dict.fromkeys(MODELS, "relforge.trainer.recipes.relations:main"),
         "blip": "relforge.trainer.recipes.blip:main",
     },
     own=False,
@@ -29,9 +28,11 @@ def command(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Train the R-Tagger, ParSeD, ParSeDA or a BLIP captioner; the same command continues where it stopped.
+    """Train a model of the zoo (R-Tagger, ParSeD, ParSeDA) or a BLIP captioner.
 
-    On several GPUs: torchrun --nproc-per-node N -m relforge.trainer.recipes.rtagger RECIPE.
+    The same command continues where it stopped.
+
+    On several GPUs: torchrun --nproc-per-node N -m relforge.trainer.recipes.relations RECIPE.
     """
     from relforge.pipeline.config.source import read
 

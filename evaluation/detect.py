@@ -1,4 +1,4 @@
-"""ParSeD and ParSeDA as detectors: a picture in, scored pairs out."""
+"""Models that search for pairs as detectors: an image in, scored pairs out."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from relforge.data.relations import RelationData
 from relforge.data.transforms import load_image
 from relforge.evaluation.pairs import Pairs, iou, join
-from relforge.models.blocks.boxes import xyxy_from_cxcywh
+from relforge.models.blocks.prediction import Labels
 from relforge.models.blocks.text import NO_OBJECTS
 from relforge.models.checkpoint import Loaded
-from relforge.models.rlipv2.model import Prediction
+from relforge.models.detections import Detections
+from relforge.models.zoo import family
 
-KINDS = ("parsed", "parseda")
+PERSON = "person"
+"""The subject of every pair of a model without subject classes (human-object interactions)."""
 
 
 @dataclass(frozen=True)
 class DetectOptions:
-    """How pictures are asked.
+    """How images are searched.
 
     Args:
-        short_side, long_side: pictures are resized as in training, pixels.
-        most: found pairs of a picture, the best by score (100 in the HICO-DET evaluation).
-        same: of two found pairs of one kind the worse is dropped where IoU(subjects) times the square root
-            of IoU(objects) is above this (published 0.7).
+        short_side, long_side: images are resized as in training, pixels.
+        max_pairs: pairs of an image that are kept, the best by score (100 in the HICO-DET evaluation).
+        same: of two pairs of one kind the worse is dropped where IoU(subjects) times the square root of
+            IoU(objects) is above this (published 0.7).
         device: where the model runs.
     """
 
     short_side: int = 800
     long_side: int = 1333
-    most: int = 100
+    max_pairs: int = 100
     same: float = 0.7
     device: str = "cpu"
 
@@ -47,88 +48,100 @@ def detect(
     subject: str | None,
     options: DetectOptions,
 ) -> Pairs:
-    """Search every picture for pairs.
+    """Search every image for pairs.
 
     A pair scores the sigmoid of its relation times the softmax of its object class, and of its subject
-    class too unless only one is asked for (reference §2.13). "No objects" takes part in the softmax and is
-    never an answer.
+    class too unless only one is wanted (docs/method.md, evaluation).
 
     Args:
-        loaded: a model of `KINDS`; classes are those it was trained on and those of `data`.
-        data: its pictures; its annotation is not looked at.
-        predicates: what is asked.
-        subject: the only subject class wanted; slots that see another one are dropped. None: any.
+        loaded: a model whose entry in the zoo has `detections`; with open labels its classes are those it was
+            trained on and those of `data`, with closed labels those it was trained on.
+        data: its images; its annotation is not used.
+        predicates: the relations to score.
+        subject: the only subject class wanted; queries of another class are dropped. None: any.
 
     Raises:
-        ValueError: a model of another kind.
+        ValueError: the model finds no pairs, or has closed labels without one of the predicates.
     """
-    if loaded.blueprint.kind not in KINDS:
-        kind = loaded.blueprint.kind
-        raise ValueError(f"a {kind} model cannot search for pairs; give one of {' or '.join(KINDS)}")
-    classes = list(dict.fromkeys([*loaded.blueprint.classes, *data.categories]))
+    entry = family(loaded.blueprint.kind)
+    if entry.detections is None:
+        raise ValueError(f"a {entry.name} model cannot search for pairs")
+    labels = _labels(loaded, data, predicates)
+    columns = [labels.relations.index(predicate) for predicate in predicates]
     model = loaded.model.to(options.device).eval()
-    features = model.text_encoder.encode([*classes, NO_OBJECTS, *predicates])
+    if entry.labels == "open":
+        labels = model.encode_labels(labels)  # type: ignore[operator]
     parts = []
     for index in range(len(data)):
         example = data[index]
-        picture = load_image(example, options.short_side, options.long_side, False)[None].to(options.device)
-        memory = model.encode(picture, features)
-        prediction = model.decode(memory, model.queries(1), len(classes) + 1, last_only=True)[-1]
-        found = _pairs(prediction, classes, predicates, subject, example.size)
+        image = load_image(example, options.short_side, options.long_side, False)[None].to(options.device)
+        (found,) = entry.detections(model(image, labels).layers[-1])
+        pairs = _pairs(found, labels.objects, predicates, columns, subject, example.size)
         image_id = data.images["image_id"][index].as_py()
-        parts.append(_best(replace(found, image=np.full(len(found), image_id, object)), options))
+        parts.append(_best(replace(pairs, image=np.full(len(pairs), image_id, object)), options))
     return join(parts)
 
 
+def _labels(loaded: Loaded, data: RelationData, predicates: Sequence[str]) -> Labels:
+    blueprint = loaded.blueprint
+    if family(blueprint.kind).labels == "open":
+        classes = dict.fromkeys([*blueprint.classes, *data.categories])
+        return Labels([*classes, NO_OBJECTS], list(predicates))
+    if unknown := [predicate for predicate in predicates if predicate not in blueprint.relations]:
+        raise ValueError(f"this {blueprint.kind} model was not trained on the relation {unknown[0]!r}")
+    return Labels([*blueprint.classes, NO_OBJECTS], list(blueprint.relations))
+
+
 def _pairs(
-    prediction: Prediction,
-    classes: Sequence[str],
+    found: Detections,
+    objects: Sequence[str],
     predicates: Sequence[str],
+    columns: Sequence[int],
     subject: str | None,
     size: tuple[int, int],
 ) -> Pairs:
-    """All (slot, predicate) combinations of one picture."""
-    seen = [_class(logits[0]) for logits in (prediction.subject_logits, prediction.object_logits)]
-    scale = torch.tensor([*size, *size])
-    boxes = [
-        (xyxy_from_cxcywh(b[0].float().cpu()) * scale).numpy()
-        for b in (prediction.subject_boxes, prediction.object_boxes)
-    ]
-    scores = prediction.relation_logits[0].float().sigmoid().cpu().numpy() * seen[1][1][:, None]  # P x R
-    names = [np.array(classes, object)[index] for index, _ in seen]
-    if subject is None:
-        scores = scores * seen[0][1][:, None]
-        slots = np.arange(len(scores))
+    """All (query, predicate) combinations of one image of `size` (width, height)."""
+    names = np.array(objects, object)
+    count = len(found.object_classes)
+    if found.subject_classes is None:
+        subject_names = np.full(count, PERSON, object)
     else:
-        slots = np.flatnonzero(names[0] == subject)
-    slot, column = np.repeat(slots, len(predicates)), np.tile(np.arange(len(predicates)), len(slots))
+        subject_names = names[found.subject_classes.numpy()]
+    object_names = names[found.object_classes.numpy()]
+    scores = (
+        found.relation_scores.numpy()[:, columns] * found.object_scores.numpy()[:, None]
+    )  # Q x predicates
+    if subject is None:
+        scores = scores * found.subject_scores.numpy()[:, None]
+        queries = np.arange(count)
+    else:
+        queries = np.flatnonzero(subject_names == subject)
+    scale = torch.tensor([*size, *size])
+    subject_boxes, object_boxes = (
+        (boxes * scale).numpy() for boxes in (found.subject_boxes, found.object_boxes)
+    )
+    query, column = np.repeat(queries, len(predicates)), np.tile(np.arange(len(predicates)), len(queries))
     return Pairs(
-        image=np.zeros(len(slot), object),
-        subject=names[0][slot],
+        image=np.zeros(len(query), object),
+        subject=subject_names[query],
         predicate=np.array(predicates, object)[column],
-        object=names[1][slot],
-        subject_box=boxes[0][slot],
-        object_box=boxes[1][slot],
-        score=scores[slot, column].astype(float),
+        object=object_names[query],
+        subject_box=subject_boxes[query],
+        object_box=object_boxes[query],
+        score=scores[query, column].astype(float),
     )
 
 
-def _class(logits: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Likeliest class of every slot and its probability."""
-    best, index = logits.float().softmax(-1)[:, :-1].max(-1)
-    return index.cpu().numpy(), best.cpu().numpy()
-
-
-def _best(found: Pairs, options: DetectOptions) -> Pairs:
-    """The best pairs of one picture, near repetitions of a kind left out."""
-    found = found.take(np.argsort(-found.score, kind="stable")[: options.most])
+def _best(pairs: Pairs, options: DetectOptions) -> Pairs:
+    """The best pairs of one image, near repetitions of a kind left out."""
+    pairs = pairs.take(np.argsort(-pairs.score, kind="stable")[: options.max_pairs])
     kept: list[int] = []
-    kinds = found.kinds()
+    kinds = pairs.kinds()
     for row, kind in enumerate(kinds):
         rivals = [other for other in kept if kinds[other] == kind]
-        overlap = iou(found.subject_box[row], found.subject_box[rivals]) * np.sqrt(
-            iou(found.object_box[row], found.object_box[rivals])
+        overlap = iou(pairs.subject_box[row], pairs.subject_box[rivals]) * np.sqrt(
+            iou(pairs.object_box[row], pairs.object_box[rivals])
         )
         if not (overlap > options.same).any():
             kept.append(row)
-    return found.take(np.array(kept, int))
+    return pairs.take(np.array(kept, int))

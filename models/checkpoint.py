@@ -4,53 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+from torch import nn
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from relforge.models.blocks.backbone import build_backbone
-from relforge.models.blocks.text import TextEncoder
-from relforge.models.rlipv2.builders import MODELS
-from relforge.models.rlipv2.model import RelationModel
-from relforge.models.rlipv2.sizes import Sizes
+from relforge.models.blueprint import Blueprint
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-
-
-@dataclass
-class Blueprint:
-    """All that a model is built from but its weights.
-
-    Args:
-        kind: a key of `MODELS`.
-        sizes: widths, depths, switches.
-        backbone: a key of `BACKBONES`, or `{"family": "resnet" | "swin", ...}` with its builder's arguments.
-        text_encoder: the Hugging Face config of the text encoder, as a dictionary with `model_type`.
-        classes: object names the model was trained on, the default of who uses it; may be empty.
-    """
-
-    kind: str
-    sizes: Sizes
-    backbone: str | Mapping[str, Any]
-    text_encoder: Mapping[str, Any]
-    classes: Sequence[str] = field(default_factory=tuple)
-
-    def build(self, tokenizer: PreTrainedTokenizerBase) -> RelationModel:
-        """A model with random weights.
-
-        Raises:
-            ValueError: an unknown model or backbone.
-        """
-        if self.kind not in MODELS:
-            raise ValueError(f"unknown model {self.kind!r}; choose one of {', '.join(MODELS)}")
-        body = AutoModel.from_config(AutoConfig.for_model(**self.text_encoder))
-        return MODELS[self.kind](
-            build_backbone(self.backbone), wrap_text_encoder(body, tokenizer), self.sizes
-        )
 
 
 @dataclass
@@ -63,23 +28,16 @@ class Loaded:
         sha256: of the weights file.
     """
 
-    model: RelationModel
+    model: nn.Module
     blueprint: Blueprint
     sha256: str
 
 
-def wrap_text_encoder(body: Any, tokenizer: PreTrainedTokenizerBase) -> TextEncoder:
-    """A Hugging Face encoder and its tokenizer as the family's text encoder."""
-    return TextEncoder(
-        body, lambda label: tokenizer(label)["input_ids"], pad=int(tokenizer.pad_token_id or 0)
-    )
-
-
 def save_model(
     folder: str | Path,
-    model: RelationModel,
+    model: nn.Module,
     blueprint: Blueprint,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | None,
     *,
     metrics: Mapping[str, Any] | None = None,
     made_by: str = "",
@@ -89,10 +47,11 @@ def save_model(
     """Write a model folder.
 
     Args:
-        metrics: figures for the card, name -> number.
+        metrics: metrics for the card, name -> number.
+        tokenizer: of the text encoder; None where there is none.
         made_by: the command that made the weights.
         data_hash: of what they were trained on.
-        half: store weights as float16, half the size; they are computed in float32 all the same.
+        half: store weights as float16, half the size; they are loaded as float32.
 
     Returns:
         The sha256 of the weights file.
@@ -103,16 +62,10 @@ def save_model(
     if half:
         weights = {n: t.half() if t.is_floating_point() else t for n, t in weights.items()}
     save_file(weights, folder / WEIGHTS)
-    tokenizer.save_pretrained(folder)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
     digest = file_sha256(folder / WEIGHTS)
-    config = {
-        "model": blueprint.kind,
-        "sizes": asdict(blueprint.sizes),
-        "backbone": blueprint.backbone,
-        "text_encoder": dict(blueprint.text_encoder),
-        "classes": list(blueprint.classes),
-        "weights_sha256": digest,
-    }
+    config = blueprint.to_config() | {"weights_sha256": digest}
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     (folder / CARD).write_text(_card(model, blueprint, digest, metrics or {}, made_by, data_hash))
     return digest
@@ -130,33 +83,35 @@ def load_model(folder: str | Path) -> Loaded:
             raise ValueError(f"{folder} is no model folder: it has no {name}")
     try:
         config = json.loads((folder / CONFIG).read_text())
-        blueprint = Blueprint(
-            config["model"],
-            Sizes(**config["sizes"]),
-            config["backbone"],
-            config["text_encoder"],
-            tuple(config["classes"]),
-        )
+        blueprint = Blueprint.from_config(config)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{folder / CONFIG} does not describe a model: {error!r}") from error
     digest = file_sha256(folder / WEIGHTS)
     if digest != config.get("weights_sha256"):
         raise ValueError(f"{folder / WEIGHTS} is not the file that {CONFIG} describes (sha256 {digest})")
-    model = blueprint.build(AutoTokenizer.from_pretrained(folder))
+    model = blueprint.build(load_tokenizer(folder, blueprint))
     weights = load_file(folder / WEIGHTS)
-    wanted = model.state_dict()
-    problems = [f"missing {name}" for name in wanted if name not in weights]
-    problems += [f"surplus {name}" for name in weights if name not in wanted]
+    expected = model.state_dict()
+    problems = [f"missing {name}" for name in expected if name not in weights]
+    problems += [f"surplus {name}" for name in weights if name not in expected]
     problems += [
-        f"shape of {name}: {tuple(weights[name].shape)}, expected {tuple(wanted[name].shape)}"
-        for name in wanted
-        if name in weights and weights[name].shape != wanted[name].shape
+        f"shape of {name}: {tuple(weights[name].shape)}, expected {tuple(expected[name].shape)}"
+        for name in expected
+        if name in weights and weights[name].shape != expected[name].shape
     ]
     if problems:
         listed = "\n  ".join(problems)
         raise ValueError(f"{folder / WEIGHTS} does not fit {CONFIG}:\n  {listed}")
     model.load_state_dict(weights)
     return Loaded(model.eval(), blueprint, digest)
+
+
+def load_tokenizer(folder: str | Path, blueprint: Blueprint) -> PreTrainedTokenizerBase | None:
+    """The tokenizer of a model folder, or of a hub name; None where the model has no text encoder."""
+    if blueprint.text_encoder is None:
+        return None
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+    return tokenizer
 
 
 def file_sha256(path: str | Path) -> str:
@@ -166,7 +121,7 @@ def file_sha256(path: str | Path) -> str:
 
 
 def _card(
-    model: RelationModel,
+    model: nn.Module,
     blueprint: Blueprint,
     digest: str,
     metrics: Mapping[str, Any],

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from relforge.images.detection_resize import normalise_imagenet
 from relforge.models.blocks.decoder import Memory
+from relforge.models.blocks.prediction import Prediction
 from relforge.models.blocks.text import NO_OBJECTS
-from relforge.models.rlipv2.model import Prediction, RelationModel
+from relforge.models.rlipv2.model import RelationModel
 from relforge.tagger.buckets import batches_of_equal_size
 from relforge.tagger.packing import Layout, Pair, decoder_batches_of, lay_out, pad_requests, relation_texts
 from relforge.tagger.request import Failure, Request, Result
@@ -58,7 +59,7 @@ class Engine:
         self.max_waiting = max_waiting
         self.floor = floor
         self.device = next(model.parameters()).device
-        self.max_pairs = int(model.queries.relation_content.num_embeddings) // 2  # type: ignore[union-attr,operator]
+        self.max_pairs = model.max_pairs
 
     def run(self, requests: Iterable[Request]) -> Iterator[Result | Failure]:
         """Process every request, in the order in which batches fill up; `image_id` says which is which."""
@@ -92,10 +93,7 @@ class Engine:
         step = max(1, self.decoder_batches // len(requests))
         for first in range(0, longest, step):
             given = pad_requests(requests, [own[first : first + step] for own in pairs], self.device)
-            repeats = len(given.boxes) // len(requests)
-            labels = memory.labels[-1].repeat_interleave(repeats, 0)
-            queries = self.model.queries(given, labels)
-            yield first, self.model.decode(memory, queries, layout.objects, last_only=True)[-1]
+            yield first, self.model.decode(memory, layout.objects, given, last_only=True)[-1]
 
     def precision(self) -> AbstractContextManager[None]:
         """The arithmetic that `encode` and `decode` run in."""
@@ -147,13 +145,18 @@ class Engine:
                 count = len(prediction.relation_logits) // len(batch)
                 relation = prediction.relation_logits.float().sigmoid().cpu().numpy()
                 subject, object_ = (
-                    _best_class_probability(logits, layout, count)
-                    for logits in (prediction.subject_logits, prediction.object_logits)
+                    _best_class_probability(logits, layout, count) for logits in class_logits(prediction)
                 )
                 for i, own in enumerate(scores):
                     part = slice(i * count, (i + 1) * count)
                     own.collect(first, relation[part], subject[part], object_[part])
         return [own.result() for own in scores]
+
+
+def class_logits(prediction: Prediction) -> tuple[Tensor, Tensor]:
+    """Class logits of subjects and of objects; an R-Tagger has both."""
+    assert prediction.subject_logits is not None
+    return prediction.subject_logits, prediction.object_logits
 
 
 class _Scores:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from relforge.tagger.engine import Engine
+from relforge.tagger.engine import Engine, class_logits
 from relforge.tagger.packing import Pair
 from relforge.tagger.request import Request
 
@@ -70,10 +70,7 @@ def _label_call(
         memory = engine.encode([request], layout)
         for first, prediction in engine.decode([request], memory, layout, [filled]):
             scores = prediction.relation_logits.float().sigmoid()
-            ends = [
-                logits.float().softmax(-1).amax(-1)
-                for logits in (prediction.subject_logits, prediction.object_logits)
-            ]
+            ends = [logits.float().softmax(-1).amax(-1) for logits in class_logits(prediction)]
             for number, pairs in enumerate(filled[first : first + len(scores)]):
                 for query, text in (scores[number, : len(pairs)] > threshold).nonzero().tolist():
                     score, subject, object_ = (

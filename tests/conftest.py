@@ -16,7 +16,10 @@ SHARED = Path(os.environ.get("RELFORGE_SHARED", ROOT.parent / "shared"))
 
 
 def shared_path(relative: str) -> Path:
-    """A file of the development data, or a skip that says what is missing."""
+    """A file of `tests/goldens` or of the development data, or a skip that says what is missing."""
+    path = ROOT / "tests" / relative
+    if relative.startswith("goldens/") and path.exists():
+        return path
     path = SHARED / relative
     if not path.exists():
         pytest.skip(f"development data not here: set RELFORGE_SHARED to the folder that holds {relative}")

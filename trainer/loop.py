@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -14,7 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from relforge.trainer import snapshots
-from relforge.trainer.optimiser import Average, Optimisation, build_optimiser, set_learning_rates
+from relforge.trainer.optimiser import (
+    BACKBONE_PREFIXES,
+    Average,
+    Optimisation,
+    build_optimiser,
+    set_learning_rates,
+)
 from relforge.trainer.processes import Processes
 
 
@@ -53,6 +59,7 @@ def train(
     settings: Mapping[str, object],
     save_every: int = 500,
     log_every: int = 20,
+    backbone_prefixes: Sequence[str] = BACKBONE_PREFIXES,
     report: Callable[[str], None] = print,
 ) -> Average | None:
     """Train, or continue from the last snapshot in `out`.
@@ -63,6 +70,7 @@ def train(
         seed: of dropout and noise.
         settings: of the whole recipe; a snapshot of other settings is refused.
         save_every, log_every: steps.
+        backbone_prefixes: parameters under these names learn at the rate of pre-trained parts.
         report: receives progress, one line at a time.
 
     Returns:
@@ -75,7 +83,7 @@ def train(
     fingerprint = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
     device = processes.device
     model.to(device)
-    optimiser = build_optimiser(model, options)
+    optimiser = build_optimiser(model, options, backbone_prefixes)
     average = Average(model, options.average_decay) if options.average_decay else None
     start = snapshots.load(out, model, optimiser, average, fingerprint)
     log = snapshots.TrainingLog(out, start) if processes.first else None

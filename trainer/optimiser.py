@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,13 +49,15 @@ class Optimisation:
             raise ValueError(f"optimisation.schedule: {self.schedule!r} is not drop or cosine")
 
 
-def build_optimiser(model: nn.Module, options: Optimisation) -> torch.optim.AdamW:
+def build_optimiser(
+    model: nn.Module, options: Optimisation, backbone_prefixes: Sequence[str] = BACKBONE_PREFIXES
+) -> torch.optim.AdamW:
     """AdamW over two groups: backbone and text encoder with their own learning rate, and the rest."""
     backbone: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            (backbone if name.startswith(BACKBONE_PREFIXES) else rest).append(parameter)
+            (backbone if name.startswith(tuple(backbone_prefixes)) else rest).append(parameter)
     groups = [
         {"params": rest, "lr": options.learning_rate},
         {"params": backbone, "lr": options.backbone_learning_rate},

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from torch import nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
 from relforge.data import sources
 from relforge.data.batches import Batch, Batches, BatchOptions
+from relforge.data.label_lists import ClosedLabels
 from relforge.data.relations import RelationData
-from relforge.models.checkpoint import Blueprint, load_model, save_model
-from relforge.models.rlipv2.model import RelationModel
-from relforge.models.rlipv2.sizes import Sizes
-from relforge.tagger.denoising import Noise
+from relforge.models.blueprint import Blueprint
+from relforge.models.checkpoint import load_tokenizer, save_model
+from relforge.models.family import Family
+from relforge.models.files import resolve_model
+from relforge.models.published import (
+    PUBLISHED_SUFFIXES,
+    load_pretrained,
+    published_blueprint,
+    read_published,
+    start_from_detector,
+)
+from relforge.models.zoo import family
 from relforge.trainer import loop, processes
 from relforge.trainer.optimiser import Optimisation
 from relforge.trainer.tokenizer import train_tokenizer
@@ -32,15 +43,19 @@ class Settings:
 
     Args:
         out: folder of snapshots, the log and the finished model (`out/model`).
-        data: see `trainer.data.sources.load`.
-        model: `kind` and `sizes` (fields of `Sizes`), `backbone` and `text` as in `Blueprint`; `text` may
-            also name a Hugging Face encoder (roberta-base by default). Or `start`: a model folder to
-            start from; with another `kind` beside it, the parts that both kinds have are taken over, as
-            when ParSeD starts from an R-Tagger (paper, Table 4).
+        data: see `relforge.data.sources.load_relations`.
+        model: `kind` (a name of the zoo) and `sizes` (fields of that model's sizes), `backbone` and `text` as
+            in `Blueprint`; `text` may also name a Hugging Face encoder (roberta-base by default). Or `start`:
+            a model to start from, as `relforge.models.published.load_pretrained` takes it. With another
+            `kind` beside it, the parts that both kinds have are taken over, as when ParSeD starts from an
+            R-Tagger (RLIPv2, Table 4). A `.pth` may have `tokenizer` and `gate` beside it; a `.pth` that was
+            converted from a detector needs `kind`, `sizes`, `backbone` and `text`, for what it does not hold.
         epochs, steps: length of the run; `steps` wins.
         batch, optimisation: fields of `BatchOptions` and `Optimisation`.
-        noise: fields of `tagger.denoising.Noise` (R-Tagger only).
-        published: reproduce the published training where it differs from its paper: file-order cap.
+        losses: options of the model's losses, such as `relations: focal` or `weights: {labels: 2}`.
+        noise: options of the pairs that the model is given (R-Tagger: fields of `Noise`).
+        published: reproduce the published training where it differs from its paper: file-order cap, gradient
+            through pseudo-label targets.
         half: store the finished model's weights as float16, half the size.
         save_every, log_every: steps.
     """
@@ -53,6 +68,7 @@ class Settings:
     steps: int | None = None
     batch: BatchOptions = field(default_factory=BatchOptions)
     optimisation: Optimisation = field(default_factory=Optimisation)
+    losses: dict[str, Any] = field(default_factory=dict)
     noise: dict[str, Any] = field(default_factory=dict)
     published: bool = False
     half: bool = False
@@ -71,9 +87,12 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         ValueError: an unknown or missing key, naming it and the choices.
     """
     settings = read_settings(values, Settings, BatchOptions)
-    known(settings.noise, Noise, "noise.")
-    allowed = ("kind", "start") if "start" in settings.model else ("kind", "backbone", "text", "sizes")
-    choose_from(settings.model, allowed, "model.")
+    model = settings.model
+    allowed: tuple[str, ...] = ("kind", "backbone", "text", "sizes")
+    if "start" in model:
+        published = str(model["start"]).endswith(PUBLISHED_SUFFIXES)
+        allowed = ("kind", "start", "tokenizer", "gate", *allowed[1:]) if published else ("kind", "start")
+    choose_from(model, allowed, "model.")
     return settings
 
 
@@ -115,7 +134,7 @@ def choose_from(values: Mapping[str, Any], names: Sequence[str], prefix: str) ->
 
 
 def load_data(settings: Settings) -> RelationData:
-    """The training set, capped at the model's pair queries."""
+    """The training set, with at most `batch.max_pairs` pairs per image."""
     return sources.load_relations(
         settings.data, max_pairs=settings.batch.max_pairs, first_rows=settings.published
     )
@@ -123,48 +142,96 @@ def load_data(settings: Settings) -> RelationData:
 
 def start_model(
     settings: Settings, data: RelationData
-) -> tuple[RelationModel, Blueprint, PreTrainedTokenizerBase]:
+) -> tuple[nn.Module, Blueprint, PreTrainedTokenizerBase | None]:
     """The model that training begins with, what it is built from, and its tokenizer.
 
     Raises:
-        ValueError: an unknown kind, backbone or size; a folder that holds no model.
+        FileNotFoundError: the model to start from is not there.
+        ValueError: an unknown kind, backbone or size; a file that holds no model.
     """
     torch.manual_seed(settings.seed)
-    wanted = settings.model
-    if "start" in wanted:
-        loaded = load_model(wanted["start"])
-        blueprint = replace(loaded.blueprint, classes=tuple(data.categories))
-        tokenizer = AutoTokenizer.from_pretrained(wanted["start"])
-        kind = wanted.get("kind", blueprint.kind)
-        if kind == blueprint.kind:
-            return loaded.model, blueprint, tokenizer
-        # ordered pairs are of the R-Tagger alone, whose pairs are given
-        ordered = blueprint.sizes.ordered_pairs and kind == "rtagger"
-        sizes = replace(blueprint.sizes, pairs=settings.batch.max_pairs, ordered_pairs=ordered)
-        blueprint = replace(blueprint, kind=kind, sizes=sizes)
-        model = blueprint.build(tokenizer)
-        _take_over(model, loaded.model)
-        return model, blueprint, tokenizer
-    given = {**wanted.get("sizes", {}), "pairs": settings.batch.max_pairs}
-    known(given, Sizes, "model.sizes.")
-    text = wanted.get("text", "roberta-base")
-    encoder = None
-    if isinstance(text, str):
-        encoder, tokenizer = AutoModel.from_pretrained(text), AutoTokenizer.from_pretrained(text)
-        text = encoder.config.to_diff_dict() | {"model_type": encoder.config.model_type}
-    else:
-        tokenizer = train_tokenizer([*data.categories, *data.predicates], text.get("vocab_size", 1000))
-        text = {**text, "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-    blueprint = Blueprint(
-        wanted["kind"], Sizes(**given), wanted.get("backbone", "resnet50"), text, tuple(data.categories)
-    )
+    options = settings.model
+    if "start" not in options:
+        return _new_model(settings, data)
+    path = resolve_model(options["start"]).path
+    if path.suffix in PUBLISHED_SUFFIXES:
+        state = read_published(path)
+        if published_blueprint(state) is None:  # a detector: it holds no text encoder
+            model, blueprint, tokenizer = _new_model(settings, data)
+            count = start_from_detector(model, state, blueprint)
+            print(f"{path}: {count} of {len(model.state_dict())} tensors start from the detector")
+            return model, blueprint, tokenizer
+        choose_from(options, ("kind", "start", "tokenizer", "gate"), "model.")
+    words = options.get("tokenizer", "roberta-base")
+    loaded = load_pretrained(options["start"], tokenizer=words, gate=options.get("gate"))
+    blueprint = replace(loaded.blueprint, classes=tuple(data.categories), relations=tuple(data.predicates))
+    tokenizer = load_tokenizer(words if path.suffix in PUBLISHED_SUFFIXES else path, blueprint)
+    kind = options.get("kind", blueprint.kind)
+    if kind == blueprint.kind and _fits(loaded.blueprint, blueprint):
+        return loaded.model, blueprint, tokenizer
+    if kind != blueprint.kind:
+        blueprint = replace(blueprint, kind=kind, sizes=_sizes_for(kind, blueprint.sizes, settings))
     model = blueprint.build(tokenizer)
-    if encoder is not None:
-        model.text_encoder.model.load_state_dict(encoder.state_dict())
+    _take_over(model, loaded.model)
     return model, blueprint, tokenizer
 
 
-def _take_over(model: RelationModel, source: RelationModel) -> None:
+def _fits(old: Blueprint, new: Blueprint) -> bool:
+    """Whether a model's heads can stay: open labels have none of their own."""
+    same = (old.classes, old.relations) == (new.classes, new.relations)
+    return family(old.kind).labels == "open" or same
+
+
+def _new_model(
+    settings: Settings, data: RelationData
+) -> tuple[nn.Module, Blueprint, PreTrainedTokenizerBase | None]:
+    """A model with random weights, but for a text encoder that is named by its hub name or folder."""
+    options = settings.model
+    if "kind" not in options:
+        raise ValueError("model.kind is missing: say which model of the zoo to build")
+    entry = family(options["kind"])
+    given = dict(options.get("sizes", {}))
+    known(given, entry.sizes, "model.sizes.")
+    if "pairs" in (f.name for f in fields(entry.sizes)):
+        given["pairs"] = settings.batch.max_pairs
+    encoder, tokenizer, text = None, None, None
+    if entry.labels == "open":
+        text = options.get("text", "roberta-base")
+        if isinstance(text, str):
+            encoder, tokenizer = AutoModel.from_pretrained(text), AutoTokenizer.from_pretrained(text)
+            text = encoder.config.to_diff_dict() | {"model_type": encoder.config.model_type}
+        else:
+            names = [*data.categories, *data.predicates]
+            tokenizer = train_tokenizer(names, text.get("vocab_size", 1000))
+            text = {**text, "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    blueprint = Blueprint(
+        options["kind"],
+        entry.sizes(**given),
+        options.get("backbone", "resnet50"),
+        text,
+        tuple(data.categories),
+        tuple(data.predicates),
+    )
+    model = blueprint.build(tokenizer)
+    if encoder is not None:
+        body = model.get_submodule("text_encoder").get_submodule("model")
+        body.load_state_dict(encoder.state_dict())
+    return model, blueprint, tokenizer
+
+
+def _sizes_for(kind: str, sizes: Any, settings: Settings) -> Any:
+    """The sizes of a model as those of another kind that starts from it; a switch that the other kind refuses
+    goes back to its default."""
+    names = [f.name for f in fields(family(kind).sizes)]
+    shared = {name: value for name, value in asdict(sizes).items() if name in names}
+    if "pairs" in names:
+        shared["pairs"] = settings.batch.max_pairs
+    if family(kind).noise is None:
+        shared.pop("ordered_pairs", None)  # it is for given pairs
+    return family(kind).sizes(**shared)
+
+
+def _take_over(model: nn.Module, source: nn.Module) -> None:
     """Weights of `source` for every tensor that `model` has under the same name and shape."""
     own = model.state_dict()
     shared = {
@@ -175,30 +242,56 @@ def _take_over(model: RelationModel, source: RelationModel) -> None:
     model.load_state_dict(own | shared)
 
 
+def build_losses(entry: Family, settings: Settings) -> Any:
+    """The losses of a model under the settings' `losses` and `published`.
+
+    Raises:
+        ValueError: an option that the model's losses do not have, or a value they refuse.
+    """
+    names = [name for name in signature(entry.losses).parameters if name != "published"]
+    choose_from(settings.losses, names, "losses.")
+    return entry.losses(published=settings.published, **settings.losses)
+
+
+def build_noise(entry: Family, settings: Settings) -> Any:
+    """What gives the model its pairs under the settings' `noise`; None for a model that searches.
+
+    Raises:
+        ValueError: an unknown option, or `noise` for a model that searches.
+    """
+    if entry.noise is None:
+        if settings.noise:
+            raise ValueError(f"noise: {entry.name} is not given any pairs; leave it out")
+        return None
+    choose_from(settings.noise, list(signature(entry.noise).parameters), "noise.")
+    return entry.noise(**settings.noise)
+
+
 def train_and_save(
-    settings: Settings, kinds: Sequence[str], step_loss: loop.StepLoss[Batch], group: processes.Processes
+    settings: Settings,
+    make_step_loss: Callable[[Family], loop.StepLoss[Batch]],
+    group: processes.Processes,
 ) -> Path:
-    """What every recipe does with its own `step_loss`: data, batches, model, training, the finished folder.
+    """Data, batches, model, training, the finished folder.
 
     Args:
         settings: of the run.
-        kinds: model kinds that `step_loss` can train.
+        make_step_loss: a model's entry in the zoo -> what is minimised.
         group: this process among the others.
 
     Returns:
         The finished model's folder; where there is a moving average, the model that is averaged.
 
     Raises:
-        ValueError: a model of another kind, or `noise` for one that is not trained by denoising.
+        ValueError: settings that do not fit each other or the model.
     """
     data = load_data(settings)
-    batches = Batches(data, settings.batch, settings.seed, group.rank, group.world_size)
-    steps = settings.length(batches.steps_per_epoch)
     model, blueprint, tokenizer = start_model(settings, data)
-    if blueprint.kind not in kinds:
-        raise ValueError(f"model.kind: this recipe trains {' or '.join(kinds)}, not {blueprint.kind}")
-    if settings.noise and blueprint.kind != "rtagger":
-        raise ValueError(f"noise: {blueprint.kind} is not trained by denoising; leave it out")
+    entry = family(blueprint.kind)
+    step_loss = make_step_loss(entry)
+    closed = ClosedLabels(data, blueprint.classes, blueprint.relations) if entry.labels == "closed" else None
+    batches = Batches(data, settings.batch, settings.seed, group.rank, group.world_size, labels=closed)
+    steps = settings.length(batches.steps_per_epoch)
     average = loop.train(
         model,
         batches,
@@ -211,6 +304,7 @@ def train_and_save(
         settings=asdict(settings) | {"data_hash": data_hash(data)},
         save_every=settings.save_every,
         log_every=settings.log_every,
+        backbone_prefixes=entry.backbone_prefixes,
     )
     if average:
         model.load_state_dict(model.state_dict() | average.state)
@@ -221,7 +315,7 @@ def train_and_save(
             model,
             blueprint,
             tokenizer,
-            metrics={"steps": steps, "seed": settings.seed, "pictures": len(data)},
+            metrics={"steps": steps, "seed": settings.seed, "images": len(data)},
             made_by=f"relforge train ({blueprint.kind})",
             data_hash=data_hash(data),
             half=settings.half,

@@ -12,7 +12,7 @@ import torch
 
 from laboratory.memory import digest
 from laboratory.world import SIZE, World
-from relforge.trainer.recipes import pretrain, rtagger
+from relforge.trainer.recipes import relations
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "noise and masks": {},
@@ -106,10 +106,9 @@ def _data(world: World, labels: Path | None) -> list[dict[str, Any]]:
 def trained(world: World, settings: Mapping[str, Any]) -> Path:
     """The finished model's folder; trained now unless these settings were trained in this work folder."""
     kind = settings["model"]["kind"]
-    recipe = rtagger if kind == "rtagger" else pretrain
     out = world.work / "trained" / f"{kind}-{digest(settings, world.work)}"
     if not (out / "model" / "model.safetensors").exists():
         torch.set_num_threads(1)
         with contextlib.redirect_stdout(sys.stderr):
-            recipe.main({**settings, "out": str(out)})
+            relations.main({**settings, "out": str(out)})
     return out / "model"

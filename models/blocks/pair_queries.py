@@ -1,4 +1,4 @@
-"""The R-Tagger's slots: boxes and labels that are given, not searched for (reference §2.7)."""
+"""The R-Tagger's queries: boxes and labels that are given, not searched for (RLIPv2, §4.3)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from relforge.models.blocks.queries import PointReferences, Queries
 
 @dataclass
 class PairBatch:
-    """Given pairs, padded to P slots.
+    """Given pairs, padded to P queries.
 
     Args:
         boxes: N x 2P x 4 cxcywh in [0, 1]; subjects first, then objects.
-        labels: N x 2P indices into the label list of the picture.
+        labels: N x 2P indices into the label list of the image.
         key_padding_mask: N x 2P, True where no pair is given.
-        attention_mask: (N * heads) x 2P x 2P, True where a slot must not read another (training only).
+        attention_mask: (N * heads) x 2P x 2P, True where a query must not attend to another (training only).
     """
 
     boxes: Tensor
@@ -36,45 +36,45 @@ class PairBatch:
 
 
 class PairQueries(nn.Module):
-    """Projected boxes become slot positions, label features become slot contents.
+    """Projected boxes become query positions, label features become query contents.
 
-    The start centre is a linear map of the box *embedding*, not the given box (reference §7, Q23).
+    The start centre is a linear map of the box *embedding*, not the given box, as published
+    (docs/method.md, R-Tagger).
 
     Args:
         dim: width of the model.
-        pairs: most pairs of one pass (N_Q; 100 published).
-        relation_position: learn positions of relation slots too (the `vanilla_MBF` variant).
+        pairs: maximum of pairs in one decoder batch (N_Q; 100 published).
+        relation_position: learn positions of relation queries too (the `vanilla_MBF` variant).
     """
 
     def __init__(self, dim: int, pairs: int, *, relation_position: bool = False) -> None:
         super().__init__()
+        self.pairs = pairs
         self.box = nn.Linear(4, dim)
         self.relation_content = nn.Embedding(2 * pairs, dim)
         self.points = PointReferences(dim)
         self.relation_position = nn.Embedding(pairs, dim) if relation_position else None
 
     def forward(self, given: PairBatch, labels: Tensor) -> Queries:
-        """Slots of given pairs.
+        """Queries of given pairs.
 
         Args:
             given: N x 2P boxes and label indices; P at most `pairs`.
             labels: N x T x dim features of the last language layer; no gradient flows back through them.
 
         Raises:
-            ValueError: more pairs than slots.
+            ValueError: more pairs than queries.
         """
         width = given.boxes.shape[1] // 2
-        limit = self.relation_content.num_embeddings // 2
-        if width > limit:
-            raise ValueError(f"{width} pairs in one pass; this model takes at most {limit}")
+        if width > self.pairs:
+            raise ValueError(f"{width} pairs in one decoder batch; this model takes at most {self.pairs}")
         filled = ~given.key_padding_mask[..., None]
         positions = self.box(inverse_sigmoid(given.boxes)) * filled
         index = given.labels[..., None].expand(-1, -1, labels.shape[-1])
         content = labels.detach().gather(1, index) * filled
         key_padding_mask = given.key_padding_mask.clone()
-        key_padding_mask[key_padding_mask.all(1), 0] = (
-            False  # a row without pairs reads its own blank slot: reading nothing is NaN
-        )
+        # attention without any key is NaN, so a row without pairs attends to its own first query
+        key_padding_mask[key_padding_mask.all(1), 0] = False
         first, second = self.relation_content.weight.expand(len(given.boxes), -1, -1).chunk(2, 1)
         learned = self.relation_position
         return Queries(
@@ -91,12 +91,12 @@ class PairQueries(nn.Module):
 
 
 def pad_pairs(boxes: list[Tensor], labels: list[Tensor], width: int) -> PairBatch:
-    """Stack pairs of several pictures or passes into `width` slots each.
+    """Stack pairs of several images or decoder batches, padded to `width` queries each.
 
     Args:
         boxes: per row, n x 2 x 4 cxcywh (subject, object), n <= width.
         labels: per row, n x 2 label indices.
-        width: pair slots of a row.
+        width: pair queries of a row.
     """
     rows = len(boxes)
     out = PairBatch(

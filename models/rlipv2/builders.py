@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from torch import nn
+from collections.abc import Sequence
 
 from relforge.models.blocks.backbone import Backbone
 from relforge.models.blocks.branch_fusion import MultiBranchFusion
@@ -22,37 +20,57 @@ from relforge.models.rlipv2.model import RelationModel
 from relforge.models.rlipv2.sizes import Sizes
 
 
-def parsed(backbone: Backbone, text_encoder: TextEncoder, sizes: Sizes) -> RelationModel:
+def build_parsed(
+    sizes: Sizes,
+    *,
+    backbone: Backbone | None,
+    text_encoder: TextEncoder | None,
+    classes: Sequence[str] = (),
+    relations: Sequence[str] = (),
+) -> RelationModel:
     """RLIPv2-ParSeD: pairs are searched for, from a learned table (206.6 M parameters on ResNet-50)."""
     queries = LearnedQueries(sizes.dim, sizes.pairs, relation_position=sizes.branch_fusion)
     return _compose(backbone, text_encoder, sizes, queries, anchors=False)
 
 
-def parseda(backbone: Backbone, text_encoder: TextEncoder, sizes: Sizes) -> RelationModel:
+def build_parseda(
+    sizes: Sizes,
+    *,
+    backbone: Backbone | None,
+    text_encoder: TextEncoder | None,
+    classes: Sequence[str] = (),
+    relations: Sequence[str] = (),
+) -> RelationModel:
     """RLIPv2-ParSeDA: pairs are searched for, from learned anchor boxes (213.7 M on ResNet-50)."""
     return _compose(backbone, text_encoder, sizes, AnchorQueries(sizes.dim, sizes.pairs), anchors=True)
 
 
-def rtagger(backbone: Backbone, text_encoder: TextEncoder, sizes: Sizes) -> RelationModel:
-    """The R-Tagger: pairs are given; only their relations are asked for."""
+def build_rtagger(
+    sizes: Sizes,
+    *,
+    backbone: Backbone | None,
+    text_encoder: TextEncoder | None,
+    classes: Sequence[str] = (),
+    relations: Sequence[str] = (),
+) -> RelationModel:
+    """The R-Tagger: pairs are given; only their relations are predicted."""
     queries = PairQueries(sizes.dim, sizes.pairs, relation_position=sizes.branch_fusion)
     return _compose(backbone, text_encoder, sizes, queries, anchors=False)
 
 
-MODELS: dict[str, Callable[[Backbone, TextEncoder, Sizes], RelationModel]] = {
-    "parsed": parsed,
-    "parseda": parseda,
-    "rtagger": rtagger,
-}
-"""Family members by the name a config and a model card use."""
-
-
 def _compose(
-    backbone: Backbone, text_encoder: TextEncoder, s: Sizes, queries: nn.Module, *, anchors: bool
+    backbone: Backbone | None,
+    text_encoder: TextEncoder | None,
+    s: Sizes,
+    queries: LearnedQueries | AnchorQueries | PairQueries,
+    *,
+    anchors: bool,
 ) -> RelationModel:
+    if backbone is None or text_encoder is None:
+        raise ValueError("a model of this family needs a backbone and a text encoder")
     if s.ordered_pairs and not isinstance(queries, PairQueries):
         raise ValueError(
-            "ordered_pairs is of the R-Tagger, whose pairs are given; branch_fusion is for the others"
+            "ordered_pairs is for the R-Tagger, whose pairs are given; branch_fusion is for the others"
         )
 
     def decoder() -> Decoder:

@@ -1,12 +1,10 @@
-"""The forward pass shared by RLIPv2-ParSeD, RLIPv2-ParSeDA and the R-Tagger.
+"""The network of RLIPv2-ParSeD, RLIPv2-ParSeDA and the R-Tagger.
 
-Parallel entity detection (subjects and objects as slots of one decoder), then sequential relation
-inference (one slot per pair), every layer supervised (paper §4.2, reference §2.6).
+Parallel entity detection (subjects and objects as queries of one decoder), then sequential relation inference
+(one query per pair), every layer supervised (RLIPv2, §4.2).
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,44 +16,29 @@ from relforge.models.blocks.encoder import FusionEncoder
 from relforge.models.blocks.heads import BoxHeads, LabelClassifier
 from relforge.models.blocks.language import Resizer
 from relforge.models.blocks.ordered_pair import OrderedPair
+from relforge.models.blocks.pair_queries import PairBatch, PairQueries
+from relforge.models.blocks.prediction import Labels, Output, Prediction
 from relforge.models.blocks.pyramid import Pyramid
-from relforge.models.blocks.queries import Queries
+from relforge.models.blocks.queries import AnchorQueries, LearnedQueries, Queries
 from relforge.models.blocks.text import TextEncoder
-
-
-@dataclass
-class Prediction:
-    """What one decoder layer says; N rows (pictures or passes), P pair slots.
-
-    Args:
-        subject_boxes, object_boxes: N x P x 4 cxcywh in [0, 1].
-        subject_logits, object_logits: N x P x (object labels).
-        relation_logits: N x P x (relation labels).
-    """
-
-    subject_boxes: Tensor
-    object_boxes: Tensor
-    subject_logits: Tensor
-    object_logits: Tensor
-    relation_logits: Tensor
 
 
 class RelationModel(nn.Module):
     """Composed by the builders in `builders.py`; its parts are the constructor's arguments.
 
     Args:
-        backbone: pictures to maps.
+        backbone: images to maps.
         pyramid: maps to tokens.
         text_encoder: labels to vectors.
         encoder: tokens and labels, fused.
         resizer: label states to the model's width.
-        queries: makes `Queries`; called by the owner, see `forward` of each family member.
-        entity_decoder: over 2P slots.
-        relation_decoder: over P slots.
+        queries: makes the start of the decoders.
+        entity_decoder: over 2P queries.
+        relation_decoder: over P queries.
         subject_boxes, object_boxes: heads for the layers of both decoders, entity decoder first.
         classifier: label similarities.
-        pair_fusion: mixes subject and object state into a relation slot; None sums them into its position.
-        ordered_pair: starts the relation slots of given pairs from subject and object side by side.
+        pair_fusion: mixes subject and object state into a relation query; None sums them into its position.
+        ordered_pair: starts the relation queries of given pairs from subject and object side by side.
     """
 
     def __init__(
@@ -66,7 +49,7 @@ class RelationModel(nn.Module):
         text_encoder: TextEncoder,
         encoder: FusionEncoder,
         resizer: Resizer,
-        queries: nn.Module,
+        queries: LearnedQueries | AnchorQueries | PairQueries,
         entity_decoder: Decoder,
         relation_decoder: Decoder,
         subject_boxes: BoxHeads,
@@ -90,105 +73,159 @@ class RelationModel(nn.Module):
         self.pair_fusion = pair_fusion
         self.ordered_pair = ordered_pair
 
-    def encode(
+    @property
+    def max_pairs(self) -> int:
+        """Pair queries of one decoder batch."""
+        return self.queries.pairs
+
+    @property
+    def heads(self) -> int:
+        """Attention heads of the entity decoder."""
+        return int(self.entity_decoder.layers[0].self_attn.num_heads)  # type: ignore[union-attr,arg-type]
+
+    def forward(
         self,
         images: Tensor,
-        labels: Tensor,
+        labels: Labels,
         padding: Tensor | None = None,
-        label_padding: Tensor | None = None,
-    ) -> Memory:
-        """Everything that depends on pictures and labels but not on pairs.
+        given: PairBatch | None = None,
+        *,
+        last_only: bool = False,
+    ) -> Output:
+        """Encode the texts and the images, make queries, decode.
 
         Args:
             images: B x 3 x H x W, normalised by the ImageNet statistics.
-            labels: pooled label features, T x text_dim (shared) or B x T x text_dim.
+            labels: shared by all images.
+            padding: B x H x W, True where padded; None when nothing is.
+            given: pairs of the R-Tagger; None for the members that search.
+            last_only: predict from the last decoder layer only.
+        """
+        features = self.encode_labels(labels).features
+        assert features is not None
+        objects = len(labels.objects)
+        memory = self.encode(images, features, padding)
+        return Output(self.decode(memory, objects, given, last_only=last_only), features[objects:])
+
+    def encode_labels(self, labels: Labels) -> Labels:
+        """The labels with their text features."""
+        if labels.features is not None:
+            return labels
+        features = self.text_encoder.encode([*labels.objects, *labels.relations])
+        return Labels(labels.objects, labels.relations, features)
+
+    def encode(
+        self,
+        images: Tensor,
+        features: Tensor,
+        padding: Tensor | None = None,
+        label_padding: Tensor | None = None,
+    ) -> Memory:
+        """Everything that depends on images and labels but not on pairs.
+
+        Args:
+            images: B x 3 x H x W, normalised by the ImageNet statistics.
+            features: pooled label features, T x text_dim (shared) or B x T x text_dim.
             padding: B x H x W, True where padded; None when nothing is.
             label_padding: B x T, True where a label is only padding.
         """
         tokens = self.pyramid(self.backbone(images), padding)
-        if labels.dim() == 2:
-            labels = labels.expand(len(images), -1, -1)
-        values, states = self.encoder(tokens, labels, label_padding)
-        features = [self.resizer(state) for state in states]
+        if features.dim() == 2:
+            features = features.expand(len(images), -1, -1)
+        values, states = self.encoder(tokens, features, label_padding)
+        resized = [self.resizer(state) for state in states]
         # text layer k supplies the classifier of decoder layer k; with more fusions they are thinned out
-        step = max(1, len(features) // len(self.entity_decoder.layers))
+        step = max(1, len(resized) // len(self.entity_decoder.layers))
         return Memory(
             values=values,
             shapes=tokens.shapes,
             padding=tokens.padding,
             valid_ratios=tokens.valid_ratios,
-            labels=features[::step],
+            labels=resized[::step],
         )
 
     def decode(
-        self, memory: Memory, queries: Queries, objects: int, *, last_only: bool = False
+        self, memory: Memory, objects: int, given: PairBatch | None = None, *, last_only: bool = False
     ) -> list[Prediction]:
         """Predictions of every decoder layer, the last one last.
 
         Args:
-            memory: of B pictures.
-            queries: N = B * passes rows, the passes of a picture next to each other.
+            memory: of B images.
             objects: how many of the labels are object labels; they come first.
-            last_only: classify the last layer only.
+            given: pairs of the R-Tagger, N = B * decoder batches rows, those of an image next to each other.
+            last_only: predict from the last layer only.
         """
-        states, boxes = self._entities(memory, queries)
-        relations = self._relations(memory, queries, states[-1], boxes[-1])
+        queries = self._make_queries(memory, given)
+        states, boxes = self._decode_entities(memory, queries)
+        relations = self._decode_relations(memory, queries, states[-1], boxes[-1])
         layers = range(len(states) - 1 if last_only else 0, len(states))
         return [self._classify(memory, k, states[k], *boxes[k], relations[k], objects) for k in layers]
 
-    def _entities(self, memory: Memory, queries: Queries) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
+    def _make_queries(self, memory: Memory, given: PairBatch | None) -> Queries:
+        batch_size = len(memory.values)
+        if not isinstance(self.queries, PairQueries):
+            if given is not None:
+                raise ValueError("this model searches for pairs: it cannot be given any")
+            return self.queries(batch_size)  # type: ignore[no-any-return]
+        if given is None:
+            raise ValueError("this model scores pairs: it must be given some")
+        features = memory.labels[-1].repeat_interleave(len(given.boxes) // batch_size, 0)
+        return self.queries(given, features)  # type: ignore[no-any-return]
+
+    def _decode_entities(
+        self, memory: Memory, queries: Queries
+    ) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
         """States N x 2P x dim and (subject, object) boxes of every layer of the entity decoder."""
-        slots, references = queries.content, queries.references
+        state, references = queries.content, queries.references
         states, boxes = [], []
         for k in range(len(self.entity_decoder.layers)):
-            slots = self.entity_decoder.step(
+            state = self.entity_decoder.step(
                 k,
-                slots,
+                state,
                 queries.positions,
                 references,
                 memory,
                 queries.attention_mask,
                 queries.key_padding_mask,
             )
-            subject_slots, object_slots = slots.chunk(2, 1)
-            subject_refs, object_refs = references.chunk(2, 1)
+            subjects, objects = state.chunk(2, 1)
+            subject_references, object_references = references.chunk(2, 1)
             pair = (
-                self.subject_boxes(k, subject_slots, subject_refs),
-                self.object_boxes(k, object_slots, object_refs),
+                self.subject_boxes(k, subjects, subject_references),
+                self.object_boxes(k, objects, object_references),
             )
             references = torch.cat(pair, 1).detach()
-            states.append(slots)
+            states.append(state)
             boxes.append(pair)
         return states, boxes
 
-    def _relations(
+    def _decode_relations(
         self, memory: Memory, queries: Queries, entities: Tensor, boxes: tuple[Tensor, Tensor]
     ) -> list[Tensor]:
         """States N x P x dim of every layer of the relation decoder, which starts from the decoded pairs."""
         subjects, objects = entities.chunk(2, 1)
-        slots, positions = queries.relation_content, queries.relation_positions
+        state, positions = queries.relation_content, queries.relation_positions
         if self.pair_fusion is not None:
-            slots = slots + self.pair_fusion(subjects, objects)
+            state = state + self.pair_fusion(subjects, objects)
         else:
             positions = subjects + objects
         if self.ordered_pair is not None:
             assert queries.positions is not None
-            subject_at, object_at = queries.positions.chunk(2, 1)
-            slots = slots + self.ordered_pair(subjects + subject_at, objects + object_at)
-        subject_refs, object_refs = boxes[0].detach(), boxes[1].detach()
-        key_padding_mask = (
-            None if queries.key_padding_mask is None else queries.key_padding_mask[:, : queries.pairs]
-        )
+            subject_positions, object_positions = queries.positions.chunk(2, 1)
+            state = state + self.ordered_pair(subjects + subject_positions, objects + object_positions)
+        subject_references, object_references = boxes[0].detach(), boxes[1].detach()
+        mask = queries.key_padding_mask
+        key_padding_mask = None if mask is None else mask[:, : queries.pairs]
         first_head = len(self.entity_decoder.layers)
         states = []
         for k in range(len(self.relation_decoder.layers)):
-            middle = (subject_refs + object_refs) / 2
-            slots = self.relation_decoder.step(k, slots, positions, middle, memory, None, key_padding_mask)
-            states.append(slots)
-            # these heads only move references, so they never learn (reference §7, Q21)
+            middle = (subject_references + object_references) / 2
+            state = self.relation_decoder.step(k, state, positions, middle, memory, None, key_padding_mask)
+            states.append(state)
+            # these heads only move references, so they are never trained, as published
             with torch.no_grad():
-                subject_refs = self.subject_boxes(first_head + k, slots, subject_refs)
-                object_refs = self.object_boxes(first_head + k, slots, object_refs)
+                subject_references = self.subject_boxes(first_head + k, state, subject_references)
+                object_references = self.object_boxes(first_head + k, state, object_references)
         return states
 
     def _classify(
@@ -201,13 +238,13 @@ class RelationModel(nn.Module):
         relations: Tensor,
         objects: int,
     ) -> Prediction:
-        passes = len(entities) // len(memory.values)
-        labels = self.classifier.project(memory.labels[layer]).repeat_interleave(passes, 0)
-        subject_slots, object_slots = entities.chunk(2, 1)
+        repeats = len(entities) // len(memory.values)
+        labels = self.classifier.project(memory.labels[layer]).repeat_interleave(repeats, 0)
+        subject_states, object_states = entities.chunk(2, 1)
         return Prediction(
             subject_boxes=subject_boxes,
             object_boxes=object_boxes,
-            subject_logits=self.classifier.entities(subject_slots, labels[:, :objects]),
-            object_logits=self.classifier.entities(object_slots, labels[:, :objects]),
+            subject_logits=self.classifier.entities(subject_states, labels[:, :objects]),
+            object_logits=self.classifier.entities(object_states, labels[:, :objects]),
             relation_logits=self.classifier.relations(relations, labels[:, objects:]),
         )

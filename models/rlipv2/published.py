@@ -1,76 +1,77 @@
-"""Loads the `.pth` files that RLIPv2 published: safely, completely or not at all."""
+"""The `.pth` files of RLIPv2: what a file was built from, and its weights under our names."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from transformers import RobertaConfig
 
 from relforge.models.blocks.backbone_keys import convert_backbone
+from relforge.models.blueprint import Blueprint
 from relforge.models.rlipv2.published_keys import BACKBONE_PREFIX, alias_of, is_unused, our_name
+from relforge.models.rlipv2.sizes import Sizes
+
+_EMBED_DIMS = {96: "swin_tiny", 192: "swin_large"}
+_PATCH = f"{BACKBONE_PREFIX}patch_embed.proj.weight"
+_WORDS = "transformer.text_encoder.embeddings.word_embeddings.weight"
+_FUSION = ".VLFuse_layers."
 
 
-def read_published(path: str | Path) -> dict[str, Tensor]:
-    """The weights of a published checkpoint file.
-
-    The file is read with `weights_only`, so nothing in it is executed. The files hold the training
-    arguments as an `argparse.Namespace`, the one class besides tensors that is let through.
-
-    Raises:
-        ValueError: the file holds other objects than weights, or no `model` entry.
-    """
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle raises many kinds
-        raise ValueError(f"{path}: not a checkpoint of plain weights ({error})") from error
-    state = content.get("model", content) if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError(f"{path}: expected a dictionary of weights under 'model'")
-    return {key.removeprefix("module."): value for key, value in state.items()}
-
-
-def load_published(
-    model: nn.Module, state: Mapping[str, Tensor], *, kind: str, decoder_layers: int = 3
-) -> None:
-    """Copy published weights into a model of the family, in place.
+def blueprint_of(state: Mapping[str, Tensor], gate: str | None = None) -> Blueprint | None:
+    """What a published checkpoint was built from, by its keys and shapes; None if it is of another model.
 
     Args:
-        model: built with the sizes of the checkpoint.
-        state: name -> tensor, as `read_published` returns it.
-        kind: a key of `relforge.models.rlipv2.builders.MODELS`.
-        decoder_layers: layers of each decoder, which the numbering of the box heads depends on.
+        gate: a key of `GATES`; by default `vector` on ResNet and `scalar` on Swin, as released.
 
     Raises:
-        ValueError: keys are missing, surplus, of another shape, or two copies of a box head differ; the
-            message lists them all.
+        ValueError: it is of the family, but on a backbone that was never published.
     """
-    wanted = model.state_dict()
-    found: dict[str, Tensor] = {}
+    linear = next((key for key in state if key.endswith("encoder.layers.0.linear1.weight")), None)
+    if linear is None or _WORDS not in state or not any(_FUSION in key for key in state):
+        return None
+    if "transformer.coord_proj.weight" in state:
+        kind = "rtagger"
+    else:
+        kind = "parseda" if "refpoint_embed.weight" in state else "parsed"
+    backbone = "resnet50"
+    if _PATCH in state:
+        width = state[_PATCH].shape[0]
+        if width not in _EMBED_DIMS:
+            raise ValueError(f"a Swin backbone of width {width} is neither Swin-T (96) nor Swin-L (192)")
+        backbone = _EMBED_DIMS[width]
+    sizes = Sizes(
+        feedforward=state[linear].shape[0],
+        branch_fusion="transformer.verb_tgt_generator.fc_1.0.weight" in state,
+        gate=gate or ("vector" if backbone == "resnet50" else "scalar"),
+    )
+    roberta = RobertaConfig(
+        vocab_size=state[_WORDS].shape[0],
+        max_position_embeddings=514,
+        type_vocab_size=1,
+        layer_norm_eps=1e-5,
+    )
+    return Blueprint(kind, sizes, backbone, roberta.to_diff_dict())
+
+
+def rename(
+    state: Mapping[str, Tensor], blueprint: Blueprint, from_detector: bool
+) -> tuple[dict[str, tuple[str, Tensor]], list[str]]:
+    """The entries that are used, under our names.
+
+    Args:
+        state: published name -> tensor.
+        blueprint: of the model that is loaded; the numbering of the box heads depends on its decoder layers.
+        from_detector: the file was converted from a detector: the two copies of a box head may differ and
+            names may be surplus.
+
+    Returns:
+        Our name -> (published name, tensor), and what is wrong, one sentence each.
+    """
+    layers = blueprint.sizes.decoder_layers
+    renamed: dict[str, tuple[str, Tensor]] = {}
     problems: list[str] = []
-    for name, key, tensor in _renamed(state, kind, decoder_layers, problems):
-        if name not in wanted:
-            problems.append(f"surplus {key}")
-        elif wanted[name].shape != tensor.shape:
-            problems.append(f"shape of {key}: {tuple(tensor.shape)}, expected {tuple(wanted[name].shape)}")
-        else:
-            found[name] = tensor
-    failed = {problem.split()[-1] for problem in problems}
-    problems += [f"missing {name}" for name in wanted if name not in found and name not in failed]
-    if problems:
-        listed = "\n  ".join(sorted(problems))
-        raise ValueError(f"the checkpoint is not a {kind} of these sizes:\n  {listed}")
-    model.load_state_dict(found)
-
-
-def _renamed(
-    state: Mapping[str, Tensor], kind: str, decoder_layers: int, problems: list[str]
-) -> list[tuple[str, str, Tensor]]:
-    """(our name, published name, tensor) of every entry that is used."""
-    out = []
     backbone = {
         key.removeprefix(BACKBONE_PREFIX): value
         for key, value in state.items()
@@ -78,20 +79,22 @@ def _renamed(
     }
     converted, origin = convert_backbone(backbone)
     for name, tensor in converted.items():
-        out.append((f"backbone.body.{name}", BACKBONE_PREFIX + origin[name], tensor))
+        renamed[f"backbone.body.{name}"] = (BACKBONE_PREFIX + origin[name], tensor)
     for key, tensor in state.items():
-        if key.startswith(BACKBONE_PREFIX) or is_unused(key, kind):
+        if key.startswith(BACKBONE_PREFIX) or is_unused(key, blueprint.kind):
             continue
-        original = alias_of(key, decoder_layers)
+        original = alias_of(key, layers)
         if original is not None:
+            if from_detector:
+                continue
             if original not in state:
                 problems.append(f"missing {original}")
             elif not torch.equal(state[original], tensor):
                 problems.append(f"two different copies of {original}")
             continue
-        renamed = our_name(key)
-        if renamed is None:
+        name_here = our_name(key)
+        if name_here is None:
             problems.append(f"surplus {key}")
         else:
-            out.append((renamed, key, tensor))
-    return out
+            renamed[name_here] = (key, tensor)
+    return renamed, problems

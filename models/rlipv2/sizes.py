@@ -12,7 +12,7 @@ class Sizes:
     Args:
         dim: width of the model; a multiple of 32.
         heads: attention heads, vision side and fusion.
-        pairs: pair slots N_Q.
+        pairs: pair queries N_Q.
         encoder_layers: deformable encoder layers.
         fusions: N_ALIF; N_v = encoder_layers / fusions (paper, Table 1).
         decoder_layers: of each of the two decoders.
@@ -20,14 +20,14 @@ class Sizes:
         dropout: everywhere but in the text encoder, which has its own.
         levels: feature levels.
         gate: a key of `GATES` (paper, Table 2).
-        branch_fusion: relation slots start from a multi-branch fusion of subject and object state
+        branch_fusion: relation queries start from a multi-branch fusion of subject and object state
             (published flag `vanilla_MBF`); otherwise their position is the sum of the two (`vanilla`).
-        ordered_pairs: R-Tagger only: relation slots start from subject and object state side by side, so that
-            a pair and its reverse differ; the published one adds them (reference §2.7).
+        ordered_pairs: R-Tagger only: relation queries start from subject and object state side by side, so
+            that a pair and its reverse differ; the published one adds them (docs/method.md, R-Tagger).
         fusion_dim: width of the fusion's attention.
         language_heads: attention heads of a language layer.
         language_feedforward: hidden width of a language layer.
-        mask_fusion: keep padding out of the fusion; the published code does not (reference §7, Q19).
+        mask_fusion: keep padding out of the fusion; the published code does not (docs/method.md, fusion).
     """
 
     dim: int = 256

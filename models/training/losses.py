@@ -1,4 +1,4 @@
-"""Loss terms on assigned pairs (reference §2.10). Each returns one number."""
+"""Loss terms on assigned pairs (docs/method.md, losses). Each returns one number."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ NO_OBJECT_WEIGHT = 0.1  # of the last class, "no objects"
 PROBABILITY_MARGIN = 1e-4  # keeps the logarithms of the hard focal loss finite
 
 
-def box_l1(predicted: Tensor, wanted: Tensor, count: float | Tensor) -> Tensor:
+def box_l1(predicted: Tensor, target: Tensor, count: float | Tensor) -> Tensor:
     """Sum of absolute coordinate errors of n x 4 boxes, over `count`."""
-    return F.l1_loss(predicted, wanted, reduction="sum") / count
+    return F.l1_loss(predicted, target, reduction="sum") / count
 
 
-def box_giou(predicted: Tensor, wanted: Tensor, count: float | Tensor) -> Tensor:
+def box_giou(predicted: Tensor, target: Tensor, count: float | Tensor) -> Tensor:
     """Sum of 1 - generalised IoU of n cxcywh boxes, over `count`."""
-    giou = generalised_iou(xyxy_from_cxcywh(predicted), xyxy_from_cxcywh(wanted))
+    giou = generalised_iou(xyxy_from_cxcywh(predicted), xyxy_from_cxcywh(target))
     return (1 - giou).sum() / count
 
 
@@ -30,21 +30,21 @@ def label_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) 
     return F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), weight, label_smoothing=smoothing)
 
 
-def relation_focal(logits: Tensor, held: Tensor) -> Tensor:
-    """CornerNet's focal loss of multi-hot targets, over the number of held labels.
+def relation_focal(logits: Tensor, targets: Tensor) -> Tensor:
+    """CornerNet's focal loss of multi-hot targets, over the number of true relations.
 
     (1 - p)^2 log p where a relation holds, p^2 log(1 - p) where it does not.
     """
     p = logits.float().sigmoid().clamp(PROBABILITY_MARGIN, 1 - PROBABILITY_MARGIN)
-    positive = held == 1
+    positive = targets == 1
     loss = -torch.where(positive, (1 - p) ** 2 * p.log(), p**2 * (1 - p).log()).sum()
     count = positive.sum()
     return loss / count if count else loss
 
 
-def relation_cross_entropy(logits: Tensor, held: Tensor) -> Tensor:
+def relation_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Binary cross-entropy of multi-hot targets, averaged over all entries."""
-    return F.binary_cross_entropy_with_logits(logits.float(), held)
+    return F.binary_cross_entropy_with_logits(logits.float(), targets)
 
 
 def relation_quality_focal(logits: Tensor, targets: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""What a picture's pairs should be."""
+"""The labelled pairs of an image."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass
 class Targets:
-    """The n labelled pairs of one picture.
+    """The n labelled pairs of one image.
 
     Args:
         subject_boxes, object_boxes: n x 4 cxcywh in [0, 1]; an object box of zeros means there is none.
@@ -27,23 +27,20 @@ class Targets:
     def __len__(self) -> int:
         return len(self.subject_boxes)
 
+    @property
+    def has_object(self) -> Tensor:
+        """n, False where the pair has no object (V-COCO)."""
+        return (self.object_boxes != 0).any(1)
+
+    def take(self, rows: Tensor) -> Targets:
+        """Only these rows."""
+        return Targets(*(getattr(self, field.name)[rows] for field in fields(self)))
+
     def to(self, device: torch.device | str) -> Targets:
         """The same on another device."""
-        return Targets(
-            self.subject_boxes.to(device),
-            self.object_boxes.to(device),
-            self.subject_labels.to(device),
-            self.object_labels.to(device),
-            self.relations.to(device),
-        )
+        return Targets(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
-def together(targets: list[Targets]) -> Targets:
-    """The pairs of all pictures, one after the other; all must share one list of relation labels."""
-    return Targets(
-        torch.cat([t.subject_boxes for t in targets]),
-        torch.cat([t.object_boxes for t in targets]),
-        torch.cat([t.subject_labels for t in targets]),
-        torch.cat([t.object_labels for t in targets]),
-        torch.cat([t.relations for t in targets]),
-    )
+def concatenate_targets(targets: list[Targets]) -> Targets:
+    """The pairs of all images, one after the other; all must share one list of relation labels."""
+    return Targets(*(torch.cat([getattr(one, field.name) for one in targets]) for field in fields(Targets)))

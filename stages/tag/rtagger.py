@@ -14,7 +14,7 @@ from relforge.images.detection_resize import DetectionResize
 from relforge.kernels.msda.self_test import self_test
 from relforge.models.device import check_device_dtype, resolve_device_dtype
 from relforge.models.files import resolve_model
-from relforge.models.rlipv2.published_model import load_tagger
+from relforge.models.published import PUBLISHED_SUFFIXES, load_pretrained
 from relforge.stages.backend import Backend
 from relforge.stages.match.groups import GROUP_PAIRS, published_groups
 from relforge.stages.tag.stage import TagStage
@@ -44,6 +44,8 @@ class RTagger:
         decoder_batches: decoder batches computed in one call at most.
         cache: folder for text features; None keeps them in memory.
         tokenizer: folder or hub name, for a `.pth`.
+        gate: of a `.pth`, whose keys do not tell scalar from vector gates: by default `vector` on ResNet and
+            `scalar` on Swin, as released.
 
     Raises:
         ValueError: an unknown choice, or a class file that cannot be read (from `load`).
@@ -66,11 +68,12 @@ class RTagger:
         decoder_batches: int = 16,
         cache: str | None = None,
         tokenizer: str = "roberta-base",
+        gate: str | None = None,
     ) -> None:
         if texts not in ("own", "union"):
             raise ValueError(f"texts is {texts!r}; choose own or union")
         check_device_dtype(device, dtype)
-        self.model, self.classes, self.tokenizer = model, classes, tokenizer
+        self.model, self.classes, self.tokenizer, self.gate = model, classes, tokenizer, gate
         self.texts, self.groups = texts, groups
         self.resize = DetectionResize(short_side, long_side)
         self.device, self.dtype, self.cache = device, dtype, cache
@@ -79,7 +82,7 @@ class RTagger:
         self.engine: Engine | None = None
 
     def files(self) -> Sequence[str]:
-        published = Path(self.model).suffix in (".pth", ".pt")
+        published = Path(self.model).suffix in PUBLISHED_SUFFIXES
         companions = [self.tokenizer] if published else []
         classes = [self.classes] if isinstance(self.classes, str) else []
         return [*resolve_model(self.model, companions=companions).files, *classes]
@@ -94,7 +97,7 @@ class RTagger:
         device, dtype = resolve_device_dtype(self.device, self.dtype)
         tested = self_test(str(device), dtype, gradients=False)
         path = resolve_model(self.model).path
-        loaded = load_tagger(str(path), tokenizer=self.tokenizer)
+        loaded = load_pretrained(str(path), tokenizer=self.tokenizer, gate=self.gate)
         if loaded.blueprint.kind != "rtagger":
             raise ValueError(f"{self.model} is a {loaded.blueprint.kind} model, not an R-Tagger")
         self.names = _class_names(self.classes) or tuple(loaded.blueprint.classes)

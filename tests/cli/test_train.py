@@ -13,7 +13,7 @@ import pytest
 from relforge.cli.app import invoke
 from relforge.demo.world.dataset import write_split
 from relforge.stages.tables import SCHEMAS, conform
-from relforge.trainer.recipes import pretrain
+from relforge.trainer.recipes import relations
 
 
 def run_with(folder: Path, gold: list[str], scored: list[tuple[str, float]]) -> Path:
@@ -90,7 +90,7 @@ def model(tmp_path_factory: pytest.TempPathFactory, world: Path) -> Path:
         "annotations": str(world / "scene_graphs.json"),
         "images": pattern(world),
     }
-    return pretrain.main(
+    return relations.main(
         {
             "out": str(tmp_path_factory.mktemp("out")),
             "data": [source],

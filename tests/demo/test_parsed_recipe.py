@@ -11,7 +11,7 @@ import yaml
 from relforge.cli.detection import measure
 from relforge.demo.job import IMAGE_SIZE, WEIGHTS
 from relforge.demo.world.dataset import write_split
-from relforge.trainer.recipes import pretrain
+from relforge.trainer.recipes import relations
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "configs" / "train" / "world_parsed.yaml"
@@ -32,7 +32,7 @@ def test_a_short_training_lowers_the_loss_as_recorded(tmp_path: Path) -> None:
     recipe["batch"] |= {"size": 4, "short_sides": [48], "long_side": 64}
     recipe["optimisation"] |= {"warmup_steps": 2}
 
-    pretrain.main(recipe)
+    relations.main(recipe)
 
     losses = [json.loads(line)["total"] for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
     assert losses[0] == pytest.approx(FIRST, rel=0.03)

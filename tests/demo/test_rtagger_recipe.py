@@ -13,7 +13,7 @@ from relforge.demo.job import IMAGE_SIZE, WEIGHTS
 from relforge.demo.world.dataset import write_split
 from relforge.stages.registry import build, build_source
 from relforge.stages.tables import SCHEMAS, conform
-from relforge.trainer.recipes import rtagger
+from relforge.trainer.recipes import relations
 
 RECIPE = Path(__file__).resolve().parents[2] / "configs" / "train" / "world_rtagger.yaml"
 FIRST, LAST = 35.3, 28.8
@@ -35,7 +35,7 @@ def test_a_short_training_lowers_the_loss_as_recorded(tmp_path: Path) -> None:
     recipe["batch"] |= {"size": 4, "short_sides": [48], "long_side": 64}
     recipe["optimisation"] |= {"warmup_steps": 2}
 
-    rtagger.main(recipe)
+    relations.main(recipe)
 
     losses = [json.loads(line)["total"] for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
     assert losses[0] == pytest.approx(FIRST, rel=0.03)

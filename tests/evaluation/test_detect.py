@@ -13,7 +13,7 @@ from relforge.data.relations import RelationData
 from relforge.evaluation.detect import DetectOptions, detect
 from relforge.evaluation.pairs import annotated, iou
 from relforge.models.checkpoint import Loaded, load_model
-from relforge.trainer.recipes import pretrain, rtagger
+from relforge.trainer.recipes import relations
 
 OPTIONS = DetectOptions(short_side=48, long_side=64)
 
@@ -26,11 +26,11 @@ def pictures(settings: dict[str, Any]) -> RelationData:
 @pytest.fixture
 def parsed(settings: dict[str, Any]) -> Loaded:
     settings["model"]["kind"] = "parsed"
-    return load_model(pretrain.main(settings | {"steps": 1}))
+    return load_model(relations.main(settings | {"steps": 1}))
 
 
 def test_every_picture_gets_its_best_pairs_in_pixels(parsed: Loaded, pictures: RelationData) -> None:
-    found = detect(parsed, pictures, pictures.predicates, None, replace(OPTIONS, most=5))
+    found = detect(parsed, pictures, pictures.predicates, None, replace(OPTIONS, max_pairs=5))
     assert set(found.image) == set(pictures.images["image_id"].to_pylist())
     assert all(1 <= (found.image == image).sum() <= 5 for image in set(found.image))
     assert set(found.predicate) <= set(pictures.predicates)
@@ -41,9 +41,11 @@ def test_every_picture_gets_its_best_pairs_in_pixels(parsed: Loaded, pictures: R
 
 
 def test_a_subject_class_leaves_out_what_is_seen_as_another(parsed: Loaded, pictures: RelationData) -> None:
-    anything = detect(parsed, pictures, pictures.predicates, None, replace(OPTIONS, most=10**6, same=9.0))
+    anything = detect(
+        parsed, pictures, pictures.predicates, None, replace(OPTIONS, max_pairs=10**6, same=9.0)
+    )
     one = anything.subject[0]
-    found = detect(parsed, pictures, pictures.predicates, one, replace(OPTIONS, most=10**6, same=9.0))
+    found = detect(parsed, pictures, pictures.predicates, one, replace(OPTIONS, max_pairs=10**6, same=9.0))
     assert set(found.subject) == {one}
     assert len(found) == (anything.subject == one).sum()
 
@@ -68,8 +70,6 @@ def test_annotated_pairs_are_the_gold_in_pixels(pictures: RelationData) -> None:
 
 
 def test_an_r_tagger_cannot_search(settings: dict[str, Any], pictures: RelationData) -> None:
-    loaded = load_model(rtagger.main(settings | {"steps": 1}))
-    with pytest.raises(
-        ValueError, match="rtagger model cannot search for pairs; give one of parsed or parseda"
-    ):
+    loaded = load_model(relations.main(settings | {"steps": 1}))
+    with pytest.raises(ValueError, match="rtagger model cannot search for pairs"):
         detect(loaded, pictures, pictures.predicates, None, OPTIONS)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from relforge.models.checkpoint import file_sha256, load_model
-from relforge.models.rlipv2.published_model import load_tagger
+from relforge.models.published import load_pretrained
 
 
 def test_a_saved_model_comes_back_the_same(tiny: Any, tmp_path: Path) -> None:
@@ -56,6 +56,6 @@ def test_keys_that_do_not_fit_are_listed(tiny: Any, tmp_path: Path) -> None:
 
 def test_a_folder_without_a_model_says_so(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"is no model folder: it has no model.safetensors"):
-        load_tagger(str(tmp_path))
-    with pytest.raises(ValueError, match="there is no checkpoint file"):
-        load_tagger(str(tmp_path / "absent.pth"))
+        load_model(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no such file or folder"):
+        load_pretrained(str(tmp_path / "absent.pth"))

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from relforge.models.checkpoint import load_model
 from relforge.trainer import snapshots
 from relforge.trainer.recipe import settings_from
-from relforge.trainer.recipes import pretrain, rtagger
+from relforge.trainer.recipes import relations
 
 
 def losses(out: str) -> list[float]:
@@ -23,7 +23,7 @@ def losses(out: str) -> list[float]:
 
 def test_a_stopped_run_continues_to_the_same_weights(settings: dict[str, Any], monkeypatch) -> None:
     # given a run that is stopped after its second step
-    whole = rtagger.main(settings)
+    whole = relations.main(settings)
     stopped = deepcopy(settings) | {"out": settings["out"] + "-stopped"}
     save = snapshots.save
 
@@ -34,11 +34,11 @@ def test_a_stopped_run_continues_to_the_same_weights(settings: dict[str, Any], m
 
     monkeypatch.setattr(snapshots, "save", save_and_stop)
     with pytest.raises(KeyboardInterrupt):
-        rtagger.main(stopped)
+        relations.main(stopped)
     monkeypatch.setattr(snapshots, "save", save)
 
     # when the same command runs again
-    resumed = rtagger.main(stopped)
+    resumed = relations.main(stopped)
 
     # then weights and log are those of the undisturbed run
     one, two = (load_file(folder / "model.safetensors") for folder in (whole, resumed))
@@ -47,16 +47,16 @@ def test_a_stopped_run_continues_to_the_same_weights(settings: dict[str, Any], m
 
 
 def test_other_settings_refuse_the_snapshot(settings: dict[str, Any]) -> None:
-    rtagger.main(settings)
+    relations.main(settings)
     with pytest.raises(ValueError, match="other settings"):
-        rtagger.main(settings | {"seed": 1})
+        relations.main(settings | {"seed": 1})
 
 
 @pytest.mark.parametrize("kind", ["parsed", "parseda"])
 def test_pre_training_steps_and_leaves_a_model_folder(settings: dict[str, Any], kind: str) -> None:
     settings["model"]["kind"] = kind
     settings["steps"] = 2
-    loaded = load_model(pretrain.main(settings))
+    loaded = load_model(relations.main(settings))
     assert loaded.blueprint.kind == kind
     assert "person" in loaded.blueprint.classes
 
@@ -64,16 +64,16 @@ def test_pre_training_steps_and_leaves_a_model_folder(settings: dict[str, Any], 
 def test_training_lowers_the_loss(settings: dict[str, Any]) -> None:
     settings["steps"] = 30
     settings["batch"]["mirror"] = 0.0
-    rtagger.main(settings)
+    relations.main(settings)
     seen = losses(settings["out"])
     assert sum(seen[-5:]) < 0.9 * sum(seen[:5])
 
 
 def test_bf16_and_a_model_to_start_from(settings: dict[str, Any]) -> None:
-    start = rtagger.main(settings)
+    start = relations.main(settings)
     settings |= {"out": settings["out"] + "-2", "model": {"start": str(start)}, "steps": 1}
     settings["optimisation"] = {"precision": "bf16"}
-    assert rtagger.main(settings).is_dir()
+    assert relations.main(settings).is_dir()
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,6 @@ def test_bf16_and_a_model_to_start_from(settings: dict[str, Any]) -> None:
     [
         ({"ouput": "x"}, "unknown setting ouput"),
         ({"batch": {"sizes": 1}}, "unknown setting batch.sizes"),
-        ({"noise": {"boxes": 0.4}}, "unknown setting noise.boxes"),
         ({"optimisation": {"precision": "fp8"}}, "fp8"),
     ],
 )
@@ -91,22 +90,24 @@ def test_bad_settings_are_named(settings: dict[str, Any], change: dict[str, Any]
 
 
 def test_a_recipe_refuses_what_it_would_not_use(settings: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="this recipe trains parsed or parseda, not rtagger"):
-        pretrain.main(settings)
+    with pytest.raises(ValueError, match=r"unknown setting noise\.boxes"):
+        relations.main(settings | {"noise": {"boxes": 0.4}})
+    with pytest.raises(ValueError, match=r"unknown setting losses\.pseudo"):
+        relations.main(settings | {"losses": {"pseudo": True}})
     settings["model"]["kind"] = "parsed"
-    with pytest.raises(ValueError, match="parsed is not trained by denoising"):
-        pretrain.main(settings | {"noise": {"box": 0.4}})
+    with pytest.raises(ValueError, match="parsed is not given any pairs"):
+        relations.main(settings | {"noise": {"box": 0.4}})
 
 
 @pytest.mark.parametrize("ordered", [False, True])
 def test_parsed_starts_from_what_it_shares_with_an_r_tagger(settings: dict[str, Any], ordered: bool) -> None:
     settings["model"]["sizes"]["ordered_pairs"] = ordered
-    tagger = load_file(rtagger.main(settings | {"steps": 1}) / "model.safetensors")
+    tagger = load_file(relations.main(settings | {"steps": 1}) / "model.safetensors")
     again = settings | {"out": settings["out"] + "-2", "steps": 0, "noise": {}}
     again["optimisation"] = {}
     again["model"] = {"kind": "parsed", "start": str(Path(settings["out"]) / "model")}
 
-    parsed = load_file(pretrain.main(again) / "model.safetensors")
+    parsed = load_file(relations.main(again) / "model.safetensors")
 
     shared = parsed.keys() & tagger.keys()
     assert all(torch.equal(parsed[name], tagger[name]) for name in shared)
@@ -119,4 +120,4 @@ def test_parsed_starts_from_what_it_shares_with_an_r_tagger(settings: dict[str, 
 )
 def test_what_nothing_would_read_is_refused(settings: dict[str, Any], model: Any, unread: str) -> None:
     with pytest.raises(ValueError, match=f"unknown setting {unread}; choose from model.kind"):
-        rtagger.main(settings | {"model": model})
+        relations.main(settings | {"model": model})

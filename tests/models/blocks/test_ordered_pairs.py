@@ -1,4 +1,4 @@
-"""Direction: what a relation slot of the R-Tagger can know of who does what to whom."""
+"""Direction: what a relation query of the R-Tagger can know of who does what to whom."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from transformers import BertConfig, BertModel
 from relforge.models.blocks.backbone import build_backbone
 from relforge.models.blocks.pair_queries import pad_pairs
 from relforge.models.blocks.text import TextEncoder
-from relforge.models.rlipv2.builders import MODELS
 from relforge.models.rlipv2.model import RelationModel
 from relforge.models.rlipv2.sizes import Sizes
+from relforge.models.zoo import family
 
 SMALL: dict[str, int | float] = {
     "dim": 32,
@@ -35,24 +35,32 @@ def model(kind: str, **switches: bool) -> RelationModel:
     body = build_backbone(
         {"family": "swin", "embed_dim": 8, "depths": [1, 1, 1, 1], "heads": [1, 1, 1, 1], "window": 4}
     )
-    return MODELS[kind](body, text, Sizes(**SMALL, **switches)).eval()  # type: ignore[arg-type]
+    built = family(kind).build(
+        Sizes(**SMALL, **switches),  # type: ignore[arg-type]
+        backbone=body,
+        text_encoder=text,
+        classes=(),
+        relations=(),
+    )
+    assert isinstance(built, RelationModel)
+    return built.eval()
 
 
 @pytest.mark.parametrize("switch", ["ordered_pairs", "branch_fusion"])
 def test_a_pair_and_its_reverse_start_apart(switch: str) -> None:
-    # given one picture and the same two boxes as (first, second) and as (second, first)
+    # given one image and the same two boxes as (first, second) and as (second, first)
     tagger = model("rtagger", **{switch: True})
     boxes = torch.tensor([[[0.3, 0.5, 0.2, 0.4], [0.7, 0.5, 0.2, 0.2]]])
     labels = torch.tensor([[0, 1]])
     with torch.no_grad():
         memory = tagger.encode(torch.randn(1, 3, 128, 128), torch.randn(4, 32))
         scores = [
-            tagger.decode(memory, tagger.queries(pad_pairs([b], [c], 1), memory.labels[-1]), 2)[-1]
+            tagger.decode(memory, 2, pad_pairs([b], [c], 1))[-1]
             for b, c in ((boxes, labels), (boxes.flip(1), labels.flip(1)))
         ]
     assert not torch.allclose(scores[0].relation_logits, scores[1].relation_logits, atol=1e-4)
 
 
 def test_only_the_tagger_has_ordered_pairs() -> None:
-    with pytest.raises(ValueError, match="ordered_pairs is of the R-Tagger"):
+    with pytest.raises(ValueError, match="ordered_pairs is for the R-Tagger"):
         model("parsed", ordered_pairs=True)

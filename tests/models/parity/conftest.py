@@ -23,10 +23,11 @@ from transformers.initialization import no_init_weights
 
 from relforge.models.blocks.backbone import resnet50
 from relforge.models.blocks.text import TextEncoder
-from relforge.models.rlipv2.builders import MODELS
+from relforge.models.blueprint import Blueprint
+from relforge.models.published import load_published
 from relforge.models.rlipv2.model import RelationModel
-from relforge.models.rlipv2.published import load_published
 from relforge.models.rlipv2.sizes import Sizes
+from relforge.models.zoo import family
 
 LISTINGS = {
     "rtagger": "g1_tagger_state_dict.json",
@@ -118,7 +119,7 @@ def formula_pictures(folder: Path) -> tuple[Tensor, Tensor]:
 @pytest.fixture(scope="session")
 def goldens(shared: Callable[[str], Path]) -> Path:
     """The folder of golden fixtures."""
-    return shared("goldens/SPEC.md").parent
+    return shared("goldens/weights_formula.py").parent
 
 
 @pytest.fixture(scope="session")
@@ -142,8 +143,12 @@ def published_model(goldens: Path, roberta: TextEncoder) -> Callable[[str], Rela
 
     @cache
     def build(kind: str) -> RelationModel:
-        model = MODELS[kind](resnet50(), roberta, SIZES[kind])
-        load_published(model, formula_state(goldens, LISTINGS[kind]), kind=kind)
+        model = family(kind).build(
+            SIZES[kind], backbone=resnet50(), text_encoder=roberta, classes=(), relations=()
+        )
+        assert isinstance(model, RelationModel)
+        blueprint = Blueprint(kind, SIZES[kind], None, None)
+        load_published(model, formula_state(goldens, LISTINGS[kind]), blueprint)
         return model.eval()
 
     return build

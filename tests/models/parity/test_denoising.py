@@ -9,8 +9,8 @@ import torch
 
 from relforge.models.blocks.boxes import inverse_sigmoid
 from relforge.models.blocks.pair_queries import PairQueries, pad_pairs
+from relforge.models.rlipv2.denoising import Noise, denoising_pairs
 from relforge.models.training.targets import Targets
-from relforge.tagger.denoising import Noise, denoising_pairs
 
 TRAINING = ["train_padded", "train_full", "train_full_defaults", "train_no_label_noise", "train_single"]
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from relforge.models.blocks.pair_queries import pad_pairs
-from relforge.models.rlipv2.model import Prediction, RelationModel
+from relforge.models.blocks.prediction import Prediction
+from relforge.models.rlipv2.model import RelationModel
 
 OBJECTS = 13
 FIELDS = {
@@ -25,6 +26,7 @@ BOX, LOGIT, HIDDEN = 5e-6, 1e-4, 1e-4  # SPEC §3
 def parts(model: RelationModel) -> dict[str, torch.nn.Module]:
     """The parts whose results the fixtures hold."""
     named: dict[str, torch.nn.Module] = {"maps": model.backbone, "tokens": model.pyramid}
+    named["queries"] = model.queries
     for i, fusion in enumerate(model.encoder.fusions):
         named |= {f"fuse{i}": fusion, f"delta{i}": fusion.attention}  # type: ignore[dict-item]
         named[f"language{i}"] = model.encoder.language_layers[i]
@@ -57,11 +59,10 @@ def forward(
                     [torch.stack([t["sub_labels"], t["obj_labels"]], 1) for t in targets],
                     100,
                 )
-                queries = model.queries(given, memory.labels[-1])
             else:
-                queries = model.queries(2)
-            outputs = model.decode(memory, queries, OBJECTS)
-            return {"pooled": pooled, "memory": memory, "queries": queries, "outputs": outputs}
+                given = None
+            outputs = model.decode(memory, OBJECTS, given)
+            return {"pooled": pooled, "memory": memory, "outputs": outputs}
 
         seen = record(parts(model), call)
         done[kind] = seen | seen.pop("result")

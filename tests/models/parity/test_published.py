@@ -12,10 +12,11 @@ import torch
 from torch import nn
 
 from relforge.models.blocks.backbone import resnet50
-from relforge.models.rlipv2.builders import MODELS
-from relforge.models.rlipv2.published import load_published, read_published
+from relforge.models.blueprint import Blueprint
+from relforge.models.published import load_published, read_published
 from relforge.models.rlipv2.published_keys import alias_of, is_unused, our_name
 from relforge.models.rlipv2.sizes import Sizes
+from relforge.models.zoo import family
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def listing(goldens: Path) -> dict[str, torch.Tensor]:
 
 def meta_model(roberta: Any, kind: str, sizes: Sizes) -> nn.Module:
     with torch.device("meta"):
-        return MODELS[kind](resnet50(), roberta, sizes)
+        return family(kind).build(sizes, backbone=resnet50(), text_encoder=roberta, classes=(), relations=())
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def small() -> nn.Module:
 def test_missing_surplus_and_misshapen_keys_are_all_listed() -> None:
     state = {"bias_obj_a": torch.zeros(5), "transformer.new_part.weight": torch.zeros(1)}
     with pytest.raises(ValueError, match="not a rtagger") as error:
-        load_published(small(), state, kind="rtagger")
+        load_published(small(), state, Blueprint("rtagger", Sizes(), None, None))
     text = str(error.value)
     assert "missing classifier.relation_bias" in text
     assert "surplus transformer.new_part.weight" in text
@@ -88,7 +89,7 @@ def test_box_heads_that_differ_between_their_two_copies_are_refused() -> None:
     key = "bbox_embed.0.layers.0.bias"
     state = {f"sub_{key}": torch.zeros(4), f"transformer.ho_decoder.sub_{key}": torch.ones(4)}
     with pytest.raises(ValueError, match=f"two different copies of sub_{key}"):
-        load_published(small(), state, kind="parsed")
+        load_published(small(), state, Blueprint("parsed", Sizes(), None, None))
 
 
 def test_a_training_checkpoint_with_arguments_is_read_without_running_code(tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from relforge.models.rlipv2.model import Prediction, RelationModel
+from relforge.models.blocks.prediction import Output, Prediction
+from relforge.models.rlipv2.denoising import Noise, denoising_pairs
+from relforge.models.rlipv2.family import search_losses, tagger_losses
+from relforge.models.rlipv2.model import RelationModel
 from relforge.models.rlipv2.published_keys import BACKBONE_PREFIX, alias_of, our_name
-from relforge.models.training.criterion import Losses, LossWeights, search_losses, tagger_losses
-from relforge.models.training.matcher import costs, match
+from relforge.models.training.assign import Hungarian, matching_costs
 from relforge.models.training.relation_labels import pseudo_labels
-from relforge.models.training.targets import Targets, together
-from relforge.tagger.denoising import Noise, denoising_pairs
+from relforge.models.training.targets import Targets, concatenate_targets
 
 OBJECTS = 13
 FILES = {"rtagger": "g3_tagger_training", "parsed": "g4_parsed_training", "parseda": "g4_parseda_training"}
@@ -52,10 +53,11 @@ class Step:
         self.kind, self.golden, self.expected = kind, g, expected
         fields = ("sub_boxes", "obj_boxes", "sub_labels", "obj_labels", "verb_labels")
         self.targets = [Targets(*(t[field] for field in fields)) for t in g.targets(2)]
+        self.pairs = float(sum(len(t) for t in self.targets))
         self.label_padding: Tensor
         self.pseudo: Tensor | None = None
         self.outputs: list[Prediction]
-        self.losses: list[Losses]
+        self.losses: list[dict[str, Tensor]]
         self.total: Tensor
         self.gradients: dict[str, Tensor | None]
 
@@ -75,13 +77,18 @@ class Step:
                 heads=8,
                 generator=torch.Generator().manual_seed(20),
             )
-            self.outputs = model.decode(memory, model.queries(given, memory.labels[-1]), OBJECTS)
-            self.losses = [tagger_losses(output, self.targets) for output in self.outputs]
+            criterion = tagger_losses()
         else:
-            self.pseudo = pseudo_labels(together(self.targets).relations, pooled[OBJECTS:])
-            self.outputs = model.decode(memory, model.queries(2), OBJECTS)
-            self.losses = [search_losses(output, self.targets, pseudo=self.pseudo) for output in self.outputs]
-        self.total = torch.stack([loss.total(LossWeights()) for loss in self.losses]).sum()
+            given = None
+            self.pseudo = pseudo_labels(concatenate_targets(self.targets).relations, pooled[OBJECTS:])
+            criterion = search_losses(published=True)
+        output = Output(model.decode(memory, OBJECTS, given), pooled[OBJECTS:])
+        self.outputs = output.layers
+        self.losses = [
+            criterion.layer_terms(layer, self.targets, self.pairs, output.relation_features)
+            for layer in self.outputs
+        ]
+        self.total = criterion(output, self.targets, self.pairs)["total"]
         self.total.backward()
         self.gradients = {name: p.grad for name, p in model.named_parameters()}
         model.zero_grad(set_to_none=True)
@@ -134,7 +141,7 @@ def test_every_loss_term_and_the_total(each: Step) -> None:
     for layer, losses in enumerate(each.losses):
         for stored, field in TERMS.items():
             expected = each.expected["losses"][stored + SUFFIX[layer]]
-            assert getattr(losses, field).item() == pytest.approx(expected, rel=1e-5), (layer, stored)
+            assert losses[field].item() == pytest.approx(expected, rel=1e-5), (layer, stored)
     assert each.total.item() == pytest.approx(each.expected["total"], rel=1e-5)
 
 
@@ -181,8 +188,9 @@ def test_pseudo_labels(searching: Step) -> None:
 
 
 def test_matching_costs_of_the_last_layer(searching: Step) -> None:
-    ours = costs(searching.outputs[-1], together(searching.targets))
+    ours = matching_costs(searching.outputs[-1], concatenate_targets(searching.targets))
     g = searching.golden
+    assert ours.subject_labels is not None
     g.check("cost_sub_class", ours.subject_labels, 1e-5)
     g.check("cost_obj_class", ours.object_labels, 1e-5)
     g.check("cost_verb_class", ours.relations, 1e-5)
@@ -193,7 +201,10 @@ def test_matching_costs_of_the_last_layer(searching: Step) -> None:
 def test_assignment_of_every_layer(searching: Step) -> None:
     stored = searching.expected["matched_indices [query list, target list] per image"]
     for name, layer in (("last", 2), ("aux0", 0), ("aux1", 1)):
-        ours = [[a.tolist(), b.tolist()] for a, b in match(searching.outputs[layer], searching.targets)]
+        ours = [
+            [a.tolist(), b.tolist()]
+            for a, b in Hungarian().assign(searching.outputs[layer], searching.targets)
+        ]
         assert ours == stored[name]
 
 
@@ -202,7 +213,8 @@ SETTINGS = {"plain_focal": "focal", "giou_only": "quality", "naive_smooth_0.1": 
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_label_and_relation_losses_under_other_settings(searching: Step, setting: str) -> None:
-    losses = search_losses(searching.outputs[-1], searching.targets, relations=SETTINGS[setting])
+    criterion = search_losses(relations=SETTINGS[setting], pseudo=False)
+    losses = criterion.layer_terms(searching.outputs[-1], searching.targets, searching.pairs)
     expected = searching.expected["alternative_settings_last_layer"][setting]
-    assert losses.relations.item() == pytest.approx(expected["loss_verb_ce"], rel=1e-5)
-    assert losses.labels.item() == pytest.approx(expected["loss_obj_ce"], rel=1e-5)
+    assert losses["relations"].item() == pytest.approx(expected["loss_verb_ce"], rel=1e-5)
+    assert losses["labels"].item() == pytest.approx(expected["loss_obj_ce"], rel=1e-5)

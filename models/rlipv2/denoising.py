@@ -1,13 +1,14 @@
-"""Denoising queries: the R-Tagger learns from pairs whose boxes and labels were disturbed (paper §4.3)."""
+"""Denoising queries: the R-Tagger learns from pairs whose boxes and labels are disturbed (RLIPv2, §4.3)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from relforge.models.blocks.pair_queries import PairBatch, pad_pairs
+from relforge.models.rlipv2.model import RelationModel
 from relforge.models.training.targets import Targets
 
 
@@ -18,11 +19,11 @@ class Noise:
     Args:
         box: lambda of the box noise; centres move by up to half a side times it, sides change by it.
         label: probability of replacing a label.
-        mask: block slots that hold the same clean region from reading each other.
-        published_flips: draw replacement labels from [0, number of pictures) as the published code does
-            by mistake (reference §7, Q15), instead of from all object labels.
-        published_mask: drop every mask of a batch in which any slot is empty, as the published code does
-            by mistake (Q16), instead of masking picture by picture.
+        mask: keep queries that stand for the same clean region from attending to each other.
+        published_flips: draw replacement labels from [0, batch size) as the published code does by mistake
+            (docs/method.md, denoising), instead of from all object labels.
+        published_mask: drop every mask of a batch in which any query is padding, as the published code does
+            by mistake, instead of masking image by image.
     """
 
     box: float = 0.4
@@ -30,6 +31,20 @@ class Noise:
     mask: bool = True
     published_flips: bool = False
     published_mask: bool = False
+
+    def training_pairs(
+        self, model: nn.Module, targets: list[Targets], objects: int, generator: torch.Generator
+    ) -> PairBatch:
+        """One disturbed copy of every pair of a batch; see `denoising_pairs`."""
+        assert isinstance(model, RelationModel)
+        return denoising_pairs(
+            targets,
+            self,
+            width=max(1, *(len(t) for t in targets)),
+            object_labels=objects - 1,
+            heads=model.heads,
+            generator=generator,
+        )
 
 
 def noisy_boxes(boxes: Tensor, scale: float, generator: torch.Generator | None = None) -> Tensor:
@@ -54,22 +69,22 @@ def noisy_labels(
     return labels
 
 
-def same_region_mask(boxes: Tensor, labels: Tensor, empty: Tensor) -> Tensor:
-    """Which slots would leak a clean region to which.
+def same_region_mask(boxes: Tensor, labels: Tensor, key_padding_mask: Tensor) -> Tensor:
+    """Which queries would leak a clean region to which.
 
-    Two different slots, of either role, that hold the same box and label see two independent
-    disturbances of one region; reading both would average the noise away.
+    Two different queries, of either role, with the same clean box and label hold two independent disturbances
+    of one region; attending to both would average the noise away.
 
     Args:
         boxes: N x Q x 4 clean boxes.
         labels: N x Q clean labels.
-        empty: N x Q.
+        key_padding_mask: N x Q, True where the query holds no pair.
 
     Returns:
-        N x Q x Q, True = blocked; a slot may always read itself.
+        N x Q x Q attention mask, True = must not attend; a query may always attend to itself.
     """
     same = (labels[:, :, None] == labels[:, None]) & (boxes[:, :, None] == boxes[:, None]).all(-1)
-    filled = ~empty
+    filled = ~key_padding_mask
     same &= filled[:, :, None] & filled[:, None]
     same.diagonal(dim1=1, dim2=2).fill_(False)
     return same
@@ -87,9 +102,9 @@ def denoising_pairs(
     """One disturbed copy of every pair of a batch.
 
     Args:
-        targets: per picture, at most `width` pairs.
+        targets: one per image, at most `width` pairs each.
         noise: how to disturb them.
-        width: pair slots of a row.
+        width: pair queries of a row.
         object_labels: object labels that a flip may choose from ("no objects" not counted).
         heads: attention heads, for which the mask is repeated.
         generator: source of the draws, on the CPU; the global one by default.
@@ -105,11 +120,11 @@ def denoising_pairs(
     boxes = torch.stack([sub_boxes, obj_boxes], 1).split(sizes)
     labels = torch.stack([sub_labels, obj_labels], 1).split(sizes)
     given = pad_pairs(list(boxes), list(labels), width)
-    given.attention_mask = _blocked(targets, noise, width, heads)
+    given.attention_mask = _attention_mask(targets, noise, width, heads)
     return given
 
 
-def _blocked(targets: list[Targets], noise: Noise, width: int, heads: int) -> Tensor | None:
+def _attention_mask(targets: list[Targets], noise: Noise, width: int, heads: int) -> Tensor | None:
     if not noise.mask:
         return None
     clean = pad_pairs(
@@ -117,7 +132,7 @@ def _blocked(targets: list[Targets], noise: Noise, width: int, heads: int) -> Te
         [torch.stack([t.subject_labels, t.object_labels], 1) for t in targets],
         width,
     )
-    blocked = same_region_mask(clean.boxes, clean.labels, clean.key_padding_mask)
+    mask = same_region_mask(clean.boxes, clean.labels, clean.key_padding_mask)
     if noise.published_mask and bool(clean.key_padding_mask.any()):
-        blocked = torch.zeros_like(blocked)
-    return blocked.repeat_interleave(heads, 0)
+        mask = torch.zeros_like(mask)
+    return mask.repeat_interleave(heads, 0)

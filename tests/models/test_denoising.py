@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import torch
 
+from relforge.models.rlipv2.denoising import (
+    Noise,
+    denoising_pairs,
+    noisy_boxes,
+    noisy_labels,
+    same_region_mask,
+)
 from relforge.models.training.targets import Targets
-from relforge.tagger.denoising import Noise, denoising_pairs, noisy_boxes, noisy_labels, same_region_mask
 
 
 def generator() -> torch.Generator:

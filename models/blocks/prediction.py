@@ -1,0 +1,55 @@
+"""What a model is asked with and what it returns: label lists, the prediction of a layer, the output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The label lists that every image of a batch is scored against.
+
+    Args:
+        objects: object names; the last one is `NO_OBJECTS`, the class of a query that matches nothing.
+        relations: relation names.
+        features: text features of objects, then relations, T x width, where they are computed already; None
+            lets the model compute them, or it has no text encoder.
+    """
+
+    objects: Sequence[str]
+    relations: Sequence[str]
+    features: Tensor | None = None
+
+
+@dataclass
+class Prediction:
+    """What one decoder layer predicts; N rows (images, or decoder batches of images), Q pair queries.
+
+    Args:
+        subject_boxes, object_boxes: N x Q x 4 cxcywh in [0, 1].
+        subject_logits: N x Q x (object labels); None where the model has no subject class.
+        object_logits: N x Q x (object labels).
+        relation_logits: N x Q x (relation labels).
+    """
+
+    subject_boxes: Tensor
+    object_boxes: Tensor
+    subject_logits: Tensor | None
+    object_logits: Tensor
+    relation_logits: Tensor
+
+
+@dataclass
+class Output:
+    """What a model's `forward` returns.
+
+    Args:
+        layers: predictions of every supervised layer, the last one last.
+        relation_features: R x width text features of the relation labels; None for closed labels.
+    """
+
+    layers: list[Prediction]
+    relation_features: Tensor | None = None

@@ -1,0 +1,96 @@
+"""All that a model is built from but its weights; what `config.json` of a model folder holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import nn
+from transformers import AutoConfig, AutoModel, PreTrainedTokenizerBase
+
+from relforge.models.blocks.backbone import build_backbone
+from relforge.models.blocks.text import TextEncoder
+from relforge.models.zoo import family
+
+
+@dataclass
+class Blueprint:
+    """How to build a model.
+
+    Args:
+        kind: a name of the zoo.
+        sizes: widths, depths, switches; the dataclass that the zoo's entry names.
+        backbone: a key of `BACKBONES`, or `{"family": "resnet" | "swin", ...}` with its builder's arguments;
+            None where the model has none of these.
+        text_encoder: the Hugging Face config of the text encoder, as a dictionary with `model_type`; None
+            for closed labels.
+        classes: object names the model was trained on, the default of its users; may be empty.
+        relations: relation names the model was trained on; needed for closed labels.
+    """
+
+    kind: str
+    sizes: Any
+    backbone: str | Mapping[str, Any] | None
+    text_encoder: Mapping[str, Any] | None
+    classes: Sequence[str] = field(default_factory=tuple)
+    relations: Sequence[str] = field(default_factory=tuple)
+
+    def build(self, tokenizer: PreTrainedTokenizerBase | None) -> nn.Module:
+        """A model with random weights.
+
+        Args:
+            tokenizer: of the text encoder; None where there is none.
+
+        Raises:
+            ValueError: an unknown model or backbone, or a text encoder without a tokenizer.
+        """
+        entry = family(self.kind)
+        encoder = None
+        if self.text_encoder is not None:
+            if tokenizer is None:
+                raise ValueError(f"a {self.kind} model needs the tokenizer of its text encoder")
+            encoder = wrap_text_encoder(
+                AutoModel.from_config(AutoConfig.for_model(**self.text_encoder)), tokenizer
+            )
+        return entry.build(
+            self.sizes,
+            backbone=None if self.backbone is None else build_backbone(self.backbone),
+            text_encoder=encoder,
+            classes=self.classes,
+            relations=self.relations,
+        )
+
+    def to_config(self) -> dict[str, Any]:
+        """The blueprint as it is written to `config.json`."""
+        return {
+            "model": self.kind,
+            "sizes": asdict(self.sizes),
+            "backbone": self.backbone,
+            "text_encoder": None if self.text_encoder is None else dict(self.text_encoder),
+            "classes": list(self.classes),
+            "relations": list(self.relations),
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Blueprint:
+        """The blueprint of a `config.json`; `relations` may be absent.
+
+        Raises:
+            KeyError, TypeError, ValueError: it does not describe a model.
+        """
+        return cls(
+            config["model"],
+            family(config["model"]).sizes(**config["sizes"]),
+            config["backbone"],
+            config["text_encoder"],
+            tuple(config["classes"]),
+            tuple(config.get("relations", ())),
+        )
+
+
+def wrap_text_encoder(body: nn.Module, tokenizer: PreTrainedTokenizerBase) -> TextEncoder:
+    """A Hugging Face encoder and its tokenizer as a model's text encoder."""
+    return TextEncoder(
+        body, lambda label: tokenizer(label)["input_ids"], pad=int(tokenizer.pad_token_id or 0)
+    )

@@ -1,0 +1,142 @@
+"""Loads models from wherever a user names them, the `.pth` files of their authors included: safely, and
+completely or not at all."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from relforge.models.blueprint import Blueprint
+from relforge.models.checkpoint import Loaded, file_sha256, load_model
+from relforge.models.files import resolve_model
+from relforge.models.zoo import MODELS, family
+
+PUBLISHED_SUFFIXES = (".pth", ".pt")
+
+
+def load_pretrained(model: str, *, tokenizer: str = "roberta-base", gate: str | None = None) -> Loaded:
+    """Load a model of the zoo.
+
+    Args:
+        model: folder written by `save_model`, hub name of such a folder, or a `.pth` file as its authors
+            published it.
+        tokenizer: folder or hub name, for a `.pth`, which holds none.
+        gate: for a `.pth`, whose keys do not tell scalar from vector gates: by default `vector` on ResNet
+            and `scalar` on Swin, as released.
+
+    Raises:
+        FileNotFoundError: there is no such model.
+        ValueError: it is damaged, or of no model of the zoo.
+    """
+    path = resolve_model(model).path
+    if path.suffix not in PUBLISHED_SUFFIXES:
+        return load_model(path)
+    state = read_published(path)
+    blueprint = published_blueprint(state, gate)
+    if blueprint is None:
+        raise ValueError(f"{path} holds the weights of no model of the zoo ({', '.join(MODELS)})")
+    built = blueprint.build(None if blueprint.text_encoder is None else _tokenizer(tokenizer))
+    load_published(built, state, blueprint)
+    return Loaded(built.eval(), blueprint, file_sha256(path))
+
+
+def read_published(path: str | Path) -> dict[str, Tensor]:
+    """The weights of a checkpoint file.
+
+    The file is read with `weights_only`, so nothing in it is executed. The files hold the training
+    arguments as an `argparse.Namespace`, the one class besides tensors that is let through.
+
+    Raises:
+        ValueError: the file holds other objects than weights, or no `model` entry.
+    """
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # pickle raises many kinds
+        raise ValueError(f"{path}: not a checkpoint of plain weights ({error})") from error
+    state = content.get("model", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ValueError(f"{path}: expected a dictionary of weights under 'model'")
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def published_blueprint(state: Mapping[str, Tensor], gate: str | None = None) -> Blueprint | None:
+    """What a checkpoint was built from, by the first model of the zoo that knows it; None if none does."""
+    for name in MODELS:
+        reader = family(name).published
+        if reader is not None and (found := reader.blueprint(state, gate)) is not None:
+            return found
+    return None
+
+
+def load_published(model: nn.Module, state: Mapping[str, Tensor], blueprint: Blueprint) -> None:
+    """Copy published weights into a model, in place.
+
+    Args:
+        model: built from `blueprint`.
+        state: name -> tensor, as `read_published` returns it.
+
+    Raises:
+        ValueError: keys are missing, surplus, of another shape, or two copies of a tensor differ; the
+            message lists them all.
+    """
+    expected = model.state_dict()
+    renamed, problems = _rename(state, blueprint, from_detector=False)
+    found: dict[str, Tensor] = {}
+    for name, (key, tensor) in renamed.items():
+        if name not in expected:
+            problems.append(f"surplus {key}")
+        elif expected[name].shape != tensor.shape:
+            problems.append(f"shape of {key}: {tuple(tensor.shape)}, expected {tuple(expected[name].shape)}")
+        else:
+            found[name] = tensor
+    failed = {problem.split()[-1] for problem in problems}
+    problems += [f"missing {name}" for name in expected if name not in found and name not in failed]
+    if problems:
+        listed = "\n  ".join(sorted(problems))
+        raise ValueError(f"the checkpoint is not a {blueprint.kind} of these sizes:\n  {listed}")
+    model.load_state_dict(found)
+
+
+def start_from_detector(model: nn.Module, state: Mapping[str, Tensor], blueprint: Blueprint) -> int:
+    """Copy what fits of a detector that was converted to the model's names, in place; the rest stays random.
+
+    Such files have no text encoder and no fusion, they have layers and class heads that the model has not,
+    and their two copies of a box head may differ on purpose: the copy at the top level counts.
+
+    Returns:
+        How many tensors were copied.
+
+    Raises:
+        ValueError: nothing fits.
+    """
+    expected = model.state_dict()
+    renamed, _ = _rename(state, blueprint, from_detector=True)
+    found = {
+        name: tensor
+        for name, (_, tensor) in renamed.items()
+        if name in expected and expected[name].shape == tensor.shape
+    }
+    if not found:
+        raise ValueError(f"no weight of the checkpoint fits a {blueprint.kind} of these sizes")
+    model.load_state_dict(expected | found)
+    return len(found)
+
+
+def _rename(
+    state: Mapping[str, Tensor], blueprint: Blueprint, *, from_detector: bool
+) -> tuple[dict[str, tuple[str, Tensor]], list[str]]:
+    reader = family(blueprint.kind).published
+    if reader is None:
+        raise ValueError(f"there are no published files of {blueprint.kind}")
+    return reader.rename(state, blueprint, from_detector)
+
+
+def _tokenizer(name: str) -> PreTrainedTokenizerBase:
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name)
+    return tokenizer

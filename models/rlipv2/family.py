@@ -1,0 +1,75 @@
+"""The three members in the zoo: RLIPv2-ParSeD and -ParSeDA, which search for pairs, and the R-Tagger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from relforge.models.family import Family, Published
+from relforge.models.rlipv2.builders import build_parsed, build_parseda, build_rtagger
+from relforge.models.rlipv2.denoising import Noise
+from relforge.models.rlipv2.published import blueprint_of, rename
+from relforge.models.rlipv2.sizes import Sizes
+from relforge.models.training.assign import Hungarian, IndexAligned
+from relforge.models.training.criterion import Criterion
+from relforge.models.training.terms import (
+    BOX_TERMS,
+    AllLabels,
+    AllRelations,
+    Term,
+    assigned_labels,
+    assigned_relations,
+)
+
+SMOOTHING = 0.1
+
+
+def search_losses(
+    *,
+    published: bool = False,
+    relations: str = "quality",
+    pseudo: bool | None = None,
+    weights: Mapping[str, float] | None = None,
+) -> Criterion:
+    """ParSeD's and ParSeDA's losses: queries are assigned by cost; the rest are "no objects", in no relation.
+
+    Args:
+        published: let the gradient of pseudo-label targets flow into the text encoder, as published.
+        relations: a key of `RELATION_LOSSES`; `quality` is the published pre-training, `focal` the published
+            V-COCO fine-tuning.
+        pseudo: add Relation Pseudo-Labels; by default with `quality` only, as in pre-training.
+        weights: name of a term -> weight.
+    """
+    smooth = SMOOTHING if relations == "smooth" else 0.0
+    soft = relations == "quality" if pseudo is None else pseudo
+    terms: dict[str, Term] = {
+        **BOX_TERMS,
+        "labels": AllLabels(smooth),
+        "relations": AllRelations(relations, pseudo=soft, published=published, smoothing=smooth),
+    }
+    return Criterion(Hungarian(), terms, weights or {})
+
+
+def tagger_losses(*, published: bool = False, weights: Mapping[str, float] | None = None) -> Criterion:
+    """The R-Tagger's losses: query j is trained for pair j; padding counts nowhere.
+
+    Args:
+        published: no difference here.
+        weights: name of a term -> weight.
+    """
+    terms = {**BOX_TERMS, "labels": assigned_labels, "relations": assigned_relations}
+    return Criterion(IndexAligned(), terms, weights or {})
+
+
+PARSED = Family(
+    name="parsed",
+    sizes=Sizes,
+    build=build_parsed,
+    labels="open",
+    losses=search_losses,
+    published=Published(blueprint_of, rename),
+)
+PARSEDA = replace(PARSED, name="parseda", build=build_parseda)
+RTAGGER = replace(
+    PARSED, name="rtagger", build=build_rtagger, losses=tagger_losses, detections=None, noise=Noise
+)

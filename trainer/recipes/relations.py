@@ -1,0 +1,66 @@
+"""Train a model of the zoo on labelled pairs: pre-training, fine-tuning, the R-Tagger's denoising.
+
+What is particular to a model, its losses and the pairs it is given, is in its entry of `relforge.models.zoo`.
+
+    relforge train configs/train/parseda.yaml
+    torchrun --nproc-per-node 8 -m relforge.trainer.recipes.relations configs/train/parseda.yaml
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+
+from relforge.data.batches import Batch
+from relforge.models.blocks.prediction import Labels
+from relforge.models.family import Family
+from relforge.trainer import loop, processes
+from relforge.trainer.recipe import Settings, build_losses, build_noise, settings_from, train_and_save
+
+
+def main(values: Mapping[str, Any]) -> Path:
+    """Run the recipe.
+
+    Args:
+        values: the settings, see `trainer.recipe.Settings`.
+
+    Returns:
+        The finished model's folder.
+    """
+    settings = settings_from(values)
+    group = processes.join()
+    return train_and_save(settings, lambda entry: step_loss(entry, settings, group), group)
+
+
+def step_loss(entry: Family, settings: Settings, group: processes.Processes) -> loop.StepLoss[Batch]:
+    """The losses of one batch, all supervised layers together."""
+    losses, noise = build_losses(entry, settings), build_noise(entry, settings)
+
+    def compute(model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        labels = Labels(batch.labels.objects, batch.labels.relations)
+        given = None
+        if noise is not None:
+            given = noise.training_pairs(model, batch.targets, len(labels.objects), generator)
+        output = model(batch.images, labels, batch.padding, given)
+        targets = batch.image_targets if entry.targets == "images" else batch.targets
+        terms: dict[str, Tensor] = losses(output, targets, mean_pairs(batch, group))
+        return terms
+
+    return compute
+
+
+def mean_pairs(batch: Batch, group: processes.Processes) -> float:
+    """Labelled pairs of this step, averaged over the processes, at least 1: what box terms are divided by, so
+    that an average of gradients is that of one large batch, as published."""
+    count = torch.tensor(float(sum(len(t) for t in batch.targets)), device=batch.images.device)
+    return max(1.0, float(group.mean(count)))
+
+
+if __name__ == "__main__":
+    print(main(yaml.safe_load(Path(sys.argv[1]).read_text())))
