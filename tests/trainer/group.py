@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from relforge.trainer import loop
 from relforge.trainer.optimiser import Optimisation
 from relforge.trainer.processes import Processes, join
-from relforge.trainer.recipes import rtagger
+from relforge.trainer.recipes import relations
 
 STEPS = 4
 
@@ -80,7 +80,7 @@ def fit(out: Path, processes: Processes, *ranks: int) -> dict[str, Tensor]:
 def main(out: Path, recipe: Path) -> None:
     group = join()
     torch.save(fit(out / "line", group, group.rank), out / f"weights-{group.rank}.pt")
-    rtagger.main(yaml.safe_load(recipe.read_text()))
+    relations.main(yaml.safe_load(recipe.read_text()))
 
 
 if __name__ == "__main__":
