@@ -7,7 +7,6 @@ import errno
 import pytest
 from aiohttp import ServerDisconnectedError
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
-from tiny import tiny_job
 
 from relforge.pipeline.run.failure import is_transient
 from relforge.pipeline.run.ingest import ingest
@@ -15,6 +14,7 @@ from relforge.pipeline.run.plan import make_plan
 from relforge.pipeline.run.worker import COMMITTED, ShardWorker
 from relforge.pipeline.store.object_storage import ObjectStorage
 from relforge.pipeline.store.run_folder import RunFolder
+from tests.fixtures.tiny import tiny_job
 
 STORE_ERRORS = [
     EndpointConnectionError(endpoint_url="http://store"),

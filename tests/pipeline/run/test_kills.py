@@ -10,14 +10,15 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import forked
 import pytest
-from tiny import tiny_job
 
 from relforge.pipeline.errors import Outcome
 from relforge.pipeline.run.execute import run
 from relforge.pipeline.run.status import status
+from tests.fixtures.tiny import tiny_job
 
 KILLS = 40
 SEED = 20261121
@@ -37,7 +38,7 @@ def status_of(start) -> Callable[..., int]:
 
 def test_a_random_schedule_of_driver_kills_ends_in_the_same_data(ram, source, status_of):
     path = source(24, bad=(3, 9))
-    options = {"caption": {"dropped": [1], "quarantined": [7, 20]}}
+    options: dict[str, Any] = {"caption": {"dropped": [1], "quarantined": [7, 20]}}
     reference = run(tiny_job(ram / "reference", path, **options), executor="loop").dataset_hash
     random, log, kills, rounds = Random(SEED), ram / "kills.log", 0, 0
     while kills < KILLS:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tiny import tiny_job
 
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.job import Job, StageSpec
 from relforge.pipeline.run.plan import Plan, make_plan
+from tests.fixtures.tiny import tiny_job
 
 
 def test_stages_are_ordered_by_their_tables(tmp_path, source):

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from shims import KillOnce
-from tiny import tiny_job
 
 from relforge.pipeline.errors import Outcome
 from relforge.pipeline.run.execute import run
@@ -23,6 +22,7 @@ from relforge.pipeline.run.status import status
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.local_storage import LocalStorage
 from relforge.pipeline.store.run_folder import RunFolder
+from tests.fixtures.tiny import tiny_job
 
 pytestmark = pytest.mark.usefixtures("ray_here")
 ACTORS = Resources(actors=1, num_cpus=0.5)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny import tiny_job
 
 from relforge.pipeline.errors import ChangedInputs, Outcome, RunError
 from relforge.pipeline.run.execute import run
@@ -15,6 +14,7 @@ from relforge.pipeline.run.job import StageSpec
 from relforge.pipeline.run.rerun import rerun
 from relforge.pipeline.run.status import status
 from relforge.pipeline.store.quarantine import quarantined
+from tests.fixtures.tiny import tiny_job
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from tiny import tiny_job
 
 from relforge.pipeline.errors import Outcome
 from relforge.pipeline.run.execute import run
 from relforge.pipeline.run.rerun import rerun
 from relforge.pipeline.run.status import status
+from tests.fixtures.tiny import tiny_job
 
 
 def test_a_run_makes_every_table_and_says_complete(tmp_path, source):

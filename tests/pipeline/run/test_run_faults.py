@@ -13,7 +13,6 @@ from pathlib import Path
 import forked
 import pytest
 from shims import FailFrom
-from tiny import tiny_job
 
 from relforge.pipeline.errors import AnotherDriver, ChangedInputs, Outcome, RunError, StorageError
 from relforge.pipeline.run.driver import Driver, living_drivers
@@ -25,6 +24,7 @@ from relforge.pipeline.run.progress import Event, Notice, ShardDone, Started
 from relforge.pipeline.run.status import status
 from relforge.pipeline.store.local_storage import LocalStorage
 from relforge.pipeline.store.run_folder import RunFolder
+from tests.fixtures.tiny import tiny_job
 
 # --- storage
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny import tiny_job
 
 from relforge.pipeline.run.execute import run
 from relforge.pipeline.run.plan import make_plan
 from relforge.pipeline.run.status import status
 from relforge.pipeline.run.survey import State, Survey
 from relforge.pipeline.store.run_folder import RunFolder
+from tests.fixtures.tiny import tiny_job
 
 
 @pytest.fixture

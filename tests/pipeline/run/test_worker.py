@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 from shims import FailFrom
-from tiny import tiny_job
 
 from relforge.pipeline.errors import StageFailed, StorageError
 from relforge.pipeline.run.ingest import ingest
@@ -18,6 +17,7 @@ from relforge.pipeline.run.plan import make_plan
 from relforge.pipeline.run.worker import COMMITTED, KEPT, RETRIES_EXHAUSTED, SKIPPED, ShardWorker, begin
 from relforge.pipeline.store.local_storage import LocalStorage
 from relforge.pipeline.store.run_folder import RunFolder
+from tests.fixtures.tiny import tiny_job
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tiny import tiny_job
 
 from relforge.pipeline.errors import Outcome
 from relforge.pipeline.run.execute import run
 from relforge.pipeline.run.rerun import rerun
 from relforge.pipeline.run.status import status
 from relforge.pipeline.store.run_folder import RunFolder
+from tests.fixtures.tiny import tiny_job
 
 
 @pytest.fixture(params=["memory", "s3"])
