@@ -1,4 +1,4 @@
-"""inspect, quarantine, logs and diff: looking into runs."""
+"""`relforge inspect`: a run, a table, a shard or an image."""
 
 from __future__ import annotations
 
@@ -82,33 +82,3 @@ def test_a_run_on_another_file_system_looks_the_same(relforge, config) -> None:
 
     assert relforge("status", folder).code == 0
     assert len(relforge("inspect", folder, "--json", "--where", "true").json) == 7
-
-
-def test_quarantine_counts_by_stage_and_reason(relforge, finished) -> None:
-    said = relforge("quarantine", finished)
-    rows = relforge("quarantine", finished, "--reason", "zero_area_box", "--json").json
-
-    assert "ingest  zero_area_box  3" in said.out
-    assert [row["image_id"] for row in rows] == ["00003", "00008", "00009"]
-
-
-def test_logs_list_commits_in_order(relforge, finished) -> None:
-    said = relforge("logs", finished, "--shard", 1, "--json").json
-
-    stages = [commit["stage"] for commit in said["commits"]]
-    assert stages == ["ingest", "caption", "parse", "match", "tag", "select"]
-    assert said["failures"] == []
-
-
-def test_diff_shows_the_option_and_the_relations_it_moved(relforge, config, finished, tmp_path) -> None:
-    other = tmp_path / "other"
-    relforge("run", config, "--executor", "loop", f"run.folder={other}", "stages.caption.dropped=[1]")
-
-    said = relforge("diff", finished, other, "--json").json
-
-    assert said["config"]["stages.caption.options.dropped"] == [None, [1]]
-    assert said["relations"] == {
-        "in A": 7, "in B": 6, "unchanged": 6, "added": 0, "removed": 1, "rescored": 0
-    }  # fmt: skip
-    assert said["examples"]["removed"][0]["image_id"] == "00001"
-    assert relforge("diff", finished, finished).out.startswith("config: the same")

@@ -1,8 +1,6 @@
-"""The report's arithmetic on tables small enough to check by hand."""
+"""Label quality, its calibration and the frequency prior, on tables small enough to check by hand."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,16 +9,9 @@ import pytest
 from relforge.evaluation.calibration import calibration, expected_error
 from relforge.evaluation.label_quality import quality
 from relforge.evaluation.prior import fold, prior_scores
-from relforge.pipeline.store.sidecar import Sidecar
-from relforge.reports.report.funnel import step, survival
-from relforge.reports.report.gather import counts, histogram
 
 # an image id of each half
 FIRST, SECOND = (next(str(i) for i in range(99) if fold(str(i)) == half) for half in (0, 1))
-
-
-def sidecar(table: str, rows_in: int, rows_out: int, kept: int, **losses: Any) -> Sidecar:
-    return Sidecar("s", table, 0, "", {}, "", 0, "", rows_in, rows_out, kept, **losses)
 
 
 def pairs(*rows: tuple[str, str, str, str], score: tuple[float, ...] | None = None) -> pa.Table:
@@ -44,38 +35,6 @@ def boxes(*rows: tuple[str, str]) -> pa.Table:
 
 
 RIDERS = boxes(*((image, name) for image in (FIRST, SECOND) for name in ("person", "horse")))
-
-
-def test_the_funnel_adds_up_shards_and_counts_a_stage_of_several_tables_once() -> None:
-    aside = {"zero_area_box": 1}
-    ingest = step(
-        "ingest",
-        {
-            "images": [sidecar("images", 9, 2, 8, quarantined=aside)],
-            "boxes": [sidecar("boxes", 9, 6, 8, quarantined=aside)],
-        },
-    )
-    shards = [
-        sidecar("candidates", 5, 8, 3, dropped={"no_second_box": 2}),
-        sidecar("candidates", 4, 1, 1, dropped={"no_second_box": 1, "quantity_of": 2}),
-    ]
-    match = step("match", {"candidates": shards})
-
-    assert (ingest.rows_in, ingest.kept, ingest.lost) == (9, 8, 1)
-    assert (match.rows_in, match.kept, match.dropped) == (9, 4, {"no_second_box": 3, "quantity_of": 2})
-    assert survival([ingest, match]) == {"images": 2, "boxes": 6, "matched triplets": 4, "candidates": 9}
-
-
-def test_the_most_frequent_come_first_and_ties_by_name() -> None:
-    rows = pa.table({"predicate": ["on", "near", "on", "in"]})
-
-    found = counts(rows, ("predicate",), 2)
-
-    assert found == [{"predicate": "on", "count": 2}, {"predicate": "in", "count": 1}]
-
-
-def test_a_score_of_one_is_in_the_last_bin() -> None:
-    assert histogram(np.array([0.0, 0.1, 1.0]), bins=4) == [2, 0, 0, 1]
 
 
 def test_calibration_compares_score_and_precision_bin_by_bin() -> None:

@@ -1,0 +1,20 @@
+"""Frequencies and histograms of the report."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from relforge.reports.report.gather import counts, histogram
+
+
+def test_the_most_frequent_come_first_and_ties_by_name() -> None:
+    rows = pa.table({"predicate": ["on", "near", "on", "in"]})
+
+    found = counts(rows, ("predicate",), 2)
+
+    assert found == [{"predicate": "on", "count": 2}, {"predicate": "in", "count": 1}]
+
+
+def test_a_score_of_one_is_in_the_last_bin() -> None:
+    assert histogram(np.array([0.0, 0.1, 1.0]), bins=4) == [2, 0, 0, 1]
