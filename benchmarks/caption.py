@@ -4,7 +4,7 @@
                                  [--threads N] [--dtype float32|bfloat16 ...] [--ten-calls]
                                  [--lavis PYTHON] [--json]
 
-All sides caption the same random pictures with the same weights (random ones unless a folder is given:
+All sides caption the same random images with the same weights (random ones unless a folder is given:
 speed does not depend on them, and no caption ends early, so every side writes the full 16 tokens). The
 captioner runs in every type named by `--dtype`, generate in float32 and in bfloat16 if that is among them.
 Every side but LAVIS has run once before it is timed; runs are interleaved; figures are medians. `--ten-calls`
@@ -31,8 +31,8 @@ from transformers import BlipForConditionalGeneration
 
 from relforge.images.resize import normalise
 from relforge.models.blip.checkpoint import Checkpoint, load
-from relforge.models.blip.linear import packing
-from relforge.models.blip.names import canonical
+from relforge.models.blip.layers import choose_packing
+from relforge.models.blip.names import rename_to_transformers
 from relforge.models.blip.shape import from_config
 
 
@@ -60,10 +60,10 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", default="large", help="large, base, or a transformers folder")
     parser.add_argument(
-        "--images", type=int, default=12, help="pictures in our stream; peers take one at a time"
+        "--images", type=int, default=12, help="images in our stream; peers take one at a time"
     )
     parser.add_argument("--captions", type=int, default=10)
-    parser.add_argument("--rows", type=int, default=120, help="our tile")
+    parser.add_argument("--rows", type=int, default=120, help="our decoder batch")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dtype", nargs="+", choices=["float32", "bfloat16"], default=["float32"])
@@ -90,16 +90,18 @@ def main() -> None:
     if options.model in ("large", "base"):
         model = random_model(options.model)
         shape = from_config(model.config.to_dict())
-        checkpoint = Checkpoint(options.model, shape, canonical(model.state_dict()), None, PROMPT)
+        checkpoint = Checkpoint(
+            options.model, shape, rename_to_transformers(model.state_dict()), None, PROMPT
+        )
     else:
         checkpoint = load(options.model)
         model = BlipForConditionalGeneration.from_pretrained(options.model).eval()
     size = checkpoint.shape.vision.image_size
     generator = torch.Generator().manual_seed(0)
-    pictures = list(
+    images = list(
         torch.randint(0, 256, (options.images, 3, size, size), dtype=torch.uint8, generator=generator)
     )
-    ready = normalise(pictures[0][None], checkpoint.mean, checkpoint.std)
+    ready = normalise(images[0][None], checkpoint.mean, checkpoint.std)
     dtypes = {name: getattr(torch, name) for name in dict.fromkeys(options.dtype)}
     ours = {name: Ours(checkpoint, options.captions, dtype, options.rows) for name, dtype in dtypes.items()}
     # generate in float32 is always there: a faster type must be worth its lost bits
@@ -107,25 +109,25 @@ def main() -> None:
 
     differences, our_bytes = {}, {}
     for name, side in ours.items():
-        differences[name] = worst_logit(model, side.captioner, pictures[0])
-        our_bytes[name] = side.captioner.decoder.seen.nbytes / 1e6
-        side.warm_up(pictures[0], len(pictures))
+        differences[name] = worst_logit(model, side.captioner, images[0])
+        our_bytes[name] = side.captioner.decoder.cross_cache.nbytes / 1e6
+        side.warm_up(images[0], len(images))
     their_bytes = cross_bytes(model, ready, options.captions) / 1e6
     our_runs: dict[str, list[tuple[float, float]]] = {name: [] for name in ours}
     their_runs: dict[str, list[tuple[float, float]]] = {name: [] for name in peers}
     peaks: dict[str, list[float]] = {name: [] for name in ours}
 
-    def look_at_peers() -> None:
+    def time_peers() -> None:
         for name, peer in peers.items():
             their_runs[name].append(peer(ready, options.captions))
         for name, side in ours.items():
             peaks[name].append(peak(side.captioner.arithmetic))
 
     for _ in range(options.repeats):
-        look_at_peers()
+        time_peers()
         for name, side in ours.items():
-            our_runs[name].append(side(pictures))
-        look_at_peers()
+            our_runs[name].append(side(images))
+        time_peers()
 
     work = flops(checkpoint.shape, options.captions, LENGTHS["max_length"] - len(PROMPT))
     others = {
@@ -145,22 +147,22 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for name, side in ours.items():
         amx = side.captioner.arithmetic.amx
-        how = f"{name} by {f'amx, {amx}' if amx else f'torch, packed: {packing()}'}"
+        arithmetic = f"{name} by {f'amx, {amx}' if amx else f'torch, packed: {choose_packing()}'}"
         mine = dict(zip(("encode", "decode"), medians(our_runs[name]), strict=True))
         limit = {part: amount / max(peaks[name]) for part, amount in work.items()}
         for peer, theirs in others.items():
             for part in mine:
-                rows.append(row(f"{part}, {how}", peer, mine[part], theirs[part], limit[part]))
+                rows.append(row(f"{part}, {arithmetic}", peer, mine[part], theirs[part], limit[part]))
             sums = (sum(times.values()) for times in (mine, theirs, limit))
-            rows.append(row(f"whole job, {how}", peer, *sums))
+            rows.append(row(f"whole job, {arithmetic}", peer, *sums))
         tokens = options.captions * (LENGTHS["max_length"] - len(PROMPT)) / mine["decode"]
         least = f"GFLOP/s (least seen: {min(peaks[name]) / 1e9:.0f})"
         held = {"ours": our_bytes[name], "theirs": their_bytes, "ratio": their_bytes / our_bytes[name]}
         rows += [
-            {"case": f"keys and values, {how}", **held, "unit": "MB per image"},
-            {"case": f"tokens per second, {how}", "ours": tokens, "unit": "tokens/s"},
-            {"case": f"largest logit difference, {how}", "ours": differences[name], "unit": "logit"},
-            {"case": f"peak of useful products, {how}", "ours": max(peaks[name]) / 1e9, "unit": least},
+            {"case": f"keys and values, {arithmetic}", **held, "unit": "MB per image"},
+            {"case": f"tokens per second, {arithmetic}", "ours": tokens, "unit": "tokens/s"},
+            {"case": f"largest logit difference, {arithmetic}", "ours": differences[name], "unit": "logit"},
+            {"case": f"peak of useful products, {arithmetic}", "ours": max(peaks[name]) / 1e9, "unit": least},
         ]
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     rows.append({"case": "memory of the process, all sides", "ours": most, "unit": "MB"})

@@ -1,6 +1,6 @@
 """How many captions another arithmetic words differently, on the drawn world and its captioner.
 
-    python benchmarks/caption_arithmetic.py [--model demo/weights/blip] [--pictures 300] [--seed 7] [--json]
+    python benchmarks/caption_arithmetic.py [--model demo/weights/blip] [--images 300] [--seed 7] [--json]
 
 Every arithmetic draws with the same random numbers, so a caption differs only where rounding moved a
 probability across a draw. Compared with torch's float32 products; the tile unit needs a processor with one.
@@ -14,7 +14,7 @@ import tempfile
 from typing import Any
 
 from report import emit
-from world_captions import captioned, drawn
+from world_captions import caption_images, draw_split
 
 from relforge.kernels.amx.library import VARIABLE, why_unavailable
 
@@ -22,16 +22,16 @@ from relforge.kernels.amx.library import VARIABLE, why_unavailable
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--model", default="demo/weights/blip")
-    options.add_argument("--pictures", type=int, default=300)
+    options.add_argument("--images", type=int, default=300)
     options.add_argument("--seed", type=int, default=7)
     options.add_argument("--json", action="store_true")
     args = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        _, images = drawn(folder, args.pictures, args.seed)
+        _, images = draw_split(folder, args.images, args.seed)
 
         def words(kind: str, dtype: str) -> tuple[list[str], float]:
             os.environ[VARIABLE] = kind
-            said, seconds = captioned(images, model=args.model, captions=10, drop=[], dtype=dtype)
+            said, seconds = caption_images(images, model=args.model, captions=10, drop=[], dtype=dtype)
             return [text for captions in said.values() for text in captions], seconds
 
         plain, plain_seconds = words("torch", "float32")
@@ -53,7 +53,7 @@ def main() -> None:
                     "of": len(plain),
                 }
             )
-    emit(rows, args.json, f"{args.pictures} pictures, ten captions each")
+    emit(rows, args.json, f"{args.images} images, ten captions each")
 
 
 if __name__ == "__main__":

@@ -25,20 +25,20 @@ inner = model.forward_encoder
 def forward_encoder(samples: dict[str, torch.Tensor]) -> torch.Tensor:
     global encoding
     start = clock()
-    image = inner(samples)
+    tokens = inner(samples)
     encoding = clock() - start
-    return image
+    return tokens
 
 
 model.forward_encoder = forward_encoder
 size = checkpoint.shape.vision.image_size
-picture = torch.randn(1, 3, size, size)
+image = torch.randn(1, 3, size, size)
 
 
 def decode(count: int) -> float:
     start = clock()
     model.generate(
-        {"image": picture}, use_nucleus_sampling=True, num_captions=count, min_length=5, max_length=20
+        {"image": image}, use_nucleus_sampling=True, num_captions=count, min_length=5, max_length=20
     )
     return clock() - start - encoding
 

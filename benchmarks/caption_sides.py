@@ -59,13 +59,13 @@ def flops(shape: BlipShape, captions: int, steps: int) -> dict[str, float]:
     return {"encode": encode, "decode": cross + row * (len(PROMPT) + captions * (steps - 1))}
 
 
-def peak(how: Arithmetic) -> float:
+def peak(arithmetic: Arithmetic) -> float:
     """FLOP/s that useful multiply-adds could reach in this arithmetic: of the largest matrix product of
     torch's, the best of a few; or of the tile unit on registers alone, times the threads, a third of it for
     split operands."""
-    if how.amx is not None:
-        return unit.measure_peak(clock) * torch.get_num_threads() / (3 if how.amx == "split" else 1)
-    a, b = torch.randn(2, 2048, 2048).to(how.dtype)
+    if arithmetic.amx is not None:
+        return unit.measure_peak(clock) * torch.get_num_threads() / (3 if arithmetic.amx == "split" else 1)
+    a, b = torch.randn(2, 2048, 2048).to(arithmetic.dtype)
     best = min(timed(lambda: torch.mm(a, b)) for _ in range(6))
     return 2 * 2048**3 / best
 
@@ -122,8 +122,8 @@ class Ours:
     """The captioner, with the time of its encoder noted."""
 
     def __init__(self, checkpoint: Checkpoint, captions: int, dtype: torch.dtype, rows: int) -> None:
-        how = Nucleus(**LENGTHS)
-        self.captioner = BlipCaptioner(checkpoint, how, captions, torch.device("cpu"), dtype, rows)
+        settings = Nucleus(**LENGTHS)
+        self.captioner = BlipCaptioner(checkpoint, settings, captions, torch.device("cpu"), dtype, rows)
         self.encoding = 0.0
         inner = self.captioner.encode
 
@@ -135,20 +135,21 @@ class Ours:
 
         self.captioner.encode = encode  # type: ignore[method-assign]
 
-    def warm_up(self, picture: Tensor, images: int) -> None:
-        """Encode one picture and caption it in the place of many, so that the memory of every image is there:
-        a run has it after its first dozen pictures."""
-        tokens = self.captioner.encode(picture[None])[0]
-        dict(self.captioner.writer.run((str(n), derive_random_key(0, str(n)), tokens) for n in range(images)))
+    def warm_up(self, image: Tensor, images: int) -> None:
+        """Encode one image and caption it in the place of many, so that the memory of every image is there:
+        a run has it after its first dozen images."""
+        tokens = self.captioner.encode(image[None])[0]
+        stream = ((str(n), derive_random_key(0, str(n)), tokens) for n in range(images))
+        dict(self.captioner.strategy.run(stream))
 
-    def __call__(self, pictures: list[Tensor]) -> tuple[float, float]:
+    def __call__(self, images: list[Tensor]) -> tuple[float, float]:
         """Seconds (encode, decode) per image; words are left as token ids, as the peers leave them."""
         self.encoding, start = 0.0, clock()
-        stream = ((str(n), derive_random_key(0, str(n)), p) for n, p in enumerate(pictures))
-        found = dict(self.captioner.writer.run(self.captioner._encode(stream)))
-        assert len(found) == len(pictures)
+        stream = ((str(n), derive_random_key(0, str(n)), p) for n, p in enumerate(images))
+        found = dict(self.captioner.strategy.run(self.captioner.encode_stream(stream)))
+        assert len(found) == len(images)
         total = clock() - start
-        return self.encoding / len(pictures), (total - self.encoding) / len(pictures)
+        return self.encoding / len(images), (total - self.encoding) / len(images)
 
 
 @torch.inference_mode()
@@ -162,17 +163,17 @@ def worst_logit(model: BlipForConditionalGeneration, ours: BlipCaptioner, pixels
         model.text_decoder(input_ids=ids, encoder_hidden_states=seen).logits[0, len(PROMPT) - 1 :].float()
     )
     decoder = ours.decoder
-    decoder.look(0, ours.encode(pixels[None])[0])
+    decoder.write_image(0, ours.encode(pixels[None])[0])
     first, cache = decoder.prefill([0], PROMPT)
-    decoder.cache[:, :, 0, :, : len(PROMPT)] = cache[:, :, 0]
-    members = torch.full((decoder.images, decoder.samples), decoder.rows)
-    members[0, 0] = 0
-    home = torch.zeros(decoder.rows, dtype=torch.long)
+    decoder.self_cache[:, :, 0, :, : len(PROMPT)] = cache[:, :, 0]
+    rows_of_images = torch.full((decoder.images, decoder.samples), decoder.rows)
+    rows_of_images[0, 0] = 0
+    row_in_images = torch.zeros(decoder.rows, dtype=torch.long)
     worst = float((first[0] - theirs[0]).abs().max())
     for at, token in enumerate(rest):
         tokens, positions = torch.zeros(2, decoder.rows, dtype=torch.long)
         tokens[0], positions[0] = token, len(PROMPT) + at
-        logits = decoder.step(tokens, positions, members, home, [0])
+        logits = decoder.step(tokens, positions, rows_of_images, row_in_images, [0])
         worst = max(worst, float((logits[0] - theirs[at + 1]).abs().max()))
     return worst
 

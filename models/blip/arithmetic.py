@@ -1,5 +1,5 @@
-"""How this machine does the model's arithmetic: decided by the processor, never by a timing, so that equal
-machines write equal captions."""
+"""What computes the model's GEMMs: decided by the processor, never by a timing, so that equal machines write
+equal captions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from relforge.kernels.amx.self_test import self_test
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Where numbers live and how products are computed.
+    """Where tensors are and what computes their GEMMs.
 
     Args:
         device: of every tensor.
-        dtype: of the tensors between the products.
-        amx: products on the processor's tile unit, with operands split in two or rounded to bfloat16;
-            None: torch's products.
+        dtype: of the tensors between the GEMMs.
+        amx: GEMMs on the processor's AMX, with operands split in two or rounded to bfloat16; None: torch's.
     """
 
     device: torch.device
@@ -27,12 +26,12 @@ class Arithmetic:
     amx: Precision | None = None
 
 
-def arithmetic(device: torch.device, dtype: torch.dtype) -> Arithmetic:
-    """The arithmetic for what was asked. On a CPU with a tile unit that is the unit, once it has passed its
-    self-test; bfloat16 then means the operands of products, and all else stays float32.
+def choose_arithmetic(device: torch.device, dtype: torch.dtype) -> Arithmetic:
+    """The arithmetic for a device and type. On a CPU with AMX that is AMX, once it has passed its self-test;
+    bfloat16 then means the operands of GEMMs, and all else stays float32.
 
     Raises:
-        SelfTestFailed: the unit computes something else than torch.
+        SelfTestFailed: AMX computes something else than torch.
     """
     if device.type != "cpu" or dtype not in (torch.float32, torch.bfloat16) or why_unavailable() is not None:
         return Arithmetic(device, dtype)

@@ -36,63 +36,66 @@ class BeamSearch:
     """The likeliest caption of every image of a stream, per token (length penalty 1).
 
     Args:
-        decoder: sized for `how.max_length` tokens and `how.num_beams` rows per image.
+        decoder: sized for `settings.max_length` tokens and `settings.num_beams` rows per image.
     """
 
-    def __init__(self, decoder: TextDecoder, prompt: tuple[int, ...], eos: int, pad: int, how: Beams) -> None:
-        if len(prompt) >= how.max_length:
+    def __init__(
+        self, decoder: TextDecoder, prompt: tuple[int, ...], eos: int, pad: int, settings: Beams
+    ) -> None:
+        if len(prompt) >= settings.max_length:
             raise ValueError(
-                f"max_length {how.max_length} leaves no room after the prompt's {len(prompt)} tokens"
+                f"max_length {settings.max_length} leaves no token after the prompt's {len(prompt)}"
             )
-        self.decoder, self.prompt, self.eos, self.pad, self.how = decoder, prompt, eos, pad, how
-        self.at_once = min(decoder.rows // how.num_beams, decoder.rows // len(prompt), decoder.images)
-        if self.at_once < 1:
-            raise ValueError(f"{decoder.rows} rows are too few for {how.num_beams} beams")
+        self.decoder, self.prompt, self.eos, self.pad, self.settings = decoder, prompt, eos, pad, settings
+        self.batch_size = min(decoder.rows // settings.num_beams, decoder.rows // len(prompt), decoder.images)
+        if self.batch_size < 1:
+            raise ValueError(f"{decoder.rows} rows are too few for {settings.num_beams} beams")
 
     @torch.inference_mode()
     def run(self, images: Iterator[tuple[str, int, Tensor]]) -> Iterator[tuple[str, list[Tokens]]]:
         """Caption a stream of images: the counterpart of `Sampler.run`, one caption each."""
-        while batch := list(islice(images, self.at_once)):
-            for slot, (_, _, tokens) in enumerate(batch):
-                self.decoder.look(slot, tokens)
+        while batch := list(islice(images, self.batch_size)):
+            for entry, (_, _, tokens) in enumerate(batch):
+                self.decoder.write_image(entry, tokens)
             captions = self._search(len(batch))
-            for (name, _, _), caption in zip(batch, captions, strict=True):
-                yield name, [caption]
+            for (image_id, _, _), caption in zip(batch, captions, strict=True):
+                yield image_id, [caption]
 
     def _search(self, n: int) -> list[Tokens]:
-        """Best captions of the images in slots 0..n-1. Scores are always computed for a full tile of
-        images."""
-        decoder, how, prompt = self.decoder, self.how, len(self.prompt)
-        beams, groups, device = how.num_beams, self.at_once, decoder.device
+        """Best captions of the images in entries 0..n-1 of the cross-attention cache. Scores are always
+        computed for a full batch of images."""
+        decoder, settings, prompt = self.decoder, self.settings, len(self.prompt)
+        beams, groups, device = settings.num_beams, self.batch_size, decoder.device
         first, cache = decoder.prefill(list(range(n)), self.prompt)
         rows = torch.arange(groups * beams, device=device)
         image = torch.arange(groups, device=device).clamp(max=n - 1)  # the spare groups repeat the last image
-        decoder.cache[:, :, : groups * beams, :, :prompt] = cache[:, :, image.repeat_interleave(beams)]
-        members = torch.full((decoder.images, decoder.samples), decoder.rows, dtype=torch.long, device=device)
-        members[:n, :beams] = rows.view(groups, beams)[:n]
-        home = torch.zeros(decoder.rows, dtype=torch.long, device=device)
-        home[: n * beams] = (rows // beams * decoder.samples + rows % beams)[: n * beams]
+        decoder.self_cache[:, :, : groups * beams, :, :prompt] = cache[:, :, image.repeat_interleave(beams)]
+        rows_of_images = torch.full((decoder.images, decoder.samples), decoder.rows, device=device)
+        rows_of_images[:n, :beams] = rows.view(groups, beams)[:n]
+        row_in_images = torch.zeros(decoder.rows, dtype=torch.long, device=device)
+        row_in_images[: n * beams] = (rows // beams * decoder.samples + rows % beams)[: n * beams]
 
-        state = _Hypotheses(groups, beams, self.prompt, self.pad, how.max_length, device)
+        state = _Hypotheses(groups, beams, self.prompt, self.pad, settings.max_length, device)
         logits = first[image].repeat_interleave(beams, 0)  # groups*beams x vocabulary
-        for length in range(prompt, how.max_length):
+        for length in range(prompt, settings.max_length):
             history = state.running[:, :, :length].flatten(0, 1)
             scores = penalise(
                 logits.log_softmax(-1),
                 history,
                 history.new_full((len(history),), length),
-                how.repetition_penalty,
+                settings.repetition_penalty,
             )
-            if length < how.min_length:
+            if length < settings.min_length:
                 scores[:, self.eos] = float("-inf")
             parents = state.extend(scores.view(groups, beams, -1), length, prompt, self.eos)
-            if not state.open(n) or length + 1 == how.max_length:
+            if not state.can_improve(n) or length + 1 == settings.max_length:
                 break
-            decoder.cache[:, :, : groups * beams] = decoder.cache[:, :, parents]
+            decoder.self_cache[:, :, : groups * beams] = decoder.self_cache[:, :, parents]
             tokens = torch.zeros(decoder.rows, dtype=torch.long, device=device)
             tokens[: groups * beams] = state.running[:, :, length].flatten()
             positions = torch.full_like(tokens, length)
-            logits = decoder.step(tokens, positions, members, home, list(range(n)))[: groups * beams]
+            logits = decoder.step(tokens, positions, rows_of_images, row_in_images, list(range(n)))
+            logits = logits[: groups * beams]
         return [state.best(i, prompt, self.eos) for i in range(n)]
 
 
@@ -117,8 +120,11 @@ class _Hypotheses:
         self.continues = True
 
     def extend(self, scores: Tensor, length: int, prompt: int, eos: int) -> Tensor:
-        """Take in one more token's log-probabilities (groups x beams x vocabulary); says which row (0 ..
-        groups*beams-1) each running beam continues."""
+        """Extend the hypotheses by one token, given its log-probabilities (groups x beams x vocabulary).
+
+        Returns:
+            groups*beams: the row (0 .. groups*beams-1) that each running beam continues.
+        """
         groups, beams, vocabulary = scores.shape
         total = (scores + self.running_scores[:, :, None]).flatten(1)
         values, flat = total.topk(2 * beams, dim=1)  # enough that `beams` of them go on
@@ -146,14 +152,14 @@ class _Hypotheses:
         self.lengths = torch.cat([self.lengths, torch.full_like(token, length + 1)], 1).gather(1, best)
         self.done = torch.cat([self.done, eligible], 1).gather(1, best)
 
-        hope = self.running_scores[:, :1] / (length + 1 - prompt)
+        reachable = self.running_scores[:, :1] / (length + 1 - prompt)
         worst = torch.where(self.done, self.scores.min(1, keepdim=True)[0], _NEVER)
-        self.improvable = self.improvable & (hope > worst).any(1, keepdim=True)
+        self.improvable = self.improvable & (reachable > worst).any(1, keepdim=True)
         offset = torch.arange(groups, device=parent.device)[:, None] * beams
         return (parent.gather(1, keep) + offset).flatten()
 
-    def open(self, n: int) -> bool:
-        """Whether the finished captions of the first n images could still be bettered."""
+    def can_improve(self, n: int) -> bool:
+        """Whether a better caption of one of the first n images may still come."""
         return self.continues and bool(self.improvable[:n].any())
 
     def best(self, group: int, prompt: int, eos: int) -> Tokens:

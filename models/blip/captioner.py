@@ -1,4 +1,4 @@
-"""A loaded BLIP captioner: pictures in, captions out."""
+"""A loaded BLIP captioner: images in, captions out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from relforge.images.resize import normalise
-from relforge.models.blip.arithmetic import arithmetic
+from relforge.models.blip.arithmetic import choose_arithmetic
 from relforge.models.blip.beams import Beams, BeamSearch
 from relforge.models.blip.checkpoint import Checkpoint
 from relforge.models.blip.decoder import TextDecoder
@@ -35,23 +35,23 @@ class Caption:
 
 
 class BlipCaptioner:
-    """Encodes each picture once and writes its captions together with those of other pictures.
+    """Encodes each image once and decodes its captions together with those of other images.
 
     Args:
         checkpoint: from `checkpoint.load`.
-        how: `Nucleus` for `samples` captions per picture, `Beams` for the likeliest one.
-        samples: captions per picture; 1 with `Beams`.
+        settings: `Nucleus` for `samples` captions per image, `Beams` for the likeliest one.
+        samples: captions per image; 1 with `Beams`.
         device: where it runs.
-        dtype: float32, or bfloat16 where the device has it (see `arithmetic`).
-        rows: captions decoded together. Part of the arithmetic except on a tile unit: another number may
-            change the last bits of a logit, and so, rarely, a word.
+        dtype: float32, or bfloat16 where the device has it (see `choose_arithmetic`).
+        rows: captions decoded together, the decoder batch. Part of the arithmetic except with AMX: another
+            number may change the last bits of a logit, and so, rarely, a word.
         graphs: replay each step of nucleus sampling as one CUDA graph; needs a GPU.
     """
 
     def __init__(
         self,
         checkpoint: Checkpoint,
-        how: Nucleus | Beams,
+        settings: Nucleus | Beams,
         samples: int,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
@@ -59,44 +59,45 @@ class BlipCaptioner:
         graphs: bool = False,
     ) -> None:
         shape, self.checkpoint, self.device = checkpoint.shape, checkpoint, device
-        beams = isinstance(how, Beams)
+        beams = isinstance(settings, Beams)
         if beams and samples != 1:
-            raise ValueError(f"beam search gives one caption per picture, not {samples}")
+            raise ValueError(f"beam search gives one caption per image, not {samples}")
         if graphs and (beams or device.type != "cuda"):
             found = "beam search" if beams else f"device {device}"
             raise ValueError(f"graphs speeds up nucleus sampling on a GPU; with {found}, leave it out")
-        if how.max_length > shape.text.positions:
+        if settings.max_length > shape.text.positions:
             raise ValueError(
-                f"max_length {how.max_length} exceeds the model's {shape.text.positions} positions"
+                f"max_length {settings.max_length} exceeds the model's {shape.text.positions} positions"
             )
-        each = how.num_beams if isinstance(how, Beams) else samples
-        # one picture at a time keeps a CPU busy; a GPU wants more
-        self.batch = 1 if device.type == "cpu" else 16
-        self.arithmetic, self.dtype = arithmetic(device, dtype), dtype
-        self.encoder = VisionEncoder(checkpoint.state, shape.vision, self.batch, self.arithmetic)
-        # half as many again as are needed to fill the tile, for images that wait for their last caption
-        images = math.ceil(1.5 * rows / each) + 2
+        rows_per_image = settings.num_beams if isinstance(settings, Beams) else samples
+        # one image at a time keeps a CPU busy; a GPU wants more
+        self.batch_size = 1 if device.type == "cpu" else 16
+        self.arithmetic, self.dtype = choose_arithmetic(device, dtype), dtype
+        self.encoder = VisionEncoder(checkpoint.state, shape.vision, self.batch_size, self.arithmetic)
+        # half as many again as fill the decoder batch, for images that wait for their last caption
+        images = math.ceil(1.5 * rows / rows_per_image) + 2
         self.decoder = TextDecoder(
-            checkpoint.state, shape, rows, how.max_length, images, each, self.arithmetic
+            checkpoint.state, shape, rows, settings.max_length, images, rows_per_image, self.arithmetic
         )
         eos, pad = shape.text.eos, shape.text.pad
-        self.writer: Sampler | BeamSearch
-        if isinstance(how, Beams):
-            self.writer = BeamSearch(self.decoder, checkpoint.prompt, eos, pad, how)
+        self.strategy: Sampler | BeamSearch
+        if isinstance(settings, Beams):
+            self.strategy = BeamSearch(self.decoder, checkpoint.prompt, eos, pad, settings)
         else:
-            self.writer = Sampler(self.decoder, checkpoint.prompt, eos, how, samples, graphs)
+            self.strategy = Sampler(self.decoder, checkpoint.prompt, eos, settings, samples, graphs)
 
-    def run(self, pictures: Iterator[tuple[str, int, Tensor]]) -> Iterator[tuple[str, list[Caption]]]:
+    def run(self, images: Iterator[tuple[str, int, Tensor]]) -> Iterator[tuple[str, list[Caption]]]:
         """Caption a stream.
 
         Args:
-            pictures: (name, key, 3 x S x S uint8 pixels at the model's size).
+            images: (image_id, random key as `derive_random_key` makes it, 3 x S x S uint8 pixels at the
+                model's size).
 
         Yields:
-            (name, captions in sample order), in order of completion.
+            (image_id, captions in sample order), in order of completion.
         """
-        for name, captions in self.writer.run(self._encode(pictures)):
-            yield name, [self._words(tokens) for tokens in captions]
+        for image_id, captions in self.strategy.run(self.encode_stream(images)):
+            yield image_id, [self._decode_text(tokens) for tokens in captions]
 
     @torch.inference_mode()
     def encode(self, pixels: Tensor) -> Tensor:
@@ -104,15 +105,16 @@ class BlipCaptioner:
         ready = normalise(pixels.to(self.device), self.checkpoint.mean, self.checkpoint.std)
         return self.encoder(ready)
 
-    def _encode(self, pictures: Iterator[tuple[str, int, Tensor]]) -> Iterator[tuple[str, int, Tensor]]:
-        while batch := deque(islice(pictures, self.batch)):
+    def encode_stream(self, images: Iterator[tuple[str, int, Tensor]]) -> Iterator[tuple[str, int, Tensor]]:
+        """Pixels of each image replaced by its tokens, image tokens x vision width."""
+        while batch := deque(islice(images, self.batch_size)):
             pixels = [p for _, _, p in batch]
             # a short last batch is filled up: the shape never changes
-            tokens = self.encode(torch.stack(pixels + [pixels[0]] * (self.batch - len(pixels))))
-            for (name, key, _), image in zip(batch, tokens, strict=False):
-                yield name, key, image
+            tokens = self.encode(torch.stack(pixels + [pixels[0]] * (self.batch_size - len(pixels))))
+            for (image_id, random_key, _), image_tokens in zip(batch, tokens, strict=False):
+                yield image_id, random_key, image_tokens
 
-    def _words(self, tokens: Tokens) -> Caption:
+    def _decode_text(self, tokens: Tokens) -> Caption:
         text = self.checkpoint.tokenizer.decode(
             tokens.ids, skip_special_tokens=True, clean_up_tokenization_spaces=True
         )

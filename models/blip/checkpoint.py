@@ -12,21 +12,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from relforge.models.blip.names import canonical, expected
+from relforge.models.blip.names import list_tensors, rename_to_transformers
 from relforge.models.blip.shape import BlipShape, from_config, from_weights
 from relforge.models.files import resolve_model
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 PROMPT = "a picture of "
-PUBLISHED_WORDS = "bert-base-uncased"
+PUBLISHED_TOKENIZER = "bert-base-uncased"
 """The tokenizer of every published `.pth`, which brings none of its own."""
 _POSITIONS = "vision_model.embeddings.position_embedding"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A captioner ready to be built: sizes, weights, words and how it wants its pictures."""
+    """What a captioner is built from: sizes, weights, tokenizer, prompt and pixel statistics."""
 
     name: str  # what `captions.source` says
     shape: BlipShape
@@ -53,21 +53,21 @@ def load(
             file.
         prompt: the words every caption starts with; default: the folder's `caption.json`, else "a picture
             of ".
-        image_size: pixels; another than the model's own interpolates its position embedding, as the published
-            script does for `model_large.pth` (trained at 224, run at 384).
+        image_size: pixels; a size that is not the model's own interpolates its position embedding, as the
+            published script does for `model_large.pth` (trained at 224, run at 384).
         revision: of a hub name.
 
     Raises:
         FileNotFoundError: a file is missing.
         ValueError: not a BLIP captioner, missing or surplus tensors (all listed), tensors of another size.
     """
-    bare = load_weights(model, image_size, revision)
+    weights = load_weights(model, image_size, revision)
     path = resolve_model(model, revision).path
-    words = _tokenizer(tokenizer or (str(path) if path.is_dir() else PUBLISHED_WORDS), bare.shape)
-    own = _json(path / "caption.json").get("prompt", PROMPT)
-    return replace(
-        bare, tokenizer=words, prompt=_prompt(words, own if prompt is None else prompt, bare.shape)
-    )
+    name = tokenizer or (str(path) if path.is_dir() else PUBLISHED_TOKENIZER)
+    loaded = _load_tokenizer(name, weights.shape)
+    if prompt is None:
+        prompt = _read_json(path / "caption.json").get("prompt", PROMPT)
+    return replace(weights, tokenizer=loaded, prompt=_encode_prompt(loaded, prompt, weights.shape))
 
 
 def list_files(model: str, tokenizer: str | None = None, revision: str | None = None) -> tuple[str, ...]:
@@ -77,34 +77,34 @@ def list_files(model: str, tokenizer: str | None = None, revision: str | None = 
         FileNotFoundError: the model or its tokenizer is neither here nor on the hub.
     """
     found = resolve_model(model, revision)
-    words = tokenizer or (PUBLISHED_WORDS if found.path.is_file() else None)
-    return resolve_model(model, revision, [words]).files if words else found.files
+    name = tokenizer or (PUBLISHED_TOKENIZER if found.path.is_file() else None)
+    return resolve_model(model, revision, [name]).files if name else found.files
 
 
 def load_weights(model: str, image_size: int | None = None, revision: str | None = None) -> Checkpoint:
-    """As `load`, without words: no tokenizer, no prompt. Needs nothing of transformers."""
+    """As `load`, without tokenizer and prompt. Needs nothing of transformers."""
     path = resolve_model(model, revision).path
     folder = path if path.is_dir() else path.parent
-    state = canonical(_tensors(path))
+    state = rename_to_transformers(_read_tensors(path))
     config = folder / "config.json"
-    shape = from_config(json.loads(config.read_text())) if config.exists() else _guess(state, path)
-    state, shape = _interpolate(state, shape, image_size)
-    check(state, shape, str(path))
-    pictures = _json(path / "preprocessor_config.json")
+    shape = from_config(json.loads(config.read_text())) if config.exists() else _infer_shape(state, path)
+    state, shape = _interpolate_positions(state, shape, image_size)
+    check_tensors(state, shape, str(path))
+    preprocessor = _read_json(path / "preprocessor_config.json")
     return Checkpoint(
         name=path.name if Path(model).expanduser().exists() else model,
         shape=shape,
         state={name: tensor.float() for name, tensor in state.items()},
         tokenizer=None,
         prompt=(),
-        mean=tuple(pictures.get("image_mean", CLIP_MEAN)),
-        std=tuple(pictures.get("image_std", CLIP_STD)),
+        mean=tuple(preprocessor.get("image_mean", CLIP_MEAN)),
+        std=tuple(preprocessor.get("image_std", CLIP_STD)),
     )
 
 
 def save(model: Any, tokenizer: Any, folder: str | Path, prompt: str = PROMPT, half: bool = False) -> None:
     """Write a folder that `load` (and transformers) reads back: weights as safetensors, config, tokenizer,
-    the picture statistics (CLIP's, at the model's own image size) and `caption.json` with the prompt.
+    the pixel statistics (CLIP's, at the model's own image size) and `caption.json` with the prompt.
 
     Args:
         model: a transformers `BlipForConditionalGeneration`, as trained.
@@ -122,16 +122,16 @@ def save(model: Any, tokenizer: Any, folder: str | Path, prompt: str = PROMPT, h
     words = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
     (folder / "vocab.txt").write_text("".join(f"{word}\n" for word, _ in words))
     size = model.config.vision_config.image_size
-    pictures = {"size": {"height": size, "width": size}, "image_mean": CLIP_MEAN, "image_std": CLIP_STD}
-    pictures["image_processor_type"] = "BlipImageProcessor"
-    (folder / "preprocessor_config.json").write_text(json.dumps(pictures, indent=1) + "\n")
+    preprocessor = {"size": {"height": size, "width": size}, "image_mean": CLIP_MEAN, "image_std": CLIP_STD}
+    preprocessor["image_processor_type"] = "BlipImageProcessor"
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=1) + "\n")
     (folder / "caption.json").write_text(json.dumps({"prompt": prompt}) + "\n")
 
 
-def check(state: Mapping[str, Tensor], shape: BlipShape, where: str) -> None:
+def check_tensors(state: Mapping[str, Tensor], shape: BlipShape, where: str) -> None:
     """Refuse a state dict that is not exactly the captioner's, listing every missing, surplus or misfit
     tensor."""
-    wanted = expected(shape)
+    wanted = list_tensors(shape)
     problems = []
     if missing := sorted(wanted.keys() - state.keys()):
         problems.append(f"{len(missing)} missing: {', '.join(missing)}")
@@ -147,7 +147,7 @@ def check(state: Mapping[str, Tensor], shape: BlipShape, where: str) -> None:
         raise ValueError(f"{where} does not hold a BLIP captioner: " + "; ".join(problems))
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
+def _read_tensors(path: Path) -> dict[str, Tensor]:
     if path.is_dir():
         files = sorted(path.glob("*.safetensors")) or sorted(path.glob("pytorch_model*.bin"))
         if not files:
@@ -166,14 +166,14 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _guess(state: Mapping[str, Tensor], path: Path) -> BlipShape:
+def _infer_shape(state: Mapping[str, Tensor], path: Path) -> BlipShape:
     try:
         return from_weights(state)
     except KeyError as error:
         raise ValueError(f"{path} does not hold a BLIP captioner: 1 missing: {error.args[0]}") from error
 
 
-def _interpolate(
+def _interpolate_positions(
     state: dict[str, Tensor], shape: BlipShape, image_size: int | None
 ) -> tuple[dict[str, Tensor], BlipShape]:
     """Bicubic resampling of the position embedding's grid (BLIP `models/vit.py`, `interpolate_pos_embed`)."""
@@ -190,28 +190,29 @@ def _interpolate(
     return state | {_POSITIONS: positions}, replace(shape, vision=replace(vision, image_size=image_size))
 
 
-def _tokenizer(name: str, shape: BlipShape) -> Any:
+def _load_tokenizer(name: str, shape: BlipShape) -> Any:
     from transformers import AutoTokenizer, BertTokenizer
 
     path = resolve_model(name).path
-    words: Any
+    tokenizer: Any
     if path.is_file():
-        words = BertTokenizer(vocab=str(path), do_lower_case=True)
+        tokenizer = BertTokenizer(vocab=str(path), do_lower_case=True)
     elif (path / "vocab.txt").exists() and not (path / "tokenizer_config.json").exists():
-        words = BertTokenizer(vocab=str(path / "vocab.txt"), do_lower_case=True)
+        tokenizer = BertTokenizer(vocab=str(path / "vocab.txt"), do_lower_case=True)
     else:
-        words = AutoTokenizer.from_pretrained(path)
-    if len(words) > shape.text.vocabulary:
-        raise ValueError(f"tokenizer {name} has {len(words)} words, the model only {shape.text.vocabulary}")
-    return words
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    if len(tokenizer) > shape.text.vocabulary:
+        found = f"tokenizer {name} has {len(tokenizer)} words"
+        raise ValueError(f"{found}, the model only {shape.text.vocabulary}")
+    return tokenizer
 
 
-def _prompt(words: Any, prompt: str, shape: BlipShape) -> tuple[int, ...]:
-    ids = words(prompt, add_special_tokens=False)["input_ids"] if prompt else []
+def _encode_prompt(tokenizer: Any, prompt: str, shape: BlipShape) -> tuple[int, ...]:
+    ids = tokenizer(prompt, add_special_tokens=False)["input_ids"] if prompt else []
     return (shape.text.bos, *(int(i) for i in ids))
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     """Empty where there is no such file: a `.pth` has no folder of its own."""
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return found

@@ -34,7 +34,7 @@ out: the contrastive and matching heads, the momentum copies and their queues.""
 _BUFFER = re.compile(r"\.position_ids$")  # an arange that older checkpoints stored
 
 
-def canonical(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rename_to_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The captioner's tensors under the names transformers' `BlipForConditionalGeneration` uses.
 
     Accepts that layout itself and the original BLIP / LAVIS one (`visual_encoder.*`, `text_decoder.*`); other
@@ -58,8 +58,8 @@ def canonical(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The way back: tensors under transformers' names as BLIP's and LAVIS's own classes name them."""
+def rename_to_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse: tensors under transformers' names as BLIP's and LAVIS's own classes name them."""
     renamed: dict[str, Tensor] = {}
     for name, tensor in state.items():
         name = re.sub(r"^vision_model\.embeddings\.class_embedding$", "visual_encoder.cls_token", name)
@@ -75,7 +75,7 @@ def original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def expected(shape: BlipShape) -> dict[str, tuple[int, ...]]:
+def list_tensors(shape: BlipShape) -> dict[str, tuple[int, ...]]:
     """Name -> size of every tensor a captioner of that shape has."""
     v, t = shape.vision, shape.text
     names: dict[str, tuple[int, ...]] = {

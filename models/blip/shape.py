@@ -116,7 +116,7 @@ def from_weights(state: Mapping[str, Tensor]) -> BlipShape:
     and, unlike transformers' default, vision norms with eps 1e-6 (BLIP `models/vit.py`).
 
     Args:
-        state: tensors under transformers' names (`names.canonical`).
+        state: tensors under transformers' names (`names.rename_to_transformers`).
     """
     patch = state["vision_model.embeddings.patch_embedding.weight"]  # width x 3 x P x P
     grid = round((state["vision_model.embeddings.position_embedding"].shape[1] - 1) ** 0.5)

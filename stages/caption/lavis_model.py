@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import ImageFile
 
-from relforge.models.blip.checkpoint import PUBLISHED_WORDS, Checkpoint, load_weights
-from relforge.models.blip.names import original
+from relforge.models.blip.checkpoint import PUBLISHED_TOKENIZER, Checkpoint, load_weights
+from relforge.models.blip.names import rename_to_original
 from relforge.models.files import resolve_model
 
-_SCHEMAS: list[Any] = []  # a library's operators vanish with it
+_LIBRARIES: list[Any] = []  # kept: a library takes its operators with it
 
 
 def import_lavis() -> Any:
@@ -29,18 +28,18 @@ def import_lavis() -> Any:
     try:
         import torchvision  # noqa: F401
     except ImportError as error:
-        raise ImportError(_advice(error)) from error
+        raise ImportError(_describe_install(error)) from error
     except RuntimeError:  # operator torchvision::nms does not exist
         for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
             del sys.modules[name]
         library = torch.library.Library("torchvision", "DEF")
         library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _SCHEMAS.append(library)
+        _LIBRARIES.append(library)
     try:
         import lavis.models
     except ImportError as error:
-        raise ImportError(_advice(error)) from error
+        raise ImportError(_describe_install(error)) from error
     # importing LAVIS makes Pillow fill up truncated files with grey; here they are refused
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     return lavis
@@ -75,13 +74,13 @@ def build(model: str, tokenizer: str | None, prompt: str, image_size: int | None
         mlp_ratio=ffn / vision.width,
         norm_layer=partial(torch.nn.LayerNorm, eps=vision.eps),
     )
-    middle = checkpoint.state["text_decoder.bert.encoder.layer.0.intermediate.dense.weight"].shape[0]
+    intermediate = checkpoint.state["text_decoder.bert.encoder.layer.0.intermediate.dense.weight"].shape[0]
     config = BertConfig(
         vocab_size=text.vocabulary,
         hidden_size=text.width,
         num_hidden_layers=text.depth,
         num_attention_heads=text.heads,
-        intermediate_size=middle,
+        intermediate_size=intermediate,
         max_position_embeddings=text.positions,
         layer_norm_eps=text.eps,
         hidden_act=text.act,
@@ -92,33 +91,34 @@ def build(model: str, tokenizer: str | None, prompt: str, image_size: int | None
         encoder_width=vision.width,
         fusion_layer=0,
     )
-    words = tokenizer or (model if Path(model).is_dir() else PUBLISHED_WORDS)
-    # LAVIS asks the hub for bert-base-uncased; the words come from the model's folder instead
-    captioner = type("Captioner", (BlipCaption,), {"init_tokenizer": classmethod(lambda cls: _words(words))})
+    name = tokenizer or (model if resolve_model(model).path.is_dir() else PUBLISHED_TOKENIZER)
+    # LAVIS would load bert-base-uncased from the hub; the tokenizer comes from the model's folder instead
+    init_tokenizer = classmethod(lambda cls: _load_tokenizer(name))
+    captioner = type("Captioner", (BlipCaption,), {"init_tokenizer": init_tokenizer})
     built = captioner(encoder, XBertLMHeadDecoder(config=config), prompt=prompt)
-    wanted, found = built.state_dict(), original(checkpoint.state)
-    missing = [n for n in wanted if n not in found and not n.endswith("position_ids")]
-    surplus = [n for n in found if n not in wanted]
+    expected, found = built.state_dict(), rename_to_original(checkpoint.state)
+    missing = [n for n in expected if n not in found and not n.endswith("position_ids")]
+    surplus = [n for n in found if n not in expected]
     if missing or surplus:
         raise ValueError(f"{model} does not fit LAVIS's captioner: missing {missing}, surplus {surplus}")
     built.load_state_dict(found, strict=False)
     return built.eval(), checkpoint
 
 
-def _words(name: str) -> Any:
+def _load_tokenizer(name: str) -> Any:
     from transformers import BertTokenizer
 
     path = resolve_model(name).path
     vocabulary = path if path.is_file() else path / "vocab.txt"
     if not vocabulary.exists():
         raise FileNotFoundError(f"{path} holds no vocab.txt, which LAVIS's tokenizer needs; give tokenizer=")
-    words = BertTokenizer(vocab_file=str(vocabulary), do_lower_case=True)
-    words.add_special_tokens({"bos_token": "[DEC]"})
-    words.add_special_tokens({"additional_special_tokens": ["[ENC]"]})
-    return words
+    tokenizer = BertTokenizer(vocab_file=str(vocabulary), do_lower_case=True)
+    tokenizer.add_special_tokens({"bos_token": "[DEC]"})
+    tokenizer.add_special_tokens({"additional_special_tokens": ["[ENC]"]})
+    return tokenizer
 
 
-def _advice(error: Exception) -> str:
+def _describe_install(error: Exception) -> str:
     return (
         f"LAVIS cannot be imported here ({error}); run `make lavis-env` and give the caption stage "
         "`py_executable: .venv-lavis/bin/python`"

@@ -56,8 +56,8 @@ def test_without_a_compiler_the_reason_is_given_and_torch_computes(tmp_path: Pat
         "from relforge.kernels.native import build; from pathlib import Path;"
         "build.ROOT = Path('/nonexistent');"  # an installed library is not found either
         "import torch; from relforge.kernels.amx.library import why_unavailable;"
-        "from relforge.models.blip.arithmetic import arithmetic; print(why_unavailable());"
-        "print('amx:', arithmetic(torch.device('cpu'), torch.float32).amx)"
+        "from relforge.models.blip.arithmetic import choose_arithmetic; print(why_unavailable());"
+        "print('amx:', choose_arithmetic(torch.device('cpu'), torch.float32).amx)"
     )
     environment = {"CXX": "/nonexistent/c++", "XDG_CACHE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     command = [sys.executable, "-c", code]

@@ -17,7 +17,7 @@ from relforge.models.blip.checkpoint import load
 
 
 @pytest.mark.parametrize(
-    ("beams", "penalty", "longest"), [(3, 1.0, 20), (2, 1.0, 9), (5, 1.3, 14), (1, 1.0, 12)]
+    ("beams", "penalty", "max_length"), [(3, 1.0, 20), (2, 1.0, 9), (5, 1.3, 14), (1, 1.0, 12)]
 )
 def test_captions_and_scores_are_transformers(
     folder: Path,
@@ -25,17 +25,17 @@ def test_captions_and_scores_are_transformers(
     pixels: Callable[[int], torch.Tensor],
     beams: int,
     penalty: float,
-    longest: int,
+    max_length: int,
 ) -> None:
-    how = Beams(beams, penalty, max_length=longest)
-    captioner = BlipCaptioner(load(str(folder)), how, 1, torch.device("cpu"), rows=16)
-    pictures = [pixels(n) for n in range(12)]
-    ours = dict(captioner.writer.run(captioner._encode((str(n), 0, p) for n, p in enumerate(pictures))))
+    settings = Beams(beams, penalty, max_length=max_length)
+    captioner = BlipCaptioner(load(str(folder)), settings, 1, torch.device("cpu"), rows=16)
+    images = [pixels(n) for n in range(12)]
+    ours = dict(captioner.strategy.run(captioner.encode_stream((str(n), 0, p) for n, p in enumerate(images))))
     prompt = captioner.checkpoint.prompt
-    options: dict[str, Any] = {"num_beams": beams, "repetition_penalty": penalty, "max_length": longest}
+    options: dict[str, Any] = {"num_beams": beams, "repetition_penalty": penalty, "max_length": max_length}
     lengths = set()
-    for n, picture in enumerate(pictures):
-        ready = normalise(picture[None], captioner.checkpoint.mean, captioner.checkpoint.std)
+    for n, image in enumerate(images):
+        ready = normalise(image[None], captioner.checkpoint.mean, captioner.checkpoint.std)
         out = model.generate(
             pixel_values=ready,
             input_ids=torch.tensor([[2, *prompt[1:], 3]]),

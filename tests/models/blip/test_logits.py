@@ -10,7 +10,7 @@ import torch
 from transformers import BlipForConditionalGeneration
 
 from relforge.images.resize import normalise
-from relforge.kernels.amx.library import VARIABLE, why_unavailable
+from relforge.kernels.amx.library import VARIABLE
 from relforge.models.blip.captioner import BlipCaptioner
 from relforge.models.blip.checkpoint import load
 from relforge.models.blip.decoder import TextDecoder
@@ -23,28 +23,24 @@ def teacher_forced(
     decoder: TextDecoder, image: torch.Tensor, prompt: tuple[int, ...], rest: list[int]
 ) -> torch.Tensor:
     """Logits after the prompt and after each further token, as the sampler would compute them in row 7."""
-    slot, sample, row = 1, 2, 7
-    decoder.look(slot, image)
-    first, cache = decoder.prefill([slot], prompt)
-    decoder.cache[:, :, row, :, : len(prompt)] = cache[:, :, 0]
-    members = torch.full((decoder.images, decoder.samples), decoder.rows)
-    members[slot, sample] = row
-    home = torch.zeros(decoder.rows, dtype=torch.long)
-    home[row] = slot * decoder.samples + sample
+    entry, sample, row = 1, 2, 7
+    decoder.write_image(entry, image)
+    first, cache = decoder.prefill([entry], prompt)
+    decoder.self_cache[:, :, row, :, : len(prompt)] = cache[:, :, 0]
+    rows_of_images = torch.full((decoder.images, decoder.samples), decoder.rows)
+    rows_of_images[entry, sample] = row
+    row_in_images = torch.zeros(decoder.rows, dtype=torch.long)
+    row_in_images[row] = entry * decoder.samples + sample
     found = [first[0]]
     for at, token in enumerate(rest, start=len(prompt)):
         tokens, positions = torch.zeros(2, decoder.rows, dtype=torch.long)
         tokens[row], positions[row] = token, at
-        found.append(decoder.step(tokens, positions, members, home, [slot])[row].clone())
+        found.append(decoder.step(tokens, positions, rows_of_images, row_in_images, [entry])[row].clone())
     return torch.stack(found)
 
 
-@pytest.fixture(params=["torch", "auto"])
-def captioner(folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> BlipCaptioner:
-    """One that computes with torch, and one with the tile unit where there is one."""
-    monkeypatch.setenv(VARIABLE, request.param)
-    if request.param == "auto" and (reason := why_unavailable()):
-        pytest.skip(f"no tile unit: {reason}")
+@pytest.fixture
+def captioner(folder: Path, gemm: str) -> BlipCaptioner:
     return BlipCaptioner(load(str(folder)), Nucleus(), 10, CPU, rows=32)
 
 
@@ -57,12 +53,12 @@ def tolerance(captioner: BlipCaptioner, exact: float, split: float) -> float:
 def test_image_tokens_are_transformers(
     captioner: BlipCaptioner, model: BlipForConditionalGeneration, pixels: Callable[[int], torch.Tensor]
 ) -> None:
-    picture = pixels(0)[None]
+    image = pixels(0)[None]
     theirs = model.vision_model(
-        pixel_values=normalise(picture, captioner.checkpoint.mean, captioner.checkpoint.std)
+        pixel_values=normalise(image, captioner.checkpoint.mean, captioner.checkpoint.std)
     )[0]
     assert theirs.abs().mean() > 0.1  # the features are not the zeros of the default initialisation
-    assert torch.allclose(captioner.encode(picture), theirs, atol=tolerance(captioner, 2e-5, 5e-5))
+    assert torch.allclose(captioner.encode(image), theirs, atol=tolerance(captioner, 2e-5, 5e-5))
 
 
 @torch.no_grad()
@@ -88,14 +84,15 @@ def test_the_image_matters(captioner: BlipCaptioner, pixels: Callable[[int], tor
     assert (one - two).abs().max() > 0.01
 
 
-def test_keys_and_values_of_an_image_are_held_once_however_many_captions(
+def test_keys_and_values_of_an_image_are_stored_once_however_many_captions(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def decoder(captions: int) -> TextDecoder:
         return BlipCaptioner(load(str(folder)), Nucleus(), captions, CPU, rows=20).decoder
 
     one, ten = decoder(1), decoder(10)
-    assert ten.seen.nbytes == one.seen.nbytes
-    assert ten.images < one.images  # so a tile of ten captions per image holds fewer images
+    assert ten.cross_cache.nbytes == one.cross_cache.nbytes
+    assert ten.images < one.images  # ten captions per image fill the decoder batch with fewer images
     monkeypatch.setenv(VARIABLE, "torch")
-    assert decoder(10).seen.nbytes == 4 * 2 * 2 * 32 * 5  # float32, layers, key and value, width, tokens
+    # float32, layers, key and value, width, tokens
+    assert decoder(10).cross_cache.nbytes == 4 * 2 * 2 * 32 * 5

@@ -23,7 +23,7 @@ from transformers.generation import (
 from relforge.images.resize import normalise
 from relforge.models.blip.captioner import BlipCaptioner
 from relforge.models.blip.checkpoint import load
-from relforge.models.blip.nucleus import Nucleus, choose
+from relforge.models.blip.nucleus import Nucleus, choose_tokens
 from relforge.models.blip.uniform import derive_random_key
 
 SETTINGS = [
@@ -34,35 +34,35 @@ SETTINGS = [
 ]
 
 
-def theirs(history: torch.Tensor, logits: torch.Tensor, how: Nucleus) -> torch.Tensor:
+def theirs(history: torch.Tensor, logits: torch.Tensor, settings: Nucleus) -> torch.Tensor:
     """transformers' probabilities of the next token, rows x vocabulary."""
     chain = LogitsProcessorList()
-    if how.repetition_penalty != 1:
-        chain.append(RepetitionPenaltyLogitsProcessor(how.repetition_penalty))
-    chain.append(MinLengthLogitsProcessor(how.min_length, 3))
-    chain.append(TemperatureLogitsWarper(how.temperature))
-    if how.top_k:
-        chain.append(TopKLogitsWarper(how.top_k))
-    if how.top_p < 1:
-        chain.append(TopPLogitsWarper(how.top_p))
+    if settings.repetition_penalty != 1:
+        chain.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
+    chain.append(MinLengthLogitsProcessor(settings.min_length, 3))
+    chain.append(TemperatureLogitsWarper(settings.temperature))
+    if settings.top_k:
+        chain.append(TopKLogitsWarper(settings.top_k))
+    if settings.top_p < 1:
+        chain.append(TopPLogitsWarper(settings.top_p))
     return chain(history, logits.clone()).softmax(-1)
 
 
-@pytest.mark.parametrize("how", SETTINGS)
+@pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("length", [4, 7])
 def test_evenly_spread_numbers_draw_each_token_as_often_as_transformers_would(
-    how: Nucleus, length: int
+    settings: Nucleus, length: int
 ) -> None:
     generator = torch.Generator().manual_seed(length)
     logits = 3 * torch.randn(1, 60, generator=generator)
     history = torch.randint(0, 60, (1, length), generator=generator)
     draws = 20000
     even = (torch.arange(draws) + 0.5).double() / draws
-    tokens, logprob = choose(
-        logits.expand(draws, -1), history.expand(draws, -1), torch.full((draws,), length), even, 3, how
+    tokens, logprob = choose_tokens(
+        logits.expand(draws, -1), history.expand(draws, -1), torch.full((draws,), length), even, 3, settings
     )
     share = torch.bincount(tokens, minlength=60) / draws
-    assert (share - theirs(history, logits, how)[0]).abs().max() < 2 / draws + 1e-6
+    assert (share - theirs(history, logits, settings)[0]).abs().max() < 2 / draws + 1e-6
     assert torch.allclose(logprob, logits.double().log_softmax(1)[0, tokens], atol=1e-5)
 
 
@@ -79,13 +79,15 @@ def test_only_the_rows_own_tokens_are_made_less_likely() -> None:
 def test_captions_are_distributed_as_generate_draws_them(
     folder: Path, model: BlipForConditionalGeneration, pixels: Callable[[int], torch.Tensor]
 ) -> None:
-    """1,500 captions of one picture, ours against generate(do_sample=True, top_p=0.9): the first three tokens
+    """1,500 captions of one image, ours against generate(do_sample=True, top_p=0.9): the first three tokens
     and the length. One fixed seed each, so the outcome is always the same."""
     draws = 1500
     captioner = BlipCaptioner(load(str(folder)), Nucleus(), 10, torch.device("cpu"), rows=64)
     prompt = captioner.checkpoint.prompt
-    stream = captioner._encode((str(n), derive_random_key(0, str(n)), pixels(0)) for n in range(draws // 10))
-    ours = [caption.ids for _, captions in captioner.writer.run(stream) for caption in captions]
+    stream = captioner.encode_stream(
+        (str(n), derive_random_key(0, str(n)), pixels(0)) for n in range(draws // 10)
+    )
+    ours = [caption.ids for _, captions in captioner.strategy.run(stream) for caption in captions]
     torch.manual_seed(0)
     ready = normalise(pixels(0)[None], captioner.checkpoint.mean, captioner.checkpoint.std)
     options = asdict(SETTINGS[0])
@@ -122,11 +124,11 @@ def test_first_tokens_have_exactly_the_stated_probabilities(
 ) -> None:
     captioner = BlipCaptioner(load(str(folder)), Nucleus(), 10, torch.device("cpu"), rows=64)
     prompt = captioner.checkpoint.prompt
-    captioner.decoder.look(0, captioner.encode(pixels(0)[None])[0])
+    captioner.decoder.write_image(0, captioner.encode(pixels(0)[None])[0])
     logits, _ = captioner.decoder.prefill([0], prompt)
     expected = theirs(torch.tensor([prompt]), logits, SETTINGS[0])[0].double()
-    stream = captioner._encode((str(n), derive_random_key(1, str(n)), pixels(0)) for n in range(150))
-    found = Counter(c.ids[0] for _, captions in captioner.writer.run(stream) for c in captions)
+    stream = captioner.encode_stream((str(n), derive_random_key(1, str(n)), pixels(0)) for n in range(150))
+    found = Counter(c.ids[0] for _, captions in captioner.strategy.run(stream) for c in captions)
     support = expected.nonzero().flatten().tolist()
     assert set(found) <= set(support)
     counts = [found[token] for token in support]

@@ -1,4 +1,4 @@
-"""A caption is a function of model, settings, run seed, image and sample: nothing about its company shows,
+"""A caption is a function of model, settings, run seed, image and sample: the other images change nothing,
 to the last bit of its log-probability. The mixed captions of the published scripts cannot happen."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from relforge.kernels.amx.library import VARIABLE
 from relforge.models.blip.beams import Beams
 from relforge.models.blip.captioner import BlipCaptioner, Caption
 from relforge.models.blip.checkpoint import load
-from relforge.models.blip.linear import packing
+from relforge.models.blip.layers import choose_packing
 from relforge.models.blip.nucleus import Nucleus
 from relforge.models.blip.uniform import derive_random_key
 
@@ -25,6 +25,7 @@ def run(captioner: BlipCaptioner, pixels: Callable[[int], torch.Tensor], order: 
     return dict(captioner.run((str(n), derive_random_key(0, str(n)), pixels(n)) for n in order))
 
 
+@pytest.mark.usefixtures("gemm")
 def test_captions_do_not_depend_on_the_batch(folder: Path, pixels: Callable[[int], torch.Tensor]) -> None:
     captioner = BlipCaptioner(load(str(folder)), Nucleus(), 10, CPU, rows=32)
     together = run(captioner, pixels, range(40))
@@ -39,7 +40,7 @@ def test_packed_layers_do_not_depend_on_the_batch_either(
 ) -> None:
     monkeypatch.setenv(VARIABLE, "torch")
     captioner = BlipCaptioner(load(str(wide_folder)), Nucleus(), 10, CPU, rows=64)
-    assert captioner.decoder.layers[0].mlp.up.kind == packing()
+    assert captioner.decoder.layers[0].mlp.up.kind == choose_packing()
     together = run(captioner, pixels, range(9))
     assert run(captioner, pixels, reversed(range(9))) == together
     assert run(captioner, pixels, [7]) == {"7": together["7"]}
@@ -55,7 +56,7 @@ def test_a_last_short_batch_mixes_no_captions(folder: Path, pixels: Callable[[in
     assert found["32"] == run(captioner, pixels, [32])["32"]
 
 
-def test_the_number_of_captions_asked_for_does_not_change_the_words_of_the_first(
+def test_the_number_of_captions_does_not_change_the_words_of_the_first(
     folder: Path, pixels: Callable[[int], torch.Tensor]
 ) -> None:
     few, many = (BlipCaptioner(load(str(folder)), Nucleus(), n, CPU, rows=32) for n in (3, 40))
@@ -63,6 +64,7 @@ def test_the_number_of_captions_asked_for_does_not_change_the_words_of_the_first
         assert [c.text for c in captions] == [c.text for c in run(many, pixels, [int(name)])[name][:3]]
 
 
+@pytest.mark.usefixtures("gemm")
 def test_beam_captions_do_not_depend_on_the_batch(
     folder: Path, pixels: Callable[[int], torch.Tensor]
 ) -> None:

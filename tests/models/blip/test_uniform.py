@@ -5,25 +5,25 @@ from __future__ import annotations
 import torch
 from scipy.stats import kstest
 
-from relforge.models.blip.uniform import derive_random_key, uniform
+from relforge.models.blip.uniform import derive_random_key, draw_uniform
 
 
 def numbers(n: int, key: int = 12345) -> torch.Tensor:
     count = torch.arange(n)
-    return uniform(torch.full((n,), key), count // 16, count % 16)
+    return draw_uniform(torch.full((n,), key), count // 16, count % 16)
 
 
 def test_philox_gives_its_published_answer() -> None:
     """Random123's known answer for Philox4x32-10 with all-zero key and counter: its first two words."""
     zero = torch.zeros(1, dtype=torch.long)
-    assert int(uniform(zero, zero, zero).item() * 2**52) == (0x6627E8D5 << 20) | (0xE169C58D >> 12)
+    assert int(draw_uniform(zero, zero, zero).item() * 2**52) == (0x6627E8D5 << 20) | (0xE169C58D >> 12)
 
 
 def test_a_number_depends_on_its_own_key_sample_and_step_alone() -> None:
-    alone = uniform(torch.tensor([7]), torch.tensor([3]), torch.tensor([5]))
-    many = uniform(torch.tensor([1, 7, 9]), torch.tensor([0, 3, 3]), torch.tensor([5, 5, 6]))
+    alone = draw_uniform(torch.tensor([7]), torch.tensor([3]), torch.tensor([5]))
+    many = draw_uniform(torch.tensor([1, 7, 9]), torch.tensor([0, 3, 3]), torch.tensor([5, 5, 6]))
     assert alone[0] == many[1]
-    assert len({*many.tolist(), *uniform(many.long(), many.long(), many.long()).tolist()}) == 4
+    assert len({*many.tolist(), *draw_uniform(many.long(), many.long(), many.long()).tolist()}) == 4
 
 
 def test_numbers_are_uniform_and_strictly_inside() -> None:

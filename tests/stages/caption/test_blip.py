@@ -11,7 +11,6 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from relforge.kernels.amx.library import VARIABLE, why_unavailable
 from relforge.stages.contract import Stage, StageResult
 from relforge.stages.registry import build
 from relforge.stages.tables import SCHEMAS
@@ -101,13 +100,11 @@ def test_beam_mode_gives_the_one_likeliest_caption(folder: Path) -> None:
     assert result.tables["captions"]["caption_id"].to_pylist() == [0, 0]
 
 
-def test_the_sidecar_will_say_what_multiplied(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = images(("a", None, png(0)))
-    expected = "torch" if why_unavailable() else "amx, split"
-    assert ready(folder).process(rows).notes["gemm"] == expected
-    monkeypatch.setenv(VARIABLE, "torch")
-    notes = ready(folder, dtype="bfloat16").process(rows).notes
-    assert notes.items() >= {"device": "cpu", "dtype": "bfloat16", "gemm": "torch"}.items()
+def test_the_sidecar_will_say_what_computed_the_gemms(folder: Path, gemm: str) -> None:
+    for dtype, precision in (("float32", "split"), ("bfloat16", "bfloat16")):
+        notes = ready(folder, dtype=dtype).process(images(("a", None, png(0)))).notes
+        expected = f"amx, {precision}" if gemm == "amx" else "torch"
+        assert notes.items() >= {"device": "cpu", "dtype": dtype, "gemm": expected}.items()
 
 
 def test_faulty_captions_are_counted_and_left_out_keeping_the_others_ids(folder: Path) -> None:

@@ -1,5 +1,5 @@
 """Caption, parse and match with a small BLIP through Ray, driver killed half-way: the same captions as an
-undisturbed run. On the real photos where they are at hand, else on generated pictures."""
+undisturbed run. On the real photos where they are at hand, else on generated images."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def photos() -> tuple[Path, dict[str, object]]:
 
 
 def generated(folder: Path) -> tuple[Path, dict[str, object]]:
-    """Twelve pictures of noise, each with a man, a dog and a horse."""
+    """Twelve images of noise, each with a man, a dog and a horse."""
     folder.mkdir()
     images, boxes = [], []
     for n in range(12):
@@ -77,11 +77,11 @@ def test_a_killed_and_resumed_run_has_the_captions_of_an_undisturbed_one(
     folder: Path, tmp_path: Path
 ) -> None:
     real = (SHARED / "pixels").is_dir() and (SHARED / "coco/instances_val2017_part.json").exists()
-    pictures, annotations = photos() if real else generated(tmp_path / "pictures")
+    images, annotations = photos() if real else generated(tmp_path / "images")
     (tmp_path / "boxes.json").write_text(json.dumps(annotations))
 
     def job(name: str) -> Job:
-        source = {"annotations": str(tmp_path / "boxes.json"), "images": str(pictures), "split": "val"}
+        source = {"annotations": str(tmp_path / "boxes.json"), "images": str(images), "split": "val"}
         options = {"model": str(folder), "seed": 3, "rows": 32, "drop": [], "threads": 1}
         stages = (
             StageSpec("caption", "blip", options, Resources(actors=1, num_cpus=0.5)),

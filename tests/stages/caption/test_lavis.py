@@ -26,7 +26,7 @@ SIDE = Path(__file__).resolve().parent / "lavis_side.py"
 
 @pytest.fixture(scope="module")
 def agreed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What LAVIS made of one normalised picture and a caption, beside what it was given."""
+    """What LAVIS made of one normalised image and a caption, with its input."""
     if not PYTHON.exists():
         pytest.skip(f"no LAVIS environment at {PYTHON}: run `make lavis-env`")
     path = tmp_path_factory.mktemp("lavis")
@@ -55,7 +55,7 @@ def test_image_tokens_and_teacher_forced_logits_agree(
     assert torch.allclose(agreed["logits"], logits, atol=5e-5)
 
 
-def test_the_stage_captions_every_image_whatever_its_company(agreed: dict[str, Any]) -> None:
+def test_the_stage_captions_every_image_whatever_the_others(agreed: dict[str, Any]) -> None:
     rows = agreed["both"]
     assert [(row["image_id"], row["caption_id"]) for row in rows] == [(i, c) for i in "01" for c in range(4)]
     assert {row["source"][:6] for row in rows} == {"lavis:"}

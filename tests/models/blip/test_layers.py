@@ -1,31 +1,35 @@
-"""Packed layers compute the plain product, and a row's bits do not depend on the other rows."""
+"""Packed layers compute the plain GEMM, and a row's bits do not depend on the other rows."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from relforge.kernels.amx.library import why_unavailable
-from relforge.models.blip import linear
-from relforge.models.blip.linear import Linear
-from relforge.models.blip.norm import Norm
+from relforge.models.blip import layers
+from relforge.models.blip.layers import Linear, Norm
+from tests.fixtures.emulated_amx import amx_or_its_emulation
 
-AVAILABLE = ["plain"]
+AVAILABLE = ["plain", "amx"]
 if torch.backends.mkl.is_available() and hasattr(torch.ops.mkl, "_mkl_linear"):
     AVAILABLE.append("mkl")
 if torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
     AVAILABLE.append("onednn")
-if why_unavailable() is None:
-    AVAILABLE.append("amx")
 
 
-@pytest.mark.parametrize("kind", AVAILABLE)
+@pytest.fixture(params=AVAILABLE)
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """What multiplies: each way torch has here, and AMX or its emulation."""
+    monkeypatch.setattr(layers, "choose_packing", lambda: request.param)
+    with amx_or_its_emulation() if request.param == "amx" else nullcontext():
+        yield request.param
+
+
 @pytest.mark.parametrize(("rows", "inside", "outside"), [(64, 512, 768), (64, 1024, 300), (577, 256, 1024)])
-def test_rows_are_right_and_independent(
-    kind: str, rows: int, inside: int, outside: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(linear, "packing", lambda: kind)
+def test_rows_are_right_and_independent(kind: str, rows: int, inside: int, outside: int) -> None:
     generator = torch.Generator().manual_seed(0)
     weight, bias, x = (
         torch.randn(size, generator=generator) for size in ((outside, inside), (outside,), (rows, inside))
@@ -47,12 +51,8 @@ def test_another_number_of_rows_is_refused() -> None:
         Linear(torch.zeros(2, 2), torch.zeros(2), 4)(torch.zeros(3, 2))
 
 
-@pytest.mark.parametrize("kind", AVAILABLE)
 @pytest.mark.parametrize("act", [None, "gelu", "relu"])
-def test_norm_activation_and_residual_stand_where_they_should(
-    kind: str, act: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(linear, "packing", lambda: kind)
+def test_norm_activation_and_residual_stand_where_they_should(kind: str, act: str | None) -> None:
     generator = torch.Generator().manual_seed(0)
     size = {"weight": (768, 512), "bias": (768,), "x": (64, 512), "scale": (512,), "residual": (64, 768)}
     weight, bias, x, scale, residual = (torch.randn(s, generator=generator) for s in size.values())

@@ -1,9 +1,10 @@
-"""A linear layer for a fixed number of rows, with its weights packed once for this CPU."""
+"""Layer norm, linear layer and MLP; a linear layer's weights are packed once for this CPU."""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,17 +13,33 @@ from transformers.activations import ACT2FN
 
 from relforge.kernels.amx.library import Precision
 from relforge.kernels.amx.linear import AmxLinear
-from relforge.models.blip.norm import Norm
 
 _SMALL = 1 << 18
 """Weights with fewer elements stay in cache unpacked and gain nothing from torch's packing."""
 
 
+class Norm(NamedTuple):
+    """Layer norm over the last axis.
+
+    Args:
+        weight, bias: width.
+        eps: added to the variance.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    eps: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """... x width -> ... x width."""
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+
+
 class Linear:
     """y = act(norm(x)) W^T + b + residual, always over the same number of rows.
 
-    Re-packing the weights on every call costs as much as the product itself at a captioner's 10 to 120 rows.
-    What packs and multiplies them depends on the processor alone, never on a timing, so that every worker of
+    Packing the weights on every call costs as much as the GEMM itself at a captioner's 10 to 120 rows. What
+    packs and multiplies them depends on the processor alone, never on a timing, so that every worker of
     one machine type computes the same bits.
 
     Args:
@@ -39,7 +56,7 @@ class Linear:
             self.kind = "amx"
             self.amx = AmxLinear(weight, bias, amx)
             return
-        self.kind = packing() if _can_pack(weight) else "plain"
+        self.kind = choose_packing() if _can_pack(weight) else "plain"
         if self.kind == "mkl":
             self.packed = torch.ops.mkl._mkl_reorder_linear_weight(weight.contiguous(), rows)
             # the op reads only the size of this one: the unpacked weight need not stay in memory
@@ -79,8 +96,27 @@ class Linear:
         return out if residual is None else out.add_(residual)
 
 
+class Mlp:
+    """down(act(up(norm(x)))) + residual.
+
+    Args:
+        act: transformers' name of the activation.
+    """
+
+    def __init__(self, up: Linear, down: Linear, act: str) -> None:
+        self.up, self.down, self.act = up, down, act
+
+    def __call__(self, x: Tensor, residual: Tensor, norm: Norm | None = None) -> Tensor:
+        """rows x width, all of them."""
+        if self.up.kind != "amx" or self.act != "gelu":
+            return self.down(self.up(x, norm), act=self.act, residual=residual)
+        # the hidden rows stay packed as the operands of the second GEMM
+        affine, eps = (None, 0.0) if norm is None else ((norm.weight, norm.bias), norm.eps)
+        return self.down.amx(self.up.amx.forward_packed(x, affine, eps, gelu=True), residual=residual)
+
+
 @cache
-def packing() -> str:
+def choose_packing() -> str:
     """`mkl` on Intel (its AVX-512 path packs best there), `onednn` on other x86-64 and Arm, `plain` where
     torch has neither. Measured in benchmarks/results/caption.md."""
     if torch.backends.mkl.is_available() and hasattr(torch.ops.mkl, "_mkl_linear") and _intel():

@@ -1,4 +1,4 @@
-"""A decoding step can be recorded as a CUDA graph: nothing is read back, nothing strays to the processor."""
+"""A decoding step can be captured as a CUDA graph: nothing is read back, no tensor is on the CPU."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from relforge.models.blip.arithmetic import Arithmetic
 from relforge.models.blip.beams import Beams
 from relforge.models.blip.captioner import BlipCaptioner
 from relforge.models.blip.checkpoint import load
+from relforge.models.blip.cuda_graph import CudaGraph
 from relforge.models.blip.decoder import TextDecoder
 from relforge.models.blip.nucleus import Nucleus
-from relforge.models.blip.recorded import Recorded
 from relforge.models.blip.sampler import Sampler
 
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("how", [Nucleus(), Nucleus(top_k=0, repetition_penalty=1.0)])
-def test_a_step_stays_on_the_gpu_and_asks_it_for_nothing(folder: Path, how: Nucleus) -> None:
+@pytest.mark.parametrize("settings", [Nucleus(), Nucleus(top_k=0, repetition_penalty=1.0)])
+def test_a_step_stays_on_the_gpu_and_reads_nothing_back(folder: Path, settings: Nucleus) -> None:
     """Tensors of the meta device have shapes and no values: reading one back, a shape that depends on values,
-    or a processor's tensor in the way fails, as it would fail or stall while a graph is recorded."""
+    or a tensor on the CPU fails, as it would fail or stall while a graph is captured."""
     checkpoint, meta = load(str(folder)), torch.device("meta")
     arithmetic = Arithmetic(meta, torch.bfloat16)
-    decoder = TextDecoder(checkpoint.state, checkpoint.shape, 32, how.max_length, 7, 10, arithmetic)
-    sampler = Sampler(decoder, checkpoint.prompt, checkpoint.shape.text.eos, how, 10)
+    decoder = TextDecoder(checkpoint.state, checkpoint.shape, 32, settings.max_length, 7, 10, arithmetic)
+    sampler = Sampler(decoder, checkpoint.prompt, checkpoint.shape.text.eos, settings, 10)
     with torch.inference_mode():
         ended = sampler._advance([])
     assert (ended.device, ended.shape) == (meta, (32,))
@@ -37,7 +37,7 @@ def test_a_step_stays_on_the_gpu_and_asks_it_for_nothing(folder: Path, how: Nucl
         _ = sampler.logprob + torch.zeros(32)
 
 
-def test_a_replay_works_in_the_memory_of_the_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replay_works_in_the_memory_of_the_capture(monkeypatch: pytest.MonkeyPatch) -> None:
     log: list[str] = []
     count = torch.zeros(1)
 
@@ -60,15 +60,15 @@ def test_a_replay_works_in_the_memory_of_the_recording(monkeypatch: pytest.Monke
         log.append("call")
         return count.add_(1)
 
-    recorded = Recorded(call, torch.device("cuda:0"))
+    graph = CudaGraph(call, torch.device("cuda:0"))
     assert log == ["wait", "call", "call", "wait", "call"]
-    assert recorded() is recorded()
+    assert graph() is graph()
     assert (log[-2:], float(count)) == (["replay", "replay"], 5.0)
 
 
-@pytest.mark.parametrize(("how", "found"), [(Nucleus(), "device cpu"), (Beams(), "beam search")])
+@pytest.mark.parametrize(("settings", "found"), [(Nucleus(), "device cpu"), (Beams(), "beam search")])
 def test_graphs_are_refused_where_they_would_do_nothing(
-    folder: Path, how: Nucleus | Beams, found: str
+    folder: Path, settings: Nucleus | Beams, found: str
 ) -> None:
     with pytest.raises(ValueError, match=f"with {found}, leave it out"):
-        BlipCaptioner(load(str(folder)), how, 1, CPU, graphs=True)
+        BlipCaptioner(load(str(folder)), settings, 1, CPU, graphs=True)
