@@ -3,8 +3,8 @@
     python benchmarks/match.py [--images N] [--repeats N] [--json]
 
 The loop is what the published scripts do: for every image every ordered pair of boxes, for every pair every
-triplet. Both get the same named phrases (the vocabulary look-up is outside the loop's time and inside
-ours), and must give the same rows.
+triplet. Both get the same classes of phrases (matching phrases to classes is outside the loop's time and
+inside ours), and must give the same rows.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def world(images: int, seed: int = 0) -> dict[str, pa.Table]:
         "width": 640,
         "height": 640,
     }
-    pictures = [blank | {"image_id": f"{image:06d}"} for image in range(images)]
-    made = {"images": pictures, "boxes": boxes, "triplets": triplets}
+    image_rows = [blank | {"image_id": f"{image:06d}"} for image in range(images)]
+    made = {"images": image_rows, "boxes": boxes, "triplets": triplets}
     return {name: conform(name, pa.Table.from_pylist(rows, SCHEMAS[name])) for name, rows in made.items()}
 
 
@@ -68,8 +68,8 @@ def python_loop(tables: dict[str, pa.Table], names: dict[str, set[str]]) -> list
     found: list[tuple[str, int, int, str]] = []
     for image, present in boxes.items():
         for (subject, subject_class), (object_, object_class) in permutations(present, 2):
-            said = {p for s, p, o in facts[image] if subject_class in s and object_class in o}
-            found.extend((image, subject, object_, predicate) for predicate in said)
+            stated = {p for s, p, o in facts[image] if subject_class in s and object_class in o}
+            found.extend((image, subject, object_, predicate) for predicate in stated)
     return sorted(found)
 
 

@@ -52,7 +52,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "read": ("read", "reads", "reading"),
     "snowboard": ("snowboard", "snowboards", "snowboarding"),
 }
-"""Forms in which a caption says an action, keyed by the first word of its V-COCO name."""
+"""Forms in which a caption words an action, keyed by the first word of its V-COCO name."""
 
 
 def image_of(name: str) -> int:
@@ -134,11 +134,11 @@ class Pairs:
         pairs = pair_hits = actions = action_hits = 0
         for image in captioned:
             for pair, verbs in self.truth.get(image, {}).items():
-                said = found[image].get(pair, set())
+                stated = found[image].get(pair, set())
                 pairs += 1
-                pair_hits += bool(said)
+                pair_hits += bool(stated)
                 actions += len(verbs)
-                action_hits += sum(bool(said.intersection(VERBS[verb])) for verb in verbs)
+                action_hits += sum(bool(stated.intersection(VERBS[verb])) for verb in verbs)
         return {
             "pairs": pairs,
             "pair_recall_any": pair_hits / max(pairs, 1),

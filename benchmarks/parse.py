@@ -60,7 +60,7 @@ def graph_triples(graph: SceneGraph) -> frozenset[Triple]:
 
 
 def gold_style(parser: Parser, captions: Sequence[str]) -> list[frozenset[Triple]]:
-    """What a parser says, in gold style; its own string triples where it has them."""
+    """A parser's triples in gold style; its own string triples where it has them."""
     if isinstance(parser, LearnedParser):
         return scores.gold_style(parser, captions)
     own: Callable[[Sequence[str]], list[frozenset[Triple]]] | None = getattr(parser, "triples", None)
@@ -107,10 +107,10 @@ def quality(gold: Path, parser: Parser, peer: Parser) -> list[dict[str, Any]]:
     return rows
 
 
-def counts(path: Path, parser: Parser, peer: Parser, most: int = 4000) -> list[dict[str, Any]]:
+def counts(path: Path, parser: Parser, peer: Parser, max_captions: int = 4000) -> list[dict[str, Any]]:
     """Relations per caption, and the share of captions without one."""
     captions = read_captions(path)
-    captions = captions[:: max(1, len(captions) // most)]
+    captions = captions[:: max(1, len(captions) // max_captions)]
     sizes = {}
     for one in (parser, peer):
         found = [len(graph.relations) for graph in one.parse(captions)]

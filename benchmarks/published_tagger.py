@@ -1,8 +1,8 @@
 """The published labelling procedure, on our blocks: the peer of `benchmarks/tagger.py`.
 
-One picture per step; its pixels repeated once per group of 100 pairs, up to 16 at a time, through backbone
+One image per step; its pixels repeated once per group of 100 pairs, up to 16 in a batch, through backbone
 and encoder; RoBERTa for every class name and text of every step; every decoder layer classified
-(reference §1.6).
+(docs/method.md, the labelling procedure).
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ def published_procedure(
     request: Request,
     images: torch.Tensor,
     groups: Sequence[Group],
-    together: int = 16,
+    groups_per_call: int = 16,
     threshold: float = 0.05,
 ) -> list[tuple[tuple[int, int], str, float]]:
-    """Relations (pair, text, score) of one picture above the threshold, in the published order.
+    """Relations (pair, text, score) of one image above the threshold, in the published order.
 
     Args:
         images: 1 x 3 x H x W float32, normalised.
-        groups: of the picture, the trailing empty one included.
+        groups: of the image, the trailing empty one included.
     """
     index = {name: i for i, name in enumerate(request.classes)}
     label = torch.tensor([index[name] for name in request.labels])
     found = []
-    for start in range(0, len(groups), together):
-        call = groups[start : start + together]
+    for start in range(0, len(groups), groups_per_call):
+        call = groups[start : start + groups_per_call]
         texts = list(dict.fromkeys(text for _, own in call for text in own))
         names = [*request.classes, NO_OBJECTS]
         features = model.text_encoder.encode([*names, *texts])
@@ -48,6 +48,6 @@ def published_procedure(
         last = model.decode(memory, len(names), given)[-1]
         scores = last.relation_logits.sigmoid()
         for number, (own, _) in enumerate(call):
-            for slot, text in (scores[number, : len(own)] > threshold).nonzero().tolist():
-                found.append((own[slot], texts[text], float(scores[number, slot, text])))
+            for query, text in (scores[number, : len(own)] > threshold).nonzero().tolist():
+                found.append((own[query], texts[text], float(scores[number, query, text])))
     return found

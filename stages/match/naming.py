@@ -1,7 +1,7 @@
 """Which classes the two ends of every triplet name: the two methods, as arrays.
 
-`boundary` looks every distinct noun phrase up once (`phrases.PhraseMatcher`) and then asks which of its
-classes have boxes in the image. `substring` is the published rule.
+`boundary` matches every distinct noun phrase once (`phrases.PhraseMatcher`) and then keeps the classes
+that have boxes in the image. `substring` is the published rule.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Ends:
 
 @dataclass(frozen=True)
 class Named:
-    """Both ends, and per triplet what is needed to say why it was dropped (bool arrays)."""
+    """Both ends, and per triplet what decides the reason for which it is dropped (bool arrays)."""
 
     subjects: Ends
     objects: Ends
@@ -43,7 +43,7 @@ class Named:
     quantity: np.ndarray
 
 
-def by_boundary(
+def name_by_boundary(
     triplets: pa.Table, image: np.ndarray, categories: list[str], boxes: BoxIndex, matcher: PhraseMatcher
 ) -> Named:
     """Whole words, head noun first; quantities resolved; classes that have boxes in the image."""
@@ -52,17 +52,17 @@ def by_boundary(
     hits = [matcher.match(*phrase) for phrase in phrases]
 
     # "a group of people riding bikes": what "a group" does, the people do
-    heads = [is_quantity(_last(phrase)) for phrase in phrases]
+    heads = [is_quantity(_head_word(phrase)) for phrase in phrases]
     of = pc.equal(pc.utf8_lower(triplets["predicate_lemma"]), "of").to_numpy(zero_copy_only=False)
     quantity = of & np.array(heads, bool)[subject] if len(subject) else np.zeros(0, bool)
     subject, object_ = _resolve(triplets, image, quantity, subject, object_)
 
-    subjects, subject_known = _ends(subject, hits, code, image, boxes, ~quantity)
-    objects, object_known = _ends(object_, hits, code, image, boxes, ~quantity)
+    subjects, subject_known = _find_ends(subject, hits, code, image, boxes, ~quantity)
+    objects, object_known = _find_ends(object_, hits, code, image, boxes, ~quantity)
     return Named(subjects, objects, subject_known, object_known, quantity)
 
 
-def by_substring(
+def name_by_substring(
     triplets: pa.Table,
     image: np.ndarray,
     categories: list[str],
@@ -123,7 +123,7 @@ def _phrases(triplets: pa.Table) -> tuple[np.ndarray, np.ndarray, list[tuple[str
     return codes[:count], codes[count : 2 * count], distinct  # type: ignore[return-value]
 
 
-def _last(phrase: tuple[str, str, str]) -> str:
+def _head_word(phrase: tuple[str, str, str]) -> str:
     head = words(phrase[1]) or words(phrase[0])
     return head[-1] if head else ""
 
@@ -131,7 +131,7 @@ def _last(phrase: tuple[str, str, str]) -> str:
 def _resolve(
     triplets: pa.Table, image: np.ndarray, quantity: np.ndarray, subject: np.ndarray, object_: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Replace a quantity phrase by what its own `of` triplet says, within the same caption."""
+    """Replace a quantity phrase by the object of its own `of` triplet, within the same caption."""
     rows = np.flatnonzero(quantity)
     if not len(rows):
         return subject, object_
@@ -145,7 +145,7 @@ def _resolve(
     return subject, object_
 
 
-def _ends(
+def _find_ends(
     phrase: np.ndarray,
     hits: list[list[Hit]],
     code: dict[str, int],

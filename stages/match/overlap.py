@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 
-def corners(boxes: pa.Table) -> np.ndarray:
+def read_xywh(boxes: pa.Table) -> np.ndarray:
     """x, y, w, h of every row.
 
     Returns:
@@ -15,7 +15,7 @@ def corners(boxes: pa.Table) -> np.ndarray:
     return np.stack([boxes[name].to_numpy() for name in ("x", "y", "w", "h")], axis=1)
 
 
-def overlapping(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def do_overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Whether boxes overlap, row by row; touching edges do not count (published strict test).
 
     Args:

@@ -1,6 +1,6 @@
 """From named triplets to candidate (pair, predicate) rows, without a Python loop per pair.
 
-A *mention* says: in this image, a caption relates class A to class B by this predicate. All mentions of one
+A *mention*: in this image, a caption relates class A to class B by this predicate. All mentions of one
 (image, A, predicate, B) become one *claim*, and a claim becomes a row for every ordered pair of an A box
 and a B box.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from relforge.stages.match.overlap import overlapping
+from relforge.stages.match.overlap import do_overlap
 from relforge.stages.tables import TRIPLET_KEY
 
 
@@ -69,7 +69,7 @@ class Mentions:
 class Candidates:
     """Columns of the candidates table with codes for image and predicate, and what was used.
 
-    `caption_ids` and `triplet_ids` have one list per claim; `claim` says which one a row has.
+    `caption_ids` and `triplet_ids` have one list per claim; `claim` is the index of a row's list.
     """
 
     image: np.ndarray
@@ -86,22 +86,22 @@ class Candidates:
     """bool per mention: it led to at least one row."""
 
 
-def candidates(mentions: Mentions, boxes: BoxIndex, overlap_prior: bool) -> Candidates:
+def expand_claims(mentions: Mentions, boxes: BoxIndex, overlap_prior: bool) -> Candidates:
     """Claims of all mentions, expanded to box pairs."""
-    claim, first, order = _claims(mentions)
+    claim, first, order = _group_mentions(mentions)
     count = len(first)
     claims = mentions.take(first)
 
     # evidence of each claim: its triplets, and its distinct captions, whose number is the support
     by_claim = np.lexsort((mentions.triplet_id, mentions.caption, claim))
     of_claim, caption = claim[by_claim], mentions.caption[by_claim]
-    triplet_ids = _lists(
+    triplet_ids = _to_lists(
         np.bincount(claim, minlength=count), TRIPLET_KEY, caption, mentions.triplet_id[by_claim]
     )
     fresh = np.ones(len(of_claim), bool)
     fresh[1:] = (of_claim[1:] != of_claim[:-1]) | (caption[1:] != caption[:-1])
     support = np.bincount(of_claim[fresh], minlength=count)
-    caption_ids = _lists(support, pa.int32(), caption[fresh])
+    caption_ids = _to_lists(support, pa.int32(), caption[fresh])
 
     subject_start, subject_count = boxes.find(claims.image, claims.subject)
     object_start, object_count = boxes.find(claims.image, claims.object)
@@ -114,7 +114,7 @@ def candidates(mentions: Mentions, boxes: BoxIndex, overlap_prior: bool) -> Cand
 
     keep = subject_row != object_row
     if overlap_prior:
-        keep &= overlapping(boxes.xywh[subject_row], boxes.xywh[object_row])
+        keep &= do_overlap(boxes.xywh[subject_row], boxes.xywh[object_row])
     row_claim, subject_row, object_row = row_claim[keep], subject_row[keep], object_row[keep]
     used = np.zeros(count, bool)
     used[row_claim] = True
@@ -133,7 +133,7 @@ def candidates(mentions: Mentions, boxes: BoxIndex, overlap_prior: bool) -> Cand
     )
 
 
-def _lists(sizes: np.ndarray, kind: pa.DataType, *columns: np.ndarray) -> pa.ListArray:
+def _to_lists(sizes: np.ndarray, kind: pa.DataType, *columns: np.ndarray) -> pa.ListArray:
     """Values laid end to end, cut into lists of the given sizes; several columns become structs."""
     arrays = [pa.array(column.astype(np.int32)) for column in columns]
     values = pa.StructArray.from_arrays(arrays, fields=list(kind)) if pa.types.is_struct(kind) else arrays[0]
@@ -141,7 +141,7 @@ def _lists(sizes: np.ndarray, kind: pa.DataType, *columns: np.ndarray) -> pa.Lis
     return pa.ListArray.from_arrays(pa.array(offsets), values, type=pa.list_(kind))
 
 
-def _claims(mentions: Mentions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _group_mentions(mentions: Mentions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Claim of each mention; first mention of each claim; rank of that first mention in its image."""
     columns = (mentions.object, mentions.predicate, mentions.subject, mentions.image)
     if not len(mentions.image):

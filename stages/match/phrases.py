@@ -20,7 +20,7 @@ QUANTITY_NOUNS = frozenset({
     "array", "handful", "trio", "party", "class", "gathering", "type", "kind", "sort",
 })
 # fmt: on
-"""Heads that pass their meaning on: "a group of people" names what "people" names."""
+"""Heads of phrases that name what follows their "of": "a group of people" names what "people" names."""
 
 _PERSON_SUFFIXES = ("man", "woman", "boy", "girl", "person")
 _NOT_PERSONS = frozenset(
@@ -37,7 +37,7 @@ class Hit:
 
 
 class PhraseMatcher:
-    """Looks noun phrases up in a vocabulary.
+    """Finds the classes that noun phrases name.
 
     Args:
         vocabulary: the tables.
@@ -60,7 +60,7 @@ class PhraseMatcher:
         for word, keys in vocabulary.hypernyms.items():
             known = [by_key[key] for key in keys if key in by_key]
             self._hypernyms[_singular(words(word))] = known
-        self._longest = max((len(form) for form in self._synonyms), default=1)
+        self._max_words = max((len(form) for form in self._synonyms), default=1)
         self._person = by_key.get("person")
 
     def match(self, text: str, head: str = "", lemma: str = "") -> list[Hit]:
@@ -77,8 +77,8 @@ class PhraseMatcher:
         lemmas = words(lemma)
         if len(lemmas) != len(surface):
             lemmas = surface
-        at = _head_index(surface, words(head))
-        hits = self._at_head(surface, lemmas, at)
+        at = _find_head(surface, words(head))
+        hits = self._match_at_head(surface, lemmas, at)
         if hits:
             return hits
         if is_quantity(surface[at]) and "of" in surface[at:-1]:
@@ -94,9 +94,9 @@ class PhraseMatcher:
                 return [Hit(category, "hypernym") for category in found]
         return []
 
-    def _at_head(self, surface: tuple[str, ...], lemmas: tuple[str, ...], at: int) -> list[Hit]:
+    def _match_at_head(self, surface: tuple[str, ...], lemmas: tuple[str, ...], at: int) -> list[Hit]:
         plain = _singular(surface)
-        for start in range(max(0, at + 1 - self._longest), at + 1):
+        for start in range(max(0, at + 1 - self._max_words), at + 1):
             forms = (surface[start : at + 1], plain[start : at + 1], lemmas[start : at + 1])
             if forms[1] in self._exceptions:
                 return []
@@ -108,7 +108,7 @@ class PhraseMatcher:
 
 
 def is_quantity(word: str) -> bool:
-    """Whether a head noun passes its meaning on to what follows its "of"."""
+    """Whether a phrase with this head noun names what follows its "of"."""
     return singular(word) in QUANTITY_NOUNS
 
 
@@ -116,7 +116,7 @@ def _singular(form: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(singular(word) for word in form)
 
 
-def _head_index(surface: tuple[str, ...], head: tuple[str, ...]) -> int:
+def _find_head(surface: tuple[str, ...], head: tuple[str, ...]) -> int:
     if head:
         for index in range(len(surface) - 1, -1, -1):
             if surface[index] == head[-1]:

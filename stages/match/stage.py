@@ -13,13 +13,13 @@ from relforge.stages.account import Account
 from relforge.stages.columns import codes, flat, ordered_codes
 from relforge.stages.contract import StageResult
 from relforge.stages.match import naming, vocabulary
-from relforge.stages.match.overlap import corners
-from relforge.stages.match.pairs import BoxIndex, Candidates, Mentions, candidates
+from relforge.stages.match.overlap import read_xywh
+from relforge.stages.match.pairs import BoxIndex, Candidates, Mentions, expand_claims
 from relforge.stages.match.phrases import PhraseMatcher
 
 
 class MatchStage:
-    """Names the boxes that a caption's triplets speak of.
+    """Relates the boxes whose classes a caption's triplets name.
 
     Args:
         synonyms: tables, by built-in name (`coco`, `objects365`) or path; later ones add to earlier.
@@ -64,7 +64,7 @@ class MatchStage:
         self._vocabulary = vocabulary.load(self._synonyms, own_name=self._method == "boundary")
 
     def _matcher(self, categories: list[str]) -> PhraseMatcher:
-        """The look-up for these classes; shards of one dataset mostly have the same ones."""
+        """The matcher for these classes; shards of one dataset mostly have the same ones."""
         key = tuple(categories)
         if self._cached is None or self._cached[0] != key:
             assert self._vocabulary is not None
@@ -92,9 +92,9 @@ class MatchStage:
         box_category = codes(boxes["category"], pa.array(categories, pa.string()))
 
         usable = boxes["iscrowd"].to_numpy(zero_copy_only=False) <= self._crowd_boxes
-        xywh = corners(boxes)
+        xywh = read_xywh(boxes)
         if self._method == "substring":
-            xywh = _clamped(xywh, box_image, images, tables["images"])
+            xywh = _clamp(xywh, box_image, images, tables["images"])
             usable &= np.all(xywh[:, 2:] > 0, axis=1)
         rows = np.flatnonzero(usable)
         rows = rows[np.lexsort((rows, box_category[rows], box_image[rows]))]
@@ -107,11 +107,11 @@ class MatchStage:
         )
 
         if self._method == "substring":
-            named = naming.by_substring(
+            named = naming.name_by_substring(
                 triplets, image, categories, box_image, box_category, self._vocabulary, self._original_names
             )
         else:
-            named = naming.by_boundary(triplets, image, categories, index, self._matcher(categories))
+            named = naming.name_by_boundary(triplets, image, categories, index, self._matcher(categories))
 
         # an entity of several classes: every combination of a subject class and an object class
         subjects, objects = named.subjects, named.objects
@@ -132,13 +132,13 @@ class MatchStage:
             triplet_id=triplets["triplet_id"].to_numpy()[triplet],
             rule=subjects.rule[left] * len(naming.RULES) + objects.rule[right],
         )
-        found = candidates(mentions, index, self._overlap_prior)
-        table = _table(found, images, predicates)
+        found = expand_claims(mentions, index, self._overlap_prior)
+        table = _to_table(found, images, predicates)
         account = _account(named, triplet, found.mention_has_pair, self._overlap_prior)
         return account.result({"candidates": table})
 
 
-def _table(found: Candidates, images: pa.Array, predicates: pa.Array) -> pa.Table:
+def _to_table(found: Candidates, images: pa.Array, predicates: pa.Array) -> pa.Table:
     """Rows in the order of the table's keys; sorted by codes, which is far cheaper than by strings."""
     image, predicate = (ordered_codes(values) for values in (images, predicates))
     box = int(max(found.subject_box.max(initial=0), found.object_box.max(initial=0))) + 1
@@ -187,7 +187,7 @@ def _account(named: naming.Named, triplet: np.ndarray, has_pair: np.ndarray, ove
     return account
 
 
-def _clamped(xywh: np.ndarray, box_image: np.ndarray, images: pa.Array, sizes: pa.Table) -> np.ndarray:
+def _clamp(xywh: np.ndarray, box_image: np.ndarray, images: pa.Array, sizes: pa.Table) -> np.ndarray:
     """Boxes cut to the image, as the published loader does before it drops empty ones."""
     at = codes(pa.chunked_array([images.take(pa.array(box_image))]), flat(sizes["image_id"]))
     width, height = (sizes[name].to_numpy()[at] for name in ("width", "height"))

@@ -75,7 +75,7 @@ def load(tables: Iterable[str], own_name: bool = True) -> Vocabulary:
 
     Args:
         tables: built-in names or paths.
-        own_name: count a class's own name as a synonym (published lists do so only where they say it).
+        own_name: count a class's own name as a synonym (published lists contain it only where they list it).
 
     Raises:
         ValueError: a file that is not a synonym table, naming the file and the key.

@@ -68,7 +68,7 @@ class Parser(Protocol):
         """Files of the model, whose content decides the output. Callable before `setup`.
 
         Raises:
-            ValueError, OSError: the model is missing; the sentence says what to do.
+            ValueError, OSError: the model is missing; the sentence tells what to do.
         """
         ...
 

@@ -26,7 +26,7 @@ def parse_isolated(parser: Parser, captions: Sequence[str]) -> list[SceneGraph |
     """Graphs in the order of `captions`, with the failing ones replaced by `Unparsed`.
 
     A `ParseError` names its caption, which is taken out before the rest is parsed again. Any other
-    exception does not say whose fault it was, so the batch is halved until one caption is left: a
+    exception names no caption, so the batch is halved until one caption is left: a
     single crash among n captions costs about 2 log2(n) extra calls.
 
     Raises:

@@ -1,6 +1,6 @@
 """A faster, equal evaluation of spaCy's small convolutional `tok2vec`.
 
-Two facts are used. The embedding stage looks at one token at a time, so its output is remembered per
+Two facts are used. The embedding stage reads one token at a time, so its output is cached per
 distinct token. And the window layers, run over all documents of a batch laid end to end with a gap, are
 one matrix product each, which NumPy's BLAS does faster than the library's own.
 Results differ from spaCy's by rounding (about 1e-6); tests hold the parses to be the same.
@@ -16,8 +16,8 @@ import numpy as np
 from spacy.language import Language
 from spacy.tokens import Doc
 
-MAX_REMEMBERED = 200_000
-"""Distinct tokens kept (about 100 MB at width 96); the memory starts afresh beyond."""
+MAX_CACHED = 200_000
+"""Distinct tokens cached (about 100 MB at width 96); then the cache starts afresh."""
 
 PROBE = ["a man riding a horse on the beach", "Two dogs play.", "", "☃ 2-year-old  can't"]
 
@@ -61,7 +61,7 @@ class PackedTok2Vec:
 
     def _rows(self, features: np.ndarray) -> np.ndarray:
         """Index into `vectors` of each token, embedding the ones not seen before."""
-        if len(self.known) > MAX_REMEMBERED:
+        if len(self.known) > MAX_CACHED:
             self.known.clear()
         keys = [row.tobytes() for row in features]
         known = self.known

@@ -36,7 +36,7 @@ def pipeline_folder(pipeline: str) -> Path:
             of a folder written by `nlp.to_disk`.
 
     Raises:
-        ValueError: there is no such pipeline; says how to get one.
+        ValueError: there is no such pipeline; the sentence tells how to get one.
     """
     if pipeline == EMBEDDED:
         return EMBEDDED_PATH
@@ -54,7 +54,7 @@ def pipeline_folder(pipeline: str) -> Path:
 
 
 def pipeline_files(pipeline: str) -> Sequence[str]:
-    """Every file of the pipeline, sorted: together they decide what it says."""
+    """Every file of the pipeline, sorted: their content decides its parses."""
     folder = pipeline_folder(pipeline)
     return sorted(str(path) for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
 

@@ -12,7 +12,7 @@ from relforge.stages import tables as schemas
 from relforge.stages.account import Account
 from relforge.stages.columns import codes
 from relforge.stages.contract import StageResult
-from relforge.stages.match.overlap import corners, overlapping
+from relforge.stages.match.overlap import do_overlap, read_xywh
 
 
 class RuleTagger:
@@ -67,7 +67,7 @@ def pairs_overlap(pairs: pa.Table, boxes: pa.Table) -> np.ndarray:
     span = (pc.max(boxes["box_id"]).as_py() or 0) + 1
     box_keys = codes(boxes["image_id"], images) * span + boxes["box_id"].to_numpy()
     order = np.argsort(box_keys)
-    xywh = corners(boxes)[order]
+    xywh = read_xywh(boxes)[order]
     image = codes(pairs["image_id"], images)
     found = []
     for end in ("subject_box", "object_box"):
@@ -79,4 +79,4 @@ def pairs_overlap(pairs: pa.Table, boxes: pa.Table) -> np.ndarray:
             row = pairs.slice(int(np.flatnonzero(~known)[0]), 1).to_pylist()[0]
             raise ValueError(f"image {row['image_id']}: {end} {row[end]} is not among its boxes")
         found.append(xywh[at])
-    return overlapping(*found)
+    return do_overlap(*found)

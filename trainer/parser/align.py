@@ -2,9 +2,9 @@
 
 FACTUAL gives strings (`( bushes , grow on , lawn )`), the model learns decisions about words: which words
 form an entity or an attribute, which attribute belongs to which entity, and for each ordered pair of
-entities the predicate, written as a *frame* plus, where the frame has a slot, the word that fills it.
-`sit on` said by "sitting on" is the frame `_ on` filled by "sitting"; `have` said by "'s" is the frame
-`have`.
+entities the predicate, written as a *frame* and, where the frame has a `_`, the word that fills it:
+`sit on`, worded as "sitting on", is the frame `_ on` filled by "sitting"; `have`, worded as "'s", is the
+frame `have`.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ without  toward towards past top front left right side middle back bottom edge e
 like during have  via upon amongst alongside atop away beyond opposite adjacent both all is be full
 """
 CLOSED = frozenset(_CLOSED.split())
-"""First words of predicates that are never a filled slot."""
+"""First words of predicates that are never a filler."""
 
 
 @dataclass
 class Aligned:
-    """What one caption teaches. Spans are word indices, both ends included.
+    """The decisions about one caption that a gold graph implies. Spans are word indices, both ends included.
 
     Args:
         entities: span -> gold name.
         attributes: (attribute span, entity span) -> gold text.
         implied: (entity span, attribute text) the caption does not spell.
-        relations: (subject span, object span) -> (frame, word that fills its slot or -1, its lemma or "").
+        relations: (subject span, object span) -> (frame, filler word or -1, its lemma or "").
         lost: gold triples that could not be tied to words.
     """
 
@@ -59,25 +59,25 @@ class Aligned:
 class Associations:
     """Which word usually stands for a gold name it does not spell: guy for person, he for man."""
 
-    def __init__(self, least: int = 5, share: float = 0.15) -> None:
-        self.least, self.share = least, share
+    def __init__(self, min_count: int = 5, min_share: float = 0.15) -> None:
+        self.min_count, self.min_share = min_count, min_share
         self.seen: Counter[str] = Counter()
-        self.together: Counter[tuple[str, str]] = Counter()
+        self.cooccurrences: Counter[tuple[str, str]] = Counter()
 
     def count(self, unused: Iterable[str], unspelt: Iterable[str]) -> None:
         unspelt = list(unspelt)
         for word in set(unused):
             self.seen[word] += 1
             for name in unspelt:
-                self.together[word, name] += 1
+                self.cooccurrences[word, name] += 1
 
     def strength(self, word: str, name: str) -> float:
-        both = self.together[word, name]
+        both = self.cooccurrences[word, name]
         share = both / max(self.seen[word], 1)
-        return share if both >= self.least and share >= self.share else 0.0
+        return share if both >= self.min_count and share >= self.min_share else 0.0
 
 
-def occurrences(text: Sequence[str], name: str) -> list[Span]:
+def find_occurrences(text: Sequence[str], name: str) -> list[Span]:
     """Every place where the words spell `name`, glued or hyphenated spellings included."""
     parts = name.split()
     spans = [
@@ -95,7 +95,7 @@ def occurrences(text: Sequence[str], name: str) -> list[Span]:
     return spans
 
 
-def similar(left: str, right: str) -> float:
+def similarity(left: str, right: str) -> float:
     """How alike two spellings are, 0 to 1; a shared beginning of four letters counts as alike."""
     if len(left) < 3 or len(right) < 3:
         return 0.0
@@ -104,7 +104,7 @@ def similar(left: str, right: str) -> float:
     return SequenceMatcher(None, left, right).ratio()
 
 
-def names_of(triples: Iterable[Triple]) -> tuple[list[str], list[str]]:
+def collect_names(triples: Iterable[Triple]) -> tuple[list[str], list[str]]:
     """Entity names, and attribute texts, longest first."""
     entities: set[str] = set()
     attributes: set[str] = set()
@@ -124,18 +124,18 @@ def align(pair: GoldCaption, associations: Associations | None = None, learn: bo
     """
     text = words(pair.caption).text
     out = Aligned(text)
-    names, attribute_texts = names_of(pair.triples)
+    names, attribute_texts = collect_names(pair.triples)
     taken: set[int] = set()
     places: dict[str, list[Span]] = {}
     for name in names:
-        spans = [s for s in occurrences(text, name) if not taken & set(range(s[0], s[1] + 1))]
+        spans = [s for s in find_occurrences(text, name) if not taken & set(range(s[0], s[1] + 1))]
         if spans:
             places[name] = spans
             for span in spans:
                 taken.update(range(span[0], span[1] + 1))
     attribute_places: dict[str, list[Span]] = {}
     for name in attribute_texts:
-        spans = occurrences(text, name)
+        spans = find_occurrences(text, name)
         if not spans and name.isdigit():
             spans = [(i, i) for i, word in enumerate(text) if COUNT.get(word) == name]
         free = [s for s in spans if not taken & set(range(s[0], s[1] + 1))]
@@ -154,7 +154,7 @@ def align(pair: GoldCaption, associations: Associations | None = None, learn: bo
             if i in used:
                 continue
             strength = associations.strength(text[i], f"{kind}:{name}") if associations else 0.0
-            strength = max(strength, max(similar(text[i], part) for part in name.split()) - 0.25)
+            strength = max(strength, max(similarity(text[i], part) for part in name.split()) - 0.25)
             if strength >= 0.15 and (
                 strength >= 0.5 or (associations and associations.strength(text[i], f"{kind}:{name}"))
             ):
@@ -194,7 +194,7 @@ def _tie_relations(triples: Iterable[Triple], places: dict[str, list[Span]], out
 
 
 def frame_of(predicate: str, text: Sequence[str], s: Span, o: Span) -> tuple[str, int, str]:
-    """The frame of a gold predicate, the word that fills its slot (-1: none) and that word's lemma."""
+    """The frame of a gold predicate, the filler word (-1: none) and that word's lemma."""
     first, *rest = predicate.split()
     if first in CLOSED:
         return predicate, -1, ""

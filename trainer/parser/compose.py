@@ -1,4 +1,4 @@
-"""Longer captions made of gold ones that speak of the same thing.
+"""Longer captions made of gold ones about the same entity.
 
 "a man riding a wave" and "a man on a surfboard" give "a man riding a wave on a surfboard": the man is on it.
 "a man holding an umbrella" and "umbrella with a wooden handle" give "... an umbrella with a wooden handle":
@@ -20,7 +20,7 @@ OPENERS = frozenset(_OPENERS.split())
 
 
 class Composer:
-    """Continues one caption with what another says of the same thing.
+    """Continues one caption with the rest of another about the same entity.
 
     Args:
         examples: gold captions as numbers.
@@ -35,16 +35,18 @@ class Composer:
                 self._continuations.setdefault(int(example.words[example.ends[0]]), []).append(example)
 
     def extend(self, example: Example, rng: np.random.Generator) -> Example:
-        """The caption with a continuation for its first or its last thing; itself where there is none."""
+        """The caption with a continuation for its first or its last entity; itself where there is none."""
         if example.ends[-1] != len(example.words) - 1:
             return example
         target = int(example.ends[0] if rng.random() < 0.7 else example.ends[-1])
         choices = self._continuations.get(int(example.words[target]))
-        return continued(example, target, choices[int(rng.integers(len(choices)))]) if choices else example
+        if not choices:
+            return example
+        return continue_with(example, target, choices[int(rng.integers(len(choices)))])
 
 
 def _continues(example: Example, opens: np.ndarray) -> bool:
-    """Whether everything the caption says after its first thing is said of it, or of what follows."""
+    """Whether everything after the caption's first entity is stated of it, or of what follows."""
     first = example.ends[0]
     if first + 1 >= len(example.words) or not opens[example.words[first + 1]]:
         return False
@@ -59,8 +61,8 @@ def _continues(example: Example, opens: np.ndarray) -> bool:
     )
 
 
-def continued(left: Example, target: int, right: Example) -> Example:
-    """`left`, and after it what `right` says of its first thing, said of the thing ending at `target`."""
+def continue_with(left: Example, target: int, right: Example) -> Example:
+    """`left`, and after it what `right` states of its first entity, here of the one ending at `target`."""
     first = int(right.ends[0])
     place = np.arange(len(right.words)) - (first + 1) + len(left.words)
     place[first] = target
@@ -69,7 +71,7 @@ def continued(left: Example, target: int, right: Example) -> Example:
     pairs[:, 0], pairs[:, 1] = place[pairs[:, 0]], place[pairs[:, 1]]
     pairs[:, 3] = np.where(right.pairs[:, 3] >= 0, place[np.maximum(right.pairs[:, 3], 0)], -1)
     others = [end for end in left.ends.tolist() if end != target]
-    strangers = [(s, o, 0, -1) for a in others for b in new_ends for s, o in ((a, b), (b, a))]
+    unrelated = [(s, o, 0, -1) for a in others for b in new_ends for s, o in ((a, b), (b, a))]
     arcs = right.arcs[right.arcs[:, 0] > first].copy()
     arcs[:, 0], arcs[:, 1] = place[arcs[:, 0]], place[arcs[:, 1]]
     apart = [(a, e, 0) for a in np.unique(arcs[:, 0]) for e in others]
@@ -78,7 +80,7 @@ def continued(left: Example, target: int, right: Example) -> Example:
         words=np.concatenate([left.words, right.words[first + 1 :]]),
         tags=np.concatenate([left.tags, right.tags[first + 1 :]]),
         ends=np.concatenate([left.ends, new_ends]),
-        pairs=np.concatenate([left.pairs, pairs, np.array(strangers, np.int64).reshape(-1, 4)]),
+        pairs=np.concatenate([left.pairs, pairs, np.array(unrelated, np.int64).reshape(-1, 4)]),
         arcs=np.concatenate([left.arcs, arcs, np.array(apart, np.int64).reshape(-1, 3)]),
         implied=np.concatenate([left.implied, right.implied[1:]]),
     )

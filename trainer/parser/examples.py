@@ -14,7 +14,7 @@ OUTSIDE, ENTITY, ATTRIBUTE = 0, 1, 3
 """Tags; the tag of a chunk's further words is one more."""
 
 SKIP = -100
-"""Frame of a pair whose gold predicate has no frame: it teaches nothing."""
+"""Frame of a pair whose gold predicate has no frame: it is left out of the loss."""
 
 GLUES = ((",",), (".",), ("while",), ("and",))
 
@@ -27,7 +27,7 @@ class Example:
         words: (L,) indices into the training vocabulary.
         tags: (L,).
         ends: (E,) last word of each entity.
-        pairs: (P, 4) subject end, object end, frame, slot word or -1; every ordered pair.
+        pairs: (P, 4) subject end, object end, frame, filler word or -1; every ordered pair.
         arcs: (A, 3) attribute end, entity end, whether they belong together.
         implied: (E, I) 0 or 1.
     """
@@ -52,13 +52,13 @@ def example(aligned: Aligned, tables: Tables, index: dict[str, int]) -> Example:
             tags[first + 1 : last + 1] = tag + 1
     ends = sorted(last for _, last in aligned.entities)
     frames = {frame: i for i, frame in enumerate(tables.frames)}
-    said = {(s[1], o[1]): value for (s, o), value in aligned.relations.items()}
+    stated = {(s[1], o[1]): value for (s, o), value in aligned.relations.items()}
     pairs = []
     for s in ends:
         for o in ends:
             if s != o:
-                frame, slot, _ = said.get((s, o), (NO_RELATION, -1, ""))
-                pairs.append((s, o, frames.get(frame, SKIP), slot if frame in frames else -1))
+                frame, filler, _ = stated.get((s, o), (NO_RELATION, -1, ""))
+                pairs.append((s, o, frames.get(frame, SKIP), filler if frame in frames else -1))
     owned = {(a[1], e[1]) for a, e in aligned.attributes}
     arcs = [(a, e, (a, e) in owned) for a in sorted({a for a, _ in owned}) for e in ends if a != e]
     implied = np.zeros((len(ends), len(tables.implied)), np.float32)
@@ -78,12 +78,12 @@ def example(aligned: Aligned, tables: Tables, index: dict[str, int]) -> Example:
 def joined(left: Example, right: Example, glue: Sequence[int]) -> Example:
     """Two captions as one longer caption: nothing of the one stands in relation to the other.
 
-    Gold captions rarely exceed ten words, captioners write twenty; these teach distance.
+    Gold captions rarely exceed ten words, captioners write twenty; these train longer distances.
     """
     shift = len(left.words) + len(glue)
     moved = right.pairs + np.array([shift, shift, 0, 0])
     moved[:, 3] = np.where(right.pairs[:, 3] >= 0, right.pairs[:, 3] + shift, -1)
-    strangers = [(s, o, 0, -1) for a in left.ends for b in right.ends + shift for s, o in ((a, b), (b, a))]
+    unrelated = [(s, o, 0, -1) for a in left.ends for b in right.ends + shift for s, o in ((a, b), (b, a))]
     arcs = [left.arcs, right.arcs + np.array([shift, shift, 0])]
     for a in np.unique(left.arcs[:, 0]):
         arcs.append(np.array([(a, e + shift, 0) for e in right.ends], np.int64).reshape(-1, 3))
@@ -93,7 +93,7 @@ def joined(left: Example, right: Example, glue: Sequence[int]) -> Example:
         words=np.concatenate([left.words, np.array(glue, np.int64), right.words]),
         tags=np.concatenate([left.tags, np.zeros(len(glue), np.int64), right.tags]),
         ends=np.concatenate([left.ends, right.ends + shift]),
-        pairs=np.concatenate([left.pairs, moved, np.array(strangers, np.int64).reshape(-1, 4)]),
+        pairs=np.concatenate([left.pairs, moved, np.array(unrelated, np.int64).reshape(-1, 4)]),
         arcs=np.concatenate(arcs),
         implied=np.concatenate([left.implied, right.implied]),
     )
@@ -101,7 +101,7 @@ def joined(left: Example, right: Example, glue: Sequence[int]) -> Example:
 
 def batches(
     examples: Sequence[Example],
-    size: int,
+    batch_size: int,
     share: float,
     glues: Sequence[Sequence[int]],
     rng: np.random.Generator,
@@ -111,7 +111,7 @@ def batches(
     """One epoch: batches of captions of equal length.
 
     Args:
-        size: captions per batch.
+        batch_size: captions per batch.
         share: part of the captions that is joined to another by one of `glues`.
         extend, extended: how a caption is continued (`compose.Composer.extend`), and which part is.
     """
@@ -119,7 +119,7 @@ def batches(
     if extend is not None:
         for i in rng.choice(len(epoch), int(extended * len(epoch)), replace=False).tolist():
             epoch[i] = extend(epoch[i], rng)
-    # "a man" and "a woman on a sofa" joined by "and" would say that both sit: join whole statements only
+    # "a man" and "a woman on a sofa" joined by "and" would state that both sit: join whole statements only
     stating = [i for i, e in enumerate(epoch) if (e.pairs[:, 2] > 0).any()]
     for i in rng.choice(stating, int(share * len(stating)), replace=False).tolist():
         other = examples[stating[int(rng.integers(len(stating)))]]
@@ -128,9 +128,9 @@ def batches(
     for i in rng.permutation(len(epoch)).tolist():
         by_length.setdefault(len(epoch[i].words), []).append(epoch[i])
     out = [
-        members[i : i + size]
+        members[i : i + batch_size]
         for _, members in sorted(by_length.items())
-        for i in range(0, len(members), size)
+        for i in range(0, len(members), batch_size)
     ]
     for i in rng.permutation(len(out)).tolist():
         yield out[i]

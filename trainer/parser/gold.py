@@ -11,7 +11,7 @@ from relforge.stages.parse.triples import Triple, read_triples
 
 @dataclass(frozen=True, slots=True)
 class GoldCaption:
-    """One caption and what it says."""
+    """One caption and its gold triples."""
 
     caption: str
     triples: frozenset[Triple]

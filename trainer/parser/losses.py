@@ -14,7 +14,7 @@ from relforge.trainer.parser.examples import SKIP, Example
 
 
 def loss(tagger: GraphTagger, vectors: Tensor, batch: Sequence[Example], smoothing: float = 0.0) -> Tensor:
-    """Sum of the tag, frame, slot, ownership and implied-attribute losses of one batch.
+    """Sum of the tag, frame, filler, ownership and implied-attribute losses of one batch.
 
     Args:
         vectors: B x L x width word vectors of B captions of exactly L words.
@@ -29,16 +29,16 @@ def loss(tagger: GraphTagger, vectors: Tensor, batch: Sequence[Example], smoothi
         total = total + 0.5 * F.binary_cross_entropy_with_logits(tagger.implied(h[ends]), implied)
     pairs = _whole([e.pairs + i * length * np.array([1, 1, 0, 0]) for i, e in enumerate(batch)])
     if (pairs[:, 2] != SKIP).any():
-        subject, obj, frame, slot = pairs.unbind(1)
+        subject, obj, frame, filler = pairs.unbind(1)
         made = tagger.pairs(tagger.subject(h)[subject], tagger.object(h)[obj], obj - subject)
         total = total + F.cross_entropy(
             tagger.frames(made), frame, ignore_index=SKIP, label_smoothing=smoothing
         )
-        filled = (slot >= 0).nonzero()[:, 0]
+        filled = (filler >= 0).nonzero()[:, 0]
         if len(filled):
-            key = tagger.key(context)[subject[filled] // length]  # S x L x slot
+            key = tagger.key(context)[subject[filled] // length]  # S x L x filler
             scores = (key * tagger.query(made[filled])[:, None]).sum(-1)
-            total = total + 0.5 * F.cross_entropy(scores, slot[filled])
+            total = total + 0.5 * F.cross_entropy(scores, filler[filled])
     arcs = _whole([e.arcs + i * length * np.array([1, 1, 0]) for i, e in enumerate(batch)])
     if len(arcs):
         attribute, owner, belongs = arcs.unbind(1)

@@ -43,8 +43,8 @@ def triples(parse: Parse, tables: Tables) -> frozenset[Triple]:
     text = lambda span: " ".join(parse.words[span[0] : span[1] + 1])  # noqa: E731
     names = [tables.names.get(phrase, phrase) for phrase in map(text, parse.entities)]
     found: set[Triple] = set()
-    for subject, obj, frame, slot, _ in parse.relations:
-        predicate = frame.replace("_", tables.lemma(parse.words[slot]), 1) if slot >= 0 else frame
+    for subject, obj, frame, filler, _ in parse.relations:
+        predicate = frame.replace("_", tables.lemma(parse.words[filler]), 1) if filler >= 0 else frame
         found.add((names[subject], predicate, names[obj]))
     for span, owner in parse.attributes:
         found.add((names[owner], ATTRIBUTE, usual_attribute(text(span), tables)))

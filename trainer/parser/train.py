@@ -84,7 +84,7 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
 
     def epoch_batches(rng: np.random.Generator) -> Iterator[list[Example]]:
         share, extended = arguments.joined, arguments.extended
-        return batches(examples, arguments.batch, share, glues, rng, composer.extend, extended)
+        return batches(examples, arguments.batch_size, share, glues, rng, composer.extend, extended)
 
     weights = [*encoder.parameters(), *tagger.parameters()]
     average = [w.detach().clone() for w in weights]
@@ -151,7 +151,7 @@ def _card(
         "model": "relforge caption parser",
         "command": "python -m relforge.trainer.parser.train "
         + " ".join(
-            f"--{k} {' '.join(v) if isinstance(v, list) else v}"
+            f"--{k.replace('_', '-')} {' '.join(v) if isinstance(v, list) else v}"
             for k, v in shown.items()
             if v not in ([], None)
         ),
@@ -185,7 +185,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--out", type=Path, required=True, help="folder to write")
     add("--seed", type=int, default=0)
     add("--epochs", type=int, default=10)
-    add("--batch", type=int, default=192, help="captions per step")
+    add("--batch-size", type=int, default=192, help="captions per step")
     add("--rate", type=float, default=4e-3, help="peak learning rate")
     add("--width", type=int, default=128, help="channels of a word vector")
     add("--hidden", type=int, default=112, help="LSTM channels per direction")
@@ -195,7 +195,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--dropout", type=float, default=0.28)
     add("--hide", type=float, default=0.15, help="share of words replaced by the unknown word")
     add(
-        "--extended", type=float, default=0.3, help="share of captions continued by another of the same thing"
+        "--extended",
+        type=float,
+        default=0.3,
+        help="share of captions continued by another about the same entity",
     )
     add("--start", type=Path, help="model folder whose weights to begin with; its sizes and tables are kept")
     add("--joined", type=float, default=0.15, help="share of captions joined to another")

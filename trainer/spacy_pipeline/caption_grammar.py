@@ -2,7 +2,7 @@
 
 The shapes are those people and captioning models use: a noun phrase with participles and places, a
 progressive or simple clause, `there is`, a copula with a place, passives, relative clauses. Words come
-from `lexicon/`; sense is not asked for, so that the parser learns the shapes and not the pairs.
+from `word_lists/`; captions need not make sense, so that the parser learns the shapes and not the pairs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from relforge.stages.parse.inflection import gerund, third_person
 from relforge.trainer.spacy_pipeline.noun_phrases import NounPhrases
-from relforge.trainer.spacy_pipeline.prepositions import COMPANY, Prepositions
+from relforge.trainer.spacy_pipeline.prepositions import ACCOMPANIMENT, Prepositions
 from relforge.trainer.spacy_pipeline.tree import ROOT, Tree
 from relforge.trainer.spacy_pipeline.words import participle, sections
 
@@ -63,7 +63,7 @@ class CaptionGrammar:
                     tree.attach(tree.add("and", "CC", "CCONJ"), noun, "cc")
                 self.participle_clause(tree, noun)
         elif draw < 0.72:
-            self.places.plain(tree, noun, self.pick(COMPANY))
+            self.places.plain(tree, noun, self.pick(ACCOMPANIMENT))
         else:
             self.places.place(tree, noun)
         if self.chance(0.1):

@@ -8,7 +8,7 @@ from relforge.trainer.spacy_pipeline.words import sections
 
 _WORDS = sections("prepositions")
 PLACE = ["in"] * 8 + ["on"] * 8 + _WORDS["place"]
-COMPANY = ["with"] * 6 + ["without", "for", "like"]
+ACCOMPANIMENT = ["with"] * 6 + ["without", "for", "like"]
 LEANING = ["next to"] * 6 + _WORDS["leaning"]
 NOUN_PREPOSITIONS = ["in front of"] * 4 + ["on top of"] * 4
 """Complex prepositions on the published list: the rules read them only below the noun."""
@@ -25,7 +25,7 @@ class Prepositions:
         self.nouns = nouns
 
     def place(self, tree: Tree, head: int, noun: int | None = None) -> None:
-        """Where it is: a plain, leaning or complex preposition.
+        """Where it is: a plain, adverbial (`next to`) or complex preposition.
 
         Args:
             tree: receives the tokens.

@@ -55,19 +55,19 @@ def main() -> None:
         CaptionGrammar(args.seed).captions(args.generated)
     )
     trees = [tree for tree in trees if is_projective(tree)]
-    say(f"{len(trees)} trees, {sum(map(len, trees))} words")
+    report(f"{len(trees)} trees, {sum(map(len, trees))} words")
 
     nlp = blank_pipeline()
     optimizer = initialise(nlp, trees, args.seed)
-    fit(nlp, optimizer, trees, args.steps, rng, say)
+    fit(nlp, optimizer, trees, args.steps, rng, report)
     if args.graphs:
         confirmed = list(confirmed_trees(nlp, read_graphs(args.graphs)))
         counts["confirmed_captions"] = len(confirmed)
-        say(f"{len(confirmed)} captions confirmed by their graphs")
-        fit(nlp, optimizer, trees + confirmed, args.graph_steps, rng, say)
+        report(f"{len(confirmed)} captions confirmed by their graphs")
+        fit(nlp, optimizer, trees + confirmed, args.graph_steps, rng, report)
 
     scores = score(nlp, [to_clearnlp(tree) for tree in read_conllu(args.dev)])
-    say(str(scores))
+    report(str(scores))
     save(nlp, args.out, describe(args, counts, scores))
 
 
@@ -79,7 +79,7 @@ def score(nlp: Language, trees: Sequence[Tree]) -> dict[str, float]:
     }
 
 
-def say(line: str) -> None:
+def report(line: str) -> None:
     print(line, flush=True)
 
 

@@ -62,5 +62,5 @@ def load_model(folder: Path) -> tuple[Network, Tables]:
         module.load_state_dict(
             {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
         )
-    slotted = np.array(["_" in frame.split() for frame in tables.frames])
-    return Network(words, tagger, Lexicon(tables.known, card["sizes"]["buckets"]), slotted), tables
+    takes_filler = np.array(["_" in frame.split() for frame in tables.frames])
+    return Network(words, tagger, Lexicon(tables.known, card["sizes"]["buckets"]), takes_filler), tables

@@ -75,9 +75,9 @@ def _lemma(text: list[str], tables: Tables) -> str:
 def _relation(
     caption: str, words: Words, parse: Parse, tables: Tables, relation: tuple[int, int, str, int, float]
 ) -> Relation:
-    subject, obj, frame, slot, confidence = relation
-    lemma = frame.replace("_", tables.lemma(words.text[slot]), 1) if slot >= 0 else frame
-    first, last, surface = _place(words.text, parse, subject, obj, frame, slot)
+    subject, obj, frame, filler, confidence = relation
+    lemma = frame.replace("_", tables.lemma(words.text[filler]), 1) if filler >= 0 else frame
+    first, last, surface = _place(words.text, parse, subject, obj, frame, filler)
     return Relation(
         subject=subject,
         predicate=surface,
@@ -90,7 +90,7 @@ def _relation(
 
 
 def _place(
-    text: list[str], parse: Parse, subject: int, obj: int, frame: str, slot: int
+    text: list[str], parse: Parse, subject: int, obj: int, frame: str, filler: int
 ) -> tuple[int, int, str]:
     """Words [first, last] that say the predicate, and how the caption words it.
 
@@ -99,11 +99,11 @@ def _place(
     the predicate, the words between the two entities do.
     """
     parts = frame.split()
-    if slot >= 0:
-        found = _follow(text, slot, parts[1:])
+    if filler >= 0:
+        found = _follow(text, filler, parts[1:])
         if found is not None:
-            return slot, found, " ".join(text[slot : found + 1])
-        return slot, slot, " ".join([text[slot], *parts[1:]])
+            return filler, found, " ".join(text[filler : found + 1])
+        return filler, filler, " ".join([text[filler], *parts[1:]])
     left, right = sorted((parse.entities[subject], parse.entities[obj]))
     order = sorted(range(len(text)), key=lambda i: (not left[1] < i < right[0], i))
     for at in order:

@@ -11,7 +11,7 @@ UNKNOWN = 0
 """Row of every word outside the vocabulary."""
 
 SHAPES = 8
-"""Rows for what a word looks like: letters, digits, mark, hyphen, foreign letters, ..."""
+"""Rows for the shape of a word: letters, digits, mark, hyphen, foreign letters, ..."""
 
 
 def shape(word: str) -> int:

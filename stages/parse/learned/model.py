@@ -52,7 +52,7 @@ class GraphTagger(nn.Module):
         frames: number of predicate frames, `no relation` (index 0) included.
         implied: number of attributes that may be said without a word of their own.
         pair: channels of a pair vector.
-        slot: channels in which a pair looks for the word that fills its frame.
+        filler: channels in which a pair looks for the word that fills its frame.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class GraphTagger(nn.Module):
         pair: int,
         frames: int,
         implied: int,
-        slot: int = 64,
+        filler: int = 64,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -78,8 +78,8 @@ class GraphTagger(nn.Module):
         self.distance = nn.Embedding(2 * REACH + 1, pair)
         self.frame_hidden = nn.Linear(2 * pair, pair)
         self.frame = nn.Linear(pair, frames)
-        self.query = nn.Linear(2 * pair, slot)
-        self.key = nn.Linear(context, slot)
+        self.query = nn.Linear(2 * pair, filler)
+        self.key = nn.Linear(context, filler)
         self.attribute = nn.Linear(context, 2 * pair // 2)
         self.owner = nn.Linear(context, 2 * pair // 2)
         self.arc_distance = nn.Embedding(2 * REACH + 1, pair // 2)

@@ -1,4 +1,4 @@
-"""The trained network at work: lists of words in, decisions as flat arrays out."""
+"""Inference with the trained network: lists of words in, decisions as flat arrays out."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from torch.nn import functional as F
 from relforge.stages.parse.learned.lexicon import Lexicon
 from relforge.stages.parse.learned.model import GraphTagger, WordEncoder
 
-BLOCK = 256
-"""Sentences that go through the LSTM at once, all of one length: no padding inside a sentence."""
+BATCH_SIZE = 256
+"""Sentences of one LSTM batch, all of one length: no padding inside a sentence."""
 
 STEP = 32
 """Row counts are rounded up to a multiple of this, so that one row and many take the same kernels."""
 
-CHUNK = 512
-"""Pairs scored at once."""
+PAIR_BATCH_SIZE = 512
+"""Pairs scored in one batch."""
 
-KEPT_WORDS = 200_000
-"""Distinct words whose vectors are kept; then the store starts anew."""
+MAX_CACHED_WORDS = 200_000
+"""Distinct words whose vectors are cached; then the cache starts afresh."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,14 @@ class Network:
     """Runs a `WordEncoder` and a `GraphTagger`.
 
     Args:
-        slotted: (frames,) whether a frame has a slot for a word.
+        takes_filler: (frames,) whether a frame takes a filler word.
     """
 
     def __init__(
-        self, words: WordEncoder, tagger: GraphTagger, lexicon: Lexicon, slotted: np.ndarray
+        self, words: WordEncoder, tagger: GraphTagger, lexicon: Lexicon, takes_filler: np.ndarray
     ) -> None:
-        self.words, self.tagger, self.lexicon, self.slotted = words.eval(), tagger.eval(), lexicon, slotted
+        self.words, self.tagger = words.eval(), tagger.eval()
+        self.lexicon, self.takes_filler = lexicon, takes_filler
         self._row: dict[str, int] = {}
         self._vectors = torch.zeros(0, words.mix.out_features)
 
@@ -85,7 +86,7 @@ class Network:
         row = self._row
         new = {word for sentence in sentences for word in sentence if word not in row}
         if new:
-            if len(row) + len(new) > KEPT_WORDS:
+            if len(row) + len(new) > MAX_CACHED_WORDS:
                 row.clear()
                 new = {word for sentence in sentences for word in sentence}
             self._learn(sorted(new))
@@ -106,8 +107,8 @@ class Network:
         out = torch.zeros(len(ids) + (-len(ids) % STEP), width)
         for length in np.unique(lengths[lengths > 0]).tolist():
             members = np.flatnonzero(lengths == length)
-            for i in range(0, len(members), BLOCK):
-                block = members[i : i + BLOCK]
+            for i in range(0, len(members), BATCH_SIZE):
+                block = members[i : i + BATCH_SIZE]
                 at = torch.from_numpy(start[block][:, None] + np.arange(length))  # B x L
                 vectors = self._vectors[torch.from_numpy(ids)[at]]
                 vectors = F.pad(vectors, (0, 0, 0, 0, 0, -len(block) % STEP))
@@ -117,8 +118,8 @@ class Network:
     def _relations(
         self, h: Tensor, entity: np.ndarray, sentence: np.ndarray, start: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        home = sentence[entity[:, 0]]
-        subject, obj = cross(home, home)
+        sentence_of = sentence[entity[:, 0]]
+        subject, obj = cross(sentence_of, sentence_of)
         apart = subject != obj
         subject, obj = subject[apart], obj[apart]
         if not len(subject):
@@ -127,8 +128,8 @@ class Network:
         here = h[_rows(ends)]
         left, right = self.tagger.subject(here), self.tagger.object(here)
         made, scored = [], []
-        for i in range(0, len(subject), CHUNK):  # in pieces that stay in the processor's cache
-            s, o = _rows(subject[i : i + CHUNK]), _rows(obj[i : i + CHUNK])
+        for i in range(0, len(subject), PAIR_BATCH_SIZE):  # in pieces that stay in the processor's cache
+            s, o = _rows(subject[i : i + PAIR_BATCH_SIZE]), _rows(obj[i : i + PAIR_BATCH_SIZE])
             gap = torch.from_numpy(ends[o] - ends[s])
             made.append(self.tagger.pairs(left[torch.from_numpy(s)], right[torch.from_numpy(o)], gap))
             scored.append(self.tagger.frames(made[-1]))
@@ -137,24 +138,26 @@ class Network:
         found = np.flatnonzero(frame)
         confidence = scores[torch.from_numpy(found)].softmax(-1).amax(-1).numpy()
         relation = np.stack([subject[found], obj[found], frame[found], np.full(len(found), -1)], axis=1)
-        slotted = np.flatnonzero(self.slotted[relation[:, 2]])
-        if len(slotted):
-            relation[slotted, 3] = self._fill(h, pairs, found[slotted], home[relation[slotted, 0]], start)
+        rows = np.flatnonzero(self.takes_filler[relation[:, 2]])
+        if len(rows):
+            relation[rows, 3] = self._find_fillers(
+                h, pairs, found[rows], sentence_of[relation[rows, 0]], start
+            )
         return relation, confidence
 
-    def _fill(
-        self, h: Tensor, pairs: Tensor, which: np.ndarray, home: np.ndarray, start: np.ndarray
+    def _find_fillers(
+        self, h: Tensor, pairs: Tensor, which: np.ndarray, sentence_of: np.ndarray, start: np.ndarray
     ) -> np.ndarray:
         """The word of its sentence that fills each pair's frame."""
         query = self.tagger.query(pairs[torch.from_numpy(_rows(which))])[: len(which)]
         key = self.tagger.key(h)
         filled = np.zeros(len(which), np.int64)
-        lengths = start[home + 1] - start[home]
+        lengths = start[sentence_of + 1] - start[sentence_of]
         for length in np.unique(lengths).tolist():
             same = np.flatnonzero(lengths == length)
-            at = torch.from_numpy(start[home[same]][:, None] + np.arange(length))
+            at = torch.from_numpy(start[sentence_of[same]][:, None] + np.arange(length))
             scores = (key[at] * query[torch.from_numpy(same)][:, None]).sum(-1)
-            filled[same] = start[home[same]] + scores.argmax(-1).numpy()
+            filled[same] = start[sentence_of[same]] + scores.argmax(-1).numpy()
         return filled
 
     def _owners(

@@ -20,7 +20,7 @@ class Parse:
         entities: chunks in caption order.
         attributes: (chunk, entity index).
         implied: (entity index, attribute) without a word.
-        relations: (subject index, object index, frame, slot word or -1, probability).
+        relations: (subject index, object index, frame, filler word or -1, probability).
     """
 
     words: Sequence[str]
@@ -48,10 +48,10 @@ def assemble(sentences: Sequence[Sequence[str]], decisions: Decisions, tables: T
     for entity, text in decisions.implied.tolist():
         parses[sentence_of[entity]].implied.append((number[entity], tables.implied[text]))
     frames = tables.frames
-    for (subject, obj, frame, slot), sure in zip(
+    for (subject, obj, frame, filler), sure in zip(
         decisions.relation.tolist(), decisions.confidence.tolist(), strict=True
     ):
         sentence = sentence_of[subject]
-        slot = slot - starts[sentence] if slot >= 0 else -1
-        parses[sentence].relations.append((number[subject], number[obj], frames[frame], slot, sure))
+        filler = filler - starts[sentence] if filler >= 0 else -1
+        parses[sentence].relations.append((number[subject], number[obj], frames[frame], filler, sure))
     return parses

@@ -10,10 +10,9 @@ from relforge.stages.parse.graph import SceneGraph
 from relforge.stages.parse.learned.files import EMBEDDED, load_model, model_files
 from relforge.stages.parse.learned.graphs import scene_graph
 from relforge.stages.parse.learned.network import Network
-from relforge.stages.parse.learned.opening import without_opening
 from relforge.stages.parse.learned.parse import Parse, assemble
 from relforge.stages.parse.learned.tables import Tables
-from relforge.stages.parse.learned.tokens import Words, words
+from relforge.stages.parse.learned.tokens import Words, without_opening, words
 from relforge.stages.parse.stage import ParseStage
 
 BATCH_SIZE = 8192

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-COMMON = 1500
+MAX_COMMON = 1500
 """Words, most frequent first, that a slip may have meant."""
 
-SHORTEST = 5
+MIN_LETTERS = 5
 """Letters a word needs before it is taken for a slip: short unknown words are mostly words."""
 
 
@@ -24,15 +24,15 @@ class Speller:
     def __init__(self, known: Sequence[str]) -> None:
         self._known = frozenset(known)
         self._near: dict[str, list[tuple[int, str]]] = {}
-        for rank, word in enumerate(known[:COMMON]):
-            if len(word) >= SHORTEST - 1 and word.isalpha():
+        for rank, word in enumerate(known[:MAX_COMMON]):
+            if len(word) >= MIN_LETTERS - 1 and word.isalpha():
                 for key in _keys(word):
                     self._near.setdefault(key, []).append((rank, word))
         self._found: dict[str, str] = {}
 
     def correct(self, word: str) -> str:
         """The word meant, or the word itself."""
-        if word in self._known or len(word) < SHORTEST or not word.isalpha():
+        if word in self._known or len(word) < MIN_LETTERS or not word.isalpha():
             return word
         if word not in self._found:
             if len(self._found) > 100_000:

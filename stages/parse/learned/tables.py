@@ -16,7 +16,7 @@ NO_RELATION = ""
 
 @dataclass(frozen=True)
 class Tables:
-    """Vocabularies and look-ups learnt by counting.
+    """Vocabularies and translations learnt by counting.
 
     Args:
         known: words with an embedding of their own.
@@ -24,7 +24,7 @@ class Tables:
         implied: attributes that captions imply without a word (feet: 2).
         names: caption phrase -> gold entity name, where they differ (guy: person).
         attributes: caption phrase -> gold attribute, where they differ.
-        lemmas: verb form -> lemma, where the rules of `lemmas.py` say otherwise.
+        lemmas: verb form -> lemma, where the rules of `lemmas.py` give another.
         verbs: lemmas that have filled a frame.
     """
 

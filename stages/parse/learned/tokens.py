@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -15,7 +16,7 @@ CLITIC = re.compile(r"(.+)['’](s|re|m|ve|ll|d)$", re.IGNORECASE)
 FINAL = {".", "!", "?", ";"}
 
 LIMIT = 120
-"""Words of one caption that are looked at. Captioners write at most 20, people rarely 50."""
+"""Words of one caption that are parsed. Captioners write at most 20, people rarely 50."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +78,38 @@ def _by_rule(caption: str) -> Words:
         start.pop()
         end.pop()
     return Words(text, start, end, complete)
+
+
+ARTICLES = frozenset({"a", "an", "the", "this", "that"})
+KINDS = frozenset({"picture", "photo", "photograph", "image", "pic", "snapshot", "closeup", "close-up"})
+MANNERS = frozenset({"close", "up", "black", "and", "white", "blurry", "colour", "color", "old", "vintage"})
+
+
+def opening(words: Sequence[str]) -> int:
+    """Number of words at the start that describe the image itself and not what it shows: "this is a photo
+    of", "a black and white picture of".
+
+    "a picture of a dog on the wall" may mean a framed picture; in captions of whole images, which this
+    parser is for, it hardly ever does.
+    """
+    at = 0
+    if list(words[:2]) in (["this", "is"], ["here", "is"], ["it", "is"]):
+        at = 2
+    if at < len(words) and words[at] in ARTICLES:
+        at += 1
+    while at < len(words) and words[at] in MANNERS:
+        at += 1
+    closed = at >= 2 and list(words[at - 2 : at]) == ["close", "up"]
+    if at < len(words) and words[at] in KINDS:
+        at += 1
+    elif not closed:
+        return 0
+    return at + 1 if at + 1 < len(words) and words[at] == "of" else 0
+
+
+def without_opening(spelt: Words) -> Words:
+    """The words without an opening such as "a picture of"."""
+    skip = opening(spelt.text)
+    if not skip:
+        return spelt
+    return Words(spelt.text[skip:], spelt.start[skip:], spelt.end[skip:], spelt.complete)

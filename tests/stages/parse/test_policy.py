@@ -21,7 +21,7 @@ def predicates(given: SceneGraph, **policy: object) -> list[tuple[str, str]]:
     return [(relation.predicate, relation.lemma) for relation in worded.relations]
 
 
-def test_the_surface_is_kept_unless_asked_otherwise() -> None:
+def test_the_surface_is_kept_by_default() -> None:
     given = graph(("sitting on", "sit on"))
 
     assert PredicatePolicy().apply(given)[0] is given
@@ -80,7 +80,7 @@ def test_stop_predicates_are_dropped_and_counted_and_attributes_stay() -> None:
     assert worded.entities[0].attributes == ("tall",)
 
 
-def test_relations_the_parser_doubts_are_dropped_and_those_without_a_confidence_stay() -> None:
+def test_relations_below_the_confidence_are_dropped_and_those_without_a_confidence_stay() -> None:
     ends = graph().entities
     given = SceneGraph(ends, (Relation(0, "on", "on", 1, confidence=0.3), Relation(0, "by", "by", 1)))
 

@@ -46,7 +46,7 @@ def facts(wanted: str) -> set[tuple[str, ...]]:
     return found
 
 
-def said(graph: SceneGraph) -> set[tuple[str, ...]]:
+def stated(graph: SceneGraph) -> set[tuple[str, ...]]:
     ends = graph.entities
     relations = {(ends[r.subject].head, r.lemma, ends[r.object].head) for r in graph.relations}
     return relations | {(entity.head, attribute) for entity in ends for attribute in entity.attributes}
@@ -64,7 +64,7 @@ def graphs() -> dict[str, SceneGraph]:
 def test_the_graph_is_the_one_written_by_hand(
     graphs: dict[str, SceneGraph], caption: str, wanted: str
 ) -> None:
-    assert said(graphs[caption]) == facts(wanted)
+    assert stated(graphs[caption]) == facts(wanted)
 
 
 def test_no_sentence_is_taken_from_the_training_data(shared) -> None:  # type: ignore[no-untyped-def]

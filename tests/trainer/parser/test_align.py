@@ -35,7 +35,7 @@ def test_coordinated_subjects_share_the_verb() -> None:
     }
 
 
-def test_a_predicate_the_caption_does_not_spell_is_a_frame_without_a_slot() -> None:
+def test_a_predicate_the_caption_does_not_spell_is_a_frame_without_a_filler() -> None:
     found = aligned("the man 's hat", "( man , have , hat )")
 
     assert found.relations == {((1, 1), (4, 4)): ("have", -1, "")}
@@ -116,7 +116,10 @@ def test_nine_in_ten_gold_graphs_survive_alignment(shared) -> None:  # type: ign
             spans,
             [(span, number[owner]) for span, owner in one.attributes],
             [(number[owner], text) for owner, text in one.implied],
-            [(number[s], number[o], frame, slot, 1.0) for (s, o), (frame, slot, _) in one.relations.items()],
+            [
+                (number[s], number[o], frame, filler, 1.0)
+                for (s, o), (frame, filler, _) in one.relations.items()
+            ],
         )
         whole += triples(parse, tables) == pair.triples
     assert whole / len(corpus) > 0.9

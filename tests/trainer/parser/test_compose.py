@@ -1,4 +1,4 @@
-"""Gold captions continued by what others say of the same thing."""
+"""Gold captions continued by others about the same entity."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from relforge.stages.parse.triples import read_triples
 from relforge.trainer.parser.align import align_all
-from relforge.trainer.parser.compose import Composer, continued
+from relforge.trainer.parser.compose import Composer, continue_with
 from relforge.trainer.parser.examples import Example, example
 from relforge.trainer.parser.gold import GoldCaption
 from relforge.trainer.parser.tables import count_tables
@@ -38,7 +38,7 @@ def stated(found: Example, vocabulary: list[str], frames: list[str]) -> set[tupl
 def test_the_first_thing_does_both(world: tuple[list[Example], list[str], list[str]]) -> None:
     examples, vocabulary, frames = world
 
-    both = continued(examples[0], 1, examples[1])
+    both = continue_with(examples[0], 1, examples[1])
 
     assert " ".join(vocabulary[word] for word in both.words) == "a man riding a wave on a red surfboard"
     assert stated(both, vocabulary, frames) == {("man", "_", "wave"), ("man", "on", "surfboard")}
@@ -51,7 +51,7 @@ def test_the_last_thing_takes_what_is_said_of_it(
 ) -> None:
     examples, vocabulary, frames = world
 
-    both = continued(examples[0], 4, examples[2])
+    both = continue_with(examples[0], 4, examples[2])
 
     assert stated(both, vocabulary, frames) == {("man", "_", "wave"), ("wave", "near", "boat")}
 

@@ -37,8 +37,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [f'1,1,{caption},"{graph}"' for caption, graph in gold_rows()]
     gold.write_text("\n".join(["image_id,region_id,caption,scene_graph", *lines]) + "\n")
     main(
-        f"--train {gold} --dev {gold} --out {where / 'model'} --seed 3 --epochs 40 --batch 16 --rate 1e-2 "
-        "--width 24 --hidden 24 --pair 24 --buckets 256 --dropout 0.05 --average 0.8".split()
+        f"--train {gold} --dev {gold} --out {where / 'model'} --seed 3 --epochs 40 --batch-size 16 "
+        "--rate 1e-2 --width 24 --hidden 24 --pair 24 --buckets 256 --dropout 0.05 --average 0.8".split()
     )
     return where / "model"
 

@@ -45,7 +45,7 @@ def test_letter_ngrams_are_the_same_everywhere() -> None:
 def test_forgetting_words_changes_no_decision(monkeypatch: pytest.MonkeyPatch) -> None:
     kept, _ = load_model(EMBEDDED)
     forgetful, _ = load_model(EMBEDDED)
-    monkeypatch.setattr(network, "KEPT_WORDS", 6)
+    monkeypatch.setattr(network, "MAX_CACHED_WORDS", 6)
     sentences = [s.split() for s in ("a dog on a bed", "a red kite over the sea", "a dog on a bed")]
 
     first, second = kept.decide(sentences), [forgetful.decide([s]) for s in sentences]

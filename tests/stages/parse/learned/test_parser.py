@@ -103,8 +103,8 @@ def test_a_caption_has_the_same_graph_alone_and_in_any_batch(parser: LearnedPars
 
     assert parser.parse(CAPTIONS) == alone
     assert parser.parse(CAPTIONS[::-1]) == alone[::-1]
-    crowd = [f"a {word} {caption}" for word in ("big", "small", "odd") for caption in CAPTIONS] * 20
-    assert parser.parse([*crowd, *CAPTIONS])[len(crowd) :] == alone
+    others = [f"a {word} {caption}" for word in ("big", "small", "odd") for caption in CAPTIONS] * 20
+    assert parser.parse([*others, *CAPTIONS])[len(others) :] == alone
 
 
 def test_what_was_parsed_before_changes_nothing() -> None:

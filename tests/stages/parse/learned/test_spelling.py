@@ -1,10 +1,9 @@
-"""Slips of spelling, and openings that speak of the picture."""
+"""Slips of spelling."""
 
 from __future__ import annotations
 
 import pytest
 
-from relforge.stages.parse.learned.opening import opening
 from relforge.stages.parse.learned.spelling import Speller
 
 
@@ -25,20 +24,3 @@ def test_known_words_are_never_mended_and_the_commoner_word_wins() -> None:
     assert speller.correct("house") == "house"
     assert speller.correct("hoise") == "house"
     assert speller.correct("horsse") == "horse"
-
-
-@pytest.mark.parametrize(
-    ("caption", "skipped"),
-    [
-        ("a picture of a dog", 3),
-        ("this is a photo of a train", 5),
-        ("a black and white photo of a street", 6),
-        ("a close up of a plate", 4),
-        ("a picture on the wall", 0),
-        ("a black and white cat", 0),
-        ("a picture of", 0),
-        ("", 0),
-    ],
-)
-def test_openings_are_passed_over(caption: str, skipped: int) -> None:
-    assert opening(caption.split()) == skipped

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relforge.stages.parse.learned.tokens import LIMIT, words
+from relforge.stages.parse.learned.tokens import LIMIT, opening, words
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,25 @@ def test_plain_captions_take_a_shortcut_to_the_same_words(caption: str) -> None:
     assert words(caption).text == caption.split()
 
 
-def test_words_beyond_the_limit_are_left_out_and_said_to_be() -> None:
+def test_words_beyond_the_limit_are_left_out_and_reported() -> None:
     found = words("cat " * (LIMIT + 5))
 
     assert len(found.text) == LIMIT
     assert not found.complete
+
+
+@pytest.mark.parametrize(
+    ("caption", "skipped"),
+    [
+        ("a picture of a dog", 3),
+        ("this is a photo of a train", 5),
+        ("a black and white photo of a street", 6),
+        ("a close up of a plate", 4),
+        ("a picture on the wall", 0),
+        ("a black and white cat", 0),
+        ("a picture of", 0),
+        ("", 0),
+    ],
+)
+def test_openings_are_passed_over(caption: str, skipped: int) -> None:
+    assert opening(caption.split()) == skipped
