@@ -41,6 +41,9 @@ VERBS = Registry(
 Verb modules import at their top only what starts fast (no torch, no Ray): `--help` loads them all.
 """
 
+_INTERRUPTED = 130
+"""What typer returns after Ctrl-C: it catches the KeyboardInterrupt itself."""
+
 EPILOG = "Exit codes: 0 complete, 2 incomplete, 3 failed, 64 usage or config error."
 
 
@@ -73,8 +76,7 @@ def invoke(arguments: list[str]) -> int:
     try:
         code = build()(arguments, prog_name="relforge", standalone_mode=False)
     except KeyboardInterrupt:
-        report_error("interrupted; the same command resumes", exits.INCOMPLETE, as_json)
-        return exits.INCOMPLETE
+        code = _INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the pipe has ended (`relforge inspect | head`)
         return exits.COMPLETE
@@ -83,6 +85,9 @@ def invoke(arguments: list[str]) -> int:
         if message is None:
             raise
         report_error(message, code, as_json)
+    if code == _INTERRUPTED:
+        report_error("interrupted; the same command resumes", exits.INCOMPLETE, as_json)
+        return exits.INCOMPLETE
     return code or exits.COMPLETE
 
 

@@ -1,57 +1,12 @@
-"""`relforge train` and `relforge eval`: what they say about bad input, and what they print."""
+"""`relforge train`: refusals of a bad recipe."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from relforge.cli.app import invoke
-from relforge.demo.world.dataset import write_split
-from relforge.stages.tables import SCHEMAS, conform
-from relforge.trainer.recipes import relations
-
-
-def run_with(folder: Path, gold: list[str], scored: list[tuple[str, float]]) -> Path:
-    """A run folder where box 0 stands in these predicates to box 1 of image 1."""
-    pair = {"image_id": "1", "subject_box": 0, "object_box": 1}
-    score = {
-        "position": 0,
-        "support": 1,
-        "caption_ids": [0],
-        "triplet_ids": [],
-        "rule": "head|head",
-        "tagger": "t",
-    }
-    blank = dict.fromkeys(SCHEMAS["scores"].names) | pair | score
-    rows = {
-        "gold": [pair | {"predicate": p} for p in gold],
-        "scores": [blank | {"predicate": p, "score": s} for p, s in scored],
-    }
-    for name, facts in rows.items():
-        (folder / name).mkdir()
-        table = conform(name, pa.Table.from_pylist(facts, SCHEMAS[name]))
-        pq.write_table(table, folder / name / "part-00000.parquet")
-    return folder
-
-
-def test_eval_prints_quality(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = run_with(tmp_path, ["on", "in"], [("on", 0.9), ("under", 0.5)])
-    assert invoke(["eval", str(run), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["mean_average_precision"] == 0.5
-    assert (found["precision"], found["recall"]) == (0.5, 0.5)
-    assert invoke(["eval", str(run)]) == 0
-    assert "mean average precision" in capsys.readouterr().out
-
-
-def test_eval_without_gold_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert invoke(["eval", str(run_with(tmp_path, [], [("on", 0.9)]))]) == 64
-    assert "no gold relations" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -69,78 +24,3 @@ def test_a_bad_recipe_is_one_sentence(
     recipe.write_text(text)
     assert invoke(["train", str(recipe)]) == 64
     assert message in capsys.readouterr().err
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six drawn images with gold."""
-    return write_split(tmp_path_factory.mktemp("world"), "hoi", 6, size=64)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory, world: Path) -> Path:
-    """A ParSeD after one step of training."""
-    small = {"dim": 64, "heads": 2, "encoder_layers": 1, "fusions": 1, "decoder_layers": 1}
-    small |= {"feedforward": 32, "fusion_dim": 32, "language_heads": 2, "language_feedforward": 32}
-    backbone = {"family": "swin", "embed_dim": 16, "depths": [1, 1, 1, 1], "heads": [1, 2, 2, 4], "window": 4}
-    text = {"model_type": "roberta", "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    text |= {"intermediate_size": 32, "max_position_embeddings": 66}
-    source = {
-        "format": "visual_genome",
-        "annotations": str(world / "scene_graphs.json"),
-        "images": pattern(world),
-    }
-    return relations.main(
-        {
-            "out": str(tmp_path_factory.mktemp("out")),
-            "data": [source],
-            "steps": 1,
-            "model": {"kind": "parsed", "sizes": small, "backbone": backbone, "text": text},
-            "batch": {"size": 2, "short_sides": [48], "long_side": 64, "max_pairs": 16},
-        }
-    )
-
-
-def pattern(world: Path) -> str:
-    return str(world / "images" / "{image_id:0>6}.jpg")
-
-
-def detection_options(world: Path) -> list[str]:
-    """The options that name the images, at their own size."""
-    sides = ["--short-side", "48", "--long-side", "64"]
-    return ["--data", str(world / "scene_graphs.json"), "--images", pattern(world), *sides]
-
-
-def test_a_model_is_measured_by_what_it_detects(world: Path, model: Path, relforge: Any) -> None:
-    found = relforge("eval", model, *detection_options(world), "--unseen", "holding", "--json").json
-    assert found["images"] == 6
-    assert {"mean_average_precision", "seen", "unseen"} < set(found)
-    assert {row["subject"] for row in found["kinds"]} == {"person"}
-    assert {row["predicate"] for row in found["kinds"] if row["unseen"]} == {"holding"}
-    said = relforge("eval", model, *detection_options(world), "--subject", "any")
-    assert said.out.splitlines()[1].startswith("mean average precision  0.")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ([], "is a model: say with --data FILE and --images FOLDER"),
-        (["--data", "no.json", "--images", "x"], "no.json: cannot read the scene graphs"),
-        (["--unseen", "flying to"], "--unseen 'flying to': "),
-        (["--subject", "robot"], "no relation has the subject 'robot'; choose another --subject"),
-        (["--images", "elsewhere"], "elsewhere/1.jpg"),
-    ],
-)
-def test_what_cannot_be_detected_in_is_one_sentence(
-    world: Path, model: Path, relforge: Any, options: list[str], message: str
-) -> None:
-    given = [] if not options else [*detection_options(world), *options]
-    said = relforge("eval", model, *given)
-    assert said.code == 64
-    assert message in said.err
-    assert said.err.count("\n") == 1
-
-
-def test_data_goes_with_a_model_only(tmp_path: Path, relforge: Any) -> None:
-    said = relforge("eval", tmp_path, "--data", "x.json", "--images", "x")
-    assert (said.code, "is no model folder" in said.err) == (64, True)
