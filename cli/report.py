@@ -59,29 +59,21 @@ def print_report(data: dict[str, Any]) -> None:
 
 
 def _print_quality(found: dict[str, Any]) -> None:
-    rows = [
-        _line("kept relations", found["kept"]),
-        _line("at the run's threshold", found["threshold"]),
-        _line("at the best threshold", found["best"] | found["scored"]),
-        _line("frequency prior at its best", found["prior"]),
-        _line("greedy: every candidate", found["greedy"]),
-    ]
-    columns = (f"against {found['gold']:,} gold relations", "threshold", "precision", "recall", "F1", "mAP")
-    print_table(columns, rows)
+    from relforge.reports.report.quality_tables import (
+        COMPARED,
+        PREDICATE,
+        by_predicate,
+        comparison,
+        unknown_words,
+    )  # fmt: skip
+
+    header = (f"against {found['gold']:,} gold relations", *COMPARED)
+    print_table(header, [_three_digits(row) for row in comparison(found)])
     print()
-    keys = ("precision", "recall", "f1", "average_precision", "prior_average_precision")
-    print_table(
-        ("predicate", "gold", "kept", "right", "precision", "recall", "F1", "AP", "prior's AP"),
-        [
-            (row["predicate"], row["gold"], row["kept"], row["right"], *(f"{row[key]:.3f}" for key in keys))
-            for row in found["predicates"]
-        ],
-    )
-    if unknown := found["unknown_predicates"]:
-        listed = ", ".join(f"{name} {count:,}" for name, count in list(unknown.items())[:_SHOWN])
-        print(f"{sum(unknown.values()):,} kept relations use words the gold never uses: {listed}")
+    print_table(PREDICATE, [_three_digits(row) for row in by_predicate(found)])
+    if sentence := unknown_words(found, _SHOWN):
+        print(sentence)
 
 
-def _line(name: str, found: dict[str, float]) -> tuple[str, ...]:
-    keys = ("threshold", "precision", "recall", "f1", "mean_average_precision")
-    return name, *(f"{found[key]:.3f}" if key in found else "-" for key in keys)
+def _three_digits(row: tuple[Any, ...]) -> list[Any]:
+    return [f"{value:.3f}" if isinstance(value, float) else value for value in row]

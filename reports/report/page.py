@@ -8,6 +8,13 @@ from typing import Any
 
 from relforge.reports.html import fill, write_page
 from relforge.reports.report import plots
+from relforge.reports.report.quality_tables import (
+    COMPARED,
+    PREDICATE,
+    by_predicate,
+    comparison,
+    unknown_words,
+)
 
 _BARS = 20
 
@@ -48,74 +55,46 @@ def body(data: dict[str, Any]) -> str:
 
 
 def _quality(found: dict[str, Any]) -> str:
-    kept, best, prior, greedy = (found[name] for name in ("kept", "best", "prior", "greedy"))
-    curve = [("precision", "precision"), ("recall", "recall"), ("F1", "f1")]
-    marks = [
-        (min(found["threshold"]["threshold"], 1.0), "run", f"run {found['threshold']['threshold']:.2f}"),
-        (best["threshold"], "best", f"best {best['threshold']:.2f}"),
-    ]
-    series = [(css, [(p["threshold"], p[css]) for p in found["curve"]]) for _, css in curve]
-    bins = [(one["score"], one["precision"]) for one in found["calibration"]]
-    cards = [
-        ("F1 of kept relations", kept["f1"]),
-        ("precision", kept["precision"]),
-        ("recall", kept["recall"]),
-        ("mAP of candidates", found["scored"]["mean_average_precision"]),
-        ("mAP of the frequency prior", prior["mean_average_precision"]),
-        ("F1 of greedy", greedy["f1"]),
-    ]
-    shown = "".join(f"<div><b>{value:.3f}</b><span>{escape(name)}</span></div>" for name, value in cards)
-    compared = _table(
-        ("", "threshold", "precision", "recall", "F1", "mAP"),
-        [
-            ("kept relations", None, *_three(kept), kept["mean_average_precision"]),
-            ("at the run's threshold", found["threshold"]["threshold"], *_three(found["threshold"]), None),
-            (
-                "at the best threshold",
-                best["threshold"],
-                *_three(best),
-                found["scored"]["mean_average_precision"],
-            ),
-            (
-                "frequency prior at its best",
-                prior["threshold"],
-                *_three(prior),
-                prior["mean_average_precision"],
-            ),
-            ("greedy: every candidate", None, *_three(greedy), greedy["mean_average_precision"]),
-        ],
-    )
-    keys = ("predicate", "gold", "kept", "right", "precision", "recall", "f1", "average_precision")
-    names = ("predicate", "gold", "kept", "right", "precision", "recall", "F1", "AP", "prior's AP")
-    rows = [tuple(row[key] for key in (*keys, "prior_average_precision")) for row in found["predicates"]]
-    unknown = found["unknown_predicates"]
-    note = ""
-    if unknown:
-        first = list(unknown.items())[:_BARS]
-        listed = ", ".join(f"{escape(name)} {count:,}" for name, count in first)
-        more = " …" if len(unknown) > _BARS else ""
-        note = (
-            f'<p class="soft">{sum(unknown.values()):,} kept relations use words the gold never uses '
-            f"and count as wrong: {listed}{more}.</p>"
-        )
-    legend = " ".join(f'<span class="{css}">{name}</span>' for name, css in curve)
-    error = found["expected_calibration_error"]
+    sentence = unknown_words(found, _BARS)
     return _section(
         f"Against {found['gold']:,} gold relations",
-        f'<div class="cards">{shown}</div>',
-        compared,
-        _figure(f"threshold: {legend}", plots.lines(series, "threshold", marks)),
-        _figure(
-            f"calibration: precision by score, expected error {error:.3f}",
-            plots.lines([("grid", [(0.0, 0.0), (1.0, 1.0)]), ("precision", bins)], "mean score of a bin"),
-        ),
-        _table(names, rows),
-        note,
+        _cards(found),
+        _table(("", *COMPARED), comparison(found)),
+        _threshold_curve(found),
+        _calibration(found),
+        _table(PREDICATE, by_predicate(found)),
+        f'<p class="soft">{escape(sentence)}.</p>' if sentence else "",
     )
 
 
-def _three(found: dict[str, float]) -> tuple[float, float, float]:
-    return found["precision"], found["recall"], found["f1"]
+def _cards(found: dict[str, Any]) -> str:
+    cards = [
+        ("F1 of kept relations", found["kept"]["f1"]),
+        ("precision", found["kept"]["precision"]),
+        ("recall", found["kept"]["recall"]),
+        ("mAP of candidates", found["scored"]["mean_average_precision"]),
+        ("mAP of the frequency prior", found["prior"]["mean_average_precision"]),
+        ("F1 of greedy", found["greedy"]["f1"]),
+    ]
+    shown = "".join(f"<div><b>{value:.3f}</b><span>{escape(name)}</span></div>" for name, value in cards)
+    return f'<div class="cards">{shown}</div>'
+
+
+def _threshold_curve(found: dict[str, Any]) -> str:
+    curves = {"precision": "precision", "recall": "recall", "f1": "F1"}
+    used, best = found["threshold"]["threshold"], found["best"]["threshold"]
+    marks = [(min(used, 1.0), "run", f"run {used:.2f}"), (best, "best", f"best {best:.2f}")]
+    series = [(key, [(point["threshold"], point[key]) for point in found["curve"]]) for key in curves]
+    legend = " ".join(f'<span class="{key}">{name}</span>' for key, name in curves.items())
+    return _figure(f"threshold: {legend}", plots.lines(series, "threshold", marks))
+
+
+def _calibration(found: dict[str, Any]) -> str:
+    bins = [(one["score"], one["precision"]) for one in found["calibration"]]
+    series = [("grid", [(0.0, 0.0), (1.0, 1.0)]), ("precision", bins)]
+    error = found["expected_calibration_error"]
+    title = f"calibration: precision by score, expected error {error:.3f}"
+    return _figure(title, plots.lines(series, "mean score of a bin"))
 
 
 def _losses(steps: Iterable[dict[str, Any]]) -> str:

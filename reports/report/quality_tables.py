@@ -1,0 +1,55 @@
+"""The tables of label quality that the terminal and the page both show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Row = tuple[Any, ...]
+
+COMPARED = ("threshold", "precision", "recall", "F1", "mAP")
+PREDICATE = ("predicate", "gold", "kept", "right", "precision", "recall", "F1", "AP", "prior's AP")
+
+_COMPARED_KEYS = ("threshold", "precision", "recall", "f1", "mean_average_precision")
+_PREDICATE_KEYS = (
+    *("predicate", "gold", "kept", "right", "precision", "recall", "f1"),
+    *("average_precision", "prior_average_precision"),
+)
+
+
+def comparison(quality: dict[str, Any]) -> list[Row]:
+    """The kept relations beside other choices from the same candidates.
+
+    Args:
+        quality: what `relforge.evaluation.label_quality.quality` returns.
+
+    Returns:
+        rows of a name and the values of `COMPARED`; None where a choice has no such value.
+    """
+    rows = {
+        "kept relations": quality["kept"],
+        "at the run's threshold": quality["threshold"],
+        "at the best threshold": quality["best"] | quality["scored"],
+        "frequency prior at its best": quality["prior"],
+        "greedy: every candidate": quality["greedy"],
+    }
+    return [(name, *(values.get(key) for key in _COMPARED_KEYS)) for name, values in rows.items()]
+
+
+def by_predicate(quality: dict[str, Any]) -> list[Row]:
+    """One row of `PREDICATE` for each predicate of the gold, the most frequent first."""
+    return [tuple(row[key] for key in _PREDICATE_KEYS) for row in quality["predicates"]]
+
+
+def unknown_words(quality: dict[str, Any], limit: int) -> str:
+    """A sentence about kept predicates in words that the gold never uses; empty when there are none.
+
+    Args:
+        limit: predicates that are named.
+    """
+    unknown: dict[str, int] = quality["unknown_predicates"]
+    if not unknown:
+        return ""
+    named = ", ".join(f"{name} {count:,}" for name, count in list(unknown.items())[:limit])
+    more = " …" if len(unknown) > limit else ""
+    total = sum(unknown.values())
+    return f"{total:,} kept relations use words the gold never uses and count as wrong: {named}{more}"
