@@ -16,7 +16,7 @@ from laboratory.spread import Row, rows
 from laboratory.training import BASE, tagger
 from laboratory.world import Tables, World
 from relforge.evaluation.prior import prior_scores
-from relforge.stages.tag.rule import pairs_overlap
+from relforge.stages.overlap import pairs_overlap
 
 TAGGERS = (BASE,)
 

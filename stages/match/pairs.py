@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from relforge.stages.match.overlap import do_overlap
+from relforge.stages.overlap import do_overlap
 from relforge.stages.tables import TRIPLET_KEY
 
 

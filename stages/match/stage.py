@@ -13,9 +13,9 @@ from relforge.stages.account import Account
 from relforge.stages.columns import codes, flat, ordered_codes
 from relforge.stages.contract import StageResult
 from relforge.stages.match import naming, vocabulary
-from relforge.stages.match.overlap import read_xywh
 from relforge.stages.match.pairs import BoxIndex, Candidates, Mentions, expand_claims
 from relforge.stages.match.phrases import PhraseMatcher
+from relforge.stages.overlap import read_xywh
 
 
 class MatchStage:

@@ -12,8 +12,8 @@ from relforge.stages import tables as schemas
 from relforge.stages.account import Account
 from relforge.stages.columns import ordered_codes
 from relforge.stages.contract import StageResult
+from relforge.stages.overlap import pairs_overlap
 from relforge.stages.relation_ids import relation_ids
-from relforge.stages.tag.rule import pairs_overlap
 
 CONFIDENCES = ("relation", "product")
 DEDUPLICATIONS = ("max", "published", "none")

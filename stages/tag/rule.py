@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from relforge.stages import tables as schemas
 from relforge.stages.account import Account
-from relforge.stages.columns import codes
 from relforge.stages.contract import StageResult
-from relforge.stages.match.overlap import do_overlap, read_xywh
+from relforge.stages.overlap import pairs_overlap
 
 
 class RuleTagger:
@@ -55,28 +53,3 @@ class RuleTagger:
             .append_column("tagger", pa.array(["rule"] * rows, pa.string()))
         )
         return account.result({"scores": schemas.conform("scores", scores)})
-
-
-def pairs_overlap(pairs: pa.Table, boxes: pa.Table) -> np.ndarray:
-    """Whether the two boxes of each (image_id, subject_box, object_box) row overlap.
-
-    Raises:
-        ValueError: a row names a box that is not in `boxes`.
-    """
-    images = pc.unique(boxes["image_id"])
-    span = (pc.max(boxes["box_id"]).as_py() or 0) + 1
-    box_keys = codes(boxes["image_id"], images) * span + boxes["box_id"].to_numpy()
-    order = np.argsort(box_keys)
-    xywh = read_xywh(boxes)[order]
-    image = codes(pairs["image_id"], images)
-    found = []
-    for end in ("subject_box", "object_box"):
-        key = image * span + pairs[end].to_numpy()
-        at = np.searchsorted(box_keys[order], key)
-        known = (at < len(order)) & (image >= 0)
-        known[known] = box_keys[order][at[known]] == key[known]
-        if not known.all():
-            row = pairs.slice(int(np.flatnonzero(~known)[0]), 1).to_pylist()[0]
-            raise ValueError(f"image {row['image_id']}: {end} {row[end]} is not among its boxes")
-        found.append(xywh[at])
-    return do_overlap(*found)
