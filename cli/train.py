@@ -20,7 +20,7 @@ RECIPES = Registry(
     },
     own=False,
 )
-"""model kind -> its recipe, which takes the values of the file."""
+"""model kind -> its recipe, a function of the values of the file."""
 
 
 def command(
@@ -38,9 +38,10 @@ def command(
 
     values = read(recipe, overrides or []).values
     model = values.get("model") or {}
-    kind = model.get("kind") or ("rtagger" if "start" in model else None)
+    kind = str(model.get("kind") or ("rtagger" if "start" in model else None))
     try:
-        folder = RECIPES.load(str(kind))(values)
+        # a family of the user's own, package.module:NAME, is trained as those of the zoo are
+        folder = RECIPES.load("rtagger" if ":" in kind else kind)(values)
     except (ValueError, FileNotFoundError) as error:
         raise BadInput(f"{recipe}: {error}") from error
     if as_json:

@@ -1,0 +1,81 @@
+"""A model family as docs/adding.md describes it: one folder and one zoo entry, trained, saved and used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from relforge.data import sources
+from relforge.data.batches import Batches
+from relforge.data.label_lists import ClosedLabels
+from relforge.evaluation.detect import DetectOptions, detect
+from relforge.models.checkpoint import load_model
+from relforge.models.zoo import MODELS, family
+from relforge.trainer.processes import Processes
+from relforge.trainer.recipe import settings_from, start_model
+from relforge.trainer.recipes import relations
+from tests.fixtures.documented import code_blocks
+
+SECTION = "A model family"
+
+
+@pytest.fixture
+def recipe(settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The documented recipe on the drawn training set; the documented folder is importable and in the zoo."""
+    for code in code_blocks(SECTION, "python"):
+        path = tmp_path / code.splitlines()[0].removeprefix("# ").strip()
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(MODELS.entries, "grid_pairs", "grid_pairs.family:FAMILY")  # type: ignore[arg-type]
+    return settings | yaml.safe_load(code_blocks(SECTION, "yaml")[0])
+
+
+def test_it_trains_by_the_recipe_and_its_folder_loads_and_detects(recipe: dict[str, Any]) -> None:
+    folder = relations.main(recipe | {"steps": 2})
+
+    log = [json.loads(line) for line in (Path(recipe["out"]) / "log.jsonl").read_text().splitlines()]
+    assert len(log) == 2
+    assert {"total", "relations", "labels", "subject_boxes", "object_giou"} <= log[0].keys()
+
+    loaded = load_model(folder)
+    images = sources.load_relations(recipe["data"], keep_empty=True)
+    assert tuple(loaded.blueprint.relations) == tuple(images.predicates)
+    found = detect(loaded, images, images.predicates[:2], None, DetectOptions(short_side=48, long_side=64))
+    assert len(found) > 0
+    assert set(found.predicate) <= set(images.predicates[:2])
+    assert set(found.subject) <= set(images.categories)
+
+
+def test_every_part_of_it_learns(recipe: dict[str, Any]) -> None:
+    settings = settings_from(recipe)
+    data = sources.load_relations(recipe["data"])
+    model, blueprint, _ = start_model(settings, data)
+    entry = family(blueprint.kind)
+    batch = Batches(data, settings.batch, 0, labels=ClosedLabels(data)).at(0)
+    compute = relations.step_loss(entry, settings, Processes(0, 1, torch.device("cpu")))
+    compute(model, batch, torch.Generator().manual_seed(0))["total"].backward()
+    without = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert without == []
+
+
+def test_its_labels_are_closed(recipe: dict[str, Any]) -> None:
+    loaded = load_model(relations.main(recipe | {"steps": 1}))
+    images = sources.load_relations(recipe["data"], keep_empty=True)
+    with pytest.raises(ValueError, match="was not trained on the relation 'painted by'"):
+        detect(loaded, images, ["painted by"], None, DetectOptions(short_side=48, long_side=64))
+
+
+def test_a_family_outside_the_repository_is_named_by_its_module(recipe: dict[str, Any]) -> None:
+    recipe["model"]["kind"] = "grid_pairs.family:FAMILY"
+    assert load_model(relations.main(recipe | {"steps": 1})).blueprint.kind == "grid_pairs.family:FAMILY"
+
+
+def test_what_is_no_family_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"not a relforge\.models\.family\.Family"):
+        family("relforge.models.zoo:MODELS")
