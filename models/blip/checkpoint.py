@@ -20,7 +20,7 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 PROMPT = "a picture of "
 PUBLISHED_TOKENIZER = "bert-base-uncased"
-"""The tokenizer of every published `.pth`, which brings none of its own."""
+"""The tokenizer of every published `.pth`, which has none of its own."""
 _POSITIONS = "vision_model.embeddings.position_embedding"
 
 

@@ -12,7 +12,7 @@ from relforge.models.blip.layers import Linear, Norm
 
 
 class Weights:
-    """A state dict seen from one device.
+    """A state dict as layers on one device.
 
     Args:
         state: tensors under transformers' names.

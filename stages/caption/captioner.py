@@ -58,11 +58,16 @@ class LoadedCaptioner:
 class Captioner(Protocol):
     """A model that captions images. Its constructor takes the options by keyword and loads nothing."""
 
-    version: int
-    """Raise it when the same images would get other captions."""
-    neutral_options: tuple[str, ...]
-    """Options that no caption depends on. `device` is one of them, as `auto` means another on another
-    machine; `dtype` and whatever else changes bits on one machine is not."""
+    @property
+    def version(self) -> int:
+        """Raise it when the same images would get other captions; a class attribute does."""
+        ...
+
+    @property
+    def neutral_options(self) -> tuple[str, ...]:
+        """Options that no caption depends on; a class attribute does. `device` is one of them, as `auto`
+        means another on another machine; `dtype` and whatever else changes bits on one machine is not."""
+        ...
 
     def files(self) -> Sequence[str]:
         """Paths of the files that decide the captions; callable before `load`.

@@ -1,4 +1,4 @@
-"""Captions of many images, held compactly and found by image id or file name."""
+"""Captions of many images, stored compactly and found by image id or file name."""
 
 from __future__ import annotations
 

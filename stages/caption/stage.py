@@ -56,14 +56,23 @@ class CaptionStage:
 
         An image that cannot be read is quarantined under its reason; one that is left without a caption is
         dropped as `no_sound_caption`.
+
+        Raises:
+            RuntimeError: the captioner left an image out, or gave captions of one twice or of another's id.
         """
         if self.loaded is None:
             raise RuntimeError("setup() was not called")
         account = Account()
         faults: Counter[str] = Counter()
         rows: dict[str, list[object]] = {name: [] for name in SCHEMAS["captions"].names}
-        images = self._read(tables["images"], self.loaded.image_size, account)
+        uncaptioned: set[str] = set()
+        images = self._read(tables["images"], self.loaded.image_size, account, uncaptioned)
         for image_id, captions in self.captioner.caption(images):
+            if image_id not in uncaptioned:
+                raise RuntimeError(
+                    f"image {image_id!r} was not given to the captioner, or has captions already"
+                )
+            uncaptioned.remove(image_id)
             found = [find_fault(caption.text, self.loaded.prompt) for caption in captions]
             faults.update(reason for reason in found if reason)
             # captions keep their numbers where an earlier one is left out
@@ -77,6 +86,8 @@ class CaptionStage:
                 self._append(rows, image_id, sound)
             else:
                 account.drop("no_sound_caption")
+        if uncaptioned:
+            raise RuntimeError(f"the captioner gave no captions of images {sorted(uncaptioned)[:10]}")
         counts = {
             "caption_faults": dict(sorted(faults.items())),
             "captions_dropped": sum(n for reason, n in faults.items() if reason in self.drop),
@@ -84,8 +95,10 @@ class CaptionStage:
         table = conform("captions", pa.table(rows, schema=SCHEMAS["captions"]))
         return account.result({"captions": table}, {**counts, **self.loaded.notes})
 
-    def _read(self, images: pa.Table, size: int | None, account: Account) -> Iterator[Image]:
-        """The images that can be read, in table order."""
+    def _read(
+        self, images: pa.Table, size: int | None, account: Account, uncaptioned: set[str]
+    ) -> Iterator[Image]:
+        """The images that can be read, in table order; each is added to `uncaptioned` as it is handed out."""
 
         def prepare(uri: str | None, embedded: bytes | None) -> Tensor:
             pixels = decode(read(uri, embedded))
@@ -96,6 +109,7 @@ class CaptionStage:
             if isinstance(pixels, ImageError):
                 account.quarantine({"image_id": image_id}, pixels.reason, pixels.detail)
             else:
+                uncaptioned.add(image_id)
                 yield Image(image_id, derive_random_key(self.seed, image_id), pixels)
 
     def _append(
