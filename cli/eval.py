@@ -1,111 +1,76 @@
-"""`relforge eval`: a run's labels, or a model's detections, against gold relations."""
+"""`relforge eval`: a run's labels, a table of detections or a model's, measured by a benchmark."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
 from relforge.cli.exits import BadInput
-from relforge.cli.output import Json, Table, print_json, print_table
-
-_ANY = "any"
+from relforge.cli.output import Json, print_json, print_table
+from relforge.evaluation.evaluator import EVALUATORS, Result
 
 
 def command(
+    benchmark: Annotated[
+        str, typer.Argument(metavar="BENCHMARK", help=f"One of {', '.join(EVALUATORS)}, or module:Class.")
+    ],
     target: Annotated[
         str,
-        typer.Argument(metavar="RUN|MODEL", help="Run folder, or folder of a trained ParSeD or ParSeDA."),
+        typer.Argument(metavar="TARGET", help="Run folder, table of detections or model folder."),
     ],
-    threshold: Annotated[float, typer.Option(help="RUN: score from which a relation counts.")] = 0.2,
-    data: Annotated[
-        str | None, typer.Option(help="MODEL: scene graphs (Visual Genome JSON) to detect and compare.")
-    ] = None,
-    images: Annotated[
-        str | None,
-        typer.Option(help="MODEL: images of --data: a folder, or a pattern with {image_id}."),
-    ] = None,
-    subject: Annotated[
-        str, typer.Option(help="MODEL: subject class that counts, `any` for all (HICO-DET: person).")
-    ] = "person",
-    unseen: Annotated[
+    options: Annotated[
         list[str] | None,
-        typer.Option(help="MODEL: a predicate that training did not show, reported apart; repeat."),
+        typer.Argument(metavar="[OPTION=VALUE]...", help="Options of the benchmark, e.g. subject=any."),
     ] = None,
-    short_side: Annotated[int, typer.Option(help="MODEL: shorter side of an image, pixels.")] = 800,
-    long_side: Annotated[int, typer.Option(help="MODEL: longest allowed side of an image, pixels.")] = 1333,
     as_json: Json = False,
 ) -> None:
-    """Precision, recall, F1 and mean average precision of a run, or HICO-style mAP of a model.
+    """Measure labels or detections against gold, with the frequency prior beside each number.
 
-    RUN: every stored score is compared with the gold of the run's source, below the run's threshold too, so
-    the best threshold shows.
+    labels RUN: every stored score against the gold of the run's source, below the run's own threshold too, so
+    that the best threshold shows. Option: threshold.
 
-    MODEL: detects (subject box, predicate, object box) in the images of --data; a detection is right when
-    both boxes have an IoU of at least 0.5 and all three names are right. 11-point average precision per
-    (subject, predicate, object), then the mean.
+    hico DETECTIONS|MODEL: detections of (subject box, predicate, object box); right are those with both boxes
+    at an IoU of at least 0.5 and all three names right. 11-point average precision per (subject, predicate,
+    object), then the mean. Options: annotations, images (for a model), format, subject, unseen, short_side,
+    long_side, device.
     """
-    from relforge.cli import detection
-
-    if detection.is_model(target):
-        if data is None or images is None:
-            raise BadInput(f"{target} is a model: say with --data FILE and --images FOLDER what to detect in")
-        wanted = None if subject == _ANY else subject
-        sides = (short_side, long_side)
-        found = detection.measure(target, data, images, wanted, unseen or [], sides)
-        tables = detection.tables(found)
-    elif data is not None:
-        raise BadInput(f"{target} is no model folder; --data goes with a trained ParSeD or ParSeDA")
-    else:
-        found = measure_run(target, threshold)
-        tables = _run_tables(found)
+    result = evaluate(benchmark, target, options or [])
     if as_json:
-        print_json(found)
-        return
-    for columns, rows in tables:
-        print_table(columns, rows)
+        return print_json(asdict(result))
+    rows = [(name.replace("_", " "), one.value, one.prior) for name, one in result.measures.items()]
+    print_table((f"{benchmark}, {result.protocol}", "value", "frequency prior"), rows)
+    print_table(("count", ""), list(result.counts.items()))
+    if result.classes:
+        ranked = sorted(result.classes, key=lambda row: -int(row.get("gold", 0)))
+        columns = tuple(ranked[0])
+        print_table(
+            [name.replace("_", " ") for name in columns], [[row[c] for c in columns] for row in ranked]
+        )
+    return None
 
 
-def measure_run(run: str, threshold: float) -> dict[str, Any]:
-    """Quality of all stored scores of a run, and at `threshold`.
+def evaluate(benchmark: str, target: str, options: list[str]) -> Result:
+    """Measure `target` by a benchmark.
+
+    Args:
+        options: `name=value` of the evaluator's constructor; values are YAML.
 
     Raises:
-        BadInput: no run folder, or its source has no gold.
+        BadInput: no such benchmark or option, a file that cannot be read, nothing to measure.
     """
-    from relforge.data.sources import read_table
-    from relforge.evaluation.labels import evaluate
+    from relforge.images import ImageError
+    from relforge.pipeline.config.options import construct, constructor
+    from relforge.pipeline.config.source import Source, apply_override
+    from relforge.stages.contract import SourceError
 
+    source = Source("relforge eval", {})
+    for option in options:
+        apply_override(source.values, option)
+    evaluator = construct(source, "", constructor(source, "", EVALUATORS, benchmark), source.values)
     try:
-        gold, scores = (read_table(run, table) for table in ("gold", "scores"))
-    except ValueError as error:
+        gold = evaluator.read_gold(target)
+        return evaluator.measure(evaluator.read_detections(target, gold), gold)
+    except (ValueError, OSError, SourceError, ImageError) as error:
         raise BadInput(str(error)) from error
-    if not gold.num_rows:
-        raise BadInput(f"{run}: its source has no gold relations to compare with")
-    found = evaluate(scores, gold)
-    precision, recall, f1 = found.curve.at(threshold)
-    best, best_f1 = found.curve.best()
-    return {
-        "mean_average_precision": found.mean_average_precision,
-        "threshold": threshold,
-        "precision": precision,
-        "recall": recall,
-        "f1": f1,
-        "best_threshold": best,
-        "best_f1": best_f1,
-        "average_precision": found.average_precision,
-        "gold": found.gold,
-    }
-
-
-def _run_tables(found: dict[str, Any]) -> list[Table]:
-    at = f"at {found['threshold']:g}"
-    measures = [
-        ("mean average precision", f"{found['mean_average_precision']:.4f}"),
-        (f"precision {at}", f"{found['precision']:.4f}"),
-        (f"recall {at}", f"{found['recall']:.4f}"),
-        (f"F1 {at}", f"{found['f1']:.4f}"),
-        (f"best F1, at {found['best_threshold']:.3f}", f"{found['best_f1']:.4f}"),
-    ]
-    names = sorted(found["gold"], key=lambda name: -found["gold"][name])
-    rows = [(name, found["gold"][name], f"{found['average_precision'][name]:.4f}") for name in names]
-    return [(("measure", "value"), measures), (("predicate", "gold", "AP"), rows)]

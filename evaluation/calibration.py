@@ -1,4 +1,4 @@
-"""Whether scores mean what they say."""
+"""Calibration: how far scores agree with the precision of what has them."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from relforge.evaluation.calibration import calibration, expected_error
-from relforge.evaluation.labels import Curve, Quality, evaluate
+from relforge.evaluation.labels import Quality, compare_labels
+from relforge.evaluation.precision_recall import Curve
 from relforge.evaluation.prior import prior_scores
 
 _POINTS = 200
@@ -30,7 +31,7 @@ def quality(
     """Everything the report says about label quality.
 
     Args:
-        candidates: what the tagger was asked: pair columns, `subject_class`, `object_class`.
+        candidates: what was given to the tagger: pair columns, `subject_class`, `object_class`.
         scored: every scored candidate: pair columns, `score`, `subject_class`, `object_class`.
         kept: the relations that were kept: the same columns.
         gold: pair columns, `subject_class`, `object_class`.
@@ -44,12 +45,12 @@ def quality(
     """
     gold = gold.group_by([*_KEYS, *_CLASSES]).aggregate([])
     scored, kept = _distinct(scored), _distinct(kept)
-    judged = evaluate(scored, gold)
-    prior = evaluate(scored.set_column(*_scores(scored, prior_scores(scored, gold, boxes))), gold)
-    greedy = evaluate(_accepted(candidates), gold)
-    whole = evaluate(kept, gold)
+    judged = compare_labels(scored, gold)
+    prior = compare_labels(scored.set_column(*_scores(scored, prior_scores(scored, gold, boxes))), gold)
+    greedy = compare_labels(_accepted(candidates), gold)
+    whole = compare_labels(kept, gold)
     at = whole.curve.at(0.0)
-    bins = calibration(scored["score"].to_numpy(), _right(scored, gold))
+    bins = calibration(scored["score"].to_numpy(), _mark_correct(scored, gold))
     return {
         "gold": gold.num_rows,
         "kept": {"relations": kept.num_rows, **_measures(*at), "mean_average_precision": _map(whole)},
@@ -67,13 +68,13 @@ def quality(
 
 
 def _distinct(rows: pa.Table) -> pa.Table:
-    """One row per relation with its best score: a run may keep repetitions, which say nothing new."""
+    """One row per relation with its best score: a run may keep repetitions, which add nothing."""
     best = rows.group_by([*_KEYS, *_CLASSES], use_threads=False).aggregate([("score", "max")])
     return best.rename_columns([*_KEYS, *_CLASSES, "score"])
 
 
 def _accepted(candidates: pa.Table) -> pa.Table:
-    """Each candidate once, with the same score as every other."""
+    """Each candidate once, all with the same score."""
     distinct = candidates.group_by([*_KEYS, *_CLASSES], use_threads=False).aggregate([])
     return distinct.append_column("score", pa.array(np.ones(distinct.num_rows, np.float32)))
 
@@ -82,10 +83,10 @@ def _scores(rows: pa.Table, score: np.ndarray) -> tuple[int, str, pa.Array]:
     return rows.column_names.index("score"), "score", pa.array(score)
 
 
-def _right(rows: pa.Table, gold: pa.Table) -> np.ndarray:
+def _mark_correct(rows: pa.Table, gold: pa.Table) -> np.ndarray:
     known = set(zip(*(gold[key].to_pylist() for key in _KEYS), strict=True))
-    asked = zip(*(rows[key].to_pylist() for key in _KEYS), strict=True)
-    return np.fromiter((one in known for one in asked), bool, rows.num_rows)
+    keys = zip(*(rows[key].to_pylist() for key in _KEYS), strict=True)
+    return np.fromiter((one in known for one in keys), bool, rows.num_rows)
 
 
 def _measures(precision: float, recall: float, f1: float) -> dict[str, float]:
@@ -116,7 +117,7 @@ def _curve(curve: Curve) -> list[dict[str, float]]:
 
 def _predicates(kept: pa.Table, gold: pa.Table, judged: Quality, prior: Quality) -> list[dict[str, Any]]:
     """One row per predicate of the gold, the most frequent first."""
-    right = _right(kept, gold)
+    right = _mark_correct(kept, gold)
     shown = Counter(kept["predicate"].to_pylist())
     hits = Counter(kept.filter(pa.array(right))["predicate"].to_pylist())
     rows = []

@@ -1,4 +1,4 @@
-"""Scored relations against gold ones, box pair by box pair.
+"""The labels of a run folder against the gold that its source brought along, box pair by box pair.
 
 Boxes are given and the same on both sides, so a relation is right when (image, subject box, predicate,
 object box) is in the gold; no overlap threshold is involved.
@@ -12,38 +12,69 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from relforge.data.sources import read_table
+from relforge.evaluation.evaluator import Measure, Result, Row
+from relforge.evaluation.precision_recall import Curve, average_precision, compute_curve
+from relforge.evaluation.prior import prior_scores
 from relforge.stages.columns import codes, flat
 
 _KEYS = ("image_id", "subject_box", "object_box", "predicate")
 
 
 @dataclass(frozen=True)
-class Curve:
-    """Precision and recall at every distinct score, from strict to lenient."""
+class LabelsGold:
+    """`gold` and `boxes` of a run folder."""
 
-    threshold: np.ndarray
-    precision: np.ndarray
-    recall: np.ndarray
+    relations: pa.Table
+    boxes: pa.Table
 
-    @property
-    def f1(self) -> np.ndarray:
-        total = self.precision + self.recall
-        return np.divide(2 * self.precision * self.recall, total, out=np.zeros_like(total), where=total > 0)
 
-    def at(self, threshold: float) -> tuple[float, float, float]:
-        """(precision, recall, F1) of what scores at least `threshold`; zeros where nothing does."""
-        kept = np.flatnonzero(self.threshold >= np.float32(threshold))
-        if not len(kept):
-            return 0.0, 0.0, 0.0
-        last = kept[-1]
-        return float(self.precision[last]), float(self.recall[last]), float(self.f1[last])
+@dataclass(frozen=True)
+class LabelsEvaluator:
+    """The benchmark `labels`: all stored scores of a run, also those below its own threshold.
 
-    def best(self) -> tuple[float, float]:
-        """(threshold, F1) where F1 is largest."""
-        if not len(self.threshold):
-            return 0.0, 0.0
-        index = int(np.argmax(self.f1))
-        return float(self.threshold[index]), float(self.f1[index])
+    Args:
+        threshold: score from which a relation counts in precision, recall and F1.
+    """
+
+    threshold: float = 0.2
+
+    def read_gold(self, target: str) -> LabelsGold:
+        gold = read_table(target, "gold")
+        if not gold.num_rows:
+            raise ValueError(f"{target}: its source has no gold relations to compare with")
+        return LabelsGold(gold, read_table(target, "boxes"))
+
+    def read_detections(self, target: str, gold: LabelsGold) -> pa.Table:
+        return read_table(target, "scores")
+
+    def measure(self, detections: pa.Table, gold: LabelsGold) -> Result:
+        quality = compare_labels(detections, gold.relations)
+        rows, relations = (with_classes(table, gold.boxes) for table in (detections, gold.relations))
+        by_frequency = pa.array(prior_scores(rows, relations, gold.boxes))
+        place = detections.column_names.index("score")
+        prior = compare_labels(detections.set_column(place, "score", by_frequency), gold.relations)
+        at, prior_at = quality.curve.at(self.threshold), prior.curve.at(self.threshold)
+        best, prior_best = quality.curve.best(), prior.curve.best()
+        measures = {
+            "mean_average_precision": Measure(quality.mean_average_precision, prior.mean_average_precision),
+            f"precision at {self.threshold:g}": Measure(at[0], prior_at[0]),
+            f"recall at {self.threshold:g}": Measure(at[1], prior_at[1]),
+            f"f1 at {self.threshold:g}": Measure(at[2], prior_at[2]),
+            "best_f1": Measure(best[1], prior_best[1]),
+            "best_threshold": Measure(best[0], prior_best[0]),
+        }
+        classes: list[Row] = [
+            {
+                "predicate": name,
+                "gold": quality.gold[name],
+                "average_precision": quality.average_precision[name],
+                "prior_average_precision": prior.average_precision[name],
+            }
+            for name in quality.gold
+        ]
+        counts = {"gold": sum(quality.gold.values()), "scored": detections.num_rows}
+        return Result("labels", "all-point", measures, counts, classes)
 
 
 @dataclass(frozen=True)
@@ -67,14 +98,14 @@ class Quality:
         return float(np.mean(values)) if values else 0.0
 
 
-def evaluate(relations: pa.Table, gold: pa.Table) -> Quality:
-    """Compare.
+def compare_labels(relations: pa.Table, gold: pa.Table) -> Quality:
+    """Compare scored relations with gold ones.
 
     Args:
         relations: pair columns and `score`; the best of equal rows counts.
         gold: pair columns; repeats count once.
     """
-    gold_keys, keys = _together(gold, relations)
+    gold_keys, keys = _shared_keys(gold, relations)
     gold_keys = np.unique(gold_keys)
     score = relations["score"].to_numpy().astype(np.float32)
     order = np.lexsort((keys, -score))
@@ -82,45 +113,40 @@ def evaluate(relations: pa.Table, gold: pa.Table) -> Quality:
     _, first = np.unique(keys, return_index=True)
     keep = np.sort(first)
     keys, score = keys[keep], score[keep]
-    right = np.isin(keys, gold_keys)
+    correct = np.isin(keys, gold_keys)
 
     predicates = pc.unique(flat(gold["predicate"]))
     names = predicates.to_pylist()
-    asked = codes(relations["predicate"], predicates)[order][keep]
-    held = codes(gold["predicate"], predicates)
-    unique_gold = np.unique(_rows(gold, np.arange(gold.num_rows)), return_index=True)[1]
-    counts = np.bincount(held[unique_gold], minlength=len(names))
+    of_relations = codes(relations["predicate"], predicates)[order][keep]
+    of_gold = codes(gold["predicate"], predicates)
+    distinct = np.unique(_shared_keys(gold, gold.slice(0, 0))[0], return_index=True)[1]
+    counts = np.bincount(of_gold[distinct], minlength=len(names))
     ap = {
-        name: _average_precision(right[asked == code], score[asked == code], int(counts[code]))
+        name: average_precision(correct[of_relations == code], score[of_relations == code], int(counts[code]))
         for code, name in enumerate(names)
     }
-    return Quality(_curve(right, score, len(gold_keys)), ap, dict(zip(names, counts.tolist(), strict=True)))
+    curve = compute_curve(correct, score, len(gold_keys))
+    return Quality(curve, ap, dict(zip(names, counts.tolist(), strict=True)))
 
 
-def _curve(right: np.ndarray, score: np.ndarray, positives: int) -> Curve:
-    hits = np.cumsum(right)
-    # rows of equal score stand or fall together
-    last = np.append(score[1:] != score[:-1], True) if len(score) else np.zeros(0, bool)
-    found, kept = hits[last], np.arange(1, len(score) + 1)[last]
-    return Curve(score[last], found / np.maximum(kept, 1), found / max(positives, 1))
+def with_classes(pairs: pa.Table, boxes: pa.Table) -> pa.Table:
+    """Pair rows with the classes of both boxes, `subject_class` and `object_class`.
+
+    Raises:
+        KeyError: a pair names a box that is not there.
+    """
+    columns = (boxes[name].to_pylist() for name in ("image_id", "box_id", "category"))
+    class_of = {(image, box): category for image, box, category in zip(*columns, strict=True)}
+    images = pairs["image_id"].to_pylist()
+    for end in ("subject", "object"):
+        numbers = pairs[f"{end}_box"].to_pylist()
+        names = [class_of[image, number] for image, number in zip(images, numbers, strict=True)]
+        pairs = pairs.append_column(f"{end}_class", pa.array(names, pa.string()))
+    return pairs
 
 
-def _average_precision(right: np.ndarray, score: np.ndarray, positives: int) -> float:
-    """Area under the interpolated precision-recall curve; equal scores form one point."""
-    curve = _curve(right, score, positives)
-    if not len(curve.recall):
-        return 0.0
-    precision = np.maximum.accumulate(curve.precision[::-1])[::-1]
-    return float(np.sum(np.diff(curve.recall, prepend=0.0) * precision))
-
-
-def _rows(table: pa.Table, rows: np.ndarray) -> np.ndarray:
-    keys, _ = _together(table, table.slice(0, 0))
-    return keys[rows]
-
-
-def _together(first: pa.Table, second: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """One integer per row of both tables, equal where the keys are."""
+def _shared_keys(first: pa.Table, second: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """One integer per row of both tables, equal where image, boxes and predicate are."""
     joined = pa.concat_tables([first.select(_KEYS), second.select(_KEYS)])
     combined = np.zeros(joined.num_rows, np.int64)
     for key in _KEYS:

@@ -1,4 +1,4 @@
-"""Pairs of boxes with a relation, found or annotated, as parallel arrays."""
+"""Pairs of boxes with a relation, detected or annotated, as parallel arrays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Kind = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Pairs:
-    """n pairs. Boxes carry coordinates of their own, so found and annotated pairs need share nothing.
+    """n pairs. Boxes carry coordinates of their own, so detected and annotated pairs need not share boxes.
 
     Args:
         image: n image ids.
@@ -52,22 +52,22 @@ def join(parts: Sequence[Pairs]) -> Pairs:
     return Pairs(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Pairs)))
 
 
-def annotated(data: RelationData) -> Pairs:
+def gold_pairs(data: RelationData) -> Pairs:
     """Every relation of a data set with its boxes' coordinates."""
     parts = []
     for index in range(len(data)):
         example = data[index]
-        counts = [len(held) for held in example.predicates]
+        counts = [len(codes) for codes in example.predicates]
         ends = np.repeat(example.pairs.reshape(-1, 2), counts, axis=0)
         xyxy = np.concatenate([example.boxes[:, :2], example.boxes[:, :2] + example.boxes[:, 2:]], 1)
-        kinds = np.array(data.categories, object)[example.categories]
-        held = np.concatenate([np.zeros(0, int), *example.predicates])
+        classes = np.array(data.categories, object)[example.categories]
+        predicates = np.concatenate([np.zeros(0, int), *example.predicates])
         parts.append(
             Pairs(
                 image=np.full(len(ends), data.images["image_id"][index].as_py(), object),
-                subject=kinds[ends[:, 0]],
-                predicate=np.array(data.predicates, object)[held],
-                object=kinds[ends[:, 1]],
+                subject=classes[ends[:, 0]],
+                predicate=np.array(data.predicates, object)[predicates],
+                object=classes[ends[:, 1]],
                 subject_box=xyxy[ends[:, 0]].astype(float),
                 object_box=xyxy[ends[:, 1]].astype(float),
                 score=np.ones(len(ends)),

@@ -1,4 +1,7 @@
-"""The frequency prior: what a tagger scores that never looks at the picture."""
+"""The frequency prior: how well one scores who knows the classes of a pair and never sees the image.
+
+Frequencies come from the gold of the other half of the images; a hash of the id puts an image in its half.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,13 @@ from collections import Counter, defaultdict
 import numpy as np
 import pyarrow as pa
 
+from relforge.evaluation.pairs import Kind, Pairs
+
 FOLDS = 2
 
 
 def prior_scores(rows: pa.Table, gold: pa.Table, boxes: pa.Table) -> np.ndarray:
-    """A score for every candidate from the gold of the other half of the images.
-
-    A candidate scores the share of box pairs of its two classes that stand in its predicate there; classes
-    and predicate are all it knows. Images fall into halves by a hash of their id.
+    """A score for every candidate: the share of box pairs of its two classes that stand in its predicate.
 
     Args:
         rows: pair columns with `subject_class` and `object_class`.
@@ -23,7 +25,7 @@ def prior_scores(rows: pa.Table, gold: pa.Table, boxes: pa.Table) -> np.ndarray:
         boxes: `image_id` and `category`.
 
     Returns:
-        float32 array, one per row of `rows`; 0 where the other half never shows the combination.
+        N float32, one per row of `rows`; 0 where the other half never shows the combination.
     """
     classes: dict[str, Counter[str]] = defaultdict(Counter)
     for image, category in zip(boxes["image_id"].to_pylist(), boxes["category"].to_pylist(), strict=True):
@@ -33,16 +35,39 @@ def prior_scores(rows: pa.Table, gold: pa.Table, boxes: pa.Table) -> np.ndarray:
         for subject, count in held.items():
             for object_, other in held.items():
                 pairs[fold(image)][subject, object_] += count * (other - (subject == object_))
-    said: list[Counter[tuple[str, str, str]]] = [Counter() for _ in range(FOLDS)]
+    relations: list[Counter[Kind]] = [Counter() for _ in range(FOLDS)]
     columns = ("image_id", "subject_class", "predicate", "object_class", "subject_box", "object_box")
     for image, subject, predicate, object_, *_ in set(_rows(gold, columns)):
-        said[fold(image)][subject, predicate, object_] += 1
+        relations[fold(image)][subject, predicate, object_] += 1
 
     def score(image: str, subject: str, predicate: str, object_: str) -> float:
         other = 1 - fold(image)
-        return said[other][subject, predicate, object_] / max(pairs[other][subject, object_], 1)
+        return relations[other][subject, predicate, object_] / max(pairs[other][subject, object_], 1)
 
     return np.array([score(*row) for row in _rows(rows, columns[:4])], np.float32)
+
+
+def prior_of_detections(detections: Pairs, gold: Pairs) -> np.ndarray:
+    """A score for every detection: the share of annotated relations between its two classes that are its
+    predicate. How likely pairs are related at all plays no part, since boxes are not given here.
+
+    Returns:
+        N floats; 0 where the other half never shows the combination.
+    """
+    relations: list[Counter[Kind]] = [Counter() for _ in range(FOLDS)]
+    for image, kind in zip(gold.image.tolist(), gold.kinds(), strict=True):
+        relations[fold(image)][kind] += 1
+    totals: list[Counter[tuple[str, str]]] = [Counter() for _ in range(FOLDS)]
+    for counts, total in zip(relations, totals, strict=True):
+        for (subject, _, object_), count in counts.items():
+            total[subject, object_] += count
+
+    def score(image: str, kind: Kind) -> float:
+        other = 1 - fold(image)
+        return relations[other][kind] / max(totals[other][kind[0], kind[2]], 1)
+
+    rows = zip(detections.image.tolist(), detections.kinds(), strict=True)
+    return np.array([score(image, kind) for image, kind in rows], float)
 
 
 def fold(image_id: str) -> int:

@@ -12,7 +12,7 @@ from laboratory.labels import candidates, measures, scores
 from laboratory.spread import Row, rows
 from laboratory.training import BASE, tagger
 from laboratory.world import Tables, World
-from relforge.evaluation.labels import evaluate
+from relforge.evaluation.labels import compare_labels
 from relforge.stages.tables import SCHEMAS, conform
 
 TAGGERS = (BASE,)
@@ -47,6 +47,6 @@ def every(tables: Tables, predicates: Sequence[str]) -> pa.Table:
 
 def _measures(scored: pa.Table, gold: pa.Table) -> dict[str, float]:
     """With the F1 at the published threshold, which is what training gets."""
-    precision, recall, f1 = evaluate(scored, gold).curve.at(THRESHOLD)
+    precision, recall, f1 = compare_labels(scored, gold).curve.at(THRESHOLD)
     at = {f"precision at {THRESHOLD}": precision, f"recall at {THRESHOLD}": recall, f"F1 at {THRESHOLD}": f1}
     return measures(scored, gold) | at

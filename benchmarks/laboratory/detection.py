@@ -15,8 +15,8 @@ from laboratory.training import BASE, SHORT_SIDE, detector, tagger
 from laboratory.world import SIZE, World
 from relforge.data import sources
 from relforge.evaluation.detect import DetectOptions, detect
-from relforge.evaluation.hico import evaluate
-from relforge.evaluation.pairs import annotated
+from relforge.evaluation.hico import measure_detections
+from relforge.evaluation.pairs import gold_pairs
 from relforge.models.checkpoint import load_model
 
 TAGGERS = ()
@@ -38,10 +38,10 @@ def ask(world: World, seeds: Sequence[int]) -> list[Row]:
 
 def _measures(world: World, model: Path) -> dict[str, float]:
     pictures = sources.load_relations([world.source("hoi")], keep_empty=True, max_pairs=10**6)
-    gold = annotated(pictures)
+    gold = gold_pairs(pictures)
     verbs = sorted(set(gold.predicate.tolist()))
     loaded, options = load_model(model), DetectOptions(short_side=SHORT_SIDE, long_side=SIZE)
     return hoi_measures(
-        evaluate(detect(loaded, pictures, verbs, "person", options), gold),
-        evaluate(detect(loaded, pictures, verbs, None, options), gold, subject=None),
+        measure_detections(detect(loaded, pictures, verbs, "person", options), gold),
+        measure_detections(detect(loaded, pictures, verbs, None, options), gold, subject=None),
     )

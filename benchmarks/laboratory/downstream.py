@@ -24,7 +24,7 @@ from laboratory.spread import Row, rows
 from laboratory.training import BASE, tagger
 from laboratory.world import World
 from relforge.demo.world.dataset import UNSEEN
-from relforge.evaluation.hico import DetectionQuality, evaluate
+from relforge.evaluation.hico import DetectionQuality, measure_detections
 from relforge.evaluation.pairs import Pairs
 
 TAGGERS = ()
@@ -56,7 +56,7 @@ def _measures(world: World, model: Path) -> dict[str, float]:
     verbs = sorted(pc.unique(tables["gold"]["predicate"]).to_pylist())
     scored = scores(world, tables, every(tables, verbs), model)
     gold, found = (located(rows_, tables["boxes"]) for rows_ in (tables["gold"], scored))
-    return hoi_measures(evaluate(found, gold), evaluate(found, gold, subject=None))
+    return hoi_measures(measure_detections(found, gold), measure_detections(found, gold, subject=None))
 
 
 def hoi_measures(people: DetectionQuality, anything: DetectionQuality) -> dict[str, float]:

@@ -15,7 +15,7 @@ from laboratory.training import SHORT_SIDE
 from laboratory.words import in_gold_words
 from laboratory.world import SIZE, Tables, World
 from relforge.demo.world.catalogue import list_synonyms
-from relforge.evaluation.labels import evaluate
+from relforge.evaluation.labels import compare_labels
 from relforge.stages.registry import build
 from relforge.stages.tables import SCHEMAS, conform
 
@@ -103,7 +103,7 @@ def hash_of(asked: pa.Table) -> str:
 
 def measures(scored: pa.Table, gold: pa.Table) -> dict[str, float]:
     """mAP, and F1 at the best threshold."""
-    found = evaluate(scored, gold)
+    found = compare_labels(scored, gold)
     return {"mAP": found.mean_average_precision, "best F1": found.curve.best()[1]}
 
 

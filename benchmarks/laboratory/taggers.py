@@ -15,6 +15,7 @@ from laboratory.labels import candidates, measures, scores
 from laboratory.spread import Row, rows
 from laboratory.training import BASE, tagger
 from laboratory.world import Tables, World
+from relforge.evaluation.labels import with_classes
 from relforge.evaluation.prior import prior_scores
 from relforge.stages.overlap import pairs_overlap
 
@@ -52,15 +53,3 @@ def by_frequency(scored: pa.Table, tables: Tables) -> pa.Table:
     boxes = tables["boxes"]
     prior = prior_scores(with_classes(scored, boxes), with_classes(tables["gold"], boxes), boxes)
     return scored.set_column(scored.column_names.index("score"), "score", pa.array(prior))
-
-
-def with_classes(pairs: pa.Table, boxes: pa.Table) -> pa.Table:
-    """Pair rows with the classes of both boxes."""
-    columns = (boxes[name].to_pylist() for name in ("image_id", "box_id", "category"))
-    kind = {(image, box): category for image, box, category in zip(*columns, strict=True)}
-    images = pairs["image_id"].to_pylist()
-    for end in ("subject", "object"):
-        numbers = pairs[f"{end}_box"].to_pylist()
-        names = [kind[image, number] for image, number in zip(images, numbers, strict=True)]
-        pairs = pairs.append_column(f"{end}_class", pa.array(names, pa.string()))
-    return pairs

@@ -75,7 +75,7 @@ def read(path: str, overrides: Sequence[str] = (), environment: Mapping[str, str
     environment = os.environ if environment is None else environment
     values = _parse(path)
     for override in overrides:
-        _apply(values, override)
+        apply_override(values, override)
     source = Source(path, values)
     _resolve(source, values, (), environment)
     return source
@@ -108,7 +108,7 @@ def _parse(path: str) -> dict[str, Any]:
     return values
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
+def apply_override(values: dict[str, Any], override: str) -> None:
     """Set `a.b.c=value`; the value is YAML, so `0.2`, `true`, `null` and `[1, 2]` keep their types."""
     dotted, equals, text = override.partition("=")
     keys = dotted.split(".")

@@ -12,6 +12,8 @@ import pytest
 
 from relforge.cli.app import invoke
 from relforge.demo.world.dataset import write_split
+from relforge.evaluation.detection_table import write_detections
+from relforge.evaluation.hico import HicoEvaluator
 from relforge.stages.tables import SCHEMAS, conform
 from relforge.trainer.recipes import relations
 
@@ -28,9 +30,11 @@ def run_with(folder: Path, gold: list[str], scored: list[tuple[str, float]]) -> 
         "tagger": "t",
     }
     blank = dict.fromkeys(SCHEMAS["scores"].names) | pair | score
+    box = {"image_id": "1", "x": 0.0, "y": 0.0, "w": 1.0, "h": 1.0, "iscrowd": False, "source_id": "0"}
     rows = {
         "gold": [pair | {"predicate": p} for p in gold],
         "scores": [blank | {"predicate": p, "score": s} for p, s in scored],
+        "boxes": [box | {"box_id": number, "category": "cat"} for number in (0, 1)],
     }
     for name, facts in rows.items():
         (folder / name).mkdir()
@@ -41,16 +45,19 @@ def run_with(folder: Path, gold: list[str], scored: list[tuple[str, float]]) -> 
 
 def test_eval_prints_quality(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = run_with(tmp_path, ["on", "in"], [("on", 0.9), ("under", 0.5)])
-    assert invoke(["eval", str(run), "--json"]) == 0
+    assert invoke(["eval", "labels", str(run), "threshold=0.4", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["mean_average_precision"] == 0.5
-    assert (found["precision"], found["recall"]) == (0.5, 0.5)
-    assert invoke(["eval", str(run)]) == 0
+    assert (found["benchmark"], found["counts"]) == ("labels", {"gold": 2, "scored": 2})
+    # with one image the other half shows nothing, and every score of the prior is 0
+    measures = found["measures"]
+    assert measures["mean_average_precision"] == {"value": 0.5, "prior": 0.5}
+    assert measures["precision at 0.4"] == measures["recall at 0.4"] == {"value": 0.5, "prior": 0.0}
+    assert invoke(["eval", "labels", str(run)]) == 0
     assert "mean average precision" in capsys.readouterr().out
 
 
 def test_eval_without_gold_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert invoke(["eval", str(run_with(tmp_path, [], [("on", 0.9)]))]) == 64
+    assert invoke(["eval", "labels", str(run_with(tmp_path, [], [("on", 0.9)]))]) == 64
     assert "no gold relations" in capsys.readouterr().err
 
 
@@ -90,40 +97,58 @@ def pattern(world: Path) -> str:
 
 def detection_options(world: Path) -> list[str]:
     """The options that name the images, at their own size."""
-    sides = ["--short-side", "48", "--long-side", "64"]
-    return ["--data", str(world / "scene_graphs.json"), "--images", pattern(world), *sides]
+    files = [f"annotations={world / 'scene_graphs.json'}", f"images={pattern(world)}"]
+    return [*files, "short_side=48", "long_side=64"]
 
 
 def test_a_model_is_measured_by_what_it_detects(world: Path, model: Path, relforge: Any) -> None:
-    found = relforge("eval", model, *detection_options(world), "--unseen", "holding", "--json").json
-    assert found["images"] == 6
-    assert {"mean_average_precision", "seen", "unseen"} < set(found)
-    assert {row["subject"] for row in found["kinds"]} == {"person"}
-    assert {row["predicate"] for row in found["kinds"] if row["unseen"]} == {"holding"}
-    said = relforge("eval", model, *detection_options(world), "--subject", "any")
-    assert said.out.splitlines()[1].startswith("mean average precision  0.")
+    found = relforge("eval", "hico", model, *detection_options(world), "unseen=[holding]", "--json").json
+    assert (found["protocol"], found["counts"]["images"]) == ("default", 6)
+    assert {"mean_average_precision", "mean_average_precision_seen"} < set(found["measures"])
+    assert {row["subject"] for row in found["classes"]} == {"person"}
+    assert {row["predicate"] for row in found["classes"] if row["unseen"]} == {"holding"}
+    said = relforge("eval", "hico", model, *detection_options(world), "subject=any")
+    assert said.out.splitlines()[1].startswith("mean average precision")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "is a model: say with --data FILE and --images FOLDER"),
-        (["--data", "no.json", "--images", "x"], "no.json: cannot read the annotation file"),
-        (["--unseen", "flying to"], "--unseen 'flying to': "),
-        (["--subject", "robot"], "no relation has the subject 'robot'; choose another --subject"),
-        (["--images", "elsewhere"], "elsewhere/1.jpg"),
+        (["images="], "is a model: say with images=FOLDER what it detects in"),
+        (["annotations=no.json"], "no.json: cannot read the annotation file"),
+        (["unseen=[flying to]"], "has no predicate 'flying to'"),
+        (["unseen=holding"], "unseen: give a list, e.g. unseen=[holding]"),
+        (["subject=robot"], "no relation has the subject 'robot'; choose another subject"),
+        (["images=elsewhere"], "elsewhere/1.jpg"),
+        (["side=3"], "unknown key 'side'; did you mean"),
     ],
 )
 def test_what_cannot_be_detected_in_is_one_sentence(
     world: Path, model: Path, relforge: Any, options: list[str], message: str
 ) -> None:
-    given = [] if not options else [*detection_options(world), *options]
-    said = relforge("eval", model, *given)
+    said = relforge("eval", "hico", model, *detection_options(world), *options)
     assert said.code == 64
     assert message in said.err
     assert said.err.count("\n") == 1
 
 
-def test_data_goes_with_a_model_only(tmp_path: Path, relforge: Any) -> None:
-    said = relforge("eval", tmp_path, "--data", "x.json", "--images", "x")
-    assert (said.code, "is no model folder" in said.err) == (64, True)
+def test_a_table_of_detections_is_measured(world: Path, tmp_path: Path, relforge: Any) -> None:
+    gold = HicoEvaluator(annotations=str(world / "scene_graphs.json")).read_gold("")
+    write_detections(gold.pairs, tmp_path / "found.parquet")
+    annotations = f"annotations={world / 'scene_graphs.json'}"
+    found = relforge("eval", "hico", tmp_path / "found.parquet", annotations, "--json").json
+    assert found["measures"]["mean_average_precision"]["value"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["hicco", "x"], "unknown benchmark 'hicco'; did you mean 'hico'? choose one of hico, labels"),
+        (["hico", "x"], "annotations: missing"),
+        (["labels", "x", "threshold"], "an override is written key=value"),
+        (["labels", "nowhere"], "nowhere has no shards of table `gold`"),
+    ],
+)
+def test_a_bad_call_of_eval_is_one_sentence(relforge: Any, arguments: list[str], message: str) -> None:
+    said = relforge("eval", *arguments)
+    assert (said.code, message in said.err) == (64, True), said.err

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from relforge.cli.detection import measure
 from relforge.demo.job import IMAGE_SIZE, WEIGHTS
 from relforge.demo.world.dataset import write_split
+from relforge.evaluation.hico import HicoEvaluator
 from relforge.trainer.recipes import relations
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,17 +39,18 @@ def test_a_short_training_lowers_the_loss_as_recorded(tmp_path: Path) -> None:
     assert sum(losses[-4:]) / 4 == pytest.approx(LAST, rel=0.07)
 
 
-def test_the_shipped_weights_find_pairs_in_pictures_they_never_saw(tmp_path: Path) -> None:
+def test_the_shipped_weights_find_pairs_in_images_outside_their_training(tmp_path: Path) -> None:
     drawn = write_split(tmp_path, "hoi", 24, seed=5)
 
-    found = measure(
-        str(WEIGHTS / "parsed"),
-        str(drawn / "scene_graphs.json"),
-        str(drawn / "images" / "{image_id:0>6}.jpg"),
-        "person",
-        [],
-        (IMAGE_SIZE["short_side"], IMAGE_SIZE["long_side"]),
+    evaluator = HicoEvaluator(
+        annotations=str(drawn / "scene_graphs.json"),
+        images=str(drawn / "images" / "{image_id:0>6}.jpg"),
+        short_side=IMAGE_SIZE["short_side"],
+        long_side=IMAGE_SIZE["long_side"],
     )
+    target = str(WEIGHTS / "parsed")
+    gold = evaluator.read_gold(target)
+    result = evaluator.measure(evaluator.read_detections(target, gold), gold)
 
     # recorded: 0.315
-    assert found["mean_average_precision"] > 0.2
+    assert result.measures["mean_average_precision"].value > 0.2

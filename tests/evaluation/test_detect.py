@@ -11,7 +11,7 @@ import pytest
 from relforge.data import sources
 from relforge.data.relations import RelationData
 from relforge.evaluation.detect import DetectOptions, detect
-from relforge.evaluation.pairs import annotated, iou
+from relforge.evaluation.pairs import gold_pairs, iou
 from relforge.models.checkpoint import Loaded, load_model
 from relforge.trainer.recipes import relations
 
@@ -61,7 +61,7 @@ def test_near_repetitions_of_a_kind_are_left_out(parsed: Loaded, pictures: Relat
 
 
 def test_annotated_pairs_are_the_gold_in_pixels(pictures: RelationData) -> None:
-    gold = annotated(pictures)
+    gold = gold_pairs(pictures)
     assert len(gold) == len(pictures.relations)
     first = pictures[0]
     x, y, w, h = first.boxes[first.pairs[0, 0]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from relforge.evaluation.hico import evaluate
+from relforge.evaluation.hico import measure_detections
 from relforge.evaluation.pairs import Pairs, iou
 
 MAN, HORSE = (0.0, 0.0, 12.0, 20.0), (10.0, 0.0, 30.0, 20.0)
@@ -29,9 +29,9 @@ GOLD = pairs(("a", RIDING, MAN, HORSE, 1), ("b", RIDING, MAN, HORSE, 1))
 
 
 def test_every_pair_found_scores_one() -> None:
-    found = evaluate(GOLD, GOLD)
+    found = measure_detections(GOLD, GOLD)
     assert found.average_precision == {RIDING: 1.0}
-    assert (found.gold, found.found) == ({RIDING: 2}, 2)
+    assert (found.gold, found.detections) == ({RIDING: 2}, 2)
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,12 @@ def test_every_pair_found_scores_one() -> None:
     ids=["verb", "object class", "subject box", "object box", "direction"],
 )
 def test_names_and_both_boxes_must_fit(kind: tuple, subject_box: tuple, object_box: tuple) -> None:
-    assert evaluate(pairs(("a", kind, subject_box, object_box, 0.9)), GOLD).mean() == 0.0
+    assert measure_detections(pairs(("a", kind, subject_box, object_box, 0.9)), GOLD).mean() == 0.0
 
 
 def test_an_overlap_of_a_half_is_enough() -> None:
     near = pairs(("a", RIDING, shifted(MAN, 4), HORSE, 0.9))  # IoU 8 / 16
-    assert evaluate(near, GOLD).mean() == pytest.approx(6 / 11)
+    assert measure_detections(near, GOLD).mean() == pytest.approx(6 / 11)
 
 
 def test_average_precision_is_read_at_eleven_recalls() -> None:
@@ -59,41 +59,41 @@ def test_average_precision_is_read_at_eleven_recalls() -> None:
     found = pairs(
         ("a", RIDING, MAN, HORSE, 0.9), ("c", RIDING, MAN, HORSE, 0.8), ("b", RIDING, MAN, HORSE, 0.7)
     )
-    assert evaluate(found, GOLD).mean() == pytest.approx((6 + 5 * 2 / 3) / 11)
+    assert measure_detections(found, GOLD).mean() == pytest.approx((6 + 5 * 2 / 3) / 11)
 
 
 def test_a_pair_found_twice_is_wrong_the_second_time() -> None:
     found = pairs(
         ("a", RIDING, MAN, HORSE, 0.9), ("a", RIDING, MAN, HORSE, 0.8), ("b", RIDING, MAN, HORSE, 0.7)
     )
-    assert evaluate(found, GOLD).mean() == pytest.approx((6 + 5 * 2 / 3) / 11)
+    assert measure_detections(found, GOLD).mean() == pytest.approx((6 + 5 * 2 / 3) / 11)
 
 
 def test_a_found_pair_answers_for_the_pair_it_fits_best() -> None:
     # two people on one horse; both found pairs fit the first one best
     gold = pairs(("a", RIDING, MAN, HORSE, 1), ("a", RIDING, shifted(MAN, 2), HORSE, 1))
     found = pairs(("a", RIDING, MAN, HORSE, 0.9), ("a", RIDING, shifted(MAN, 0.5), HORSE, 0.8))
-    assert evaluate(found, gold).mean() == pytest.approx(6 / 11)
+    assert measure_detections(found, gold).mean() == pytest.approx(6 / 11)
 
 
 def test_only_pairs_of_the_subject_count_unless_all_are_asked_for() -> None:
     chasing = ("dog", "chasing", "cat")
     gold = pairs(("a", RIDING, MAN, HORSE, 1), ("a", chasing, MAN, HORSE, 1))
     found = pairs(("a", chasing, MAN, HORSE, 0.9))
-    assert evaluate(found, gold).average_precision == {RIDING: 0.0}
-    assert evaluate(found, gold, subject=None).average_precision == {chasing: 1.0, RIDING: 0.0}
+    assert measure_detections(found, gold).average_precision == {RIDING: 0.0}
+    assert measure_detections(found, gold, subject=None).average_precision == {chasing: 1.0, RIDING: 0.0}
 
 
 def test_kinds_the_annotation_lacks_count_nowhere() -> None:
     strange = pairs(("a", ("person", "eating", "cake"), MAN, HORSE, 0.99))
-    found = evaluate(strange, GOLD)
-    assert (set(found.average_precision), found.found) == ({RIDING}, 0)
+    found = measure_detections(strange, GOLD)
+    assert (set(found.average_precision), found.detections) == ({RIDING}, 0)
 
 
 def test_the_mean_can_be_taken_over_some_kinds() -> None:
     feeding = ("person", "feeding", "horse")
     gold = pairs(("a", RIDING, MAN, HORSE, 1), ("a", feeding, MAN, HORSE, 1))
-    result = evaluate(pairs(("a", RIDING, MAN, HORSE, 0.9)), gold)
+    result = measure_detections(pairs(("a", RIDING, MAN, HORSE, 0.9)), gold)
     assert (result.mean(), result.mean(lambda kind: kind[1] == "riding")) == (0.5, 1.0)
     assert result.mean(lambda kind: kind[1] == "swimming") == 0.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from relforge.evaluation.labels import evaluate
+from relforge.evaluation.labels import compare_labels
 
 
 def rows(*facts: tuple) -> pa.Table:
@@ -17,7 +17,7 @@ GOLD = rows(("a", 0, "on", 1), ("a", 1, "on", 2), ("b", 0, "in", 1), ("b", 0, "i
 
 
 def test_perfect_relations_score_one() -> None:
-    found = evaluate(GOLD.append_column("score", pa.array([0.9, 0.8, 0.7, 0.6])), GOLD)
+    found = compare_labels(GOLD.append_column("score", pa.array([0.9, 0.8, 0.7, 0.6])), GOLD)
     assert found.mean_average_precision == pytest.approx(1.0)
     assert found.curve.at(0.7) == pytest.approx((1.0, 1.0, 1.0))
     assert found.gold == {"on": 2, "in": 1}
@@ -26,7 +26,7 @@ def test_perfect_relations_score_one() -> None:
 def test_average_precision_by_hand() -> None:
     # on: right, wrong, right -> interpolated precision 1 at recall 1/2, 2/3 at recall 1
     scored = rows(("a", 0, "on", 1, 0.9), ("a", 0, "on", 2, 0.8), ("a", 1, "on", 2, 0.7))
-    found = evaluate(scored, GOLD)
+    found = compare_labels(scored, GOLD)
     assert found.average_precision["on"] == pytest.approx(0.5 + 0.5 * 2 / 3)
     assert found.average_precision["in"] == 0.0
     assert found.curve.best() == pytest.approx((0.7, 2 * (2 / 3) * (2 / 3) / (4 / 3)))
@@ -35,16 +35,16 @@ def test_average_precision_by_hand() -> None:
 def test_equal_scores_stand_together() -> None:
     right, wrong = ("a", 0, "on", 1, 0.5), ("a", 0, "on", 2, 0.5)
     for order in ((right, wrong), (wrong, right)):
-        assert evaluate(rows(*order), GOLD).average_precision["on"] == pytest.approx(0.25)
+        assert compare_labels(rows(*order), GOLD).average_precision["on"] == pytest.approx(0.25)
 
 
 def test_duplicates_count_once() -> None:
-    once = evaluate(rows(("a", 0, "on", 1, 0.9)), GOLD)
-    twice = evaluate(rows(("a", 0, "on", 1, 0.3), ("a", 0, "on", 1, 0.9)), GOLD)
+    once = compare_labels(rows(("a", 0, "on", 1, 0.9)), GOLD)
+    twice = compare_labels(rows(("a", 0, "on", 1, 0.3), ("a", 0, "on", 1, 0.9)), GOLD)
     assert once.average_precision == twice.average_precision
 
 
 def test_nothing_found_is_zero() -> None:
     empty = GOLD.slice(0, 0).append_column("score", pa.array([], pa.float32()))
-    found = evaluate(empty, GOLD)
+    found = compare_labels(empty, GOLD)
     assert (found.mean_average_precision, found.curve.best()) == (0.0, (0.0, 0.0))
