@@ -1,1 +1,1 @@
-"""Builds and loads the native libraries of every room."""
+"""Builds and loads the native libraries of relforge."""

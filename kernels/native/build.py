@@ -20,16 +20,15 @@ FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=fas
 # GCC 12 calls the undefined operand of its own AVX-512 intrinsics uninitialised.
 QUIET = ("-w",)
 ROOT = Path(__file__).resolve().parents[2]
-X86_UNITS: dict[str, tuple[str, ...]] = {
+MSDA_X86_UNITS: dict[str, tuple[str, ...]] = {
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma"),
     "avx2": ("-mavx2", "-mfma"),
 }
-
-RESIZE_UNITS: dict[str, tuple[str, ...]] = {
+RESIZE_X86_UNITS: dict[str, tuple[str, ...]] = {
     "vnni": ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512vnni"),
     "avx2": ("-mavx2",),
 }
-AMX_FLAGS = (*X86_UNITS["avx512"], "-mavx512bf16", "-mamx-tile", "-mamx-bf16")
+AMX_FLAGS = (*MSDA_X86_UNITS["avx512"], "-mavx512bf16", "-mamx-tile", "-mamx-bf16")
 
 
 class BuildError(RuntimeError):
@@ -50,7 +49,7 @@ class Library:
 
     Args:
         name: the installed file is `_<name>...so`, in the package that has the sources' folder.
-        package: from the root of relforge, e.g. `stages/ingest`.
+        package: folder below the root of relforge, e.g. `stages/ingest`.
         units: source files to compile (without .cpp) and the extra flags of each.
     """
 
@@ -76,10 +75,11 @@ class Library:
         return Path(root) / "relforge" / f"{self.name}-{platform.machine()}-{self.source_hash()}.so"
 
     def compile(self, target: Path) -> Path:
-        """Compile and link to `target`, which appears whole or not at all.
+        """Compile and link to `target`, published by a rename: it appears whole or not at all, and processes
+        that have loaded an earlier build keep it, where overwriting it in place would kill them.
 
         Raises:
-            BuildError: no compiler, or the compiler's first complaint.
+            BuildError: no compiler, or what the compiler says.
         """
         command = compiler()
         if command is None:
@@ -115,24 +115,24 @@ _X86 = platform.machine().lower() in ("x86_64", "amd64")
 MSDA = Library(
     "msda",
     "kernels/msda",
-    {"portable": (), "msda": (), "plan": (), "buffers": ()} | (X86_UNITS if _X86 else {}),
+    {"portable": (), "msda": (), "plan": (), "buffers": ()} | (MSDA_X86_UNITS if _X86 else {}),
 )
 """Deformable attention on the CPU."""
 SCAN = Library("scan", "stages/ingest", {"scan": ()})
-"""The reader of COCO's JSON."""
+"""Reads COCO's JSON."""
 RESIZE = Library(
     "resize",
     "images",
-    {"resize": (), "portable": (), "weights": ("-ffp-contract=off",)} | (RESIZE_UNITS if _X86 else {}),
+    {"resize": (), "portable": (), "weights": ("-ffp-contract=off",)} | (RESIZE_X86_UNITS if _X86 else {}),
 )
-"""Pillow's resize."""
+"""Pillow's resize of images."""
 AMX = Library("amx", "kernels/amx", {"amx": ()} | dict.fromkeys(("linear", "attention", "peak"), AMX_FLAGS))
 """GEMM and attention on the matrix unit of x86-64 processors."""
 LIBRARIES = (MSDA, SCAN, RESIZE, AMX) if _X86 else (MSDA, SCAN, RESIZE)
 
 
 def main() -> int:
-    """Compile into the cache, replacing what is there."""
+    """Compile every library into the cache, replacing what is there."""
     try:
         for library in LIBRARIES:
             print(library.compile(library.cached()))

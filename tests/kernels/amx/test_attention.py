@@ -31,9 +31,8 @@ def test_attention_agrees_with_the_reference_for_every_query_by_itself(
     cache.write(1, k, v)
     out = cache.attend(1, q)
     by_head = [part.reshape(-1, heads, width).transpose(0, 1) for part in (q, k, v)]
-    expected = (
-        reference.attention(by_head[0], by_head[1], by_head[2], PARTS[precision]).transpose(0, 1).flatten(1)
-    )
+    expected = reference.attention(by_head[0], by_head[1], by_head[2], PARTS[precision])
+    expected = expected.transpose(0, 1).flatten(1)
     # a weight that rounds to the neighbouring bfloat16 because its score differs in the last bit
     assert reference.relative_error(out, expected) < (2e-2 if precision == "bfloat16" else 3e-5)
     for row in range(0, queries, 9):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
+from typing import Any
+
 import pytest
 import torch
 
 from relforge.kernels.msda import cpu
-from relforge.kernels.msda.functional import ms_deform_attn_fused
-from relforge.kernels.msda.reference import ms_deform_attn_fused_reference
-from tests.kernels.msda.agreement import assert_agrees
+from tests.kernels.msda.agreement import assert_agrees, expected_results
+from tests.kernels.msda.cases import make_case
+from tests.kernels.msda.conftest import instruction_sets
+from tests.kernels.msda.fused import assert_fused_agrees
 
 PYRAMID = [(9, 7), (5, 4), (3, 2), (1, 1)]
-SIZES = {
+SIZES: dict[str, dict[str, Any]] = {
     "as published": {"levels": PYRAMID, "heads": 8, "channels": 32, "points": 4},
     "one level, one point": {"levels": [(4, 6)], "points": 1},
     "three points": {"levels": PYRAMID, "points": 3},
@@ -22,80 +26,79 @@ SIZES = {
     "odd channels": {"levels": PYRAMID, "channels": 5, "heads": 3},
     "one-pixel levels": {"levels": [(1, 1), (1, 5), (4, 1)], "points": 2},
     "one query": {"levels": PYRAMID, "queries": 1, "batch": 1},
-    "more queries than pixels": {"levels": PYRAMID, "queries": 700, "batch": 1},
+    "more queries than pixels": {"levels": PYRAMID, "queries": 300, "batch": 1},
 }
 
 
-@pytest.mark.parametrize("layout", cpu.LAYOUTS)
+def layouts(channels: int, dtype: torch.dtype) -> list[str]:
+    """The direct layout takes float32 and whole vectors of channels."""
+    return [
+        name for name in cpu.LAYOUTS if name != "direct" or (dtype == torch.float32 and channels % 16 == 0)
+    ]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("size", SIZES)
-def test_every_size_agrees_with_the_reference(case, isa, monkeypatch, size, dtype, layout):
-    problem = case(**SIZES[size])
-    if layout == "direct" and (dtype != torch.float32 or problem.value.shape[-1] % 16):
-        pytest.skip("the direct layout takes float32 and whole vectors of channels")
-    monkeypatch.setenv(cpu.LAYOUT_VARIABLE, layout)
-    assert_agrees(problem, "cpu", dtype)
+def test_every_layout_and_instruction_set_agrees_with_the_reference(
+    native: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, size: str, dtype: torch.dtype
+) -> None:
+    case = make_case(**SIZES[size])
+    expected = expected_results(case, dtype)
+    try:
+        for isa in instruction_sets():
+            native.rf_use_isa(isa.encode())
+            for layout in layouts(case.value.shape[-1], dtype):
+                monkeypatch.setenv(cpu.LAYOUT_VARIABLE, layout)
+                assert_agrees(case, "cpu", dtype, expected, where=f"with {isa} and layout {layout}")
+    finally:
+        native.rf_use_isa(None)
 
 
 @pytest.mark.parametrize("layout", cpu.LAYOUTS)
-def test_locations_on_edges_and_far_outside_agree(case, isa, monkeypatch, layout):
-    problem = case(PYRAMID, queries=8)
+def test_locations_on_edges_and_far_outside_agree(
+    isa: str, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    case = make_case(PYRAMID, queries=8)
     steps = torch.tensor([-1e30, -3.0, -0.5, 0.0, 0.25, 1.0, 1.5, float("inf")])
-    problem.locations[:, :, :, :, :, 0] = steps[None, :, None, None, None]
-    problem.locations[:, :, :, :, :, 1] = steps[None, None, None, None, :4] + 0.01
+    case.locations[:, :, :, :, :, 0] = steps[None, :, None, None, None]
+    case.locations[:, :, :, :, :, 1] = steps[None, None, None, None, :4] + 0.01
     monkeypatch.setenv(cpu.LAYOUT_VARIABLE, layout)
-    assert_agrees(problem, "cpu")
+    assert_agrees(case, "cpu")
 
 
-def test_views_that_are_not_contiguous_agree(case, isa):
-    problem = case(PYRAMID)
-    problem.value = problem.value.transpose(0, 1).contiguous().transpose(0, 1)
-    problem.locations = problem.locations.flip(-1).transpose(1, 2).contiguous().transpose(1, 2).flip(-1)
-    problem.weights = torch.stack([problem.weights] * 2, -1)[..., 0]
-    assert not problem.value.is_contiguous()
-    assert not problem.weights.is_contiguous()
-    assert_agrees(problem, "cpu")
+def test_views_that_are_not_contiguous_agree(isa: str) -> None:
+    case = make_case(PYRAMID)
+    case.value = case.value.transpose(0, 1).contiguous().transpose(0, 1)
+    case.locations = case.locations.flip(-1).transpose(1, 2).contiguous().transpose(1, 2).flip(-1)
+    case.weights = torch.stack([case.weights] * 2, -1)[..., 0]
+    assert not case.value.is_contiguous()
+    assert not case.weights.is_contiguous()
+    assert_agrees(case, "cpu")
 
 
-def test_no_queries_give_an_empty_output_and_zero_gradients(case, isa):
-    assert_agrees(case(PYRAMID, queries=0), "cpu")
+def test_no_queries_give_an_empty_output_and_zero_gradients(isa: str) -> None:
+    assert_agrees(make_case(PYRAMID, queries=0), "cpu")
 
 
-@pytest.mark.parametrize("box", [False, True], ids=["points", "boxes"])
+@pytest.mark.parametrize("boxes", [False, True], ids=["points", "boxes"])
 @pytest.mark.parametrize("masked", [False, True], ids=["unmasked", "masked"])
 @pytest.mark.parametrize("points", [4, 5])
-def test_the_fused_operator_agrees_with_its_reference(case, isa, box, masked, points):
-    problem = case(PYRAMID, queries=40, points=points)
-    torch.manual_seed(1)
-    reference = torch.rand(2, 40, 4, 4 if box else 2)
-    offsets, logits = 3 * torch.randn_like(problem.locations), 4 * torch.randn_like(problem.weights)
-    mask = torch.rand(problem.value.shape[:2]) < 0.2 if masked else None
-
-    def run(function, dtype, **options):
-        leaves = [t.to(dtype).requires_grad_() for t in (problem.value.clone(), offsets, logits)]
-        output = function(
-            leaves[0], problem.shapes, reference.to(dtype), leaves[1], leaves[2], mask, **options
-        )
-        return [output, *torch.autograd.grad(output, leaves, problem.grad_output.to(dtype))]
-
-    found = run(ms_deform_attn_fused, torch.float32, kernel="cpu")
-    expected = run(ms_deform_attn_fused_reference, torch.float64)
-    for ours, theirs in zip(found, expected, strict=True):
-        torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=1e-5 * float(theirs.abs().max()))
+def test_the_fused_operator_agrees_with_its_reference(
+    isa: str, boxes: bool, masked: bool, points: int
+) -> None:
+    assert_fused_agrees(make_case(PYRAMID, queries=40, points=points), "cpu", boxes=boxes, masked=masked)
 
 
-def test_results_do_not_depend_on_the_number_of_threads(case, native):
-    problem = case([(40, 40)], queries=1500, batch=1, heads=3, points=8)
+def test_results_do_not_depend_on_the_number_of_threads(native: ctypes.CDLL) -> None:
+    case = make_case([(40, 40)], queries=1500, batch=1, heads=3, points=8)
     threads = torch.get_num_threads()
     try:
         results = []
         for count in (1, 2, 5):
             torch.set_num_threads(count)
-            leaf = problem.value.clone().requires_grad_()
-            output = torch.ops.relforge.msda_forward(
-                leaf, problem.shapes, problem.locations, problem.weights, "cpu"
-            )
-            output.backward(problem.grad_output)
+            leaf = case.value.clone().requires_grad_()
+            output = torch.ops.relforge.msda_forward(leaf, case.shapes, case.locations, case.weights, "cpu")
+            output.backward(case.grad_output)
             results.append((output.detach(), leaf.grad))
     finally:
         torch.set_num_threads(threads)
@@ -104,17 +107,18 @@ def test_results_do_not_depend_on_the_number_of_threads(case, native):
         assert torch.equal(gradient, results[0][1])
 
 
-@pytest.mark.parametrize(
-    ("size", "dtype"), [({"channels": 5}, torch.float32), ({"channels": 32}, torch.bfloat16)]
-)
-def test_the_direct_layout_is_refused_where_it_cannot_work(case, native, monkeypatch, size, dtype):
-    problem = case([(4, 5)], **size)
+@pytest.mark.parametrize(("channels", "dtype"), [(5, torch.float32), (32, torch.bfloat16)])
+def test_the_direct_layout_is_refused_where_it_cannot_work(
+    native: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, channels: int, dtype: torch.dtype
+) -> None:
     monkeypatch.setenv(cpu.LAYOUT_VARIABLE, "direct")
     with pytest.raises(ValueError, match="RELFORGE_MSDA_LAYOUT=direct takes no"):
-        assert_agrees(problem, "cpu", dtype)
+        assert_agrees(make_case([(4, 5)], channels=channels), "cpu", dtype)
 
 
-def test_an_unknown_layout_is_refused_with_the_names(case, native, monkeypatch):
+def test_an_unknown_layout_is_refused_with_the_names(
+    native: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(cpu.LAYOUT_VARIABLE, "sideways")
     with pytest.raises(ValueError, match="choose one of auto, direct, packed"):
-        assert_agrees(case([(4, 5)]), "cpu")
+        assert_agrees(make_case([(4, 5)]), "cpu")

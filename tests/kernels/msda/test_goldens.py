@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,12 +16,14 @@ GOLDENS = "goldens/g0_msda_units.npz"
 
 
 @pytest.fixture
-def goldens(shared):
+def goldens(shared: Callable[[str], Path]) -> dict[str, torch.Tensor]:
     with np.load(shared(GOLDENS)) as arrays:
         return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
 
 
-def test_operator_and_its_gradients_match_the_published_ones(goldens, kernel):
+def test_operator_and_its_gradients_match_the_published_ones(
+    goldens: dict[str, torch.Tensor], kernel: str
+) -> None:
     value, locations, weights = (
         goldens[f"core/{name}"].clone().requires_grad_() for name in ("value", "loc", "weights")
     )
@@ -32,7 +37,9 @@ def test_operator_and_its_gradients_match_the_published_ones(goldens, kernel):
 
 @pytest.mark.parametrize("reference", ["points", "boxes"])
 @pytest.mark.parametrize("masked", [True, False], ids=["masked", "unmasked"])
-def test_module_matches_the_published_one(goldens, kernel, reference, masked):
+def test_module_matches_the_published_one(
+    goldens: dict[str, torch.Tensor], kernel: str, reference: str, masked: bool
+) -> None:
     module = MSDeformAttn(d_model=32, n_levels=4, n_heads=4, n_points=3, kernel=kernel)
     prefix = "module/state/"
     module.load_state_dict({key[len(prefix) :]: v for key, v in goldens.items() if key.startswith(prefix)})

@@ -2,65 +2,64 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import pytest
 import torch
 
 from relforge.kernels.msda.dispatch import KernelUnavailable
 from relforge.kernels.msda.functional import ms_deform_attn, ms_deform_attn_fused
+from tests.kernels.msda.cases import make_case
 
 LEVELS = [(4, 5), (2, 3)]
 
 
-def inputs(problem) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    return problem.value, problem.shapes, problem.locations, problem.weights
-
-
-def test_opcheck_passes(case, native):
-    problem = case(LEVELS)
-    leaves = [t.requires_grad_() for t in (problem.value, problem.locations, problem.weights)]
+def test_opcheck_passes(native: ctypes.CDLL) -> None:
+    case = make_case(LEVELS)
+    leaves = [t.requires_grad_() for t in (case.value, case.locations, case.weights)]
     torch.library.opcheck(
-        torch.ops.relforge.msda_forward, (leaves[0], problem.shapes, leaves[1], leaves[2], "cpu")
+        torch.ops.relforge.msda_forward, (leaves[0], case.shapes, leaves[1], leaves[2], "cpu")
     )
     reference, mask = torch.rand(2, 5, 2, 2), torch.zeros(2, 26, dtype=torch.bool)
     torch.library.opcheck(
         torch.ops.relforge.msda_fused_forward,
-        (leaves[0], problem.shapes, reference, leaves[1], leaves[2], mask, "cpu"),
+        (leaves[0], case.shapes, reference, leaves[1], leaves[2], mask, "cpu"),
     )
 
 
-def test_compiled_code_gives_the_same_without_graph_breaks(case, kernel):
-    problem = case(LEVELS)
+def test_compiled_code_gives_the_same_without_graph_breaks(kernel: str) -> None:
+    case = make_case(LEVELS)
     function = torch.compile(
-        lambda v, x, w: ms_deform_attn(v, problem.shapes, x, w, kernel=kernel) * 2,
+        lambda v, x, w: ms_deform_attn(v, case.shapes, x, w, kernel=kernel) * 2,
         backend="aot_eager",
         fullgraph=kernel != "reference",
     )
-    leaf = problem.value.clone().requires_grad_()
-    output = function(leaf, problem.locations, problem.weights)
-    output.backward(problem.grad_output)
-    expected_leaf = problem.value.clone().requires_grad_()
+    leaf = case.value.clone().requires_grad_()
+    output = function(leaf, case.locations, case.weights)
+    output.backward(case.grad_output)
+    expected_leaf = case.value.clone().requires_grad_()
     expected = 2 * ms_deform_attn(
-        expected_leaf, problem.shapes, problem.locations, problem.weights, kernel="reference"
+        expected_leaf, case.shapes, case.locations, case.weights, kernel="reference"
     )
-    expected.backward(problem.grad_output)
+    expected.backward(case.grad_output)
     torch.testing.assert_close(output, expected, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(leaf.grad, expected_leaf.grad, rtol=1e-5, atol=1e-5)
 
 
-def test_autocast_stores_the_value_in_half_precision_and_keeps_coordinates(case, native):
-    problem = case(LEVELS)
+def test_autocast_stores_the_value_in_half_precision_and_keeps_coordinates(native: ctypes.CDLL) -> None:
+    case = make_case(LEVELS)
     with torch.autocast("cpu", torch.bfloat16):
-        output = ms_deform_attn(*inputs(problem), kernel="cpu")
+        output = ms_deform_attn(*case.inputs, kernel="cpu")
     assert output.dtype == torch.bfloat16
-    narrow = ms_deform_attn(problem.value.bfloat16(), *inputs(problem)[1:], kernel="cpu")
+    narrow = ms_deform_attn(case.value.bfloat16(), *case.inputs[1:], kernel="cpu")
     assert torch.equal(output, narrow)
 
 
-def test_integer_values_are_refused(case, kernel):
-    problem = case(LEVELS)
-    problem.value = problem.value.to(torch.int32)
+def test_integer_values_are_refused(kernel: str) -> None:
+    case = make_case(LEVELS)
+    case.value = case.value.to(torch.int32)
     with pytest.raises((ValueError, KernelUnavailable), match=r"float32 or bfloat16|must be float16"):
-        ms_deform_attn(*inputs(problem), kernel=kernel)
+        ms_deform_attn(*case.inputs, kernel=kernel)
 
 
 @pytest.mark.parametrize(
@@ -76,59 +75,57 @@ def test_integer_values_are_refused(case, kernel):
         ({"shapes": torch.tensor([[4.0, 5.0], [2.0, 3.0]])}, "must be integers"),
     ],
 )
-def test_input_that_does_not_fit_is_named(case, kernel, change, message):
-    problem = case(LEVELS)
+def test_input_that_does_not_fit_is_named(kernel: str, change: dict[str, torch.Tensor], message: str) -> None:
+    case = make_case(LEVELS)
     for name, tensor in change.items():
-        setattr(problem, name, tensor)
+        setattr(case, name, tensor)
     with pytest.raises(ValueError, match=message):
-        ms_deform_attn(*inputs(problem), kernel=kernel)
+        ms_deform_attn(*case.inputs, kernel=kernel)
 
 
-def test_wrong_reference_points_and_masks_are_named(case, kernel):
-    problem = case(LEVELS)
+def test_wrong_reference_points_and_masks_are_named(kernel: str) -> None:
+    case = make_case(LEVELS)
     with pytest.raises(ValueError, match="reference_points must be"):
-        ms_deform_attn_fused(
-            problem.value, problem.shapes, torch.rand(2, 5, 2, 3), *inputs(problem)[2:], kernel=kernel
-        )
+        ms_deform_attn_fused(case.value, case.shapes, torch.rand(2, 5, 2, 3), *case.inputs[2:], kernel=kernel)
     with pytest.raises(ValueError, match="padding_mask must be bool"):
         ms_deform_attn_fused(
-            problem.value,
-            problem.shapes,
+            case.value,
+            case.shapes,
             torch.rand(2, 5, 2, 2),
-            *inputs(problem)[2:],
+            *case.inputs[2:],
             torch.zeros(2, 26),
             kernel=kernel,
         )
 
 
-def test_a_nan_location_makes_its_query_and_head_nan_and_no_other(case, kernel):
-    problem = case(LEVELS)
-    problem.locations[0, 1, 0, 1, 2, 0] = float("nan")
-    output = ms_deform_attn(*inputs(problem), kernel=kernel).view(2, 5, 2, 32)
+def test_a_nan_location_makes_its_query_and_head_nan_and_no_other(kernel: str) -> None:
+    case = make_case(LEVELS)
+    case.locations[0, 1, 0, 1, 2, 0] = float("nan")
+    output = ms_deform_attn(*case.inputs, kernel=kernel).view(2, 5, 2, 32)
     assert output[0, 1, 0].isnan().all()
     output[0, 1, 0] = 0
     assert output.isfinite().all()
 
 
-def test_a_nan_logit_shows_in_the_output(case, kernel):
-    problem = case(LEVELS)
-    problem.weights[1, 2, 1, 0, 0] = float("nan")
+def test_a_nan_logit_shows_in_the_output(kernel: str) -> None:
+    case = make_case(LEVELS)
+    case.weights[1, 2, 1, 0, 0] = float("nan")
     reference = torch.rand(2, 5, 2, 2)
-    output = ms_deform_attn_fused(
-        problem.value, problem.shapes, reference, *inputs(problem)[2:], kernel=kernel
-    ).view(2, 5, 2, 32)
+    output = ms_deform_attn_fused(case.value, case.shapes, reference, *case.inputs[2:], kernel=kernel).view(
+        2, 5, 2, 32
+    )
     assert output[1, 2, 1].isnan().all()
     assert output[0].isfinite().all()
 
 
-def test_reference_points_receive_their_gradient(case, kernel):
-    problem = case(LEVELS)
+def test_reference_points_receive_their_gradient(kernel: str) -> None:
+    case = make_case(LEVELS)
     reference = torch.rand(2, 5, 2, 4)
 
-    def gradient(name, dtype):
+    def gradient(name: str, dtype: torch.dtype) -> torch.Tensor:
         leaf = reference.to(dtype).requires_grad_()
-        tensors = [t.to(dtype) for t in (problem.value, problem.locations, problem.weights)]
-        output = ms_deform_attn_fused(tensors[0], problem.shapes, leaf, tensors[1], tensors[2], kernel=name)
+        tensors = [t.to(dtype) for t in (case.value, case.locations, case.weights)]
+        output = ms_deform_attn_fused(tensors[0], case.shapes, leaf, tensors[1], tensors[2], kernel=name)
         return torch.autograd.grad(output.square().sum(), leaf)[0]
 
     expected = gradient("reference", torch.float64)

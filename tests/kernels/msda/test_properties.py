@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relforge.kernels.msda.functional import ms_deform_attn
 from tests.kernels.msda.agreement import assert_agrees
-from tests.kernels.msda.conftest import make_case
+from tests.kernels.msda.cases import Case, make_case
 
 levels = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=5)
 cases = st.builds(
@@ -26,27 +28,29 @@ few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthChec
 
 
 @few
-@given(problem=cases)
-def test_the_kernel_agrees_with_the_reference(native, problem):
-    assert_agrees(problem, "cpu")
+@given(case=cases)
+def test_the_kernel_agrees_with_the_reference(native: ctypes.CDLL, case: Case) -> None:
+    assert_agrees(case, "cpu")
 
 
 @few
-@given(problem=cases, factor=st.floats(-3, 3))
-def test_the_output_is_linear_in_the_value(native, problem, factor):
-    rest = (problem.shapes, problem.locations, problem.weights)
-    once = ms_deform_attn(problem.value, *rest, kernel="cpu")
-    scaled = ms_deform_attn(factor * problem.value, *rest, kernel="cpu")
+@given(case=cases, factor=st.floats(-3, 3))
+def test_the_output_is_linear_in_the_value(native: ctypes.CDLL, case: Case, factor: float) -> None:
+    rest = (case.shapes, case.locations, case.weights)
+    once = ms_deform_attn(case.value, *rest, kernel="cpu")
+    scaled = ms_deform_attn(factor * case.value, *rest, kernel="cpu")
     torch.testing.assert_close(scaled, factor * once, rtol=1e-4, atol=1e-4)
 
 
 @few
-@given(problem=cases)
-def test_a_constant_image_sampled_inside_gives_the_sum_of_the_weights(native, problem):
-    value = torch.ones_like(problem.value)
-    sizes = problem.shapes.flip(-1)[:, None, :]  # L x 1 x 2, as (x, y)
+@given(case=cases)
+def test_a_constant_image_sampled_inside_gives_the_sum_of_the_weights(
+    native: ctypes.CDLL, case: Case
+) -> None:
+    value = torch.ones_like(case.value)
+    sizes = case.shapes.flip(-1)[:, None, :]  # L x 1 x 2, as (x, y)
     half = 0.5 / sizes
-    inside = problem.locations.clamp(half, 1 - half)
-    output = ms_deform_attn(value, problem.shapes, inside, problem.weights, kernel="cpu")
-    expected = problem.weights.flatten(3).sum(-1)[..., None].expand(-1, -1, -1, value.shape[-1])
+    inside = case.locations.clamp(half, 1 - half)
+    output = ms_deform_attn(value, case.shapes, inside, case.weights, kernel="cpu")
+    expected = case.weights.flatten(3).sum(-1)[..., None].expand(-1, -1, -1, value.shape[-1])
     torch.testing.assert_close(output.view(expected.shape), expected, rtol=1e-4, atol=1e-4)
