@@ -122,10 +122,10 @@ import numpy, torch
 from relforge.images.resize import resize
 from relforge.kernels.amx import library as amx
 from relforge.kernels.msda import dispatch, self_test
-from relforge.models.blip.arithmetic import arithmetic
+from relforge.models.blip.arithmetic import choose_arithmetic
 
 print(self_test.self_test().kernel, "because", dispatch.describe()["cpu"])
-print(arithmetic(torch.device("cpu"), torch.float32).amx, "because", amx.why_unavailable())
+print(choose_arithmetic(torch.device("cpu"), torch.float32).amx, "because", amx.why_unavailable())
 print(tuple(resize(numpy.zeros((8, 6, 3), numpy.uint8), 4, 3, "bicubic").shape))
 """
     environment = {"CXX": "/nonexistent/c++", "XDG_CACHE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
