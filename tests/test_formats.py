@@ -12,6 +12,7 @@ import pytest
 
 from relforge.pipeline.config.resolve import SWITCHES
 from relforge.pipeline.config.schema import Config, Dataset, Resources, Run, StageChoice
+from relforge.stages.contract import neutral_options
 from relforge.stages.export.targets import TARGETS
 from relforge.stages.ingest.faults import BOX_REASONS, IMAGE_REASONS
 from relforge.stages.registry import BACKENDS, SOURCES
@@ -19,6 +20,7 @@ from relforge.stages.tables import SCHEMAS
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+CHOICES = [(stage, name) for stage, backends in BACKENDS.items() for name in backends]
 ROLES = ("subject", "predicate", "object")
 
 
@@ -116,6 +118,23 @@ def test_every_switch_of_a_profile_is_listed_with_its_values() -> None:
     for option, values in switches.items():
         cells = [cell.strip(" `") for cell in listed[option].strip("| ").split("|")]
         assert cells == [str(value).lower() if isinstance(value, bool) else value for value in values]
+
+
+def test_every_backend_is_listed() -> None:
+    assert set(table("Stage options", "backend")) == {f"{stage}.{name}" for stage, name in CHOICES}
+
+
+@pytest.mark.parametrize(("stage", "name"), CHOICES)
+def test_every_option_of_a_backend_is_listed_as_needed_other_or_neutral(stage: str, name: str) -> None:
+    cells = table("Stage options", "backend")[f"{stage}.{name}"].rstrip().removesuffix("|").split("|")
+    needed, other, neutral = (code_words(cell) for cell in cells)
+    backend = BACKENDS[stage].load(name)
+    parameters = inspect.signature(backend).parameters
+    built = backend(**{one: ["x"] if one == "files" else "x" for one in needed})
+
+    assert needed == {one for one in parameters if parameters[one].default is inspect.Parameter.empty}
+    assert needed | other | neutral == set(parameters) - {"seed"}
+    assert neutral == set(neutral_options(built))
 
 
 def test_every_stage_is_listed() -> None:
