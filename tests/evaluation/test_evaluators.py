@@ -1,6 +1,6 @@
 """Every benchmark by its name: it keeps the protocol, and the frequency prior stands beside its numbers."""
 
-from __future__ import graphs_file
+from __future__ import annotations
 
 import json
 from pathlib import Path
