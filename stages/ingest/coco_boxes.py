@@ -48,16 +48,16 @@ def read_boxes(stream: JsonStream, ids: Ids) -> Iterator[np.ndarray]:
     for batch in stream.elements(decode_annotations, scanner("boxes", decode_annotations)):
         if isinstance(batch, Scanned):
             rows = batch.rows
-            if len(batch.odd):
-                rows[batch.odd] = _careful(batch.careful, ids, start + batch.odd)
+            if len(batch.irregular):
+                rows[batch.irregular] = _rows(batch.decoded, ids, start + batch.irregular)
         else:
-            rows = _careful(batch, ids, np.arange(start, start + len(batch)))
+            rows = _rows(batch, ids, np.arange(start, start + len(batch)))
         start += len(rows)
         yield rows
 
 
 def decode_annotations(array: bytes) -> list[Annotation]:
-    """The careful reader: whatever a record holds, its usable fields are kept. Polygons are not looked at.
+    """The general reader: whatever a record holds, its usable fields are kept. Polygons are not read.
 
     Raises:
         ValueError: the text is not one JSON array.
@@ -92,7 +92,7 @@ def _lenient(record: Any) -> Annotation:
     )
 
 
-def _careful(annotations: list[Annotation], ids: Ids, places: np.ndarray) -> np.ndarray:
+def _rows(annotations: list[Annotation], ids: Ids, places: np.ndarray) -> np.ndarray:
     """Annotations as rows; an annotation without id is called by its place in the file."""
     rows = np.empty(len(annotations), BOX)
     rows["image"] = ids.codes([r.image_id for r in annotations])
@@ -103,7 +103,7 @@ def _careful(annotations: list[Annotation], ids: Ids, places: np.ndarray) -> np.
     ).reshape(-1, 4)
     rows["crowd"] = np.array([r.iscrowd for r in annotations], bool)
     rows["malformed"] = [r.box_id == _MALFORMED for r in annotations]
-    # a number that the column cannot hold is somebody else's: the box goes by its place
+    # a number that the column cannot hold is not relforge's: the box gets its place
     rows["box_id"] = [r.box_id if 0 <= r.box_id < 2**31 else -1 for r in annotations]
     rows["source"] = np.where(rows["annotation"] == NONE, places, rows["annotation"])
     sources = [r.source_id for r in annotations]

@@ -41,7 +41,7 @@ def read_images(stream: JsonStream, ids: Ids, file_name: Callable[[str], str]) -
     """
     codes, sizes, names = [], [], []
     for batch in stream.elements(decode_images, scanner("images", decode_images)):
-        found = _scanned(batch, ids) if isinstance(batch, Scanned) else _careful(batch, ids)
+        found = _scanned(batch, ids) if isinstance(batch, Scanned) else _columns(batch, ids)
         codes.append(found.codes)
         sizes.append(found.sizes)
         names.append(found.file_names)
@@ -54,7 +54,7 @@ def read_images(stream: JsonStream, ids: Ids, file_name: Callable[[str], str]) -
 
 
 def decode_images(array: bytes) -> list[Image]:
-    """The careful reader: whatever a record holds, its usable fields are kept.
+    """The general reader: whatever a record holds, its usable fields are kept.
 
     Raises:
         ValueError: the text is not one JSON array.
@@ -77,7 +77,7 @@ def _lenient(record: Any) -> Image:
     )
 
 
-def _careful(records: list[Image], ids: Ids) -> ImageColumns:
+def _columns(records: list[Image], ids: Ids) -> ImageColumns:
     sizes = np.array([(r.width, r.height) for r in records], np.int32)
     files = pa.array([r.file_name for r in records], pa.string())
     return ImageColumns(ids.codes([r.id for r in records]), sizes, files)
@@ -88,10 +88,10 @@ def _scanned(batch: Scanned[Image], ids: Ids) -> ImageColumns:
     ends = np.concatenate([[0], rows["name_end"]]).astype(np.int32)
     files = pa.StringArray.from_buffers(len(rows), pa.py_buffer(ends), pa.py_buffer(batch.names))
     found = ImageColumns(rows["id"], np.stack([rows["width"], rows["height"]], axis=1), files)
-    if len(batch.odd):
-        careful = _careful(batch.careful, ids)
-        found.codes[batch.odd], found.sizes[batch.odd] = careful.codes, careful.sizes
-        odd = np.zeros(len(rows), bool)
-        odd[batch.odd] = True
-        found.file_names = pc.replace_with_mask(files, odd, careful.file_names)
+    if len(batch.irregular):
+        decoded = _columns(batch.decoded, ids)
+        found.codes[batch.irregular], found.sizes[batch.irregular] = decoded.codes, decoded.sizes
+        irregular = np.zeros(len(rows), bool)
+        irregular[batch.irregular] = True
+        found.file_names = pc.replace_with_mask(files, irregular, decoded.file_names)
     return found

@@ -1,4 +1,4 @@
-"""A dataset of anyone's own as Parquet files, and relforge's own Parquet export.
+"""A dataset as Parquet files of a documented layout, and relforge's own Parquet export.
 
 From any program that writes Parquet, or `relforge export --to parquet`. On disk, one file or many for each:
 

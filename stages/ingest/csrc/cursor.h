@@ -1,7 +1,7 @@
 // A place in JSON text, and the plain tokens that can be read there.
 //
 // Plain means: what every JSON reader takes to be the same. Each function moves behind what it read and returns true, or returns
-// false, and then the record is left to the careful reader in Python: its text is cut off, escaped, not ASCII, or wrong.
+// false, and then the record is left to the general reader in Python: its text is cut off, escaped, not ASCII, or wrong.
 #pragma once
 
 #include <stdint.h>
@@ -118,7 +118,7 @@ class Cursor {
         return take('}');
     }
 
-    // lists of numbers in lists; the brackets are matched, the numbers are not looked at
+    // lists of numbers in lists; the brackets are matched, the numbers are not read
     bool polygons() {
         if (!take('[')) return false;
         for (int depth = 1; depth; ++at) {

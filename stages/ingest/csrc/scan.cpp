@@ -1,6 +1,6 @@
 // COCO's records from JSON text to rows of numbers; stages/ingest/scan.py describes the rows and calls this.
 //
-// A record that is whole but not plain has an entry in `odd` and a row without meaning: the careful reader in Python fills it.
+// A record that is whole but not plain has an entry in `irregular` and a row without meaning: the general reader in Python fills it.
 #include "cursor.h"
 
 #define RF_EXPORT __attribute__((visibility("default")))
@@ -22,25 +22,25 @@ struct __attribute__((packed)) rf_image {
     int64_t name_end;  // in `names`, where each name starts at the end of the one before
 };
 
-// ODD of stages/ingest/scan.py
-struct rf_odd {
+// IRREGULAR of stages/ingest/scan.py
+struct rf_irregular {
     int64_t row, begin, end;  // of the record in the text
 };
 
 struct rf_scan {
     const char* text;
     int64_t size;
-    int64_t capacity;  // of `rows` and of `odd`
+    int64_t capacity;  // of `rows` and of `irregular`
     void* rows;
-    rf_odd* odd;
+    rf_irregular* irregular;
     char* names;  // `size` bytes
-    int64_t row_count, odd_count, end;  // what was found; `end` is behind the last record
+    int64_t row_count, irregular_count, end;  // what was found; `end` is behind the last record
 };
 }
 
 namespace {
 
-constexpr double LARGE = 1e15;  // beyond, the careful reader says what is a coordinate
+constexpr double LARGE = 1e15;  // beyond, the general reader says what is a coordinate
 
 // Which of the members that a row needs were there: once each.
 struct Members {
@@ -104,13 +104,13 @@ bool image(Cursor& text, rf_image& row, rf_scan& scan) {
 template <class Row>
 void records(rf_scan& scan, bool (*read)(Cursor&, Row&, rf_scan&)) {
     Cursor text(scan.text, scan.text + scan.size);
-    scan.row_count = scan.odd_count = scan.end = 0;
+    scan.row_count = scan.irregular_count = scan.end = 0;
     while (scan.row_count < scan.capacity && text.next('{')) {
         const char* begin = text.at;
         if (!read(text, static_cast<Row*>(scan.rows)[scan.row_count], scan)) {
             text.at = begin;
             if (!text.brackets()) return;
-            scan.odd[scan.odd_count++] = {scan.row_count, begin - scan.text, text.at - scan.text};
+            scan.irregular[scan.irregular_count++] = {scan.row_count, begin - scan.text, text.at - scan.text};
         }
         scan.row_count += 1;
         scan.end = text.at - scan.text;

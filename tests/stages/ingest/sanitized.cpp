@@ -12,9 +12,9 @@ struct rf_scan {
     const char* text;
     int64_t size, capacity;
     void* rows;
-    int64_t* odd;
+    int64_t* irregular;
     char* names;
-    int64_t row_count, odd_count, end;
+    int64_t row_count, irregular_count, end;
 };
 extern "C" void rf_scan_boxes(rf_scan*);
 extern "C" void rf_scan_images(rf_scan*);
@@ -34,10 +34,10 @@ static int scan(const std::string& text, bool images) {
     const std::unique_ptr<char[]> exact(new char[text.size()]), names(new char[images ? text.size() : 0]);
     memcpy(exact.get(), text.data(), text.size());
     std::vector<char> rows(capacity * (images ? 24 : 70));
-    std::vector<int64_t> odd(capacity * 3);
-    rf_scan call{exact.get(), (int64_t)text.size(), (int64_t)capacity, rows.data(), odd.data(), names.get(), 0, 0, 0};
+    std::vector<int64_t> irregular(capacity * 3);
+    rf_scan call{exact.get(), (int64_t)text.size(), (int64_t)capacity, rows.data(), irregular.data(), names.get(), 0, 0, 0};
     (images ? rf_scan_images : rf_scan_boxes)(&call);
-    return call.row_count > call.capacity || call.odd_count > call.row_count || call.end > call.size;
+    return call.row_count > call.capacity || call.irregular_count > call.row_count || call.end > call.size;
 }
 
 int main() {

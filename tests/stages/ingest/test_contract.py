@@ -64,8 +64,8 @@ def rows(shard: StageResult, table: str, *columns: str) -> list[tuple[Any, ...]]
     return [tuple(row.values()) for row in shard.tables[table].select(list(columns)).to_pylist()]
 
 
-def on_a_sunny_day() -> list[Image]:
-    """Nothing is wrong with it."""
+def usable_images() -> list[Image]:
+    """Three images in which every record can be used."""
     boxes = [Box("person", (10, 10, 20, 40)), Box("dog", (40.5, 30, 20, 20.25)), Box("person", crowd=True)]
     return [
         Image(9, boxes=boxes, relations=[Relation(0, "walks", 1), Relation(1, "beside", 0)]),
@@ -89,7 +89,7 @@ def test_the_header_says_where_the_data_comes_from_and_how_it_lies_on_disk(name:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_it_is_a_source_that_lists_the_files_it_reads(name: str, opened: Open, tmp_path: Path) -> None:
-    source = opened(name, on_a_sunny_day())
+    source = opened(name, usable_images())
 
     assert isinstance(source, Source)
     assert source.name == name.partition(":")[0]
@@ -100,7 +100,7 @@ def test_it_is_a_source_that_lists_the_files_it_reads(name: str, opened: Open, t
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_images_have_id_size_dataset_and_split(name: str, opened: Open) -> None:
-    [shard] = read(opened(name, on_a_sunny_day(), dataset="mine", split="val"))
+    [shard] = read(opened(name, usable_images(), dataset="mine", split="val"))
 
     columns = ("image_id", "dataset", "split", "width", "height", "bytes")
     assert rows(shard, "images", *columns) == [
@@ -112,7 +112,7 @@ def test_images_have_id_size_dataset_and_split(name: str, opened: Open) -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_boxes_have_place_class_and_pixels(name: str, opened: Open) -> None:
-    [shard] = read(opened(name, on_a_sunny_day()))
+    [shard] = read(opened(name, usable_images()))
 
     columns = ("image_id", "box_id", "category", "x", "y", "w", "h")
     assert rows(shard, "boxes", *columns) == [
@@ -125,14 +125,14 @@ def test_boxes_have_place_class_and_pixels(name: str, opened: Open) -> None:
 
 @pytest.mark.parametrize("name", formats(crowds=True))
 def test_a_box_around_a_group_is_marked(name: str, opened: Open) -> None:
-    [shard] = read(opened(name, on_a_sunny_day()))
+    [shard] = read(opened(name, usable_images()))
 
     assert rows(shard, "boxes", "iscrowd") == [(False,), (False,), (False,), (True,)]
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_relations_that_the_source_knows_become_gold(name: str, opened: Open) -> None:
-    [shard] = read(opened(name, on_a_sunny_day()))
+    [shard] = read(opened(name, usable_images()))
 
     found = rows(shard, "gold", "image_id", "subject_box", "object_box", "predicate")
     assert found == [("9", 0, 1, "walks"), ("9", 1, 0, "beside")]
@@ -140,7 +140,7 @@ def test_relations_that_the_source_knows_become_gold(name: str, opened: Open) ->
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_relations_are_a_table_of_their_own_where_they_are_asked_for(name: str, opened: Open) -> None:
-    [shard] = read(opened(name, on_a_sunny_day()), relations=True)
+    [shard] = read(opened(name, usable_images()), relations=True)
 
     found = rows(shard, "relations", "image_id", "subject_box", "object_box", "predicate", "score")
     assert found == [("9", 0, 1, "walks", 1.0), ("9", 1, 0, "beside", 1.0)]
@@ -148,7 +148,7 @@ def test_relations_are_a_table_of_their_own_where_they_are_asked_for(name: str, 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_shards_are_consecutive_images_sorted_inside(name: str, opened: Open) -> None:
-    found = read(opened(name, on_a_sunny_day()), shard_images=2)
+    found = read(opened(name, usable_images()), shard_images=2)
 
     assert [s.tables["images"]["image_id"].to_pylist() for s in found] == [["10", "9"], ["3"]]
     assert [s.tables["boxes"].num_rows for s in found] == [4, 0]
@@ -156,7 +156,7 @@ def test_shards_are_consecutive_images_sorted_inside(name: str, opened: Open) ->
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_two_reads_give_equal_bytes(name: str, opened: Open) -> None:
-    source = opened(name, on_a_sunny_day())
+    source = opened(name, usable_images())
 
     first, second = (
         [(to_bytes(table, {}), s.kept) for s in read(source, 2, True) for table in s.tables.values()]
@@ -321,7 +321,7 @@ DAMAGE: dict[str, bytes | None] = {
 def test_a_file_that_cannot_be_read_is_refused_in_one_sentence_that_names_it(
     name: str, damage: str, opened: Open, tmp_path: Path
 ) -> None:
-    source = opened(name, on_a_sunny_day())
+    source = opened(name, usable_images())
     for path in sorted(tmp_path.iterdir()):
         whole = path.read_bytes()
         content = DAMAGE[damage]
@@ -363,7 +363,7 @@ def test_required_images_are_read_and_an_image_without_file_is_set_aside(
 def test_no_image_is_read_unless_images_are_required(name: str, opened: Open, tmp_path: Path) -> None:
     options = {} if name == "parquet" else {"images": str(tmp_path / "nowhere")}
 
-    [shard] = read(opened(name, on_a_sunny_day(), **options))
+    [shard] = read(opened(name, usable_images(), **options))
 
     assert reasons(shard) == {}
     assert all(uri.endswith(".jpg") for (uri,) in rows(shard, "images", "uri"))

@@ -1,4 +1,4 @@
-"""Where pictures are looked for, and what happens to images whose picture is not usable."""
+"""Where image files are searched, and what happens to images whose file is not usable."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from relforge.stages.registry import build_source
         ("{split}/{image_id:0>12}.jpg", "val/000000000007.jpg"),
     ],
 )
-def test_a_folder_or_a_pattern_says_where_the_picture_is(root, uri):
+def test_a_folder_or_a_pattern_says_where_the_file_is(root, uri):
     assert ImageFiles(root).uri("7", "a/7.jpg", "val") == uri
 
 
-def test_a_picture_without_a_known_file_name_has_no_uri():
+def test_an_image_without_a_known_file_name_has_no_uri():
     assert ImageFiles("photos").uri("7", None, "val") is None
 
 
@@ -40,7 +40,7 @@ def test_a_wrong_setting_is_one_sentence(options, says):
         ImageFiles(**options)
 
 
-def picture(width: int, height: int, kind: str = "JPEG", **options: object) -> bytes:
+def encoded(width: int, height: int, kind: str = "JPEG", **options: object) -> bytes:
     data = io.BytesIO()
     Image.effect_noise((width, height), 50).convert("RGB").save(data, kind, **options)
     return data.getvalue()
@@ -49,17 +49,17 @@ def picture(width: int, height: int, kind: str = "JPEG", **options: object) -> b
 def turned(width: int, height: int) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = 6
-    return picture(height, width, exif=exif)
+    return encoded(height, width, exif=exif)
 
 
 FAULTS = {
-    "good.jpg": (picture(40, 30), None),
-    "png_inside.jpg": (picture(40, 30, "PNG"), None),
+    "good.jpg": (encoded(40, 30), None),
+    "png_inside.jpg": (encoded(40, 30, "PNG"), None),
     "turned.jpg": (turned(40, 30), None),
     "zero.jpg": (b"", "empty_file"),
-    "cut.jpg": (picture(40, 30)[:-200], "truncated"),
-    "text.jpg": (b"not a picture at all", "not_an_image"),
-    "other_size.jpg": (picture(41, 30), "image_size_mismatch"),
+    "cut.jpg": (encoded(40, 30)[:-200], "truncated"),
+    "text.jpg": (b"not an image at all", "not_an_image"),
+    "other_size.jpg": (encoded(41, 30), "image_size_mismatch"),
     "absent.jpg": (None, "missing_file"),
 }
 
@@ -76,14 +76,14 @@ def source(tmp_path: Path, **options: object):
     return build_source("coco", annotations=str(tmp_path / "a.json"), images=str(tmp_path), **options)
 
 
-def test_pictures_are_not_looked_at_unless_they_are_required(tmp_path):
+def test_image_files_are_not_opened_unless_they_are_required(tmp_path):
     [shard] = source(tmp_path).shards(99)
 
     assert shard.tables["images"].num_rows == len(FAULTS)
     assert not shard.quarantined
 
 
-def test_required_pictures_are_decoded_and_bad_ones_set_aside_with_their_boxes_counted(tmp_path):
+def test_required_images_are_decoded_and_bad_ones_set_aside_with_their_boxes_counted(tmp_path):
     [shard] = source(tmp_path, require_images=True).shards(99)
 
     expected = {str(k): reason for k, (_, reason) in enumerate(FAULTS.values()) if reason}
@@ -92,7 +92,7 @@ def test_required_pictures_are_decoded_and_bad_ones_set_aside_with_their_boxes_c
     assert shard.dropped == {"image_set_aside": len(expected)}
 
 
-def test_embedded_pictures_are_the_files_bytes(tmp_path):
+def test_embedded_images_are_the_files_bytes(tmp_path):
     [shard] = source(tmp_path, embed_images=True).shards(99)
 
     assert shard.tables["images"]["bytes"].to_pylist()[0] == FAULTS["good.jpg"][0]

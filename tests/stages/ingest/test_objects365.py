@@ -25,7 +25,7 @@ def test_names_are_corrected(published, corrected):
     assert class_name(published) == corrected
 
 
-def test_pictures_are_found_by_split_and_patch(tmp_path):
+def test_images_are_found_by_split_and_patch(tmp_path):
     path = tmp_path / "zhiyuan_objv2_val.json"
     image = {
         "id": 420917,

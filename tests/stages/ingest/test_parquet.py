@@ -1,4 +1,4 @@
-"""Parquet files of anyone's own, in the documented layout."""
+"""Parquet files that any program wrote, in the documented layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records read by native code are what the careful reader makes of them, or are left to it one by one."""
+"""Records read by native code are what the general reader makes of them, or are left to it one by one."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def image(identity: object = 7, **fields: object) -> dict[str, object]:
 
 
 @contextmanager
-def careful_reader_only() -> Iterator[None]:
+def general_reader_only() -> Iterator[None]:
     """Without native code."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (coco_boxes, coco_images):
@@ -75,13 +75,13 @@ def images_of(array: bytes, window: int) -> list[tuple[object, ...]] | None:
     return list(zip(names, found.sizes.tolist(), found.file_names.to_pylist(), strict=True))
 
 
-def odd_places(kind: str, array: Any, **form: Any) -> list[int]:
-    """The places of the records that are left to the careful reader."""
-    careful: Callable[[bytes], list[Any]] = decode_annotations if kind == "boxes" else decode_images
+def irregular_places(kind: str, array: Any, **form: Any) -> list[int]:
+    """The places of the records that are left to the general reader."""
+    decode: Callable[[bytes], list[Any]] = decode_annotations if kind == "boxes" else decode_images
     text = json.dumps(array, **form).encode()[1:]
-    scanned, length = Scanner[Any](kind, careful)(memoryview(text))
+    scanned, length = Scanner[Any](kind, decode)(memoryview(text))
     assert (len(scanned.rows), length) == (len(array), text.rindex(b"}") + 1)
-    return scanned.odd.tolist()
+    return scanned.irregular.tolist()
 
 
 @pytest.mark.parametrize("form", [{}, {"separators": (",", ":")}, {"indent": 2}])
@@ -99,11 +99,11 @@ def odd_places(kind: str, array: Any, **form: Any) -> list[int]:
     ],
 )
 def test_a_plain_annotation_is_read_natively(form, fields):
-    assert odd_places("boxes", [box(k, **fields) for k in range(3)], **form) == []
+    assert irregular_places("boxes", [box(k, **fields) for k in range(3)], **form) == []
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "irregular",
     [
         {"bbox": [1, 2, 3]},
         {"bbox": [1, 2, 3, 4, 5]},
@@ -125,16 +125,16 @@ def test_a_plain_annotation_is_read_natively(form, fields):
         {"segmentation": [[1, 2], "a"]},
     ],
 )
-def test_a_record_that_is_not_plain_goes_to_the_careful_reader_alone(odd):
-    assert odd_places("boxes", [box(1), box(2, **odd), box(3)]) == [1]
+def test_a_record_that_is_not_plain_goes_to_the_general_reader_alone(irregular):
+    assert irregular_places("boxes", [box(1), box(2, **irregular), box(3)]) == [1]
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "irregular",
     [{"id": "street/one"}, {"file_name": "é.jpg"}, {"file_name": None}, {"width": 0.5}, {"height": 2**31}],
 )
-def test_so_does_an_image(odd):
-    assert odd_places("images", [image(1), image(2, **odd), image(3)]) == [1]
+def test_so_does_an_image(irregular):
+    assert irregular_places("images", [image(1), image(2, **irregular), image(3)]) == [1]
 
 
 @pytest.mark.parametrize(
@@ -161,13 +161,13 @@ def test_so_does_an_image(odd):
 )
 @pytest.mark.parametrize("where", [1, -1])
 @pytest.mark.parametrize("window", [1, 200, 1 << 20])
-def test_damaged_text_means_the_same_to_both(right, wrong, where, window):
+def test_damaged_text_means_the_same_to_both_readers(right, wrong, where, window):
     parts = json.dumps([box(2), box(2), box(2)]).encode().split(right)
     damaged = right.join(parts[:where]) + wrong + right.join(parts[where:])
 
     found = boxes_of(damaged, window)
 
-    with careful_reader_only():
+    with general_reader_only():
         assert found == boxes_of(damaged, window)
 
 
@@ -191,13 +191,13 @@ def test_whatever_byte_is_changed_both_see_the_same(records, read, data, window,
     found = data.draw(st.lists(records | junk if data.draw(st.booleans()) else records, max_size=5))
     array = bytearray(json.dumps(found, separators=separators).encode())
     unseen = {at for match in inside_polygons.finditer(array) for at in range(match.start(), match.end())}
-    places = sorted(set(range(len(array))) - unseen)  # nobody looks at the numbers of polygons
+    places = sorted(set(range(len(array))) - unseen)  # the numbers of polygons are not read
     if data.draw(st.booleans()):
         array[data.draw(st.sampled_from(places))] = data.draw(st.sampled_from(b'0123456789.-,:[]{}" \\ae\n'))
 
     seen = read(bytes(array), window)
 
-    with careful_reader_only():
+    with general_reader_only():
         assert seen == read(bytes(array), window)
 
 
@@ -216,7 +216,7 @@ def test_a_coordinate_is_the_double_that_python_reads(number):
 
     scanned, _ = Scanner("boxes", decode_annotations)(memoryview(array.encode()[1:]))
 
-    assert len(scanned.odd) or scanned.rows["xywh"][0, 2] == wanted
+    assert len(scanned.irregular) or scanned.rows["xywh"][0, 2] == wanted
 
 
 def everything(path: Path, shard_images: int = 2) -> list[object]:
@@ -234,7 +234,7 @@ def test_both_give_the_same_tables_and_quarantine(tmp_path_factory, images, boxe
 
     found = everything(path)
 
-    with careful_reader_only():
+    with general_reader_only():
         assert found == everything(path)
 
 
@@ -243,7 +243,7 @@ def test_both_give_the_same_tables_of_the_real_validation_part(shared):
 
     found = everything(path, 1000)
 
-    with careful_reader_only():
+    with general_reader_only():
         assert found == everything(path, 1000)
 
 
