@@ -55,6 +55,14 @@ def test_a_box_number_that_is_not_ours_gives_way_to_the_place(tmp_path, number):
     assert not shard.quarantined
 
 
+def test_boxes_that_bring_numbers_are_sorted_by_them(tmp_path):
+    path = dataset(tmp_path, [image()], [box(5, box_id=3), box(6, box_id=1)])
+
+    [shard] = shards(path)
+
+    assert shard.tables["boxes"]["source_id"].to_pylist() == ["6", "5"]
+
+
 def test_a_box_keeps_its_place_category_and_coordinates(tmp_path):
     path = dataset(tmp_path, [image()], [box(5, [1.5, 2, 3, 4], category_id=19, iscrowd=1)])
 
@@ -152,6 +160,19 @@ def test_ids_may_be_text_and_a_number_in_quotes_is_the_number(tmp_path):
 
     rows = shard.tables["boxes"].select(["image_id", "source_id"]).to_pylist()
     assert rows == [{"image_id": "7", "source_id": "1"}, {"image_id": "street/one", "source_id": "b-1"}]
+
+
+@pytest.mark.parametrize("end", ["subject_id", "object_id"])
+def test_a_relation_without_an_end_never_takes_a_box_without_id(tmp_path, end):
+    path = tmp_path / "a.json"
+    relation = {"image_id": 7, "subject_id": 1, "object_id": 1, "predicate": "on"} | {end: None}
+    members = {"images": [image()], "annotations": [box(1), box(None)], "categories": [PERSON]}
+    path.write_text(json.dumps(members | {"relations": [relation]}))
+
+    [shard] = shards(str(path))
+
+    assert reasons(shard) == ["malformed_relation"]
+    assert shard.tables["gold"].num_rows == 0
 
 
 def test_members_may_come_in_any_order(tmp_path):

@@ -79,6 +79,33 @@ def test_a_repeated_relation_is_kept_once_with_its_highest_confidence(tmp_path):
     assert shard.tables["relations"]["score"].to_pylist() == [pytest.approx(0.7)]
 
 
+def test_relations_are_numbered_in_each_image_by_those_that_are_kept(tmp_path):
+    relations = [ON | {"object_id": 9}, ON, ON | {"predicate": "near"}]
+    records = [scene(CAT, TABLE, image_id=k, relationships=relations) for k in (1, 2)]
+    (tmp_path / "a.json").write_text(json.dumps(records))
+
+    [shard] = build_source("rlipv2", annotations=str(tmp_path / "a.json")).shards(10, relations=True)
+
+    found = shard.tables["relations"].sort_by("position").select(["position", "predicate"]).to_pylist()
+    assert [tuple(row.values()) for row in found] == [(0, "ON"), (0, "ON"), (1, "near"), (1, "near")]
+
+
+@pytest.mark.parametrize("value", [{"predicate": "\ud800"}, {"confidence": 2**80}, {"predicate": ["on"]}])
+def test_a_relation_with_a_value_that_no_table_can_hold_is_set_aside(tmp_path, value):
+    [shard] = shards(tmp_path, [scene(CAT, TABLE, relationships=[ON | value])])
+
+    assert [q.reason for q in shard.quarantined] == ["malformed_relation"]
+
+
+@pytest.mark.parametrize(
+    "size", [{"width": "100"}, {"width": True}, {"height": float("nan")}, {"width": 2**40}]
+)
+def test_a_size_that_is_no_number_of_pixels_is_bad(tmp_path, size):
+    [shard] = shards(tmp_path, [scene(CAT) | size])
+
+    assert [q.reason for q in shard.quarantined] == ["bad_image_size"]
+
+
 def test_sizes_come_from_image_data(tmp_path):
     sizes = tmp_path / "image_data.json"
     sizes.write_text(json.dumps([{"image_id": 5, "width": 640, "height": 480, "url": "u"}]))
