@@ -271,7 +271,7 @@ def resume(options: argparse.Namespace, folder: Path) -> list[Row]:
 
 
 def read_all_json(folder: Path) -> None:
-    for path in folder.glob("*/part-*.json"):
+    for path in folder.glob("_state/*/part-*.json"):
         with path.open() as file:
             json.load(file)
 

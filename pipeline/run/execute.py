@@ -33,7 +33,7 @@ from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.run.work import Work, to_complete
 from relforge.pipeline.run.worker import ShardReport
 from relforge.pipeline.store.file_hash import hash_file
-from relforge.pipeline.store.run_folder import FAILED, RUNNING, RunFolder
+from relforge.pipeline.store.run_folder import FAILED, RUNNING, STATE, RunFolder
 from relforge.pipeline.store.storage import Storage
 
 Executor = Literal["ray", "loop"]
@@ -171,8 +171,9 @@ def _announce(folder: RunFolder, monitor: Monitor, driver: Driver, survey: Surve
     else:
         for name in folder.storage.listing(RUNNING):
             folder.storage.delete(f"{RUNNING}/{name}")
-        quarantines = [f"quarantine/{step.name}" for step in survey.plan.steps]
-        for place in (*survey.plan.tables, *quarantines, "", RUNNING, FAILED, DRIVERS):
+        tables, quarantines = survey.plan.tables, [f"quarantine/{step.name}" for step in survey.plan.steps]
+        sidecars = [f"{STATE}/{table}" for table in tables]
+        for place in (*tables, *sidecars, *quarantines, "", RUNNING, FAILED, DRIVERS):
             folder.storage.sweep(place)
     reasons = work.reasons(survey)
     monitor.emit(Started({name: sum(counts.values()) for name, counts in reasons.items()}, survey.shards))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.plan import Plan
-from relforge.pipeline.store.run_folder import RUNNING, RunFolder
+from relforge.pipeline.store.run_folder import RUNNING, STATE, RunFolder
 from relforge.pipeline.store.sidecar import Sidecar
 from relforge.pipeline.store.storage import Stat
 
@@ -129,7 +129,7 @@ class Watcher:
             now = self._listing(table)
             for name in sorted(name for name, stat in now.items() if self._seen[step.name].get(name) != stat):
                 try:
-                    account = Sidecar.from_bytes(self._folder.storage.read(f"{table}/{name}"))
+                    account = Sidecar.from_bytes(self._folder.storage.read(f"{STATE}/{table}/{name}"))
                 except (FileNotFoundError, ValueError):
                     now.pop(name)
                     continue
@@ -147,4 +147,4 @@ class Watcher:
         return events
 
     def _listing(self, table: str) -> dict[str, Stat]:
-        return {n: s for n, s in self._folder.storage.listing(table).items() if n.endswith(".json")}
+        return self._folder.storage.listing(f"{STATE}/{table}")

@@ -182,7 +182,7 @@ class ShardWorker:
         """Delete a damaged input's sidecar, so that the next pass makes the shard again."""
         now = self.folder.sidecar(error.table, error.shard)
         if now and now.sha256 == read.sha256:  # else another driver replaced it while we read
-            self.folder.storage.delete(self.folder.sidecar_path(error.table, error.shard))
+            self.folder.delete_sidecar(error.table, error.shard)
 
     def _skip(self, shard: int, detail: str) -> ShardReport:
         self.folder.storage.delete(self.folder.running_path(self.stage_name, shard))

@@ -112,7 +112,7 @@ def commit(
             write_quarantine(folder, context.stage, shard, result.quarantined, context.attempt)
             for table in context.tables:
                 # a death before the new sidecar is there must not leave the old one beside new data
-                storage.delete(folder.sidecar_path(table, shard))
+                folder.delete_sidecar(table, shard)
             for pending in (*data, *accounts):
                 pending.publish()
             undo.pop_all()

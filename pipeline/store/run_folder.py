@@ -24,6 +24,8 @@ RUN_FILE = "run.json"
 INGEST_MANIFEST = "ingest.json"
 RUNNING = "logs/running"
 FAILED = "logs/failed"
+STATE = "_state"
+"""Sidecars lie under it, so that a table's folder holds Parquet files alone."""
 _READERS = 16
 
 
@@ -65,6 +67,11 @@ class RunFolder:
 
     @staticmethod
     def sidecar_path(table: str, shard: int) -> str:
+        return f"{STATE}/{table}/part-{shard:05d}.json"
+
+    @staticmethod
+    def old_sidecar_path(table: str, shard: int) -> str:
+        """Where earlier versions put it: beside the data. Read, never written."""
         return f"{table}/part-{shard:05d}.json"
 
     @staticmethod
@@ -108,10 +115,14 @@ class RunFolder:
 
     def sidecar(self, table: str, shard: int) -> Sidecar | None:
         """The account of a shard; None when there is none or it cannot be read."""
-        try:
-            return Sidecar.from_bytes(self.storage.read(self.sidecar_path(table, shard)))
-        except (FileNotFoundError, ValueError):
-            return None
+        for path in (self.sidecar_path(table, shard), self.old_sidecar_path(table, shard)):
+            try:
+                return Sidecar.from_bytes(self.storage.read(path))
+            except FileNotFoundError:
+                continue
+            except ValueError:
+                return None
+        return None
 
     def committed(self, tables: Iterable[str], shard: int, fingerprint: str) -> dict[str, Sidecar] | None:
         """The accounts of a shard in all these tables if it is done with that fingerprint; else None."""
@@ -127,15 +138,17 @@ class RunFolder:
 
     def survey(self, table: str) -> dict[int, Entry]:
         """Every shard of a table that has a data file or a sidecar, by index."""
-        listing = self.storage.listing(table)
-        shards = sorted(_parts(listing))
+        data, state = self.storage.listing(table), self.storage.listing(f"{STATE}/{table}")
+        shards = sorted(_parts(data) | _parts(state))
 
         def read_entry(shard: int) -> Entry:
-            data = listing.get(f"part-{shard:05d}.parquet")
-            size = data.size if data else None
-            if f"part-{shard:05d}.json" not in listing:
-                return Entry(size, None, "the data has no sidecar")
-            return self._entry(table, shard, size)
+            file, name = data.get(f"part-{shard:05d}.parquet"), f"part-{shard:05d}.json"
+            size = file.size if file else None
+            if name in state:
+                return self._entry(self.sidecar_path(table, shard), size)
+            if name in data:
+                return self._entry(self.old_sidecar_path(table, shard), size)
+            return Entry(size, None, "the data has no sidecar")
 
         if "://" not in self.uri:
             return {shard: read_entry(shard) for shard in shards}
@@ -168,7 +181,7 @@ class RunFolder:
 
     def indices(self, table: str) -> list[int]:
         """Shards of a table that have a data file or a sidecar."""
-        return sorted(_parts(self.storage.listing(table)))
+        return sorted(_parts(self.storage.listing(table)) | _parts(self.storage.listing(f"{STATE}/{table}")))
 
     def numbers(self, folder: str, stage: str) -> list[int]:
         """Shard indices of the files `<stage>-00042.json` in a folder under logs."""
@@ -180,15 +193,21 @@ class RunFolder:
         )
         return sorted(int(name) for name in names if name.isdigit())
 
+    def delete_sidecar(self, table: str, shard: int) -> None:
+        """Make a shard count as not committed, in whichever place its sidecar is."""
+        self.storage.delete(self.sidecar_path(table, shard))
+        self.storage.delete(self.old_sidecar_path(table, shard))
+
     def delete_shards(self, table: str, shards: Iterable[int]) -> None:
         """Remove shards, sidecar first so that no moment shows a sidecar without data."""
         for shard in shards:
-            self.storage.delete(self.sidecar_path(table, shard))
+            self.delete_sidecar(table, shard)
             self.storage.delete(self.data_path(table, shard))
 
-    def _entry(self, table: str, shard: int, size: int | None) -> Entry:
+    def _entry(self, path: str, size: int | None) -> Entry:
+        """What the sidecar at `path` says of data of that size."""
         try:
-            sidecar = Sidecar.from_bytes(self.storage.read(self.sidecar_path(table, shard)))
+            sidecar = Sidecar.from_bytes(self.storage.read(path))
         except FileNotFoundError:
             return Entry(size, None, None if size is None else "the data has no sidecar")
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""The account beside every data file that makes it count as committed."""
+"""The account of a data file, which makes it count as committed."""
 
 from __future__ import annotations
 

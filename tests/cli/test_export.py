@@ -25,7 +25,7 @@ def test_every_format_has_a_place_of_its_own(relforge, finished, to) -> None:
 
 
 def test_a_score_can_be_asked_for(relforge, finished) -> None:
-    (finished / "relations" / "part-00000.json").unlink()
+    (finished / "_state" / "relations" / "part-00000.json").unlink()
 
     every = relforge("export", finished, "--to", "rlipv2", "--partial", "--json")
     none = relforge("export", finished, "--to", "rlipv2", "--partial", "--min-score", "1", "--json")
@@ -34,7 +34,7 @@ def test_a_score_can_be_asked_for(relforge, finished) -> None:
 
 
 def test_an_unfinished_run_is_refused_unless_asked_for(relforge, finished) -> None:
-    (finished / "relations" / "part-00000.json").unlink()
+    (finished / "_state" / "relations" / "part-00000.json").unlink()
 
     said = relforge("export", finished, "--to", "rlipv2")
 

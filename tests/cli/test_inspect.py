@@ -38,7 +38,7 @@ def test_a_shard_is_found_from_inside_its_folder(relforge, finished, monkeypatch
 
 
 def test_uncommitted_data_does_not_count(relforge, finished) -> None:
-    (finished / "relations" / "part-00000.json").unlink()
+    (finished / "_state" / "relations" / "part-00000.json").unlink()
 
     assert "00000" not in {
         row["image_id"] for row in relforge("inspect", finished / "relations", "--json").json

@@ -87,7 +87,7 @@ def test_status_of_a_finished_run_is_complete(relforge, finished) -> None:
 
 
 def test_status_of_an_unfinished_run_exits_2_and_names_what_is_missing(relforge, finished) -> None:
-    (finished / "relations" / "part-00001.json").unlink()
+    (finished / "_state" / "relations" / "part-00001.json").unlink()
 
     said = relforge("status", finished)
 

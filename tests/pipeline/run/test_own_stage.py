@@ -116,7 +116,7 @@ def test_rerun_downstream_follows_every_branch_and_no_sibling(job: MakeJob) -> N
     made = job()
     run(made, executor="loop")
     for table in ("image_labels", "triplets", "candidates"):
-        for path in (Path(made.folder) / table).glob("part-00001.*"):
+        for path in Path(made.folder).glob(f"**/{table}/part-00001.*"):
             path.unlink()
 
     redone = rerun(made.folder, "parse", shards=[1], downstream=True, executor="loop")
@@ -129,7 +129,7 @@ def test_rerun_downstream_follows_every_branch_and_no_sibling(job: MakeJob) -> N
 def test_status_shows_the_stage_and_only_its_descendants_become_stale(job: MakeJob) -> None:
     made = job()
     run(made, executor="loop")
-    (Path(made.folder) / "triplets/part-00000.json").unlink()
+    (Path(made.folder) / "_state/triplets/part-00000.json").unlink()
 
     found = {stage.stage: stage for stage in status(made.folder).stages}
 

@@ -69,10 +69,10 @@ def test_killed_workers_and_actors_cost_an_attempt_and_change_nothing(ram, sourc
     strikes = (
         "boxes/part-00001.parquet",
         "captions/part-00000.parquet",
-        "captions/part-00003.json",
+        "_state/captions/part-00003.json",
         "triplets/part-00002.parquet",
         "candidates/part-00004.parquet",
-        "candidates/part-00005.json",
+        "_state/candidates/part-00005.json",
     )
     job = tiny_job(ram / "run", path, caption_resources=ACTORS)
     deadly = LocalStorage(job.folder, KillOnce("renamed", strikes, ram))
@@ -117,7 +117,11 @@ def test_killed_drivers_leave_a_folder_that_the_same_command_finishes(ram, sourc
     """The driver joins the Ray of this test by RAY_ADDRESS, as a job on a cluster does."""
     path = source(24)
     job = tiny_job(ram / "run", path, caption={"wait": 0.4}, caption_resources=ACTORS)
-    for progress in ("images/part-00001.json", "captions/part-00002.json", "candidates/part-00003.json"):
+    for progress in (
+        "_state/images/part-00001.json",
+        "_state/captions/part-00002.json",
+        "_state/candidates/part-00003.json",
+    ):
         driver = launch(job, ram, cluster=True)
         wait_for(Path(job.folder) / progress)
         driver.kill()
@@ -130,7 +134,7 @@ def test_killed_drivers_leave_a_folder_that_the_same_command_finishes(ram, sourc
 def test_ctrl_c_twice_ends_a_local_ray_and_its_processes(ram, source):
     job = tiny_job(ram / "run", source(40), caption={"wait": 1.0}, caption_resources=ACTORS)
     driver = launch(job, ram, cluster=False)
-    wait_for(Path(job.folder) / "captions/part-00000.json")
+    wait_for(Path(job.folder) / "_state/captions/part-00000.json")
     children = descendants(driver.pid)
     assert children
 

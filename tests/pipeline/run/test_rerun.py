@@ -33,7 +33,7 @@ def test_only_the_chosen_shards_are_redone(tmp_path, source):
 
     assert result.outcome == Outcome.COMPLETE
     touched = {p.relative_to(job.folder) for p, when in before.items() if p.stat().st_mtime_ns != when}
-    assert touched == {Path("captions/part-00000.json"), Path("captions/part-00002.json")}
+    assert touched == {Path("_state/captions/part-00000.json"), Path("_state/captions/part-00002.json")}
 
 
 def test_without_downstream_descendants_become_stale_and_with_it_they_follow(tmp_path, source, dictionary):

@@ -8,6 +8,7 @@ import pytest
 
 from relforge.pipeline.run.execute import run
 from relforge.pipeline.run.plan import make_plan
+from relforge.pipeline.run.rerun import rerun
 from relforge.pipeline.run.status import status
 from relforge.pipeline.run.survey import State, Survey
 from relforge.pipeline.store.run_folder import RunFolder
@@ -43,8 +44,8 @@ def test_nothing_there_is_missing(tmp_path, source):
     ],
 )
 def test_data_and_sidecar_that_do_not_belong_together_are_broken(done, damage, why):
-    folder = Path(done.folder) / "captions"
-    damage(folder / "part-00001.parquet", folder / "part-00001.json")
+    folder = Path(done.folder)
+    damage(folder / "captions/part-00001.parquet", folder / "_state/captions/part-00001.json")
 
     found = survey(done)
 
@@ -57,7 +58,7 @@ def test_data_and_sidecar_that_do_not_belong_together_are_broken(done, damage, w
 
 def test_a_stage_of_several_tables_is_done_only_with_all_of_them(done):
     (Path(done.folder) / "gold" / "part-00002.parquet").unlink()
-    (Path(done.folder) / "gold" / "part-00002.json").unlink()
+    (Path(done.folder) / "_state" / "gold" / "part-00002.json").unlink()
 
     assert survey(done).finding("ingest", 2).why == "gold: missing while other tables of the stage are there"
 
@@ -81,9 +82,48 @@ def test_foreign_files_in_a_table_folder_are_left_alone(done):
 
 def test_a_gap_in_the_numbering_is_missing_shards(done):
     for table in ("captions", "triplets"):
-        for path in (Path(done.folder) / table).glob("part-00001.*"):
+        for path in Path(done.folder).glob(f"**/{table}/part-00001.*"):
             path.unlink()
     found = survey(done)
     assert found.undone("caption") == [1]
     assert found.finding("parse", 1).state == State.MISSING
     assert not found.complete
+
+
+def move_sidecars_beside_the_data(folder: Path) -> None:
+    """The layout of earlier versions."""
+    for sidecar in (folder / "_state").glob("*/*.json"):
+        sidecar.rename(folder / sidecar.parent.name / sidecar.name)
+
+
+def test_a_folder_of_earlier_versions_is_done_and_resumes(done):
+    move_sidecars_beside_the_data(Path(done.folder))
+
+    assert survey(done).complete
+    assert run(done, executor="loop").committed == {}
+
+
+def test_a_shard_made_again_leaves_no_sidecar_in_the_old_place(done):
+    folder = Path(done.folder)
+    move_sidecars_beside_the_data(folder)
+
+    assert rerun(done.folder, "caption", shards=[1], executor="loop").committed == {"caption": 1}
+
+    assert not (folder / "captions/part-00001.json").exists()
+    assert (folder / "_state/captions/part-00001.json").exists()
+    assert survey(done).complete
+
+
+def test_a_damaged_input_of_an_earlier_version_is_noticed_and_made_again(done):
+    folder = Path(done.folder)
+    move_sidecars_beside_the_data(folder)
+    data = bytearray((folder / "captions/part-00001.parquet").read_bytes())
+    data[30] ^= 1
+    (folder / "captions/part-00001.parquet").write_bytes(bytes(data))
+    (folder / "triplets/part-00001.json").unlink()
+
+    assert run(done, executor="loop").committed == {"caption": 1, "parse": 1}
+
+
+def test_the_folder_of_a_table_holds_parquet_files_alone(done):
+    assert {path.suffix for path in (Path(done.folder) / "captions").iterdir()} == {".parquet"}

@@ -123,7 +123,7 @@ def test_the_old_sidecar_is_gone_before_new_data_appears(tmp_path, result):
     root = tmp_path / "run"
     commit(RunFolder(root), 0, result, replace(CONTEXT, fingerprint="old"))
     beside: list[bool] = []
-    sidecar = root / "captions/part-00000.json"
+    sidecar = root / "_state/captions/part-00000.json"
     ops = CallAt("rename", "captions/part-00000.parquet", lambda: beside.append(sidecar.exists()))
 
     commit(RunFolder(root, LocalStorage(root, ops)), 0, result, CONTEXT)

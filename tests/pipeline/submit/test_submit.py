@@ -82,7 +82,7 @@ def test_a_killed_job_is_finished_by_submitting_it_again(head, long_config, tmp_
     job = json.loads(accepted.stdout)["job"]
     again = submit(head, long_config, "--detach", "--json")
     assert json.loads(again.stdout)["job"] == job  # the same command finds the job that runs
-    part = tmp_path / "run" / "captions" / "part-00001.json"
+    part = tmp_path / "run" / "_state" / "captions" / "part-00001.json"
     deadline = time.monotonic() + 120
     while not part.exists() and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -98,7 +98,7 @@ def test_a_killed_and_resumed_run_has_the_captions_of_an_undisturbed_one(
     (tmp_path / "job.json").write_text(json.dumps(job("killed").to_dict()))
     environment = os.environ | {"RAY_ADDRESS": ray.get_runtime_context().gcs_address}
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(tmp_path / "job.json")], env=environment)
-    while not (tmp_path / "killed/captions/part-00000.json").exists():
+    while not (tmp_path / "killed/_state/captions/part-00000.json").exists():
         assert driver.poll() is None, "the driver ended before its first shard"
         time.sleep(0.005)
     driver.send_signal(signal.SIGKILL)
