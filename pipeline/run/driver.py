@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,18 @@ from relforge.pipeline.store.run_folder import RunFolder
 DRIVERS = "logs/drivers"
 HEARTBEAT_SECONDS = 10.0
 DEAD_AFTER_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class LivingDriver:
+    """A driver whose heartbeat is recent: its id, machine and process."""
+
+    id: str
+    host: str
+    pid: int
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
 
 
 class Driver:
@@ -78,28 +91,28 @@ def halt(folder: RunFolder, driver: str, report: dict[str, Any] | None = None) -
         folder.write_json(halt_path(driver), {"report": report}, durable=False)
 
 
-def living_drivers(folder: RunFolder, forget_dead: bool = False) -> list[dict[str, Any]]:
-    """Drivers at work on this folder (id, host, pid, started, beat).
+def living_drivers(folder: RunFolder, forget_dead: bool = False) -> list[LivingDriver]:
+    """Drivers at work on this folder.
 
     Args:
-        forget_dead: also remove the files of those that died.
+        forget_dead: also delete the files of those that died.
     """
     living = []
     for name in folder.storage.listing(DRIVERS):
-        path = f"{DRIVERS}/{name}"
+        path, driver = f"{DRIVERS}/{name}", name.removesuffix(".json")
         try:
-            driver = folder.read_json(path)
+            value = folder.read_json(path)
         except RunError:
-            driver = None
-        if driver and _lives(driver):
-            living.append({**driver, "id": name.removesuffix(".json")})
+            value = None
+        if value and _lives(value["host"], value["pid"], value["beat"]):
+            living.append(LivingDriver(driver, value["host"], value["pid"]))
         elif forget_dead:
             folder.storage.delete(path)
-            folder.storage.delete(halt_path(name.removesuffix(".json")))
+            folder.storage.delete(halt_path(driver))
     return living
 
 
-def _lives(driver: dict[str, Any]) -> bool:
-    if time.time() - driver["beat"] > DEAD_AFTER_SECONDS:
+def _lives(host: str, pid: int, beat: float) -> bool:
+    if time.time() - beat > DEAD_AFTER_SECONDS:
         return False
-    return driver["host"] != socket.gethostname() or process_lives(driver["pid"])
+    return host != socket.gethostname() or process_lives(pid)

@@ -160,11 +160,11 @@ def _one_pass(
 
 
 def _announce(folder: RunFolder, monitor: Monitor, driver: Driver, survey: Survey, work: Work) -> None:
-    others = [other for other in living_drivers(folder, forget_dead=True) if other["id"] != driver.id]
+    others = [other for other in living_drivers(folder, forget_dead=True) if other.id != driver.id]
     if others:
         monitor.emit(
             Notice(
-                f"another run works on this folder too (process {others[0]['pid']} on {others[0]['host']}); "
+                f"another run works on this folder too ({others[0]}); "
                 "that is safe, but both may do the same shard"
             )
         )

@@ -37,8 +37,8 @@ def prepare(folder: RunFolder, job: Job, accept_changes: bool = False) -> tuple[
     if plan.to_record() != record:
         if before and before.steps != plan.steps and (others := living_drivers(folder)):
             raise AnotherDriver(
-                f"a run with another configuration works on {folder.uri} (process {others[0]['pid']} on "
-                f"{others[0]['host']}); wait for it, stop it, or choose another run folder"
+                f"a run with another configuration works on {folder.uri} ({others[0]}); "
+                "wait for it, stop it, or choose another run folder"
             )
         folder.write_json(RUN_FILE, plan.to_record())
     return plan, changed_neutral_options(before, plan) if before else []

@@ -95,7 +95,7 @@ def status(uri: str, *, verify: bool = False, storage: Storage | None = None) ->
         profile=plan.job.profile,
         complete=survey.complete,
         dataset_hash=survey.dataset_hash() if survey.complete else None,
-        drivers=[f"{driver['pid']} on {driver['host']}" for driver in drivers],
+        drivers=[f"{driver.pid} on {driver.host}" for driver in drivers],
         stages=stages,
     )
 

@@ -61,7 +61,7 @@ def dataset_hash(contents: Mapping[str, Mapping[int, str]]) -> str:
     return _digest({table: sorted(shards.items()) for table, shards in contents.items()})
 
 
-def _by_content(value: Any, file_hashes: Mapping[str, str]) -> Any:
+def _by_content(value: object, file_hashes: Mapping[str, str]) -> object:
     if isinstance(value, str) and value in file_hashes:
         return f"content:{file_hashes[value]}"
     if isinstance(value, Mapping):
@@ -71,5 +71,5 @@ def _by_content(value: Any, file_hashes: Mapping[str, str]) -> Any:
     return value
 
 
-def _digest(payload: Any) -> str:
+def _digest(payload: object) -> str:
     return hashlib.sha256(json.dumps(payload, sort_keys=True, default=str).encode()).hexdigest()

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from relforge.pipeline.errors import RunError
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _RECONNECT_SECONDS = 60.0
 """How long a job server may be unreachable while logs are followed."""
 _FOLDER = "relforge_run_folder"
+T = TypeVar("T")
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 
 ADVICE = (
@@ -111,7 +112,7 @@ class JobServer:
                     ) from error
             time.sleep(1.0)
 
-    def _call(self, request: Callable[[], Any]) -> Any:
+    def _call(self, request: Callable[[], T]) -> T:
         from ray.exceptions import AuthenticationError
 
         try:

@@ -148,16 +148,16 @@ def test_the_profile_sets_the_switches_and_an_option_in_the_config_wins() -> Non
     assert job(compat).config["stages"]["select"]["deduplicate"] == "none"  # as run.json records it
 
 
-def test_the_run_seed_and_dataset_reach_a_backend_that_asks_for_them(tmp_path, monkeypatch) -> None:
-    (tmp_path / "asking.py").write_text(
+def test_the_run_seed_and_dataset_reach_a_backend_that_takes_them(tmp_path, monkeypatch) -> None:
+    (tmp_path / "taking.py").write_text(
         "from tiny import TinyCaption\n"
-        "class Asking(TinyCaption):\n"
+        "class Taking(TinyCaption):\n"
         "    def __init__(self, seed, dataset, word='x'): super().__init__(f'{word}{seed}{dataset}')\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     given = values()
     given["run"]["seed"] = 5
-    given["stages"]["caption"] = {"backend": "asking:Asking"}
+    given["stages"]["caption"] = {"backend": "taking:Taking"}
 
     assert job(given).stage("caption").options == {"seed": 5, "dataset": "tiny"}
 

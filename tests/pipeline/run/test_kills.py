@@ -52,10 +52,10 @@ def test_a_random_schedule_of_driver_kills_ends_in_the_same_data(ram, source, st
         assert final.dataset_hash == reference
         assert not list(Path(job.folder).rglob("*.tmp"))
 
-    struck = log.read_text().splitlines()
-    assert len(struck) == kills
+    killed = log.read_text().splitlines()
+    assert len(killed) == kills
     for place in ("images", "boxes", "gold", "captions", "triplets", "candidates"):
-        assert any(f"/{place}" in line for line in struck), f"the schedule never struck at {place}"
+        assert any(f"/{place}" in line for line in killed), f"the schedule never killed at {place}"
 
 
 def test_a_kill_between_data_and_sidecar_costs_one_shard(ram, source, status_of):
@@ -81,7 +81,7 @@ def test_a_kill_between_the_last_shard_and_the_manifest_costs_nothing(ram, sourc
     assert (result.outcome, result.committed) == (Outcome.COMPLETE, {})
 
 
-def test_a_killed_rerun_leaves_old_or_new_output_and_the_run_command_mends_it(ram, source, status_of):
+def test_a_killed_rerun_leaves_old_or_new_output_and_the_run_command_repairs_it(ram, source, status_of):
     job = tiny_job(ram / "run", source(10))
     reference = run(job, executor="loop").dataset_hash
     for n in range(1, 40, 6):

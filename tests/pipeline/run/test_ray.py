@@ -66,7 +66,7 @@ def test_ray_makes_what_the_loop_makes_and_streams_through_an_actor_pool(ram, so
 def test_killed_workers_and_actors_cost_an_attempt_and_change_nothing(ram, source):
     """Mid-write, between data and sidecar, and right after the sidecar; in ingest, actors and tasks."""
     path = source(24, bad=(3,))
-    strikes = (
+    kills = (
         "boxes/part-00001.parquet",
         "captions/part-00000.parquet",
         "_state/captions/part-00003.json",
@@ -75,11 +75,11 @@ def test_killed_workers_and_actors_cost_an_attempt_and_change_nothing(ram, sourc
         "_state/candidates/part-00005.json",
     )
     job = tiny_job(ram / "run", path, caption_resources=ACTORS)
-    deadly = LocalStorage(job.folder, KillOnce("renamed", strikes, ram))
+    killing = LocalStorage(job.folder, KillOnce("renamed", kills, ram))
 
-    result = run(job, storage=deadly)
+    result = run(job, storage=killing)
 
-    assert len(list(ram.glob("killed-*"))) == len(strikes)
+    assert len(list(ram.glob("killed-*"))) == len(kills)
     assert result.outcome == Outcome.COMPLETE
     assert result.dataset_hash == reference(ram, path)
     sidecar = RunFolder(job.folder).sidecar("captions", 0)
@@ -97,18 +97,18 @@ def test_a_worker_killed_in_the_middle_of_a_batch_changes_nothing(ram, source):
         parse={"wait": 1.0, "note_pid": str(pids)},
         caption_resources=ACTORS,
     )
-    struck = []
+    killed = []
 
-    def strike(event):
+    def kill(event):
         for stage in ("caption", "parse"):
             begun = sorted(pids.glob(f"{stage}-00004-*"))
-            if begun and stage not in struck and not RunFolder(job.folder).sidecar(f"{stage}s", 1):
-                struck.append(stage)
+            if begun and stage not in killed and not RunFolder(job.folder).sidecar(f"{stage}s", 1):
+                killed.append(stage)
                 os.kill(int(begun[0].name.split("-")[-1]), signal.SIGKILL)
 
-    result = run(job, progress=strike)
+    result = run(job, progress=kill)
 
-    assert "caption" in struck or "parse" in struck
+    assert "caption" in killed or "parse" in killed
     assert result.outcome == Outcome.COMPLETE
     assert result.dataset_hash == reference(ram, path)
 

@@ -1,4 +1,4 @@
-"""What a stage asks of Ray, worked out without one."""
+"""What a stage takes from Ray, computed without one."""
 
 from __future__ import annotations
 

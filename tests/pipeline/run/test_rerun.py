@@ -60,11 +60,11 @@ def test_failed_shards_alone_are_redone(tmp_path, source, dictionary):
     assert run(job, executor="loop").outcome == Outcome.FAILED
     assert [(f["stage"], f["shard"]) for f in failures(job.folder)] == [("caption", 1)]
 
-    mended = tiny_job(tmp_path / "run", job.source.options["path"])
-    mended = replace(mended, stages=(*mended.stages[:2], StageSpec("caption", "tiny:TinyCaption", {})))
+    repaired = tiny_job(tmp_path / "run", job.source.options["path"])
+    repaired = replace(repaired, stages=(*repaired.stages[:2], StageSpec("caption", "tiny:TinyCaption", {})))
     run_json_only = rerun  # the folder's own configuration still raises
     assert run_json_only(job.folder, "caption", failed=True, executor="loop").outcome == Outcome.FAILED
-    assert run(mended, executor="loop").outcome == Outcome.COMPLETE
+    assert run(repaired, executor="loop").outcome == Outcome.COMPLETE
     assert failures(job.folder) == []
 
 

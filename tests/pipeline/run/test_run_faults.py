@@ -1,4 +1,4 @@
-"""What a run says and does when the world around it is not as it should be (plain loop)."""
+"""What a run says and does when storage, input, stages or other drivers fail (plain loop)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_read_only_place_is_refused_before_anything_starts(tmp_path, source):
         run(job, executor="loop", storage=LocalStorage(job.folder, FailFrom(errno.EROFS)))
 
 
-def test_a_vanished_run_folder_is_said_to_be_gone(tmp_path, source):
+def test_a_missing_run_folder_is_named(tmp_path, source):
     with pytest.raises(RunError, match="is not a run folder"):
         status(str(tmp_path / "was-here-yesterday"))
 
@@ -67,7 +67,7 @@ def test_a_folder_that_holds_something_else_is_not_taken(tmp_path, source):
         run(tiny_job(tmp_path / "thesis", source(4)), executor="loop")
 
 
-def test_every_kind_of_damage_at_once_is_mended_by_the_same_command(tmp_path, source):
+def test_every_kind_of_damage_at_once_is_repaired_by_the_same_command(tmp_path, source):
     job = tiny_job(tmp_path / "run", source(24))
     reference = run(job, executor="loop").dataset_hash
     folder = Path(job.folder)
@@ -82,7 +82,7 @@ def test_every_kind_of_damage_at_once_is_mended_by_the_same_command(tmp_path, so
     assert run(job, executor="loop").dataset_hash == reference
 
 
-def test_a_flipped_bit_upstream_is_found_on_reading_and_mended_in_the_same_run(tmp_path, source):
+def test_a_flipped_bit_upstream_is_found_on_reading_and_repaired_in_the_same_run(tmp_path, source):
     job = tiny_job(tmp_path / "run", source(10))
     reference = run(job, executor="loop").dataset_hash
     flipped = Path(job.folder) / "captions/part-00001.parquet"
@@ -257,7 +257,7 @@ def test_a_second_driver_with_another_configuration_is_refused(tmp_path, source)
         run(tiny_job(tmp_path / "run", path, parse={"shout": True}), executor="loop")
 
 
-def test_the_mark_of_a_dead_driver_counts_for_nothing(tmp_path, source):
+def test_the_file_of_a_dead_driver_is_ignored_and_deleted(tmp_path, source):
     job = tiny_job(tmp_path / "run", source(10))
     folder = RunFolder(job.folder)
     run(job, executor="loop")

@@ -1,4 +1,4 @@
-"""Done, missing, stale or broken: read off the folder alone."""
+"""Done, missing, stale or broken, determined from the folder alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One shard of one stage: what happens when something is not as it should be."""
+"""One shard of one stage, and its errors."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_success_removes_the_record_of_the_failure(ready, tmp_path):
     assert folder.storage.listing("logs/failed") == {}
 
 
-def test_trouble_that_passes_is_tried_again(ready, tmp_path, monkeypatch):
+def test_a_transient_error_is_tried_again(ready, tmp_path, monkeypatch):
     monkeypatch.setattr("relforge.pipeline.run.worker.time.sleep", lambda seconds: None)
     plan, _ = ready()
     shaky = RunFolder("", LocalStorage(tmp_path / "run", FailFrom(errno.EIO, "captions/", times=2)))
@@ -109,7 +109,7 @@ def test_trouble_that_passes_is_tried_again(ready, tmp_path, monkeypatch):
     assert sidecar.attempt == 3
 
 
-def test_trouble_that_stays_gives_the_shard_up_and_not_the_run(ready, tmp_path, monkeypatch):
+def test_an_error_that_stays_gives_up_the_shard_and_not_the_run(ready, tmp_path, monkeypatch):
     monkeypatch.setattr("relforge.pipeline.run.worker.time.sleep", lambda seconds: None)
     plan, _ = ready()
     dead = RunFolder("", LocalStorage(tmp_path / "run", FailFrom(errno.EIO, "captions/")))

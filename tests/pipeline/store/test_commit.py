@@ -81,8 +81,8 @@ def test_quarantined_records_are_kept_with_their_reason(tmp_path, result):
 def test_a_quarantine_that_emptied_is_removed(tmp_path, result):
     folder = RunFolder(tmp_path / "run")
     commit(folder, 0, result, CONTEXT)
-    mended = replace(result, kept=3, quarantined=[])
-    commit(folder, 0, mended, replace(CONTEXT, fingerprint="other"))
+    repaired = replace(result, kept=3, quarantined=[])
+    commit(folder, 0, repaired, replace(CONTEXT, fingerprint="other"))
 
     assert folder.storage.listing("quarantine/caption") == {}
 

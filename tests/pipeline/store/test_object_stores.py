@@ -19,7 +19,7 @@ def place(request, tmp_path) -> str:
     return f"{request.getfixturevalue('bucket')}/{tmp_path.name}"
 
 
-def test_a_run_on_an_object_store_equals_a_local_one_resumes_and_mends_damage(tmp_path, source, place):
+def test_a_run_on_an_object_store_equals_a_local_one_resumes_and_repairs_damage(tmp_path, source, place):
     path = source(8)
     local = run(tiny_job(tmp_path / "run", path), executor="loop")
 
@@ -34,9 +34,9 @@ def test_a_run_on_an_object_store_equals_a_local_one_resumes_and_mends_damage(tm
 
     found = {stage.stage: stage.broken for stage in status(place).stages}
     assert found == {"ingest": 0, "caption": 1, "parse": 1, "match": 0}
-    mended = run(tiny_job(place, path), executor="loop")
-    assert mended.dataset_hash == local.dataset_hash
-    assert mended.committed == {"caption": 1, "parse": 1}
+    repaired = run(tiny_job(place, path), executor="loop")
+    assert repaired.dataset_hash == local.dataset_hash
+    assert repaired.committed == {"caption": 1, "parse": 1}
 
 
 def test_rerun_works_by_uri(tmp_path, source):

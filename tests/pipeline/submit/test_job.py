@@ -79,7 +79,7 @@ def test_a_variable_that_is_not_set_here_is_refused(config) -> None:
         prepare(str(config), [], variables=["NOT_SET_HERE"])
 
 
-def test_the_token_is_looked_for_where_ray_looks(tmp_path, monkeypatch) -> None:
+def test_the_token_is_found_where_ray_finds_it(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
         monkeypatch.delenv(name, raising=False)
