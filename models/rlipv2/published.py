@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,10 +14,17 @@ from relforge.models.blueprint import Blueprint
 from relforge.models.rlipv2.published_keys import BACKBONE_PREFIX, alias_of, is_unused, our_name
 from relforge.models.rlipv2.sizes import Sizes
 
-_EMBED_DIMS = {96: "swin_tiny", 192: "swin_large"}
-_PATCH = f"{BACKBONE_PREFIX}patch_embed.proj.weight"
-_WORDS = "transformer.text_encoder.embeddings.word_embeddings.weight"
-_FUSION = ".VLFuse_layers."
+_BODY = BACKBONE_PREFIX
+_TEXT = "transformer.text_encoder."
+_WORDS = f"{_TEXT}embeddings.word_embeddings.weight"
+_QUERY_TABLES = {
+    "rtagger": "transformer.verb_tgt.weight",
+    "parseda": "refpoint_embed.weight",
+    "parsed": "query_embed.weight",
+}
+_SWIN_WIDTHS = {96: "swin_tiny", 192: "swin_large"}
+_RESNET_DEPTHS = {(3, 4, 6, 3): "resnet50"}
+_HEAD_WIDTH = 64  # of RoBERTa and of its layers in the encoder, whatever their width
 
 
 def blueprint_of(state: Mapping[str, Tensor], gate: str | None = None) -> Blueprint | None:
@@ -26,33 +34,75 @@ def blueprint_of(state: Mapping[str, Tensor], gate: str | None = None) -> Bluepr
         gate: a key of `GATES`; by default `vector` on ResNet and `scalar` on Swin, as released.
 
     Raises:
-        ValueError: it is of the family, but on a backbone that was never published.
+        ValueError: it is of the family, but on a Swin backbone that was never published.
     """
-    linear = next((key for key in state if key.endswith("encoder.layers.0.linear1.weight")), None)
-    if linear is None or _WORDS not in state or not any(_FUSION in key for key in state):
+    encoder = next((name for name in ("ho_encoder", "encoder") if _has(state, f"transformer.{name}.")), "")
+    stem = f"transformer.{encoder}."
+    if _WORDS not in state or not _has(state, f"{stem}VLFuse_layers."):
         return None
     if "transformer.coord_proj.weight" in state:
         kind = "rtagger"
     else:
         kind = "parseda" if "refpoint_embed.weight" in state else "parsed"
-    backbone = "resnet50"
-    if _PATCH in state:
-        width = state[_PATCH].shape[0]
-        if width not in _EMBED_DIMS:
-            raise ValueError(f"a Swin backbone of width {width} is neither Swin-T (96) nor Swin-L (192)")
-        backbone = _EMBED_DIMS[width]
+    backbone = _backbone_of(state)
+    text = _text_encoder_of(state)
+    fusion, language = f"{stem}VLFuse_layers.0.b_attn.", f"{stem}roberta_layers.0."
     sizes = Sizes(
-        feedforward=state[linear].shape[0],
+        dim=state["transformer.resizer.fc.weight"].shape[0],
+        pairs=state[_QUERY_TABLES[kind]].shape[0] // 2,
+        encoder_layers=_count(state, f"{stem}layers."),
+        fusions=_count(state, f"{stem}VLFuse_layers."),
+        decoder_layers=_count(state, "transformer.ho_decoder.layers."),
+        feedforward=state[f"{stem}layers.0.linear1.weight"].shape[0],
+        levels=state["transformer.level_embed"].shape[0],
         branch_fusion="transformer.verb_tgt_generator.fc_1.0.weight" in state,
-        gate=gate or ("vector" if backbone == "resnet50" else "scalar"),
+        gate=gate or ("scalar" if _is_swin(state) else "vector"),
+        fusion_dim=state[f"{fusion}attn.v_proj.weight"].shape[0],
+        language_heads=state[_WORDS].shape[1] // _HEAD_WIDTH,
+        language_feedforward=state[f"{language}intermediate.dense.weight"].shape[0],
     )
-    roberta = RobertaConfig(
-        vocab_size=state[_WORDS].shape[0],
-        max_position_embeddings=514,
+    return Blueprint(kind, sizes, backbone, text.to_diff_dict())
+
+
+def _backbone_of(state: Mapping[str, Tensor]) -> str | dict[str, Any]:
+    if _is_swin(state):
+        width = state[f"{_BODY}patch_embed.proj.weight"].shape[0]
+        if width not in _SWIN_WIDTHS:
+            raise ValueError(f"a Swin backbone of width {width} is neither Swin-T (96) nor Swin-L (192)")
+        return _SWIN_WIDTHS[width]
+    depths = tuple(_count(state, f"{_BODY}layer{stage}.") for stage in (1, 2, 3, 4))
+    widths = [state[f"{_BODY}layer{stage}.0.conv3.weight"].shape[0] for stage in (1, 2, 3, 4)]
+    stem = state[f"{_BODY}conv1.weight"].shape[0]
+    if depths in _RESNET_DEPTHS and stem == 64:
+        return _RESNET_DEPTHS[depths]
+    return {"family": "resnet", "embedding_size": stem, "hidden_sizes": widths, "depths": list(depths)}
+
+
+def _text_encoder_of(state: Mapping[str, Tensor]) -> RobertaConfig:
+    vocabulary, width = state[_WORDS].shape
+    return RobertaConfig(
+        vocab_size=vocabulary,
+        hidden_size=width,
+        num_hidden_layers=_count(state, f"{_TEXT}encoder.layer."),
+        num_attention_heads=width // _HEAD_WIDTH,
+        intermediate_size=state[f"{_TEXT}encoder.layer.0.intermediate.dense.weight"].shape[0],
+        max_position_embeddings=state[f"{_TEXT}embeddings.position_embeddings.weight"].shape[0],
         type_vocab_size=1,
         layer_norm_eps=1e-5,
     )
-    return Blueprint(kind, sizes, backbone, roberta.to_diff_dict())
+
+
+def _is_swin(state: Mapping[str, Tensor]) -> bool:
+    return f"{_BODY}patch_embed.proj.weight" in state
+
+
+def _has(state: Mapping[str, Tensor], prefix: str) -> bool:
+    return any(key.startswith(prefix) for key in state)
+
+
+def _count(state: Mapping[str, Tensor], prefix: str) -> int:
+    """Layers whose names are the prefix and a number."""
+    return len({key.removeprefix(prefix).split(".")[0] for key in state if key.startswith(prefix)})
 
 
 def rename(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from relforge.models.checkpoint import load_model
 from relforge.trainer import snapshots
 from relforge.trainer.recipe import settings_from
 from relforge.trainer.recipes import relations
+from tests.fixtures import tiny_published, tiny_tagger
 
 
 def losses(out: str) -> list[float]:
@@ -113,6 +115,55 @@ def test_parsed_starts_from_what_it_shares_with_an_r_tagger(settings: dict[str, 
     assert all(torch.equal(parsed[name], tagger[name]) for name in shared)
     assert {name.split(".")[0] for name in parsed.keys() - shared} == {"queries"}
     assert parsed["queries.table.weight"].shape[0] == 2 * settings["batch"]["max_pairs"]
+
+
+def last_terms(out: str) -> dict[str, float]:
+    lines = (Path(out) / "log.jsonl").read_text().splitlines()
+    terms: dict[str, float] = json.loads(lines[-1])
+    return terms
+
+
+@pytest.mark.parametrize("targets", ["focal", "smooth", "bce"])
+def test_relation_targets_are_an_option_of_the_recipe(settings: dict[str, Any], targets: str) -> None:
+    settings["model"]["kind"] = "parsed"
+    settings["steps"] = 1
+    relations.main(settings)
+    relations.main(settings | {"out": settings["out"] + "-2", "losses": {"relations": targets}})
+    one, two = last_terms(settings["out"]), last_terms(settings["out"] + "-2")
+    assert one["relations"] != two["relations"]
+    assert one["subject_boxes"] == two["subject_boxes"]
+
+
+def test_a_published_file_is_a_start(settings: dict[str, Any], tmp_path: Path) -> None:
+    # given an R-Tagger's file, which holds no tokenizer
+    ours = tiny_published.model().state_dict()
+    path = tiny_published.write(tmp_path / "a.pth", tiny_published.published_state("rtagger", ours))
+    tiny_tagger.tokenizer().save_pretrained(tmp_path / "words")
+    settings["model"] = {"start": str(path), "tokenizer": str(tmp_path / "words"), "gate": "scalar"}
+
+    loaded = load_model(relations.main(settings | {"steps": 0, "optimisation": {}}))
+
+    assert loaded.blueprint.sizes.gate == "scalar"
+    assert all(torch.equal(tensor, ours[name]) for name, tensor in loaded.model.state_dict().items())
+
+
+def test_a_converted_detector_is_a_start(settings: dict[str, Any], tmp_path: Path) -> None:
+    # given a detector, which holds no text encoder, and a recipe that says what it lacks
+    ours = tiny_published.model("parsed").state_dict()
+    state = tiny_published.as_detector(tiny_published.published_state("parsed", ours))
+    path = tiny_published.write(tmp_path / "detector.pth", state)
+    sizes = asdict(tiny_published.SIZES)
+    del sizes["pairs"]
+    backbone, text = tiny_tagger.BLUEPRINT.backbone, settings["model"]["text"]
+    settings["model"] = {"kind": "parsed", "start": str(path)}
+    settings["model"] |= {"sizes": sizes, "backbone": backbone, "text": text}
+
+    found = load_model(relations.main(settings | {"steps": 0, "optimisation": {}})).model.state_dict()
+
+    for part in ("backbone.", "encoder.layers.", "entity_decoder.", "subject_boxes.", "queries.table."):
+        names = [name for name in found if name.startswith(part)]
+        assert names
+        assert all(torch.equal(found[name], ours[name]) for name in names), part
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from torch import nn
 
 from relforge.models.blocks.backbone import resnet50
 from relforge.models.blueprint import Blueprint
-from relforge.models.published import load_published, read_published
+from relforge.models.published import load_published, published_blueprint, read_published
 from relforge.models.rlipv2.published_keys import alias_of, is_unused, our_name
 from relforge.models.rlipv2.sizes import Sizes
 from relforge.models.zoo import family
@@ -48,6 +48,24 @@ def test_builders_have_the_published_entries_and_parameters(
     heads = sizes.decoder_layers * 2 * 2 * 6  # layers x decoders x roles x tensors are stored twice
     assert len(model.state_dict()) + heads == entries
     assert sum(p.numel() for p in model.parameters()) == parameters
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes"),
+    [
+        ("rtagger", Sizes()),
+        ("parsed", Sizes(branch_fusion=True)),
+        ("parseda", Sizes(branch_fusion=True, feedforward=2048)),
+    ],
+)
+def test_the_sizes_of_a_published_file_are_read_from_its_shapes(
+    goldens: Path, kind: str, sizes: Sizes
+) -> None:
+    name = {"rtagger": "g1_tagger", "parsed": "g4_parsed", "parseda": "g4_parseda"}[kind]
+    entries = json.loads((goldens / f"{name}_state_dict.json").read_text())
+    found = published_blueprint({key: torch.empty(s, device="meta") for key, (s, _) in entries.items()})
+    assert found is not None
+    assert (found.kind, found.backbone, found.sizes) == (kind, "resnet50", sizes)
 
 
 def test_every_published_key_is_known(listing: dict[str, torch.Tensor]) -> None:
