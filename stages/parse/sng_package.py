@@ -1,10 +1,9 @@
-"""The package SceneGraphParser: is it the right one, and what is taken from it."""
+"""The package SceneGraphParser: whether the right one is installed, and its word lists."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution
-from typing import Any
 
 _FIX = "run `pip uninstall -y sng-parser && pip install --force-reinstall SceneGraphParser==0.1.0`"
 
@@ -46,17 +45,3 @@ def word_tests() -> tuple[Callable[[str], bool], Callable[[str], bool]]:
     from sng_parser import database
 
     return database.is_phrasal_verb, database.is_phrasal_prep
-
-
-def published_rules() -> Any:
-    """The package's own spaCy backend, whose `parse(doc)` takes a parsed `Doc` instead of a sentence.
-
-    It is the oracle of `sng_rules.py`: the same rules, slower, without character offsets.
-    """
-    check_distribution()
-    import sng_parser.backends  # registers the backend; the module itself keeps no name for it
-
-    backend = sng_parser.Parser._backend_registry["spacy"]
-    rules = backend.__new__(backend)  # its __init__ would load a second pipeline
-    rules.nlp = lambda doc: doc
-    return rules

@@ -94,7 +94,7 @@ class ParseStage:
 
         graphs, dropped = self._apply_policy(parsed, np.bincount(which, minlength=len(distinct)))
         triplets = triplet_rows(captions, which, graphs, self.parser.name, self.lower_spans)
-        silent = np.array(
+        without_relation = np.array(
             [
                 isinstance(found, SceneGraph) and not graph.relations
                 for found, graph in zip(parsed, graphs, strict=True)
@@ -106,7 +106,7 @@ class ParseStage:
             {
                 "parser": self.parser.name,
                 "distinct_captions": len(distinct),
-                "without_relation": int(silent[which].sum()),
+                "without_relation": int(without_relation[which].sum()),
                 **({"dropped_relations": dropped} if dropped else {}),
             },
         )

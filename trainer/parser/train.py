@@ -14,22 +14,25 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from relforge.stages.parse.learned.files import CARD, WEIGHTS, build, load_model
+from relforge.stages.parse.learned.files import CARD, TABLES, WEIGHTS, build, load_model
 from relforge.stages.parse.learned.lexicon import UNKNOWN, Lexicon
+from relforge.stages.parse.learned.model import GraphTagger, WordEncoder
 from relforge.stages.parse.learned.parser import LearnedParser
+from relforge.stages.parse.learned.tables import Tables
 from relforge.trainer.parser.align import Aligned, align_all
 from relforge.trainer.parser.compose import Composer
 from relforge.trainer.parser.examples import GLUES, Example, batches, example
 from relforge.trainer.parser.gold import read_gold
 from relforge.trainer.parser.losses import loss
-from relforge.trainer.parser.save import save_model
 from relforge.trainer.parser.scores import gold_style, score_sets
 from relforge.trainer.parser.tables import count_tables
 
@@ -130,6 +133,19 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
             flush=True,
         )
     return card
+
+
+def save_model(
+    folder: Path, words: WordEncoder, tagger: GraphTagger, tables: Tables, card: dict[str, Any]
+) -> None:
+    """Write a model folder; weights are stored as half precision."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {f"words.{k}": v for k, v in words.state_dict().items()}
+    state |= {f"tagger.{k}": v for k, v in tagger.state_dict().items()}
+    save_file({k: v.detach().half().contiguous() for k, v in state.items()}, str(folder / WEIGHTS))
+    text = json.dumps(asdict(tables), ensure_ascii=False, indent=0)
+    (folder / TABLES).write_text(text + "\n", encoding="utf-8")
+    (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 
 def evaluate(folder: Path, gold: Path) -> dict[str, float]:

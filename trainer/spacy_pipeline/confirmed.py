@@ -7,8 +7,6 @@ parse is kept for training: the graph settles what `in`, `with` and `of` belong 
 
 from __future__ import annotations
 
-import csv
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +15,9 @@ from typing import Any
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from relforge.stages.parse.sng_package import published_rules
+from relforge.stages.parse.sng_package import check_distribution
+from relforge.stages.parse.triples import is_relation
+from relforge.trainer.parser.gold import read_gold
 from relforge.trainer.spacy_pipeline.examples import is_projective, reference
 from relforge.trainer.spacy_pipeline.tree import ROOT, Tree
 
@@ -28,23 +28,13 @@ REVERSIBLE = {"of", "by", "in", "with"}
 
 
 def read_graphs(path: Path) -> Iterator[tuple[str, Triples]]:
-    """Captions with their gold relations from a FACTUAL-style CSV.
-
-    Columns `caption` and `scene_graph`, the latter as `( man , hold , cup ) , ( cup , is , red )`;
-    `is` marks attributes, which are left out.
+    """Captions with their gold relations, attributes left out, from a FACTUAL-style CSV.
 
     Raises:
         ValueError: a column is missing.
     """
-    with path.open(encoding="utf-8", newline="") as lines:
-        reader = csv.DictReader(lines)
-        missing = {"caption", "scene_graph"} - set(reader.fieldnames or ())
-        if missing:
-            raise ValueError(f"{path}: missing column {', '.join(sorted(missing))}")
-        for row in reader:
-            facts = [fact.split(" , ") for fact in re.findall(r"\( (.*?) \)", row["scene_graph"])]
-            triples = {(f[0].strip(), f[1].strip(), f[2].strip()) for f in facts if len(f) == 3}
-            yield row["caption"].strip(), {triple for triple in triples if triple[1] != "is"}
+    for gold in read_gold(path):
+        yield gold.caption, {(t[0], t[1], t[2]) for t in gold.triples if is_relation(t)}
 
 
 def confirmed_trees(nlp: Language, captions: Iterable[tuple[str, Triples]]) -> Iterator[Tree]:
@@ -83,6 +73,20 @@ def agrees(graph: dict[str, Any], gold: Triples) -> bool:
         elif predicate != "of":
             return False
     return not wanted
+
+
+def published_rules() -> Any:
+    """The package's own spaCy backend, whose `parse(doc)` takes a parsed `Doc` instead of a sentence.
+
+    The rules of `stages/parse/sng_rules.py`, slower and without character offsets.
+    """
+    check_distribution()
+    import sng_parser.backends  # registers the backend; the module itself keeps no name for it
+
+    backend = sng_parser.Parser._backend_registry["spacy"]
+    rules = backend.__new__(backend)  # its __init__ would load a second pipeline
+    rules.nlp = lambda doc: doc
+    return rules
 
 
 def tree_of(doc: Doc) -> Tree:

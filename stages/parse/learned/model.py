@@ -50,9 +50,9 @@ class GraphTagger(nn.Module):
         hidden: LSTM channels per direction.
         layers: bidirectional LSTM layers.
         frames: number of predicate frames, `no relation` (index 0) included.
-        implied: number of attributes that may be said without a word of their own.
+        implied: number of attributes that a caption may imply without a word of their own.
         pair: channels of a pair vector.
-        filler: channels in which a pair looks for the word that fills its frame.
+        filler: channels of the attention from a pair to the word that fills its frame.
     """
 
     def __init__(
