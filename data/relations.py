@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from relforge.stages.columns import codes, flat
+from relforge.stages.columns import encode, flatten
 
 MAX_PAIRS = 100
 """Maximum number of labelled pairs of an image (N_Q of the published models)."""
@@ -109,14 +109,14 @@ def from_tables(
     Raises:
         ValueError: a relation names a box that is not there.
     """
-    ids = flat(images["image_id"])
-    boxes = boxes.filter(pa.array(codes(boxes["image_id"], ids) >= 0))
-    box_image = codes(boxes["image_id"], ids)
+    ids = flatten(images["image_id"])
+    boxes = boxes.filter(pa.array(encode(boxes["image_id"], ids) >= 0))
+    box_image = encode(boxes["image_id"], ids)
     order = np.lexsort((boxes["box_id"].to_numpy(), box_image))
     box_image, boxes = box_image[order], boxes.take(pa.array(order))
     box_start = np.searchsorted(box_image, np.arange(len(ids) + 1))
 
-    image = codes(relations["image_id"], ids)
+    image = encode(relations["image_id"], ids)
     if (image < 0).any():
         missing = relations["image_id"][int(np.flatnonzero(image < 0)[0])].as_py()
         raise ValueError(f"relations name image {missing!r}, which is not in the images table")
@@ -127,8 +127,8 @@ def from_tables(
         _box_rows(relations, end, image, span, box_key) - box_start[image]
         for end in ("subject_box", "object_box")
     ]
-    predicates = pc.unique(flat(relations["predicate"]))
-    predicate = codes(relations["predicate"], predicates)
+    predicates = pc.unique(flatten(relations["predicate"]))
+    predicate = encode(relations["predicate"], predicates)
     score = (
         relations["score"].to_numpy()
         if "score" in relations.column_names
@@ -144,13 +144,13 @@ def from_tables(
     data = RelationData(
         images=images.select(["image_id", "uri", "width", "height", "bytes"]),
         boxes=np.stack([boxes[c].to_numpy() for c in "xywh"], 1).astype(np.float32),
-        box_category=codes(boxes["category"], pc.unique(flat(boxes["category"]))),
+        box_category=encode(boxes["category"], pc.unique(flatten(boxes["category"]))),
         box_start=box_start,
         pairs=np.stack([subject[first], object_[first]], 1),
         pair_start=np.searchsorted(pair_image, np.arange(len(ids) + 1)),
         relations=predicate,
         relation_start=relation_start,
-        categories=pc.unique(flat(boxes["category"])).to_pylist(),
+        categories=pc.unique(flatten(boxes["category"])).to_pylist(),
         predicates=predicates.to_pylist(),
     )
     return data if keep_empty else take(data, np.flatnonzero(np.diff(data.pair_start) > 0))

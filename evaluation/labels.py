@@ -16,7 +16,7 @@ from relforge.data.sources import read_table
 from relforge.evaluation.evaluator import Measure, Result, Row
 from relforge.evaluation.precision_recall import Curve, average_precision, compute_curve
 from relforge.evaluation.prior import prior_scores
-from relforge.stages.columns import codes, flat
+from relforge.stages.columns import encode, flatten
 
 _KEYS = ("image_id", "subject_box", "object_box", "predicate")
 
@@ -115,10 +115,10 @@ def compare_labels(relations: pa.Table, gold: pa.Table) -> Quality:
     keys, score = keys[keep], score[keep]
     correct = np.isin(keys, gold_keys)
 
-    predicates = pc.unique(flat(gold["predicate"]))
+    predicates = pc.unique(flatten(gold["predicate"]))
     names = predicates.to_pylist()
-    of_relations = codes(relations["predicate"], predicates)[order][keep]
-    of_gold = codes(gold["predicate"], predicates)
+    of_relations = encode(relations["predicate"], predicates)[order][keep]
+    of_gold = encode(gold["predicate"], predicates)
     distinct = np.unique(_shared_keys(gold, gold.slice(0, 0))[0], return_index=True)[1]
     counts = np.bincount(of_gold[distinct], minlength=len(names))
     ap = {
@@ -150,8 +150,8 @@ def _shared_keys(first: pa.Table, second: pa.Table) -> tuple[np.ndarray, np.ndar
     joined = pa.concat_tables([first.select(_KEYS), second.select(_KEYS)])
     combined = np.zeros(joined.num_rows, np.int64)
     for key in _KEYS:
-        column = flat(joined[key])
+        column = flatten(joined[key])
         values = pc.unique(column)
-        combined = combined * (len(values) + 1) + codes(column, values)
+        combined = combined * (len(values) + 1) + encode(column, values)
         combined = np.unique(combined, return_inverse=True)[1].astype(np.int64)
     return combined[: first.num_rows], combined[first.num_rows :]

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from relforge.stages.columns import codes
+from relforge.stages.columns import encode
 
 
 def read_xywh(boxes: pa.Table) -> np.ndarray:
@@ -39,10 +39,10 @@ def pairs_overlap(pairs: pa.Table, boxes: pa.Table) -> np.ndarray:
     """
     images = pc.unique(boxes["image_id"])
     span = (pc.max(boxes["box_id"]).as_py() or 0) + 1
-    box_keys = codes(boxes["image_id"], images) * span + boxes["box_id"].to_numpy()
+    box_keys = encode(boxes["image_id"], images) * span + boxes["box_id"].to_numpy()
     order = np.argsort(box_keys)
     xywh = read_xywh(boxes)[order]
-    image = codes(pairs["image_id"], images)
+    image = encode(pairs["image_id"], images)
     found = []
     for end in ("subject_box", "object_box"):
         key = image * span + pairs[end].to_numpy()

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
-def relation_ids(rows: pa.Table, images: pa.Table) -> pa.Array:
+def derive_relation_ids(rows: pa.Table, images: pa.Table) -> pa.Array:
     """A 32-digit hexadecimal id for every row, from (dataset, image_id, subject_box, predicate, object_box).
 
     Strings are hashed by BLAKE2b once per distinct value; the five hashes are then mixed in two 64-bit

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import msgspec
 import pyarrow as pa
 
-from relforge.stages.export.scenes import Scene, number_or_text, scenes
+from relforge.stages.export.scenes import Scene, as_number_or_text, read_scenes
 
 
 def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int]:
@@ -31,7 +31,7 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int
         }
         writer = _Writer(parts, counts)
         for shard in tables:
-            for scene in scenes(shard):
+            for scene in read_scenes(shard):
                 writer.add(scene)
         with path.open("wb") as out:
             out.write(b'{"info": {"description": "relforge"}')
@@ -55,7 +55,7 @@ class _Writer:
 
     def add(self, scene: Scene) -> None:
         image = scene.image
-        image_id = number_or_text(image["image_id"])
+        image_id = as_number_or_text(image["image_id"])
         uri = image["uri"]
         row = {"id": image_id, "width": image["width"], "height": image["height"]}
         row |= {"dataset": image["dataset"], "split": image["split"]}

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from relforge.stages.export.scenes import number_or_text, scenes
+from relforge.stages.export.scenes import as_number_or_text, read_scenes
 
 
 def write(tables: Iterable[Mapping[str, pa.Table]], path: Path, subject: str = "person") -> dict[str, int]:
@@ -29,7 +29,7 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path, subject: str = "
     with path.open("wb") as out:
         out.write(b"[")
         for shard in tables:
-            for scene in scenes(shard):
+            for scene in read_scenes(shard):
                 place = {box["box_id"]: k for k, box in enumerate(scene.boxes)}
                 actions: list[dict[str, Any]] = []
                 for relation in scene.relations:
@@ -44,7 +44,7 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path, subject: str = "
                 uri = scene.image["uri"]
                 row = {
                     "file_name": PurePosixPath(uri).name if uri else None,
-                    "img_id": number_or_text(scene.image["image_id"]),
+                    "img_id": as_number_or_text(scene.image["image_id"]),
                     "annotations": [_annotation(box, classes) for box in scene.boxes],
                     "hoi_annotation": actions,
                 }

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from relforge.stages.export.scenes import Scene, scenes
+from relforge.stages.export.scenes import Scene, read_scenes
 
 
 def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int]:
@@ -24,7 +24,7 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int
     with path.open("wb") as out:
         out.write(b"[")
         for shard in tables:
-            for scene in scenes(shard):
+            for scene in read_scenes(shard):
                 task = _task(scene)
                 out.write((b",\n" if counts["images"] else b"\n") + msgspec.json.encode(task))
                 counts.update(images=1, boxes=len(scene.boxes), relations=len(scene.relations))

@@ -13,7 +13,7 @@ import fsspec
 
 
 @contextmanager
-def published(out: str) -> Iterator[Path]:
+def publish(out: str) -> Iterator[Path]:
     """A path to write a file or a folder at; it becomes `out` when the block ends without an exception.
 
     A local target is written beside its place and renamed over it. A URI is written to local temporary

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from relforge.stages.export.scenes import Scene, number_or_text, scenes
+from relforge.stages.export.scenes import Scene, as_number_or_text, read_scenes
 
 FIRST_ID = 10_000_000
 """Added to ids inside an image, as the published files do to keep clear of Visual Genome's."""
@@ -38,7 +38,7 @@ def _write(tables: Iterable[Mapping[str, pa.Table]], path: Path, record: Any) ->
     with path.open("wb") as out:
         out.write(b"[")
         for shard in tables:
-            for scene in scenes(shard):
+            for scene in read_scenes(shard):
                 out.write(b",\n" if counts["images"] else b"\n")
                 row = record(scene)
                 out.write(encoder.encode(row))
@@ -49,7 +49,7 @@ def _write(tables: Iterable[Mapping[str, pa.Table]], path: Path, record: Any) ->
 
 def _rlipv2_image(scene: Scene) -> dict[str, Any]:
     head = {
-        "image_id": number_or_text(scene.image["image_id"]),
+        "image_id": as_number_or_text(scene.image["image_id"]),
         "dataset": scene.image["dataset"],
         "data_split": scene.image["split"],
     }
@@ -57,7 +57,7 @@ def _rlipv2_image(scene: Scene) -> dict[str, Any]:
 
 
 def _visual_genome_image(scene: Scene) -> dict[str, Any]:
-    row = {"image_id": number_or_text(scene.image["image_id"])} | _content(scene)
+    row = {"image_id": as_number_or_text(scene.image["image_id"])} | _content(scene)
     for item in row["objects"]:
         item["names"] = [item["names"]]
     return row

@@ -26,7 +26,7 @@ class Scene:
     relations: list[dict[str, Any]]
 
 
-def scenes(tables: Mapping[str, pa.Table]) -> Iterator[Scene]:
+def read_scenes(tables: Mapping[str, pa.Table]) -> Iterator[Scene]:
     """The images of one shard, in the order of their ids."""
     boxes = _by_image(tables["boxes"])
     relations = _by_image(_short_floats(tables.get("relations", tables.get("gold"))))
@@ -35,7 +35,7 @@ def scenes(tables: Mapping[str, pa.Table]) -> Iterator[Scene]:
         yield Scene(image, boxes.get(key, []), relations.get(key, []))
 
 
-def number_or_text(identity: str) -> int | str:
+def as_number_or_text(identity: str) -> int | str:
     """An id as the formats expect it: a number where it is one in plain decimal form."""
     plain = identity.isascii() and identity.isdigit() and (identity == "0" or identity[0] != "0")
     return int(identity) if plain else identity

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from relforge.registry import Registry
-from relforge.stages.export.publish import published
+from relforge.stages.export.publish import publish
 
 TARGETS = Registry(
     "export format",
@@ -57,6 +57,6 @@ def export(to: str, tables: Iterator[Mapping[str, pa.Table]], out: str, **option
     if unknown:
         choices = f"it takes {', '.join(known)}" if known else "it takes none"
         raise ValueError(f"export format {to!r} has no option {', '.join(unknown)}; {choices}")
-    with published(str(out)) as path:
+    with publish(str(out)) as path:
         counts: dict[str, int] = write(tables, path, **options)
     return counts

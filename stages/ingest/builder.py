@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from relforge.stages.account import Account
 from relforge.stages.contract import StageResult
-from relforge.stages.ingest.faults import image_faults
+from relforge.stages.ingest.faults import find_image_faults
 from relforge.stages.ingest.ids import NONE, Ids, IdSet
 from relforge.stages.ingest.image_files import ImageFiles
 from relforge.stages.ingest.records import Records
@@ -46,7 +46,7 @@ class ShardBuilder:
         """
         images = records.images
         count = len(images.codes)
-        faults = image_faults(images.codes, images.sizes, self._seen)
+        faults = find_image_faults(images.codes, images.sizes, self._seen)
         repeats = _group(records, faults)
         for start in range(0, max(count, 1), self._shard_images):
             rows = np.arange(start, min(start + self._shard_images, count))

@@ -17,7 +17,7 @@ from relforge.stages.ingest.ids import Ids
 from relforge.stages.ingest.image_files import ImageFiles
 from relforge.stages.ingest.records import ImageColumns, Records
 from relforge.stages.ingest.spill import BOX, RelationBuffer, SpillBuffer
-from relforge.stages.ingest.values import identity, is_number, pixels
+from relforge.stages.ingest.values import as_id, as_pixels, is_number
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ def build_shards(
 
 
 def _image_columns(batch: Sequence[ImageRecord], ids: Ids, dataset: str, split: str) -> ImageColumns:
-    sizes = [(pixels(image.width), pixels(image.height)) for image in batch]
+    sizes = [(as_pixels(image.width), as_pixels(image.height)) for image in batch]
     datasets, splits = (
         pa.array(
             [own if (own := getattr(image, name)) is not None else default for image in batch], pa.string()
@@ -119,7 +119,7 @@ def _image_columns(batch: Sequence[ImageRecord], ids: Ids, dataset: str, split: 
         for name, default in (("dataset", dataset), ("split", split))
     )
     return ImageColumns(
-        ids.codes([identity(image.image_id) for image in batch]),
+        ids.codes([as_id(image.image_id) for image in batch]),
         np.array(sizes, np.int32).reshape(-1, 2),
         pa.array([image.file_name for image in batch], pa.string()),
         datasets,
@@ -148,8 +148,8 @@ def _add_relations(batch: Sequence[ImageRecord], ids: Ids, buffer: RelationBuffe
     found = [(row, relation) for row, image in enumerate(batch) for relation in image.relations]
     buffer.add(
         np.array([row for row, _ in found], np.int64),
-        ids.codes([identity(relation.subject_id) for _, relation in found]),
-        ids.codes([identity(relation.object_id) for _, relation in found]),
+        ids.codes([as_id(relation.subject_id) for _, relation in found]),
+        ids.codes([as_id(relation.object_id) for _, relation in found]),
         [_payload(relation) for _, relation in found],
     )
 
@@ -167,7 +167,7 @@ _UNFIT = BoxRecord(None, None, (np.nan,) * 4)
 
 def _fits(box: BoxRecord) -> bool:
     return (
-        identity(box.id) is not None
+        as_id(box.id) is not None
         and isinstance(box.category, str)
         and box.category.strip() != ""
         and len(box.xywh) == 4

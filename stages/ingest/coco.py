@@ -25,7 +25,7 @@ from relforge.stages.ingest.coco_boxes import read_boxes
 from relforge.stages.ingest.coco_images import read_images
 from relforge.stages.ingest.ids import Ids
 from relforge.stages.ingest.image_files import ImageFiles
-from relforge.stages.ingest.json_stream import JsonStream, lenient, open_source
+from relforge.stages.ingest.json_stream import JsonStream, decode_lenient, open_source
 from relforge.stages.ingest.records import ImageColumns, Records
 from relforge.stages.ingest.spill import BOX, RelationBuffer, SpillBuffer
 
@@ -96,10 +96,10 @@ class CocoSource:
                     for rows in read_boxes(stream, ids):
                         boxes.append(rows)
                 elif member == "relations" and stream.is_array():
-                    for batch in stream.elements(lenient):
+                    for batch in stream.elements(decode_lenient):
                         _add_relations(batch, ids, relations)
                 elif member == "categories":
-                    for record in chain.from_iterable(stream.elements(lenient)):
+                    for record in chain.from_iterable(stream.elements(decode_lenient)):
                         if isinstance(record, dict) and isinstance(record.get("name"), str):
                             categories[ids.code(record.get("id"))] = self._class_name(record["name"])
         for member in ("images", "annotations", "categories"):

@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 
 from relforge.stages.ingest.ids import NONE, Ids
-from relforge.stages.ingest.json_stream import JsonStream, lenient
-from relforge.stages.ingest.scan import Scanned, scanner
+from relforge.stages.ingest.json_stream import JsonStream, decode_lenient
+from relforge.stages.ingest.scan import Scanned, load_scanner
 from relforge.stages.ingest.spill import BOX
-from relforge.stages.ingest.values import identity, is_number
+from relforge.stages.ingest.values import as_id, is_number
 
 
 class Annotation(msgspec.Struct, gc=False):
@@ -45,7 +45,7 @@ def read_boxes(stream: JsonStream, ids: Ids) -> Iterator[np.ndarray]:
         ids: take the ids of images, categories and annotations.
     """
     start = 0
-    for batch in stream.elements(decode_annotations, scanner("boxes", decode_annotations)):
+    for batch in stream.elements(decode_annotations, load_scanner("boxes", decode_annotations)):
         if isinstance(batch, Scanned):
             rows = batch.rows
             if len(batch.irregular):
@@ -62,14 +62,14 @@ def decode_annotations(array: bytes) -> list[Annotation]:
     Raises:
         ValueError: the text is not one JSON array.
     """
-    for text in (without_polygons(array), array):
+    for text in (cut_polygons(array), array):
         try:
             return _ANNOTATIONS.decode(text)
         except msgspec.ValidationError:
             break
         except msgspec.DecodeError:
             continue
-    return [_lenient(record) for record in lenient(array)]
+    return [_lenient(record) for record in decode_lenient(array)]
 
 
 def _lenient(record: Any) -> Annotation:
@@ -78,14 +78,14 @@ def _lenient(record: Any) -> Annotation:
     box = record.get("bbox")
     box = box if isinstance(box, list) else []
     numbers = len(box) == 4 and all(map(is_number, box))
-    image, category = identity(record.get("image_id")), identity(record.get("category_id"))
+    image, category = as_id(record.get("image_id")), as_id(record.get("category_id"))
     whole = numbers and image is not None and category is not None
     source, place = record.get("source_id"), record.get("box_id")
     return Annotation(
         image,  # type: ignore[arg-type]
         category,  # type: ignore[arg-type]
         tuple(box) if numbers else (np.nan,) * 4,  # type: ignore[arg-type]
-        identity(record.get("id")),
+        as_id(record.get("id")),
         bool(record.get("iscrowd", 0)),
         (place if isinstance(place, int) else -1) if whole else _MALFORMED,
         source if isinstance(source, str) else None,
@@ -112,7 +112,7 @@ def _rows(annotations: list[Annotation], ids: Ids, places: np.ndarray) -> np.nda
     return rows
 
 
-def without_polygons(array: bytes) -> bytes:
+def cut_polygons(array: bytes) -> bytes:
     """The same JSON with `[]` for every long polygon list under a `segmentation` key.
 
     Polygons are four fifths of a COCO file. They are found without parsing: in text without backslashes,

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from relforge.stages.ingest.ids import Ids
-from relforge.stages.ingest.json_stream import JsonStream, lenient
+from relforge.stages.ingest.json_stream import JsonStream, decode_lenient
 from relforge.stages.ingest.records import ImageColumns
-from relforge.stages.ingest.scan import Scanned, scanner
-from relforge.stages.ingest.values import identity, pixels
+from relforge.stages.ingest.scan import Scanned, load_scanner
+from relforge.stages.ingest.values import as_id, as_pixels
 
 _Size = Annotated[int, msgspec.Meta(gt=0, lt=2**31)]
 
@@ -40,7 +40,7 @@ def read_images(stream: JsonStream, ids: Ids, file_name: Callable[[str], str]) -
         file_name: what the tables have for a record's `file_name`.
     """
     codes, sizes, names = [], [], []
-    for batch in stream.elements(decode_images, scanner("images", decode_images)):
+    for batch in stream.elements(decode_images, load_scanner("images", decode_images)):
         found = _scanned(batch, ids) if isinstance(batch, Scanned) else _columns(batch, ids)
         codes.append(found.codes)
         sizes.append(found.sizes)
@@ -62,7 +62,7 @@ def decode_images(array: bytes) -> list[Image]:
     try:
         return _IMAGES.decode(array)
     except msgspec.DecodeError:
-        return [_lenient(record) for record in lenient(array)]
+        return [_lenient(record) for record in decode_lenient(array)]
 
 
 def _lenient(record: Any) -> Image:
@@ -70,9 +70,9 @@ def _lenient(record: Any) -> Image:
     record = record if isinstance(record, dict) else {}
     name = record.get("file_name")
     return Image(
-        identity(record.get("id")),  # type: ignore[arg-type]
-        pixels(record.get("width")),
-        pixels(record.get("height")),
+        as_id(record.get("id")),  # type: ignore[arg-type]
+        as_pixels(record.get("width")),
+        as_pixels(record.get("height")),
         name if isinstance(name, str) else None,
     )
 

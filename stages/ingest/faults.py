@@ -26,7 +26,7 @@ BOX_REASONS: dict[str, str] = {
 """Reason codes of boxes, in the order they are tested."""
 
 
-def image_faults(codes: np.ndarray, sizes: np.ndarray, seen: IdSet) -> np.ndarray:
+def find_image_faults(codes: np.ndarray, sizes: np.ndarray, seen: IdSet) -> np.ndarray:
     """The fault of each image: an index into `IMAGE_REASONS`, or -1 for a usable image.
 
     Args:
@@ -40,7 +40,7 @@ def image_faults(codes: np.ndarray, sizes: np.ndarray, seen: IdSet) -> np.ndarra
     return _first_that_applies(tests)
 
 
-def box_faults(
+def find_box_faults(
     xywh: np.ndarray,
     size: np.ndarray,
     malformed: np.ndarray,

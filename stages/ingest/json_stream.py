@@ -34,7 +34,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _GUESSES = 2
 
 
-def lenient(array: bytes) -> list[Any]:
+def decode_lenient(array: bytes) -> list[Any]:
     """Decode a JSON array as Python does, which takes `NaN` and `Infinity` too."""
     found: list[Any] = json.loads(array)
     return found
@@ -59,7 +59,7 @@ def _skim(array: bytes) -> list[Any]:
     try:
         return msgspec.json.decode(array, type=list[msgspec.Raw])
     except msgspec.DecodeError:
-        return lenient(array)
+        return decode_lenient(array)
 
 
 class JsonStream:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from relforge.stages.account import Account
 from relforge.stages.ingest.ids import NONE
 from relforge.stages.ingest.spill import RelationBuffer
-from relforge.stages.relation_ids import relation_ids
+from relforge.stages.relation_ids import derive_relation_ids
 from relforge.stages.tables import SCHEMAS, conform
 
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
@@ -123,7 +123,7 @@ def _decode(payload: bytes) -> Relation | str:
         return str(error)
 
 
-def gold_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+def make_gold_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     """The `gold` table of rows with at least image_id, subject_box, object_box and predicate."""
     schema = SCHEMAS["gold"]
     if not rows:
@@ -131,7 +131,7 @@ def gold_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return conform("gold", pa.Table.from_pylist([{n: row[n] for n in schema.names} for row in rows], schema))
 
 
-def relation_table(rows: Sequence[Mapping[str, Any]], images: pa.Table) -> pa.Table:
+def make_relation_table(rows: Sequence[Mapping[str, Any]], images: pa.Table) -> pa.Table:
     """The `relations` table of rows with every column but `relation_id`, which is derived, and
     `triplet_ids`: triplets are not imported.
 
@@ -143,4 +143,4 @@ def relation_table(rows: Sequence[Mapping[str, Any]], images: pa.Table) -> pa.Ta
         return SCHEMAS["relations"].empty_table()
     schema = pa.schema([f for f in SCHEMAS["relations"] if f.name != "relation_id"])
     table = pa.Table.from_pylist([{"triplet_ids": [], **row} for row in rows], schema)
-    return conform("relations", table.append_column("relation_id", relation_ids(table, images)))
+    return conform("relations", table.append_column("relation_id", derive_relation_ids(table, images)))

@@ -98,6 +98,6 @@ class Scanner(Generic[T]):
         return Scanned(rows, irregular["row"].copy(), decoded, names[:used].copy()), call.end
 
 
-def scanner(kind: str, decode: Callable[[bytes], list[T]]) -> Scanner[T] | None:
+def load_scanner(kind: str, decode: Callable[[bytes], list[T]]) -> Scanner[T] | None:
     """The scanner, or None where there is no native code."""
     return None if loading.why_unavailable(SCAN) else Scanner(kind, decode)

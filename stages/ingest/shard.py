@@ -7,11 +7,11 @@ import pyarrow as pa
 
 from relforge.images import ImageError
 from relforge.stages.account import Account
-from relforge.stages.ingest.faults import BOX_REASONS, IMAGE_REASONS, box_faults
+from relforge.stages.ingest.faults import BOX_REASONS, IMAGE_REASONS, find_box_faults
 from relforge.stages.ingest.ids import Ids
 from relforge.stages.ingest.image_files import ImageFiles
 from relforge.stages.ingest.records import ImageColumns, Records
-from relforge.stages.ingest.relations import BoxKeys, gold_table, read_relations, relation_table
+from relforge.stages.ingest.relations import BoxKeys, make_gold_table, make_relation_table, read_relations
 from relforge.stages.tables import SCHEMAS
 
 
@@ -44,8 +44,8 @@ def build_shard(
     account.drop("image_set_aside", len(records.boxes.of(lost)[0]) + len(records.relations.of(lost)[0]))
     box_table, keys = _boxes(account, ids, records, rows[good], image_ids, sizes, repeats)
     found = read_relations(account, records.relations, rows[good], image_ids, keys, records.nested)
-    tables = {"images": image_table, "boxes": box_table, "gold": gold_table(found)}
-    return tables | ({"relations": relation_table(found, image_table)} if with_relations else {})
+    tables = {"images": image_table, "boxes": box_table, "gold": make_gold_table(found)}
+    return tables | ({"relations": make_relation_table(found, image_table)} if with_relations else {})
 
 
 def _images(
@@ -103,7 +103,7 @@ def _boxes(
     label_of = category.indices.to_numpy()
     labels = [records.categories.get(code) for code in category.dictionary.to_pylist()]
     known = np.array([label is not None for label in labels], bool)
-    faults = box_faults(
+    faults = find_box_faults(
         boxes["xywh"],
         sizes[owner],
         boxes["malformed"],

@@ -5,12 +5,12 @@ from __future__ import annotations
 _LARGE = 2**1000
 
 
-def identity(value: object) -> int | str | None:
+def as_id(value: object) -> int | str | None:
     """The value where it is an id, an integer or a text; None for anything else, `true` and `false` too."""
     return value if isinstance(value, int | str) and not isinstance(value, bool) else None
 
 
-def pixels(value: object) -> int:
+def as_pixels(value: object) -> int:
     """The value where it is a positive number of pixels, rounded down; 0 for anything else."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 2**31:
         return int(value)

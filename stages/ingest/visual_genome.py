@@ -22,7 +22,7 @@ from relforge.stages.contract import SourceError, StageResult
 from relforge.stages.ingest.by_image import BoxRecord, ImageRecord, RelationRecord, build_shards
 from relforge.stages.ingest.ids import Ids
 from relforge.stages.ingest.image_files import ImageFiles
-from relforge.stages.ingest.json_stream import JsonStream, lenient, open_source
+from relforge.stages.ingest.json_stream import JsonStream, decode_lenient, open_source
 
 Size = tuple[Any, Any]
 """Width and height as a file has them."""
@@ -149,7 +149,7 @@ def _decode(array: bytes) -> list[Any]:
     try:
         found: list[Any] = msgspec.json.decode(array)
     except msgspec.DecodeError:
-        return lenient(array)
+        return decode_lenient(array)
     return found
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from relforge.stages import tables as schemas
 from relforge.stages.account import Account
-from relforge.stages.columns import codes, flat, ordered_codes
+from relforge.stages.columns import encode, encode_in_order, flatten
 from relforge.stages.contract import StageResult
 from relforge.stages.match import naming, vocabulary
 from relforge.stages.match.pairs import BoxIndex, Candidates, Mentions, expand_claims
@@ -84,12 +84,16 @@ class MatchStage:
             categories += sorted(set(self._vocabulary.classes) - present)
         images = pc.unique(
             pa.concat_arrays(
-                [flat(triplets["image_id"]), flat(boxes["image_id"]), flat(tables["images"]["image_id"])]
+                [
+                    flatten(triplets["image_id"]),
+                    flatten(boxes["image_id"]),
+                    flatten(tables["images"]["image_id"]),
+                ]
             )
         )
-        image = codes(triplets["image_id"], images)
-        box_image = codes(boxes["image_id"], images)
-        box_category = codes(boxes["category"], pa.array(categories, pa.string()))
+        image = encode(triplets["image_id"], images)
+        box_image = encode(boxes["image_id"], images)
+        box_category = encode(boxes["category"], pa.array(categories, pa.string()))
 
         usable = boxes["iscrowd"].to_numpy(zero_copy_only=False) <= self._crowd_boxes
         xywh = read_xywh(boxes)
@@ -121,12 +125,12 @@ class MatchStage:
         right = np.arange(len(left)) - np.repeat(np.cumsum(object_count) - object_count, object_count)
         right = right + object_start[left]
         triplet = subjects.triplet[left]
-        predicates = pc.unique(flat(triplets["predicate"]))
+        predicates = pc.unique(flatten(triplets["predicate"]))
         mentions = Mentions(
             triplet=triplet,
             image=image[triplet],
             subject=subjects.category[left],
-            predicate=codes(triplets["predicate"], predicates)[triplet],
+            predicate=encode(triplets["predicate"], predicates)[triplet],
             object=objects.category[right],
             caption=triplets["caption_id"].to_numpy()[triplet],
             triplet_id=triplets["triplet_id"].to_numpy()[triplet],
@@ -140,7 +144,7 @@ class MatchStage:
 
 def _to_table(found: Candidates, images: pa.Array, predicates: pa.Array) -> pa.Table:
     """Rows in the order of the table's keys; sorted by codes, which is far cheaper than by strings."""
-    image, predicate = (ordered_codes(values) for values in (images, predicates))
+    image, predicate = (encode_in_order(values) for values in (images, predicates))
     box = int(max(found.subject_box.max(initial=0), found.object_box.max(initial=0))) + 1
     key = (image[found.image] * box + found.subject_box) * box + found.object_box
     order = np.argsort(key * max(len(predicates), 1) + predicate[found.predicate])
@@ -189,7 +193,7 @@ def _account(named: naming.Named, triplet: np.ndarray, has_pair: np.ndarray, ove
 
 def _clamp(xywh: np.ndarray, box_image: np.ndarray, images: pa.Array, sizes: pa.Table) -> np.ndarray:
     """Boxes cut to the image, as the published loader does before it drops empty ones."""
-    at = codes(pa.chunked_array([images.take(pa.array(box_image))]), flat(sizes["image_id"]))
+    at = encode(pa.chunked_array([images.take(pa.array(box_image))]), flatten(sizes["image_id"]))
     width, height = (sizes[name].to_numpy()[at] for name in ("width", "height"))
     limit = np.stack([width, height], axis=1).astype(np.float64)
     low = np.clip(xywh[:, :2], 0, limit)

@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 
 from relforge.stages import tables as schemas
 from relforge.stages.account import Account
-from relforge.stages.columns import ordered_codes
+from relforge.stages.columns import encode_in_order
 from relforge.stages.contract import StageResult
 from relforge.stages.overlap import pairs_overlap
-from relforge.stages.relation_ids import relation_ids
+from relforge.stages.relation_ids import derive_relation_ids
 
 CONFIDENCES = ("relation", "product")
 DEDUPLICATIONS = ("max", "published", "none")
@@ -92,7 +92,7 @@ class SelectStage:
         ):
             if count:
                 keep(reason, _is_in_top(rows, self._confidences(rows), group, count))
-        rows = rows.append_column("relation_id", relation_ids(rows, tables["images"]))
+        rows = rows.append_column("relation_id", derive_relation_ids(rows, tables["images"]))
         account.keep(rows.num_rows)
         return account.result({"relations": schemas.conform("relations", rows)})
 
@@ -106,7 +106,7 @@ class SelectStage:
 
 def _is_best(rows: pa.Table, confidence: np.ndarray, ties: bool) -> np.ndarray:
     """One best row of each (image, subject, object, predicate), or every row equal to the best."""
-    columns = [ordered_codes(rows[key]) for key in ("image_id", "subject_box", "object_box", "predicate")]
+    columns = [encode_in_order(rows[key]) for key in ("image_id", "subject_box", "object_box", "predicate")]
     order = np.lexsort((np.arange(len(confidence)), -confidence, *columns[::-1]))
     fresh = _starts(columns, order)
     wanted = np.zeros(len(confidence), bool)
@@ -119,8 +119,8 @@ def _is_best(rows: pa.Table, confidence: np.ndarray, ties: bool) -> np.ndarray:
 
 def _is_in_top(rows: pa.Table, confidence: np.ndarray, keys: Sequence[str], count: int) -> np.ndarray:
     """The `count` best rows of each group; ties fall to the smaller boxes and predicate."""
-    columns = [ordered_codes(rows[key]) for key in keys]
-    tie_break = [ordered_codes(rows[key]) for key in ("subject_box", "object_box", "predicate")]
+    columns = [encode_in_order(rows[key]) for key in keys]
+    tie_break = [encode_in_order(rows[key]) for key in ("subject_box", "object_box", "predicate")]
     order = np.lexsort((*tie_break[::-1], -confidence, *columns[::-1]))
     position = np.arange(len(order))
     start = np.maximum.accumulate(np.where(_starts(columns, order), position, 0))

@@ -8,7 +8,7 @@ import pytest
 
 from relforge.stages.export import export
 from relforge.stages.registry import build_source
-from relforge.stages.relation_ids import relation_ids
+from relforge.stages.relation_ids import derive_relation_ids
 from relforge.stages.tables import SCHEMAS, conform
 
 PAIR = ["image_id", "subject_box", "object_box", "predicate", "score"]
@@ -60,7 +60,7 @@ def dataset(rows) -> list[dict[str, pa.Table]]:
         ]
         blank = dict.fromkeys(SCHEMAS["scores"].names)
         relations = conform("scores", pa.Table.from_pylist([blank | r for r in scored], SCHEMAS["scores"]))
-        relations = relations.append_column("relation_id", relation_ids(relations, images))
+        relations = relations.append_column("relation_id", derive_relation_ids(relations, images))
         tables = {"images": images, "boxes": rows.table("boxes", *boxes)}
         shards.append(tables | {"relations": conform("relations", relations)})
     return shards

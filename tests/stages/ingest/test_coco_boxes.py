@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relforge.stages.ingest.coco_boxes import without_polygons
+from relforge.stages.ingest.coco_boxes import cut_polygons
 
 LONG = [[round(k * 1.37, 2) for k in range(40)], [1.5, 2.5] * 9]
 
@@ -21,7 +21,7 @@ def text(value: object, compact: bool = False) -> bytes:
 def test_long_polygons_become_empty_lists(compact):
     records = [{"segmentation": LONG, "id": k, "note": "a"} for k in range(3)]
 
-    found = json.loads(without_polygons(text(records, compact)))
+    found = json.loads(cut_polygons(text(records, compact)))
 
     assert found == [r | {"segmentation": []} for r in records]
 
@@ -41,7 +41,7 @@ def test_long_polygons_become_empty_lists(compact):
 def test_everything_else_stays_as_it_is(record):
     records = text([record, record])
 
-    assert without_polygons(records) == records
+    assert cut_polygons(records) == records
 
 
 boxes = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=4, max_size=4)
@@ -58,7 +58,7 @@ records = st.lists(record, max_size=4)
 def test_the_other_fields_are_never_touched(records, compact):
     array = text(records, compact)
 
-    cut = without_polygons(array)
+    cut = cut_polygons(array)
 
     try:
         found = json.loads(cut)

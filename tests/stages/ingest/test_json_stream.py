@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relforge.stages.contract import SourceError
-from relforge.stages.ingest.json_stream import JsonStream, lenient
+from relforge.stages.ingest.json_stream import JsonStream, decode_lenient
 
 scalars = st.none() | st.booleans() | st.integers(-9, 10**9) | st.text(alphabet='ab"\\{}[],: é\n', max_size=8)
 values = st.recursive(
@@ -28,7 +28,7 @@ def read(text: str, window: int = 16) -> dict[str, list[object]]:
     """Every top-level array of the file."""
     stream = JsonStream(io.BytesIO(text.encode()), "file.json", window)
     return {
-        key: [record for batch in stream.elements(lenient) for record in batch]
+        key: [record for batch in stream.elements(decode_lenient) for record in batch]
         for key in stream.members()
         if stream.is_array()
     }

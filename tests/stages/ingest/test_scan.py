@@ -50,7 +50,7 @@ def general_reader_only() -> Iterator[None]:
     """Without native code."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (coco_boxes, coco_images):
-            patch.setattr(module, "scanner", lambda *_: None)
+            patch.setattr(module, "load_scanner", lambda *_: None)
         yield
 
 
