@@ -19,20 +19,20 @@ LAYOUTS = {"auto": 0, "direct": 1, "packed": 2}
 LAYOUT_VARIABLE = "RELFORGE_MSDA_LAYOUT"
 
 
-def dense(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+def as_contiguous(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """`tensor` as the C code reads it: contiguous, of the given dtype."""
-    if tensor.dtype == dtype and tensor.is_contiguous():  # the usual case, and three calls of PyTorch less
+    if tensor.dtype == dtype and tensor.is_contiguous():  # the usual case; saves three calls of PyTorch
         return tensor
     return tensor.detach().to(dtype).contiguous()
 
 
 def run(name: str, problem: Problem, value: Tensor, tensors: dict[str, Tensor | None]) -> None:
-    """Call `rf_msda_<name>` on dense CPU tensors, given by their field names in `rf_call`.
+    """Call `rf_msda_<name>` on contiguous CPU tensors, given by their field names in `rf_call`.
 
     Raises:
         MemoryError: the work buffers (a few MB per thread) could not be allocated.
-        RuntimeError: the sizes were refused.
-        ValueError: RELFORGE_MSDA_LAYOUT names no layout, or one that cannot do this call.
+        RuntimeError: the sizes are beyond the kernel's limits.
+        ValueError: RELFORGE_MSDA_LAYOUT names no layout, or one that cannot run this call.
     """
     layout = os.environ.get(LAYOUT_VARIABLE, "auto")
     if layout not in LAYOUTS:
@@ -81,9 +81,9 @@ def forward(
     padding_mask: Tensor | None = None,
 ) -> Tensor:
     """(B, Q, H * D) in the dtype of `value`; fused (offsets and logits) when `reference` is given."""
-    value = dense(value, value.dtype)
+    value = as_contiguous(value, value.dtype)
     output = value.new_empty((problem.batch, problem.queries, problem.heads * problem.channels))
-    tensors = inputs(points, weights, reference, padding_mask)
+    tensors = input_fields(points, weights, reference, padding_mask)
     run("forward", problem, value, {**tensors, "output": output})
     return output
 
@@ -98,8 +98,8 @@ def backward(
     padding_mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of value, points and weights, each in the dtype of what it belongs to."""
-    value = dense(value, value.dtype)
-    tensors = inputs(points, weights, reference, padding_mask)
+    value = as_contiguous(value, value.dtype)
+    tensors = input_fields(points, weights, reference, padding_mask)
     gradients = {
         "grad_value": torch.empty_like(value),
         "grad_locations": torch.empty(points.shape, dtype=torch.float32),
@@ -109,19 +109,19 @@ def backward(
         "backward",
         problem,
         value,
-        {**tensors, **gradients, "grad_output": dense(grad_output, value.dtype)},
+        {**tensors, **gradients, "grad_output": as_contiguous(grad_output, value.dtype)},
     )
     grad_value, grad_points, grad_weights = gradients.values()
     return grad_value, grad_points.to(points.dtype), grad_weights.to(weights.dtype)
 
 
-def inputs(
+def input_fields(
     points: Tensor, weights: Tensor, reference: Tensor | None, padding_mask: Tensor | None
 ) -> dict[str, Tensor | None]:
     """The inputs that both directions read, by their field names in `rf_call`."""
     return {
-        "locations": dense(points, torch.float32),
-        "weights": dense(weights, torch.float32),
-        "reference": None if reference is None else dense(reference, torch.float32),
+        "locations": as_contiguous(points, torch.float32),
+        "weights": as_contiguous(weights, torch.float32),
+        "reference": None if reference is None else as_contiguous(reference, torch.float32),
         "padding_mask": None if padding_mask is None else padding_mask.contiguous(),
     }

@@ -19,7 +19,7 @@ NAMES = ("auto", "reference", "cpu", "triton")
 
 
 class KernelUnavailable(RuntimeError):
-    """The kernel asked for cannot run here; the message says why and what to do."""
+    """The requested kernel cannot run here; the message says why and what to do."""
 
 
 def why_not(name: str, device_type: str, dtype: torch.dtype) -> str | None:
@@ -48,19 +48,20 @@ def choose(device_type: str, dtype: torch.dtype, kernel: str = "auto") -> str:
         ValueError: an unknown name.
         KernelUnavailable: a forced kernel that cannot run these tensors.
     """
-    asked = kernel
-    if asked == "auto":
-        asked = os.environ.get(VARIABLE, "") or "auto"
-    if asked not in NAMES:
+    requested = kernel
+    if requested == "auto":
+        requested = os.environ.get(VARIABLE, "") or "auto"
+    if requested not in NAMES:
         source = VARIABLE if kernel == "auto" else "kernel"
-        raise ValueError(f"{source}={asked!r}: choose one of {', '.join(NAMES)}")
-    if asked != "auto":
-        reason = why_not(asked, device_type, dtype)
+        raise ValueError(f"{source}={requested!r}: choose one of {', '.join(NAMES)}")
+    if requested != "auto":
+        reason = why_not(requested, device_type, dtype)
         if reason:
             raise KernelUnavailable(
-                f"deformable attention kernel {asked!r} cannot run {dtype} tensors on {device_type}: {reason}"
+                f"deformable attention kernel {requested!r} cannot run {dtype} tensors on {device_type}: "
+                f"{reason}"
             )
-        return asked
+        return requested
     native = "cpu" if device_type == "cpu" else "triton"
     return "reference" if why_not(native, device_type, dtype) else native
 

@@ -40,7 +40,7 @@ def ms_deform_attn(
 
     Raises:
         ValueError: shapes, dtypes or devices that do not fit, or an unknown kernel.
-        KernelUnavailable: the kernel asked for cannot run here.
+        KernelUnavailable: the requested kernel cannot run here.
     """
     shapes = as_tensor(spatial_shapes)
     chosen = choose(value.device.type, value.dtype, kernel)

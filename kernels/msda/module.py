@@ -40,7 +40,8 @@ class MSDeformAttn(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Heads look in `n_heads` directions on the square ring, point i at distance i + 1; equal weights."""
+        """Offsets of head h in direction h of `n_heads` on the square ring, point i at distance i + 1; equal
+        attention weights."""
         nn.init.zeros_(self.sampling_offsets.weight)
         angles = torch.arange(self.n_heads, dtype=torch.float32) * (2.0 * math.pi / self.n_heads)
         directions = torch.stack([angles.cos(), angles.sin()], -1)

@@ -1,7 +1,7 @@
-"""`relforge::msda_forward`, `relforge::msda_fused_forward` and their gradients, as PyTorch knows them.
+"""`relforge::msda_forward`, `relforge::msda_fused_forward` and their gradients, as operators of PyTorch.
 
 Registered through `torch.library`, so autograd, `torch.compile` and autocast see ordinary operators while the
-kernels depend on no PyTorch ABI. `kernel` is what `dispatch.choose` returned.
+kernels depend on no PyTorch ABI. `kernel` is the name that `dispatch.choose` returned.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SCHEMAS = {
 }
 
 
-def kernel_named(name: str) -> Any:
+def kernel_module(name: str) -> Any:
     """The module that implements a kernel, with `forward` and `backward`."""
     kernels = {"cpu": cpu, "triton": triton_launch}
     if name not in kernels:
@@ -60,7 +60,7 @@ def fused_forward(
     problem = check(value, shapes, offsets, logits)
     if reference is not None:
         check_extras(problem, reference, mask)
-    return kernel_named(kernel).forward(problem, value, offsets, logits, reference, mask)
+    return kernel_module(kernel).forward(problem, value, offsets, logits, reference, mask)
 
 
 def fused_backward(
@@ -77,7 +77,7 @@ def fused_backward(
     problem = check(value, shapes, offsets, logits)
     if reference is not None:
         check_extras(problem, reference, mask)
-    return kernel_named(kernel).backward(problem, grad_output, value, offsets, logits, reference, mask)
+    return kernel_module(kernel).backward(problem, grad_output, value, offsets, logits, reference, mask)
 
 
 def fake_forward(value: Tensor, shapes: Tensor, points: Tensor, weights: Tensor, kernel: str) -> Tensor:
@@ -97,14 +97,14 @@ def fake_fused_forward(
     return fake_forward(value, shapes, offsets, logits, kernel)
 
 
-def fresh(tensor: Tensor) -> Tensor:
+def empty_contiguous(tensor: Tensor) -> Tensor:
     return torch.empty_like(tensor, memory_format=torch.contiguous_format)
 
 
 def fake_backward(
     grad_output: Tensor, value: Tensor, shapes: Tensor, points: Tensor, weights: Tensor, kernel: str
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return fresh(value), fresh(points), fresh(weights)
+    return empty_contiguous(value), empty_contiguous(points), empty_contiguous(weights)
 
 
 def fake_fused_backward(
@@ -120,22 +120,22 @@ def fake_fused_backward(
     return fake_backward(grad_output, value, shapes, offsets, logits, kernel)
 
 
-def remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     *tensors, ctx.kernel = inputs
     ctx.save_for_backward(*tensors)
 
 
-def gradient(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+def backward_formula(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
     grads = torch.ops.relforge.msda_backward(grad_output, *ctx.saved_tensors, ctx.kernel)
     return grads[0], None, grads[1], grads[2], None
 
 
-def fused_gradient(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+def fused_backward_formula(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
     grads = torch.ops.relforge.msda_fused_backward(grad_output, *ctx.saved_tensors, ctx.kernel)
     return grads[0], None, None, grads[1], grads[2], None, None
 
 
-def under_autocast(device_type: str, operator: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def with_autocast(device_type: str, operator: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Autocast's rule: `value` is stored in the autocast dtype; coordinates and weights keep theirs."""
 
     def run(value: Tensor, *rest: Any) -> Tensor:
@@ -159,10 +159,10 @@ def register() -> None:
         LIBRARY.define(name + SCHEMAS[name], tags=[torch.Tag.pt2_compliant_tag])
         LIBRARY.impl(name, real, "CompositeExplicitAutograd")
         torch.library.register_fake(f"relforge::{name}", fake, lib=LIBRARY)
-    for name, formula in (("msda_forward", gradient), ("msda_fused_forward", fused_gradient)):
-        torch.library.register_autograd(f"relforge::{name}", formula, setup_context=remember, lib=LIBRARY)
+    for name, formula in (("msda_forward", backward_formula), ("msda_fused_forward", fused_backward_formula)):
+        torch.library.register_autograd(f"relforge::{name}", formula, setup_context=save_inputs, lib=LIBRARY)
         for device_type, key in (("cpu", "AutocastCPU"), ("cuda", "AutocastCUDA")):
-            LIBRARY.impl(name, under_autocast(device_type, getattr(torch.ops.relforge, name)), key)
+            LIBRARY.impl(name, with_autocast(device_type, getattr(torch.ops.relforge, name)), key)
 
 
 register()

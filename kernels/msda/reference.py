@@ -17,7 +17,7 @@ from relforge.kernels.msda.shapes import as_levels
 
 
 def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The dtype sums are kept in: float32 for half-precision storage, else the storage dtype."""
+    """The dtype of sums: float32 for half-precision storage, else the storage dtype."""
     return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
 
 
@@ -40,12 +40,12 @@ def ms_deform_attn_reference(
     _, queries, _, _, points, _ = sampling_locations.shape
     dtype = accumulation_dtype(value.dtype)
     undefined = sampling_locations.isnan().flatten(3).any(-1)  # B x Q x H
-    # Beyond one whole image away nothing is sampled; the clamp keeps grid_sample's index arithmetic in range.
+    # Nothing is sampled farther than one image away; the clamp keeps grid_sample's index arithmetic in range.
     grids = 2 * sampling_locations.to(dtype).nan_to_num(-1.0).clamp(-2, 3) - 1
     weights = attention_weights.to(dtype)
     if queries == 0:  # grid_sample refuses empty grids
-        nothing = grids.sum((2, 3, 4, 5)) * weights.sum((2, 3, 4)) * value.sum()  # B x 0
-        return nothing[..., None].expand(-1, -1, heads * channels).to(value.dtype)
+        empty = grids.sum((2, 3, 4, 5)) * weights.sum((2, 3, 4)) * value.sum()  # B x 0
+        return empty[..., None].expand(-1, -1, heads * channels).to(value.dtype)
     output = value.new_zeros((batch * heads, channels, queries), dtype=dtype)
     start = 0
     for level, (height, width) in enumerate(levels):
@@ -69,7 +69,7 @@ def sampling_locations_of(reference_points: Tensor, offsets: Tensor, spatial_sha
     Args:
         reference_points: (B, Q, L, 2), then offsets are in pixels of each level; or (B, Q, L, 4) boxes
             (centre x, centre y, width, height), then offsets are in units of half a box side / P.
-        offsets: (B, Q, H, L, P, 2), or already their product's dtype.
+        offsets: (B, Q, H, L, P, 2).
         spatial_shapes: (L, 2) integer (rows, columns).
 
     Returns:
@@ -92,7 +92,7 @@ def ms_deform_attn_fused_reference(
     attention_logits: Tensor,
     padding_mask: Tensor | None = None,
 ) -> Tensor:
-    """The operator with what surrounds it: locations, softmax over levels x points, and the padding mask.
+    """The operator with its preparation: locations, softmax over levels x points, and the padding mask.
 
     Args:
         value, spatial_shapes: as in `ms_deform_attn_reference`.

@@ -1,6 +1,6 @@
-"""A fixed small case that every tagging job runs before it trusts a kernel.
+"""A fixed small case that every tagging job runs before it uses a kernel.
 
-The published CUDA operator printed a launch error and returned zeros, and people trained on them for days.
+The published CUDA operator printed a launch error and returned zeros, and trainings ran on them for days.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TOLERANCE = {torch.float32: 2e-5, torch.float16: 5e-3, torch.bfloat16: 4e-2, tor
 
 
 class SelfTest(NamedTuple):
-    """What ran and how far it was from the reference."""
+    """Which kernel ran and how far it was from the reference."""
 
     kernel: str
     device: str
@@ -57,20 +57,20 @@ def self_test(
     mask = uniform(2, tokens) < 0.1
     shapes = torch.tensor(LEVELS)
 
-    def run(place: str, wide: bool) -> list[torch.Tensor]:
-        leaves = [t.to(place, torch.float64 if wide else t.dtype) for t in (value, offsets, logits)]
+    def run(target: str, exact: bool) -> list[torch.Tensor]:
+        leaves = [t.to(target, torch.float64 if exact else t.dtype) for t in (value, offsets, logits)]
         v, o, w = (leaf.requires_grad_(gradients) for leaf in leaves)
         points = reference.to(o)
-        if wide:
+        if exact:
             output = ms_deform_attn_fused_reference(v, shapes, points, o, w, mask)
         else:
-            output = ms_deform_attn_fused(v, shapes, points, o, w, mask.to(place), kernel=chosen)
+            output = ms_deform_attn_fused(v, shapes, points, o, w, mask.to(target), kernel=chosen)
         grads = torch.autograd.grad(output, leaves, grad_output.to(output)) if gradients else ()
         return [tensor.detach().to("cpu", torch.float64) for tensor in (output, *grads)]
 
     worst = 0.0
-    for expected, found in zip(run("cpu", True), run(device, False), strict=True):
-        difference = (found - expected).abs().max() / expected.abs().max()
+    for expected, computed in zip(run("cpu", True), run(device, False), strict=True):
+        difference = (computed - expected).abs().max() / expected.abs().max()
         worst = max(worst, float(difference.nan_to_num(float("inf"))))
     tolerance = TOLERANCE[dtype]
     if not worst <= tolerance:

@@ -37,7 +37,7 @@ def as_levels(spatial_shapes: Shapes) -> tuple[tuple[int, int], ...]:
 
 
 def as_tensor(spatial_shapes: Shapes) -> Tensor:
-    """`spatial_shapes` as an int64 tensor (L, 2), the form the operator takes."""
+    """`spatial_shapes` as an int64 tensor (L, 2), as the operator takes it."""
     if isinstance(spatial_shapes, Tensor):
         if spatial_shapes.dim() != 2 or spatial_shapes.shape[1] != 2 or spatial_shapes.is_floating_point():
             raise ValueError(
@@ -83,7 +83,7 @@ def check(value: Tensor, spatial_shapes: Tensor, points: Tensor, weights: Tensor
         raise ValueError(f"spatial_shapes has {len(levels)} levels, the sampling points have {n_levels}")
     total = sum(height * width for height, width in levels)
     if total != tokens:
-        raise ValueError(f"spatial_shapes {levels} add up to {total} pixels, but value holds {tokens}")
+        raise ValueError(f"spatial_shapes {levels} add up to {total} pixels, but value has {tokens}")
     for name, tensor in (("value", value), ("sampling points", points), ("attention weights", weights)):
         if tensor.dtype not in FLOATING:
             raise ValueError(f"{name} must be float16, bfloat16, float32 or float64; got {tensor.dtype}")
@@ -93,7 +93,7 @@ def check(value: Tensor, spatial_shapes: Tensor, points: Tensor, weights: Tensor
 
 
 def check_extras(problem: Problem, reference_points: Tensor, padding_mask: Tensor | None) -> None:
-    """Check what only the fused operator takes.
+    """Check the additional inputs of the fused operator.
 
     Args:
         problem: the sizes from `check`.

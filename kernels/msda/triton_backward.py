@@ -12,11 +12,11 @@ import triton.language as tl
 
 from relforge.kernels.msda.triton_sample import (
     attention_weight,
-    block_of_queries,
-    level_of,
-    place,
+    drop_padded,
+    load_level,
+    locate,
+    query_block,
     softmax_scale,
-    visible,
 )
 
 
@@ -44,7 +44,7 @@ def backward_kernel(
     MASKED: tl.constexpr,
     QUERIES: tl.constexpr,
 ):
-    batch, head, row, inside = block_of_queries(queries, heads, QUERIES)
+    batch, head, row, inside = query_block(queries, heads, QUERIES)
     line = row * heads + head
     first = line * (L * P)
     channel = tl.arange(0, D_2)
@@ -55,18 +55,18 @@ def backward_kernel(
         mask=inside[:, None] & (channel[None, :] < D),
         other=0.0,
     ).to(tl.float32)
-    most = tl.zeros((QUERIES,), tl.float32)
+    peak = tl.zeros((QUERIES,), tl.float32)
     scale = tl.zeros((QUERIES,), tl.float32)
     if REFERENCE > 0:
-        most, scale = softmax_scale(weights, first, inside, L * P, POINTS_2)
+        peak, scale = softmax_scale(weights, first, inside, L * P, POINTS_2)
     expected = tl.zeros((QUERIES,), tl.float32)  # sum of weight * grad_weight, for the softmax's backward
     for level in range(L):
-        rows, columns, start = level_of(levels, level)
+        rows, columns, start = load_level(levels, level)
         for p in range(P):
             at = first + level * P + p
-            attention = attention_weight(weights, at, inside, most, scale, REFERENCE > 0)
+            attention = attention_weight(weights, at, inside, peak, scale, REFERENCE > 0)
             reference_at = (row * L + level) * REFERENCE
-            near, column, pixel_row, x, y, scale_x, scale_y, undefined = place(
+            near, column, pixel_row, x, y, scale_x, scale_y, undefined = locate(
                 points, reference, at, reference_at, inside, rows, columns, REFERENCE, P
             )
             weight = tl.where(undefined, float("nan"), tl.where(near, attention, 0.0))
@@ -78,7 +78,7 @@ def backward_kernel(
                 r = pixel_row + corner // 2
                 token = start + r * columns + c
                 here = near & (c >= 0) & (c < columns) & (r >= 0) & (r < rows)
-                here = visible(masks, token, here, MASKED)
+                here = drop_padded(masks, token, here, MASKED)
                 part_x = x if corner % 2 else 1 - x
                 part_y = y if corner // 2 else 1 - y
                 offset = image + token[:, None].to(tl.int64) * (heads * D) + channel[None, :]
@@ -102,6 +102,6 @@ def backward_kernel(
         tl.debug_barrier()  # other threads of this program wrote what is read back here
         for p in range(L * P):
             at = first + p
-            attention = attention_weight(weights, at, inside, most, scale, True)
+            attention = attention_weight(weights, at, inside, peak, scale, True)
             grad_weight = tl.load(grad_weights + at, mask=inside, other=0.0)
             tl.store(grad_weights + at, attention * (grad_weight - expected), mask=inside)

@@ -9,11 +9,11 @@ import triton.language as tl
 
 from relforge.kernels.msda.triton_sample import (
     attention_weight,
-    block_of_queries,
-    level_of,
-    place,
+    drop_padded,
+    load_level,
+    locate,
+    query_block,
     softmax_scale,
-    visible,
 )
 
 
@@ -38,24 +38,24 @@ def forward_kernel(
     MASKED: tl.constexpr,
     QUERIES: tl.constexpr,
 ):
-    batch, head, row, inside = block_of_queries(queries, heads, QUERIES)
+    batch, head, row, inside = query_block(queries, heads, QUERIES)
     line = row * heads + head
     first = line * (L * P)
     channel = tl.arange(0, D_2)
     base = value + (batch * tokens * heads + head) * D
     masks = mask + batch * tokens
-    most = tl.zeros((QUERIES,), tl.float32)
+    peak = tl.zeros((QUERIES,), tl.float32)
     scale = tl.zeros((QUERIES,), tl.float32)
     if REFERENCE > 0:
-        most, scale = softmax_scale(weights, first, inside, L * P, POINTS_2)
+        peak, scale = softmax_scale(weights, first, inside, L * P, POINTS_2)
     total = tl.zeros((QUERIES, D_2), tl.float32)
     for level in range(L):
-        rows, columns, start = level_of(levels, level)
+        rows, columns, start = load_level(levels, level)
         for p in range(P):
             at = first + level * P + p
-            weight = attention_weight(weights, at, inside, most, scale, REFERENCE > 0)
+            weight = attention_weight(weights, at, inside, peak, scale, REFERENCE > 0)
             reference_at = (row * L + level) * REFERENCE
-            near, column, pixel_row, x, y, _, _, undefined = place(
+            near, column, pixel_row, x, y, _, _, undefined = locate(
                 points, reference, at, reference_at, inside, rows, columns, REFERENCE, P
             )
             weight = tl.where(undefined, float("nan"), tl.where(near, weight, 0.0))
@@ -64,7 +64,7 @@ def forward_kernel(
                 r = pixel_row + corner // 2
                 token = start + r * columns + c
                 here = near & (c >= 0) & (c < columns) & (r >= 0) & (r < rows)
-                here = visible(masks, token, here, MASKED)
+                here = drop_padded(masks, token, here, MASKED)
                 part = (x if corner % 2 else 1 - x) * (y if corner // 2 else 1 - y) * weight
                 address = base + token[:, None].to(tl.int64) * (heads * D) + channel[None, :]
                 sample = tl.load(address, mask=here[:, None] & (channel[None, :] < D), other=0.0)

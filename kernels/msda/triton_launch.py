@@ -17,19 +17,19 @@ from torch import Tensor
 
 from relforge.kernels.msda.shapes import Problem
 
-OLDEST = (8, 0)
-"""Oldest compute capability: bfloat16 arithmetic and the asynchronous loads that Triton emits."""
-TILE = 2048
-"""Numbers in a program's tile: queries x channels. 16 per thread of four warps."""
+MIN_CAPABILITY = (8, 0)
+"""Minimum compute capability: bfloat16 arithmetic and the asynchronous loads that Triton emits."""
+PROGRAM_SIZE = 2048
+"""Numbers per program: queries x channels. 16 per thread of four warps."""
 WARPS = 4
 
 
 class LaunchFailed(RuntimeError):
-    """The GPU refused a kernel; nothing was computed. The message gives its reason and the way out."""
+    """The GPU refused a kernel; nothing was computed. The message gives its reason and how to avoid it."""
 
 
 def interpreted() -> bool:
-    """Whether Triton's interpreter stands in for a GPU."""
+    """Whether Triton's interpreter replaces a GPU."""
     return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on", "yes")
 
 
@@ -44,15 +44,16 @@ def why_unavailable(device_type: str, dtype: torch.dtype) -> str | None:
     if device_type != "cuda" or not torch.cuda.is_available():
         return f"PyTorch finds no GPU for it ({device_type})"
     found = torch.cuda.get_device_capability()
-    if torch.version.hip is None and found < OLDEST:
+    if torch.version.hip is None and found < MIN_CAPABILITY:
         name = torch.cuda.get_device_name()
-        return f"it needs compute capability {OLDEST[0]}.{OLDEST[1]}; {name} has {found[0]}.{found[1]}"
+        needed, present = (".".join(map(str, version)) for version in (MIN_CAPABILITY, found))
+        return f"it needs compute capability {needed}; {name} has {present}"
     return None
 
 
 @functools.lru_cache(maxsize=256)
 def level_table(levels: tuple[tuple[int, int], ...], device: torch.device) -> Tensor:
-    """(rows, columns, first pixel) of each level on the device; kept, so that a call copies nothing."""
+    """(rows, columns, first pixel) of each level on the device; cached, so that a call copies nothing."""
     table, start = [], 0
     for height, width in levels:
         table.append([height, width, start])
@@ -74,7 +75,7 @@ def launch(
         torch.OutOfMemoryError: as PyTorch raises it.
     """
     channels = max(16, power_of_two(problem.channels))
-    block = max(1, TILE // channels)
+    block = max(1, PROGRAM_SIZE // channels)
     grid = ((problem.queries + block - 1) // block, problem.batch * problem.heads)
     if 0 in grid:
         return
@@ -111,7 +112,8 @@ def arguments(
     reference: Tensor | None,
     mask: Tensor | None,
 ) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
-    """The kernels' common tensors, dense, and their flags; for an absent one another stands in, unread."""
+    """The kernels' common tensors, contiguous, and their flags; an absent one is replaced by another,
+    which is not read."""
     tensors = (
         value.contiguous(),
         level_table(problem.levels, value.device),
@@ -158,9 +160,9 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of value, points and weights, each in the dtype of what it belongs to."""
     tensors, flags = arguments(problem, value, points, weights, reference, padding_mask)
-    wide = {"dtype": torch.float32, "device": value.device}
-    grad_value = torch.zeros(value.shape, **wide)
-    grad_points, grad_weights = torch.empty(points.shape, **wide), torch.empty(weights.shape, **wide)
+    float32 = {"dtype": torch.float32, "device": value.device}
+    grad_value = torch.zeros(value.shape, **float32)
+    grad_points, grad_weights = torch.empty(points.shape, **float32), torch.empty(weights.shape, **float32)
     outputs = (grad_output.contiguous(), grad_value, grad_points, grad_weights)
     launch(kernels()[1], problem, value.device, (*tensors, *outputs), **flags)
     return grad_value.to(value.dtype), grad_points.to(points.dtype), grad_weights.to(weights.dtype)

@@ -14,7 +14,7 @@ import triton.language as tl
 
 
 @triton.jit
-def block_of_queries(queries, heads, QUERIES: tl.constexpr):
+def query_block(queries, heads, QUERIES: tl.constexpr):
     """(batch, head, row of each query among those of all images, whether it exists) of this program."""
     batch = (tl.program_id(1) // heads).to(tl.int64)
     query = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
@@ -22,7 +22,7 @@ def block_of_queries(queries, heads, QUERIES: tl.constexpr):
 
 
 @triton.jit
-def level_of(levels, level):
+def load_level(levels, level):
     """(rows, columns, first pixel) of a level."""
     at = levels + 3 * level
     return tl.load(at), tl.load(at + 1), tl.load(at + 2)
@@ -34,22 +34,22 @@ def softmax_scale(logits, rows, inside, POINTS: tl.constexpr, POINTS_2: tl.const
     index = tl.arange(0, POINTS_2)
     used = inside[:, None] & (index[None, :] < POINTS)
     x = tl.load(logits + rows[:, None] + index[None, :], mask=used, other=-float("inf")).to(tl.float32)
-    most = tl.max(x, axis=1)
-    most = tl.where(inside, most, 0.0)
-    return most, 1.0 / tl.sum(tl.exp(x - most[:, None]), axis=1)
+    peak = tl.max(x, axis=1)
+    peak = tl.where(inside, peak, 0.0)
+    return peak, 1.0 / tl.sum(tl.exp(x - peak[:, None]), axis=1)
 
 
 @triton.jit
-def attention_weight(weights, at, inside, most, scale, FUSED: tl.constexpr):
+def attention_weight(weights, at, inside, peak, scale, FUSED: tl.constexpr):
     """The attention weight of one point of each query: read, or the softmax of the logit that is read."""
     weight = tl.load(weights + at, mask=inside, other=0.0).to(tl.float32)
     if FUSED:
-        weight = tl.exp(weight - most) * scale
+        weight = tl.exp(weight - peak) * scale
     return weight
 
 
 @triton.jit
-def pixel(
+def pixel_coordinates(
     points, reference, at, reference_at, inside, height, width, REFERENCE: tl.constexpr, P: tl.constexpr
 ):
     """Pixel coordinates x, y of one point of each query, and d(pixel) / d(given number) along x and y."""
@@ -74,7 +74,7 @@ def pixel(
 
 
 @triton.jit
-def place(
+def locate(
     points, reference, at, reference_at, inside, rows, columns, REFERENCE: tl.constexpr, P: tl.constexpr
 ):
     """Where one point of each query falls on its level.
@@ -85,7 +85,9 @@ def place(
     """
     height = rows.to(tl.float32)
     width = columns.to(tl.float32)
-    x, y, scale_x, scale_y = pixel(points, reference, at, reference_at, inside, height, width, REFERENCE, P)
+    x, y, scale_x, scale_y = pixel_coordinates(
+        points, reference, at, reference_at, inside, height, width, REFERENCE, P
+    )
     near = inside & (x >= -1) & (x < width) & (y >= -1) & (y < height)
     undefined = (x != x) | (y != y)
     x = tl.where(near, x, 0.0)
@@ -96,7 +98,7 @@ def place(
 
 
 @triton.jit
-def visible(mask, token, inside, MASKED: tl.constexpr):
+def drop_padded(mask, token, inside, MASKED: tl.constexpr):
     """`inside`, less the padded pixels."""
     if MASKED:
         inside = inside & (tl.load(mask + token, mask=inside, other=1) == 0)

@@ -29,14 +29,14 @@ size_t idle_bytes = 0;
 }  // namespace
 
 Buffer::Buffer(size_t floats) {
-    const size_t wanted = (floats * sizeof(float) + PAGE - 1) / PAGE * PAGE;  // so that a block fits its own kind again
+    const size_t wanted = (floats * sizeof(float) + PAGE - 1) / PAGE * PAGE;  // so that calls of one size reuse their blocks
     const size_t align = wanted >= HUGE_PAGE ? HUGE_PAGE : PAGE;
     {
         std::lock_guard<std::mutex> guard(lock);
         size_t best = idle.size();
         for (size_t i = 0; i < idle.size(); ++i)
             if (idle[i].bytes >= wanted && (best == idle.size() || idle[i].bytes < idle[best].bytes)) best = i;
-        // A block more than four times too large is left for whoever needs it.
+        // A block more than four times too large stays for a call that needs it.
         if (best < idle.size() && idle[best].bytes / 4 <= wanted) {
             data_ = idle[best].data;
             bytes_ = idle[best].bytes;

@@ -1,4 +1,4 @@
-// One call of the operator as the C interface sees it, and the padded layout that the kernels work on.
+// One call of the operator as the C interface sees it, and the padded layout that the kernels use.
 #pragma once
 
 #include <stdint.h>
@@ -8,7 +8,7 @@ extern "C" {
 // Storage of value, output and their gradients; everything else is float32.
 enum { RF_FLOAT32 = 0, RF_BFLOAT16 = 1 };
 
-// All arrays are dense, row-major. B batch, S pixels of all levels, H heads, D channels per head, Q queries, L levels,
+// All arrays are contiguous, row-major. B batch, S pixels of all levels, H heads, D channels per head, Q queries, L levels,
 // P points per level.
 struct rf_call {
     int64_t batch, tokens, heads, channels, queries, levels, points;
@@ -33,14 +33,14 @@ struct rf_call {
 
 namespace relforge {
 
-// Per sampling point (level l, point p at index l * P + p), padded to a whole number of vectors with harmless entries.
-// Places count numbers in the packed layout, pixels in the direct one.
+// Per sampling point (level l, point p at index l * P + p), padded to a whole number of vectors with entries of weight zero.
+// Offsets count numbers in the packed layout, pixels in the direct one.
 struct Points {
     int64_t count, padded;
     const float *width, *height;  // of the level, in pixels
     const int32_t* stride;        // from a row of pixels to the next: columns, in the packed layout one more
-    const int32_t* origin;        // place of pixel (0, 0)
-    const int32_t* outside;       // packed: a place whose four corners are all padding
+    const int32_t* origin;        // offset of pixel (0, 0)
+    const int32_t* outside;       // packed: offset of a pixel whose four corners are all padding
     const int32_t* reference;     // index of the level's first number within a query's reference row
 };
 

@@ -16,7 +16,7 @@ struct Line {
 template <class V, int Vectors, class T>
 RF_INLINE void load_channels(const T* from, typename V::F to[Vectors]) {
     if constexpr (std::is_same_v<T, Paired>) {
-        static_assert(Vectors % 2 == 0, "vectors are woven together in pairs");
+        static_assert(Vectors % 2 == 0, "vectors are interleaved in pairs");
         for (int j = 0; j < Vectors; j += 2) V::split(from + j * V::N, to[j], to[j + 1]);
     } else {
         for (int j = 0; j < Vectors; ++j) to[j] = V::load(from + j * V::N);
@@ -34,12 +34,12 @@ RF_INLINE void weighted_sum(const Gather& gather, const Sample& s, const Points&
         for (int j = 0; j < Vectors; ++j) sums[k][j] = V::zero();
     const int64_t per_level = PerLevel ? PerLevel : points_per_level;
     for (int64_t first = 0; first < points.count; first += per_level) {
-        const int64_t down = points.stride[first];
+        const int64_t row_stride = points.stride[first];
 #pragma GCC unroll 4
         for (int64_t i = 0; i < per_level; ++i) {
             const int64_t p = first + i;
             for (int side = 0; side < 2; ++side) {
-                const auto row = Gather::row(gather, s, points, p, side, down);
+                const auto row = Gather::row(gather, s, points, p, side, row_stride);
                 for (int k = 0; k < 2; ++k) {
                     const F weight = V::set(s.corner[(2 * side + k) * points.padded + p]);
                     F corner[Vectors];

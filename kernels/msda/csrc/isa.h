@@ -1,4 +1,4 @@
-// What one instruction set offers: the same entry points, compiled once per set.
+// The entry points of one instruction set, compiled once per set.
 #pragma once
 
 #include "call.h"
@@ -18,7 +18,7 @@ struct Isa {
     void (*forward)(const rf_call&, const Points&, int64_t b, int64_t h, int64_t begin, int64_t end, int64_t lanes,
                     const void* slice, bool paired, const float* outside, float* scratch);
     // All queries of (b, h); gradients go to the slice, or straight to grad_value where it is null (then `sink` is a
-    // line that takes what falls outside).
+    // line that receives what falls outside).
     void (*backward)(const rf_call&, const Points&, int64_t b, int64_t h, int64_t lanes, const float* slice,
                      float* gradient, const float* outside, float* sink, float* scratch);
 };

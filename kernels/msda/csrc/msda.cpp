@@ -38,8 +38,9 @@ const Isa& current() {
     return *isa;
 }
 
-// Run work(i) for all i < count on up to `threads` threads. Threads are started for each call: at 10-20 microseconds
-// each they are cheap beside the milliseconds of work, and there is no pool to outlive a fork or to fight with torch's.
+// Run work(i) for all i < count on up to `threads` threads. Threads are started for each call: 10 to 20
+// microseconds each are little beside milliseconds of work, and without a pool nothing breaks after a fork or competes
+// with torch's threads.
 template <class Work>
 void parallel(int64_t count, int64_t threads, const Work& work) {
     std::atomic<int64_t> next{0};
@@ -50,7 +51,7 @@ void parallel(int64_t count, int64_t threads, const Work& work) {
     try {
         for (int64_t t = 1; t < threads && t < count; ++t) others.emplace_back(run);
     } catch (const std::system_error&) {
-        // No more threads to be had: those that run share the work.
+        // The system starts no more threads: those that run share the work.
     }
     run();
     for (std::thread& other : others) other.join();
@@ -64,12 +65,12 @@ int64_t useful_threads(const rf_call& c) {
     return threads < 1 ? 1 : threads;
 }
 
-// The direct layout reads whole vectors of the tensor and adds to its gradient in place; a mask needs a copy to act on.
+// The direct layout reads whole vectors of the tensor and adds to its gradient in place; a mask needs a copy.
 bool must_pack(const rf_call& c, int64_t width, bool backward) {
     return c.channels % width || (backward && c.storage != RF_FLOAT32) || c.padding_mask;
 }
 
-bool pays_to_pack(const rf_call& c, int64_t width, bool backward) {
+bool should_pack(const rf_call& c, int64_t width, bool backward) {
     if (c.layout) return c.layout == 2;
     if (must_pack(c, width, backward)) return true;
     return c.queries * c.levels * c.points > 4 * c.tokens;
@@ -83,13 +84,13 @@ bool well_formed(const rf_call& c) {
         pixels += c.shapes[2 * l] * c.shapes[2 * l + 1];
     }
     const int64_t lanes = (c.channels + 15) / 16 * 16;
-    return pixels == c.tokens && (4 * pixels + 8 * c.levels) * lanes < (int64_t{1} << 31);  // places are 32 bits
+    return pixels == c.tokens && (4 * pixels + 8 * c.levels) * lanes < (int64_t{1} << 31);  // offsets have 32 bits
 }
 
 int forward(const rf_call& c) {
     const Isa& isa = current();
     if (c.layout == 1 && must_pack(c, isa.width, false)) return RF_BAD_LAYOUT;
-    const bool packed = pays_to_pack(c, isa.width, false);
+    const bool packed = should_pack(c, isa.width, false);
     const Plan plan(c, isa.width, packed);
     const auto points = plan.points();
     const auto layout = plan.layout();
@@ -99,7 +100,7 @@ int forward(const rf_call& c) {
     const int64_t slice_floats = packed ? layout.packed_pixels * lanes / (paired ? 2 : 1) : 0;
     relforge::prefer_huge_pages(c.output, static_cast<size_t>(c.batch * c.queries * c.heads * c.channels) *
                                               (c.storage == RF_BFLOAT16 ? 2 : 4));
-    std::atomic<bool> starved{false};
+    std::atomic<bool> out_of_memory{false};
     // With fewer (batch, head) pairs than threads the queries of each are shared, and slices are packed beforehand.
     const int64_t parts = units >= threads ? 1 : (threads + units - 1) / units;
     Buffer shared(parts > 1 && packed ? static_cast<size_t>(units * slice_floats) : 16);
@@ -112,7 +113,7 @@ int forward(const rf_call& c) {
         const int64_t unit = i / parts, part = i % parts, b = unit / c.heads, h = unit % c.heads;
         const bool own_slice = packed && parts == 1;
         Buffer work(static_cast<size_t>((own_slice ? slice_floats : 0) + isa.scratch(points, lanes) + 2 * lanes));
-        if (!work.data()) return starved.store(true);
+        if (!work.data()) return out_of_memory.store(true);
         float* slice = own_slice ? work.data() : packed ? shared.data() + unit * slice_floats : nullptr;
         float* zeros = work.data() + (own_slice ? slice_floats : 0);
         memset(zeros, 0, static_cast<size_t>(lanes) * sizeof(float));
@@ -120,13 +121,13 @@ int forward(const rf_call& c) {
         isa.forward(c, points, b, h, c.queries * part / parts, c.queries * (part + 1) / parts, lanes, slice, paired,
                     zeros, zeros + lanes);
     });
-    return starved ? RF_NO_MEMORY : RF_OK;
+    return out_of_memory ? RF_NO_MEMORY : RF_OK;
 }
 
 int backward(const rf_call& c) {
     const Isa& isa = current();
     if (c.layout == 1 && must_pack(c, isa.width, true)) return RF_BAD_LAYOUT;
-    const bool packed = pays_to_pack(c, isa.width, true);
+    const bool packed = should_pack(c, isa.width, true);
     const Plan plan(c, isa.width, packed);
     const auto points = plan.points();
     const auto layout = plan.layout();
@@ -146,13 +147,13 @@ int backward(const rf_call& c) {
             memset(bytes + begin, 0, end - begin);
         });
     }
-    std::atomic<bool> starved{false};
+    std::atomic<bool> out_of_memory{false};
     parallel(units, threads, [&](int64_t unit) {
         const int64_t b = unit / c.heads, h = unit % c.heads;
-        // Two blocks of the forward pass's size, so that one that it left is used again.
+        // Two blocks of the forward pass's size, so that one left by it is used again.
         Buffer work(static_cast<size_t>(slice_floats + isa.scratch(points, lanes) + 2 * lanes));
         Buffer sums(static_cast<size_t>(slice_floats));
-        if (!work.data() || !sums.data()) return starved.store(true);
+        if (!work.data() || !sums.data()) return out_of_memory.store(true);
         float* slice = packed ? work.data() : nullptr;
         float* gradient = packed ? sums.data() : nullptr;
         float* zeros = work.data() + slice_floats;
@@ -164,7 +165,7 @@ int backward(const rf_call& c) {
         isa.backward(c, points, b, h, lanes, slice, gradient, zeros, zeros + lanes, zeros + 2 * lanes);
         if (packed) isa.unpack(c, layout, b, h, gradient);
     });
-    return starved ? RF_NO_MEMORY : RF_OK;
+    return out_of_memory ? RF_NO_MEMORY : RF_OK;
 }
 
 template <class Run>
@@ -182,7 +183,7 @@ int guarded(const rf_call* call, const Run& run) {
 
 extern "C" {
 
-// The sources this was built from: the loader refuses any but its own.
+// The sources this was built from; the loader refuses a library of other sources.
 RF_EXPORT const char* rf_source_hash() { return RF_SOURCE_HASH; }
 
 RF_EXPORT int rf_msda_forward(const rf_call* call) { return guarded(call, forward); }
@@ -191,7 +192,7 @@ RF_EXPORT int rf_msda_backward(const rf_call* call) { return guarded(call, backw
 
 RF_EXPORT const char* rf_isa() { return current().name; }
 
-// Use `name` (avx512, avx2, portable) from now on, or the best one for null; non-zero when it cannot run here.
+// Use `name` (avx512, avx2, portable) from now on, or the best one for null; non-zero where it cannot run.
 RF_EXPORT int rf_use_isa(const char* name) {
     const Isa* isa = nullptr;
     if (!name) isa = best_isa();

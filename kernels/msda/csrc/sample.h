@@ -8,9 +8,9 @@
 namespace relforge::RF_ISA {
 
 // Arrays over the points of one (query, head), each `Points.padded` long. In the direct layout `index` holds four arrays of
-// pixels, one per corner, with -1 for a corner outside the level; in the packed one two arrays of places,
+// pixels, one per corner, with -1 for a corner outside the level; in the packed one two arrays of offsets,
 // counted in numbers, of the top left and the bottom left corner. The forward pass leaves out what it does not read: the
-// bottom left places, and all arrays from `masked` on.
+// bottom left offsets, and all arrays from `masked` on.
 struct Sample {
     int32_t* index;
     float* corner;    // four arrays: weight of top left, top right, bottom left, bottom right, times attention
@@ -70,12 +70,12 @@ RF_INLINE void softmax(const float* logits, int64_t count, float* out) {
         V::store(out, kept * (1.0f / V::sum(kept)));
         return;
     }
-    F most = V::set(-INFINITY);
+    F maxima = V::set(-INFINITY);
     for (int64_t k = 0; k < count; k += V::N) {
         const F x = V::select(V::first(count - k), V::load(logits + k, count - k), V::set(-INFINITY));
-        most = V::max(most, x);
+        maxima = V::max(maxima, x);
     }
-    const float largest = V::largest(most);
+    const float largest = V::largest(maxima);
     F total = V::zero();
     for (int64_t k = 0; k < count; k += V::N) {
         const F e = exp_negative<V>(V::load(logits + k, count - k) - largest);
@@ -97,7 +97,7 @@ RF_INLINE void prefetch_query(const rf_call& c, const Points& points, int64_t ro
     }
 }
 
-// Fill `s` for query `row` = b * Q + q and head h. Only the backward pass needs more than places and corner weights.
+// Fill `s` for query `row` = b * Q + q and head h. Only the backward pass needs more than offsets and corner weights.
 template <class V, class Gather, bool Backward>
 RF_INLINE void prepare(const rf_call& c, const Points& points, const Gather& gather, int64_t row, int64_t h, const Sample& s) {
     using F = typename V::F;
@@ -157,7 +157,7 @@ RF_INLINE void prepare(const rf_call& c, const Points& points, const Gather& gat
             V::store(s.scale_x + k, scale_x);
             V::store(s.scale_y + k, scale_y);
         }
-        Gather::template places<V, Backward>(gather, points, k, near, left, top, width, height, s.index + k);
+        Gather::template store_offsets<V, Backward>(gather, points, k, near, left, top, width, height, s.index + k);
     }
 }
 

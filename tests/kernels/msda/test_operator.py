@@ -66,7 +66,7 @@ def test_integer_values_are_refused(kernel: str) -> None:
     ("change", "message"),
     [
         ({"value": torch.zeros(2, 26, 64)}, r"value must be \(B, S, H, D\)"),
-        ({"value": torch.zeros(2, 25, 2, 32)}, "add up to 26 pixels, but value holds 25"),
+        ({"value": torch.zeros(2, 25, 2, 32)}, "add up to 26 pixels, but value has 25"),
         ({"locations": torch.zeros(2, 5, 2, 2, 4, 3)}, r"must be \(B, Q, H, L, P, 2\)"),
         ({"locations": torch.zeros(2, 5, 3, 2, 4, 2)}, "do not fit value"),
         ({"weights": torch.zeros(2, 5, 2, 2, 3)}, "attention weights must be"),
