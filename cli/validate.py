@@ -20,7 +20,7 @@ def command(
 ) -> None:
     """Check fields, backends, options, files, the order of the stages and the run folder. Runs nothing."""
     from relforge.pipeline.config import load
-    from relforge.pipeline.run.preflight import preflight
+    from relforge.pipeline.config.preflight import preflight
 
     findings = preflight(load(config, overrides or []), load_models)
     if as_json:

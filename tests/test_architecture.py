@@ -26,6 +26,15 @@ ARROWS: dict[str, tuple[str, ...]] = {
 }
 """room -> rooms right below it (docs/architecture.md draws them)."""
 
+ENGINE: dict[str, tuple[str, ...]] = {
+    "doctor": ("submit",),
+    "submit": ("config",),
+    "config": ("run", "store"),
+    "run": ("store",),
+    "store": (),
+}
+"""part of pipeline/ -> parts that it may import."""
+
 RAY_ROOM = "pipeline"
 PLAIN_PACKAGES = {"ray", "spacy", "pydantic", "typer"}
 PLAIN_ROOMS = ("kernels", "images", "models", "tagger")
@@ -96,6 +105,20 @@ def test_a_room_imports_only_rooms_below_it(room: str) -> None:
         if module.split(".")[0] == room
         for name in imports(path, top_level_only=False)
         if name.split(".")[0] in ARROWS and name.split(".")[0] not in allowed and resolve(name, known)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("part", ENGINE)
+def test_a_part_of_the_engine_imports_only_parts_below_it(part: str) -> None:
+    wrong = [
+        f"{module} imports {name}"
+        for module, path in modules().items()
+        if module.startswith(f"pipeline.{part}")
+        for name in imports(path, top_level_only=False)
+        if name.startswith("pipeline.")
+        and (other := name.split(".")[1]) in ENGINE
+        and other not in (part, *ENGINE[part])
     ]
     assert wrong == []
 

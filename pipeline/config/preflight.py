@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from relforge.pipeline.config import ConfigError
+from relforge.pipeline.config.source import ConfigError
 from relforge.pipeline.run.job import Job, StageSpec
 from relforge.pipeline.run.plan import make_plan
 from relforge.pipeline.run.prepare import check_folder
