@@ -63,7 +63,7 @@ def random_tagger() -> RelationModel:
 
 
 def request(pixels: torch.Tensor, boxes: int, pairs: int, texts: int) -> Request:
-    """A picture whose first `pairs` box pairs have `texts` candidates each."""
+    """An image whose first `pairs` box pairs have `texts` candidates each."""
     source = torch.Generator().manual_seed(1)
     centre = 0.2 + 0.6 * torch.rand(boxes, 2, generator=source)
     size = 0.05 + 0.3 * torch.rand(boxes, 2, generator=source)
@@ -75,10 +75,10 @@ def request(pixels: torch.Tensor, boxes: int, pairs: int, texts: int) -> Request
         chosen = torch.randperm(len(RELATIONS), generator=source)[:texts].tolist()
         candidates += [(*pair, RELATIONS[i]) for i in sorted(chosen)]
     labels = [CLASSES[i % len(CLASSES)] for i in range(boxes)]
-    return Request("picture", pixels, torch.cat([centre, size], 1), labels, candidates, CLASSES)
+    return Request("image", pixels, torch.cat([centre, size], 1), labels, candidates, CLASSES)
 
 
-def pictures(paths: list[str], short: int, long: int) -> list[torch.Tensor]:
+def load_images(paths: list[str], short: int, long: int) -> list[torch.Tensor]:
     """3 x H x W uint8 at the tagger's scale."""
     if paths:
         return [DetectionResize(short, long)(decode(read(path))) for path in paths]
@@ -114,8 +114,8 @@ def medians(calls: list[Callable[[], Any]], rounds: int) -> list[float]:
     return [statistics.median(taken) for taken in times]
 
 
-def parts(engine: Engine, asked: Request) -> dict[str, float]:
-    """Seconds of one picture by part."""
+def parts(engine: Engine, sample: Request) -> dict[str, float]:
+    """Seconds of one image by part."""
     model = engine.model
     named: dict[str, Any] = {
         "backbone": model.backbone,
@@ -136,7 +136,7 @@ def parts(engine: Engine, asked: Request) -> dict[str, float]:
 
             handles.append(part.register_forward_hook(done))
     started = time.perf_counter()
-    list(engine.run([asked]))
+    list(engine.run([sample]))
     spent["rest"] = time.perf_counter() - started - sum(spent.values())
     for handle in handles:
         handle.remove()
@@ -174,23 +174,23 @@ def peak_mib(call: Callable[[], Any]) -> float:
     return field("VmHWM") - before
 
 
-def speed_rows(engine: Engine, asked: Request, rounds: int) -> list[dict[str, Any]]:
-    indexed = [(s, o, text, i) for i, (s, o, text) in enumerate(asked.candidates)]
+def speed_rows(engine: Engine, sample: Request, rounds: int) -> list[dict[str, Any]]:
+    indexed = [(s, o, text, i) for i, (s, o, text) in enumerate(sample.candidates)]
     groups = published_groups(indexed)
-    images = normalise_imagenet(asked.pixels)[None]
+    images = normalise_imagenet(sample.pixels)[None]
 
     def theirs() -> Any:
-        return published_procedure(engine.model, asked, images, groups)
+        return published_procedure(engine.model, sample, images, groups)
 
     def union() -> Any:
-        return label_groups(engine, asked, groups)
+        return label_groups(engine, sample, groups)
 
     # the published numbers are those of the union, so both must keep the same relations; also warms up
     same = [(row.pair, row.text) for row in union()] == [row[:2] for row in theirs()]
     native = choose("cpu", torch.float32)
     own, own_union, core, ours_kernel = medians(
         [
-            lambda: list(engine.run([asked])),
+            lambda: list(engine.run([sample])),
             union,
             with_kernel("reference", theirs),
             with_kernel(native, theirs),
@@ -217,11 +217,11 @@ def speed_rows(engine: Engine, asked: Request, rounds: int) -> list[dict[str, An
     ]
 
 
-def floor_row(engine: Engine, asked: Request, rounds: int) -> dict[str, Any]:
+def floor_row(engine: Engine, sample: Request, rounds: int) -> dict[str, Any]:
     with FlopCounterMode(display=False) as counter:
-        list(engine.run([asked]))
+        list(engine.run([sample]))
     flops, rate = counter.get_total_flops(), flop_rate()
-    (seconds,) = medians([lambda: list(engine.run([asked]))], rounds)
+    (seconds,) = medians([lambda: list(engine.run([sample]))], rounds)
     return {
         "case": "FLOP floor",
         "peer": "float32 matrix product",
@@ -246,8 +246,8 @@ def memory_rows(engine: Engine, pixels: torch.Tensor, boxes: int, texts: int) ->
         (4, 16, 350),
     ):
         engine.batch_size, engine.decoder_batches = batch_size, decoder_batches
-        asked = [request(pixels, boxes, pairs, texts) for _ in range(batch_size)]
-        peak = peak_mib(partial(_run, engine, asked))
+        requests = [request(pixels, boxes, pairs, texts) for _ in range(batch_size)]
+        peak = peak_mib(partial(_run, engine, requests))
         case = f"peak memory: {batch_size} images, {pairs} pairs, {decoder_batches} decoder batches at a time"
         rows.append({"case": case, "peer": "", "ours": peak, "unit": "MiB above the weights"})
     engine.batch_size, engine.decoder_batches = 1, 16
@@ -257,7 +257,7 @@ def memory_rows(engine: Engine, pixels: torch.Tensor, boxes: int, texts: int) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", help="model folder or published .pth")
-    parser.add_argument("--image", action="append", default=[], help="picture file; repeatable")
+    parser.add_argument("--image", action="append", default=[], help="image file; repeatable")
     parser.add_argument("--short-side", type=int, default=320)
     parser.add_argument("--long-side", type=int, default=533)
     parser.add_argument("--boxes", type=int, default=20)
@@ -270,12 +270,12 @@ def main() -> None:
     model = load_pretrained(options.model).model if options.model else random_tagger()
     engine = Engine(model, TextFeatures(model.text_encoder, "0" * 64))
     rows: list[dict[str, Any]] = []
-    for pixels in pictures(options.image, options.short_side, options.long_side):
-        asked = request(pixels, options.boxes, options.pairs, options.texts)
-        list(engine.run([asked]))  # fills the text cache, builds the kernel
-        rows += speed_rows(engine, asked, options.rounds)
-        rows.append(floor_row(engine, asked, options.rounds))
-        for part, seconds in parts(engine, asked).items():
+    for pixels in load_images(options.image, options.short_side, options.long_side):
+        sample = request(pixels, options.boxes, options.pairs, options.texts)
+        list(engine.run([sample]))  # fills the text cache, builds the kernel
+        rows += speed_rows(engine, sample, options.rounds)
+        rows.append(floor_row(engine, sample, options.rounds))
+        for part, seconds in parts(engine, sample).items():
             rows.append({"case": f"part: {part}", "peer": "", "ours": seconds * 1000, "unit": "ms"})
         if options.memory:
             rows += memory_rows(engine, pixels, options.boxes, options.texts)
