@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from relforge.cli.app import invoke
 from relforge.pipeline.config import ConfigError, Source, check_files
 from relforge.pipeline.config.options import parameters
 from relforge.pipeline.run.job import Job, SourceSpec, StageSpec
@@ -67,3 +68,22 @@ def test_a_missing_model_is_refused_before_anything_runs(
     assert model in sentence
     assert sentence.endswith(f"set MODEL or pass stages.{stage}.model=...")
     assert "\n" not in sentence
+
+
+def test_validate_and_run_refuse_a_missing_model_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "source.json").write_text('{"images": 1}')
+    config = tmp_path / "job.yaml"
+    config.write_text(
+        f"dataset: {{name: tiny, split: train, format: 'tiny:TinySource', path: {tmp_path}/source.json}}\n"
+        f"run: {{folder: {tmp_path}/run}}\n"
+        "stages: {caption: {backend: blip, model: nobody/has-such-a-model}}\n"
+    )
+
+    for verb in ("validate", "plan", "run"):
+        assert invoke([verb, str(config)]) == 64
+        sentence = capsys.readouterr().err
+        assert "stages.caption.model: model 'nobody/has-such-a-model' is neither a local path" in sentence
+        assert sentence.rstrip().endswith("pass stages.caption.model=...")
+    assert not (tmp_path / "run").exists()
