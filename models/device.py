@@ -1,4 +1,4 @@
-"""Where a stage's model runs and in which numbers, from the words of a config."""
+"""The device and number type of a stage's model, from the words of a config."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16", "svebf16"}
-"""What Linux calls bfloat16 products in /proc/cpuinfo, on x86-64 and Arm."""
+"""Flags of bfloat16 multiplication in Linux's /proc/cpuinfo, on x86-64 and Arm."""
 
 
 def check_device_dtype(device: str, dtype: str = "auto") -> None:
@@ -40,8 +40,9 @@ def resolve_device_dtype(device: str, dtype: str = "auto") -> tuple[torch.device
 
 
 def multiplies_bfloat16(cpuinfo: str = "/proc/cpuinfo") -> bool:
-    """Whether this machine's processor has instructions for bfloat16 products. Without them a model takes
-    several times as long as in float32 (benchmarks/results/caption.md); True where nobody says."""
+    """Whether this processor has instructions for bfloat16 multiplication; True where the file cannot be
+    read. Without them a model takes several times as long as in float32
+    (benchmarks/results/caption.md)."""
     try:
         words = Path(cpuinfo).read_text().split()
     except OSError:
@@ -50,7 +51,7 @@ def multiplies_bfloat16(cpuinfo: str = "/proc/cpuinfo") -> bool:
 
 
 def slow_dtype(device: str, dtype: str) -> str | None:
-    """Why a model would be slow in this type here, and what to ask for instead; None if it is not."""
+    """Why a model would be slow in this type here, and what to write instead; None if it is not."""
     if dtype != "bfloat16" or resolve_device_dtype(device)[0].type != "cpu" or multiplies_bfloat16():
         return None
     return "bfloat16 is slower than float32 here: this processor has no instructions for it; use dtype: auto"

@@ -64,14 +64,12 @@ class Published:
 
     Args:
         blueprint: what a file's weights (name -> tensor) were built from, or None where they are of another
-            model; the second argument is what the user says of the gate, for files that do not tell.
-        rename: the weights under our names: (weights, blueprint, started from a detector) -> (our name ->
-            (name in the file, tensor), problems). In a file that was converted from a detector, copies of a
-            tensor may differ and names may be surplus.
+            model; the second argument is the user's choice of gate, for files that do not tell.
+        rename: (weights, blueprint) -> (our name -> (name in the file, tensor), what is wrong with the file).
     """
 
     blueprint: Callable[[Mapping[str, Tensor], str | None], Blueprint | None]
-    rename: Callable[[Mapping[str, Tensor], Blueprint, bool], tuple[dict[str, tuple[str, Tensor]], list[str]]]
+    rename: Callable[[Mapping[str, Tensor], Blueprint], tuple[dict[str, tuple[str, Tensor]], list[str]]]
 
 
 @dataclass(frozen=True)

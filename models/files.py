@@ -1,4 +1,4 @@
-"""Where a model's files lie, whatever the user wrote, and which of them decide its output."""
+"""Where a model's files are, however the user named it, and which of them decide its output."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def resolve_model(model: str, revision: str | None = None, companions: Sequence[
             latter at its default revision.
 
     Raises:
-        FileNotFoundError: one is none of these; the sentence says what was tried and what to do.
+        FileNotFoundError: one is none of these; the message tells what was tried and what to do.
     """
     path = Path(model).expanduser()
     if not path.exists():

@@ -86,7 +86,7 @@ def load_published(model: nn.Module, state: Mapping[str, Tensor], blueprint: Blu
             message lists them all.
     """
     expected = model.state_dict()
-    renamed, problems = _rename(state, blueprint, from_detector=False)
+    renamed, problems = _rename(state, blueprint)
     found: dict[str, Tensor] = {}
     for name, (key, tensor) in renamed.items():
         if name not in expected:
@@ -116,7 +116,7 @@ def start_from_detector(model: nn.Module, state: Mapping[str, Tensor], blueprint
         ValueError: nothing fits.
     """
     expected = model.state_dict()
-    renamed, _ = _rename(state, blueprint, from_detector=True)
+    renamed, _ = _rename(state, blueprint)
     found = {
         name: tensor
         for name, (_, tensor) in renamed.items()
@@ -129,12 +129,12 @@ def start_from_detector(model: nn.Module, state: Mapping[str, Tensor], blueprint
 
 
 def _rename(
-    state: Mapping[str, Tensor], blueprint: Blueprint, *, from_detector: bool
+    state: Mapping[str, Tensor], blueprint: Blueprint
 ) -> tuple[dict[str, tuple[str, Tensor]], list[str]]:
     reader = family(blueprint.kind).published
     if reader is None:
         raise ValueError(f"there are no published files of {blueprint.kind}")
-    return reader.rename(state, blueprint, from_detector)
+    return reader.rename(state, blueprint)
 
 
 def _tokenizer(name: str) -> PreTrainedTokenizerBase:

@@ -89,9 +89,9 @@ class Engine:
             The number of the first decoder batch of the call, and the predictions; with n decoder batches per
             image in the call, row `i * n + k` is decoder batch `first + k` of image i.
         """
-        longest = max(len(own) for own in pairs)
+        count = max(len(own) for own in pairs)
         step = max(1, self.decoder_batches // len(requests))
-        for first in range(0, longest, step):
+        for first in range(0, count, step):
             given = pad_requests(requests, [own[first : first + step] for own in pairs], self.device)
             yield first, self.model.decode(memory, layout.objects, given, last_only=True)[-1]
 

@@ -18,10 +18,10 @@ _SWIN_FROZEN = ("norm", "relative_position_bias_table", "absolute_pos_embed")
 
 
 class Backbone(nn.Module):
-    """Pictures to three feature maps.
+    """Images to three feature maps.
 
     Args:
-        body: a transformers backbone whose `feature_maps` are the maps wanted.
+        body: a transformers backbone whose `feature_maps` are these maps.
         channels: channels of those maps.
     """
 
@@ -31,14 +31,14 @@ class Backbone(nn.Module):
         self.channels = tuple(channels)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Normalised pictures B x 3 x H x W -> maps B x C_i x ceil(H / s) x ceil(W / s), s = 8, 16, 32."""
+        """Normalised images B x 3 x H x W -> maps B x C_i x ceil(H / s) x ceil(W / s), s = 8, 16, 32."""
         return list(self.body(images).feature_maps)
 
 
 def resnet(*, embedding_size: int, hidden_sizes: Sequence[int], depths: Sequence[int]) -> Backbone:
     """A bottleneck ResNet (stride in the 3 x 3 convolution, as torchvision's) with frozen batch norm.
 
-    The stem and the first stage are not trained (reference: DETR).
+    The stem and the first stage are not trained (as in DETR).
     """
     config = ResNetConfig(
         embedding_size=embedding_size,
@@ -64,7 +64,7 @@ def swin(
 ) -> Backbone:
     """A Swin transformer with one layer norm per output map.
 
-    Norms, relative position tables and absolute positions are not trained, as published (reference §2.2).
+    Norms, relative position tables and absolute positions are not trained, as published.
     """
     config = SwinConfig(
         embed_dim=embed_dim,
@@ -77,7 +77,7 @@ def swin(
     body = SwinBackbone(config)
     body.swin.add_module(
         "layernorm", nn.Identity()
-    )  # its output is never read: maps leave through their own norms
+    )  # its output is not used: every map has a norm of its own
     for name, parameter in body.named_parameters():
         if any(part in name for part in _SWIN_FROZEN):
             parameter.requires_grad_(False)

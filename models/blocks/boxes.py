@@ -1,4 +1,4 @@
-"""Box arithmetic shared by decoders, matcher and losses. Boxes are normalised to [0, 1] unless said."""
+"""Box arithmetic shared by decoders, matching and losses. Boxes are normalised to [0, 1] unless stated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Multi-branch fusion of a subject and an object state into one pair state (reference §2.6, MBF)."""
+"""Multi-branch fusion of a subject and an object state into one pair state (RLIPv2, MBF)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deformable encoder with language fusion before every N_v-th layer (paper §4.1, reference §2.4)."""
+"""Deformable encoder with language fusion before every N_v-th layer (RLIPv2, §4.1)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class EncoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, values: Tensor, references: Tensor, tokens: Tokens) -> Tensor:
-        """Pixels B x S x dim seen from `references` B x S x L x 2 -> B x S x dim."""
+        """Pixels B x S x dim with reference points B x S x L x 2 -> B x S x dim."""
         mixed = self.self_attn(values + tokens.positions, references, values, tokens.shapes, tokens.padding)
         values = self.norm1(values + self.dropout(mixed))
         hidden = self.linear2(self.dropout(self.linear1(values).relu()))
@@ -41,7 +41,7 @@ class EncoderLayer(nn.Module):
 
 
 class FusionEncoder(nn.Module):
-    """Pixels and labels, encoded together.
+    """Pixels and labels, encoded jointly.
 
     Each fusion attends both ways between the labels and the coarsest level only, runs one language layer
     on the labels and leaves the pixels to the next `interval` deformable layers (N_v; the number of
@@ -52,7 +52,7 @@ class FusionEncoder(nn.Module):
         fusions: fusion blocks.
         language_layers: one per fusion.
         mask_fusion: keep padded pixels and padded labels out of the fusion. The published code attends to
-            them by mistake (reference §7, Q19); without padding both are the same.
+            them by mistake (docs/method.md, fusion); without padding both are the same.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class FusionEncoder(nn.Module):
         Args:
             tokens: the pixels.
             labels: B x T x text_dim pooled text features.
-            label_padding: B x T, True where a label must not be read by other labels.
+            label_padding: B x T, True where other labels must not attend to a label.
 
         Returns:
             Memory B x S x dim and the label states B x T x text_dim after each language layer.
@@ -91,7 +91,7 @@ class FusionEncoder(nn.Module):
         values = tokens.values
         references = encoder_reference_points(tokens.shapes, tokens.valid_ratios)
         coarsest = tokens.shapes[-1][0] * tokens.shapes[-1][1]
-        readable = None if label_padding is None else ~label_padding
+        attend = None if label_padding is None else ~label_padding
         pixel_padding = None if tokens.padding is None else tokens.padding[:, -coarsest:]
         masks = (pixel_padding, label_padding) if self.mask_fusion else (None, None)
         states = []
@@ -102,7 +102,7 @@ class FusionEncoder(nn.Module):
                     values[:, -coarsest:], labels, tokens.positions[:, -coarsest:], *masks
                 )
                 values = torch.cat([values[:, :-coarsest], fused], 1)
-                labels = self.language_layers[index](labels, readable)
+                labels = self.language_layers[index](labels, attend)
                 states.append(labels)
             values = layer(values, references, tokens)
         return values, states

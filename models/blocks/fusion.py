@@ -1,4 +1,4 @@
-"""Asymmetric language-image fusion: gated attention in both directions (paper §4.1, reference §2.4)."""
+"""Asymmetric language-image fusion: gated attention in both directions (RLIPv2, §4.1)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from relforge.models.blocks.gating import GATES
 
 
 class BiAttention(nn.Module):
-    """One score table between pixels and labels, read along both axes (GLIP).
+    """One score table between pixels and labels, used along both axes (GLIP).
 
     Args:
         vision_dim: width of pixel tokens.
@@ -43,14 +43,14 @@ class BiAttention(nn.Module):
         pixel_padding: Tensor | None = None,
         label_padding: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """What labels say to pixels and pixels to labels.
+        """What labels add to pixels and pixels to labels.
 
         Args:
             vision: B x N x vision_dim.
             labels: B x T x text_dim.
             positions: B x N x vision_dim, added to the pixel queries only, not to their values.
-            pixel_padding: B x N, True where pixels must not be read.
-            label_padding: B x T, True where labels must not be read.
+            pixel_padding: B x N, True where pixels must not be attended to.
+            label_padding: B x T, True where labels must not be attended to.
 
         Returns:
             (B x N x vision_dim, B x T x text_dim).
@@ -59,10 +59,10 @@ class BiAttention(nn.Module):
         key, value_l = self._split(self.l_proj(labels)), self._split(self.values_l_proj(labels))
         p = self.dropout if self.training else 0.0
         to_vision = F.scaled_dot_product_attention(
-            query, key, value_l, attn_mask=_readable(label_padding), dropout_p=p
+            query, key, value_l, attn_mask=_attend_mask(label_padding), dropout_p=p
         )
         to_labels = F.scaled_dot_product_attention(
-            key, query, value_v, attn_mask=_readable(pixel_padding), dropout_p=p
+            key, query, value_v, attn_mask=_attend_mask(pixel_padding), dropout_p=p
         )
         return (
             self.out_v_proj(to_vision.transpose(1, 2).flatten(2)),
@@ -73,7 +73,7 @@ class BiAttention(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B x heads x N x embed / heads
 
 
-def _readable(padding: Tensor | None) -> Tensor | None:
+def _attend_mask(padding: Tensor | None) -> Tensor | None:
     return None if padding is None else ~padding[:, None, None]
 
 
@@ -81,7 +81,7 @@ class Fusion(nn.Module):
     """Layer norm, attention both ways, gate, residual.
 
     The residual starts from the normalised features, not the raw ones: a quirk of the published code
-    that its weights depend on (reference §7, Q18).
+    that its weights depend on (docs/method.md, fusion).
 
     Args:
         vision_dim: width of pixel tokens.

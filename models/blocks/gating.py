@@ -1,4 +1,4 @@
-"""Gates G(x) on what one modality adds to the other (paper §4.1, Table 2)."""
+"""Gates G(x) on what one modality adds to the other (RLIPv2, §4.1, Table 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What slots are turned into: boxes, and similarities to label features (reference §2.6)."""
+"""Boxes of queries, and their similarities to label features."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class BoxHeads(nn.Module):
         with torch.no_grad():
             self.mlps[0].layers[-1].bias[2:] = -2.0  # type: ignore[union-attr,index] # boxes start small
 
-    def forward(self, index: int, slots: Tensor, references: Tensor) -> Tensor:
+    def forward(self, index: int, queries: Tensor, references: Tensor) -> Tensor:
         """Boxes B x N x 4 (cxcywh in [0, 1]) of layer `index`, moved from references B x N x 2 or 4."""
-        delta = self.mlps[index](slots)
+        delta = self.mlps[index](queries)
         start = inverse_sigmoid(references)
         if start.shape[-1] == 2:
             start = F.pad(start, (0, 2))  # only the centre is known
@@ -41,7 +41,7 @@ class BoxHeads(nn.Module):
 
 
 class LabelClassifier(nn.Module):
-    """Logits by similarity of slots and label features ("Version 5" of the published heads).
+    """Logits by similarity of queries and label features ("Version 5" of the published heads).
 
     Subjects and objects share one bias; the constant `PRIOR_LOGIT` is added to every logit.
 
@@ -59,10 +59,10 @@ class LabelClassifier(nn.Module):
         """Classifier vectors B x T x dim of label features B x T x dim."""
         return self.projection(F.normalize(labels, dim=-1) / 2)  # type: ignore[no-any-return]
 
-    def entities(self, slots: Tensor, projected: Tensor) -> Tensor:
-        """Class logits B x N x T of subject or object slots B x N x dim."""
-        return (slots + self.entity_bias) @ projected.transpose(1, 2) + PRIOR_LOGIT
+    def entities(self, queries: Tensor, projected: Tensor) -> Tensor:
+        """Class logits B x N x T of subject or object queries B x N x dim."""
+        return (queries + self.entity_bias) @ projected.transpose(1, 2) + PRIOR_LOGIT
 
-    def relations(self, slots: Tensor, projected: Tensor) -> Tensor:
-        """Relation logits B x N x T of pair slots B x N x dim."""
-        return (slots + self.relation_bias) @ projected.transpose(1, 2) + PRIOR_LOGIT
+    def relations(self, queries: Tensor, projected: Tensor) -> Tensor:
+        """Relation logits B x N x T of pair queries B x N x dim."""
+        return (queries + self.relation_bias) @ projected.transpose(1, 2) + PRIOR_LOGIT

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class LanguageLayer(nn.Module):
-    """One RoBERTa layer over the sequence of labels (reference §2.4): post-norm, GELU.
+    """One RoBERTa layer over the sequence of labels: post-norm, GELU.
 
     Args:
         dim: width of label vectors.
@@ -33,7 +33,7 @@ class LanguageLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, labels: Tensor, attend: Tensor | None = None) -> Tensor:
-        """Label states B x T x dim; `attend` B x T is True where a label may be looked at (None: all)."""
+        """Label states B x T x dim; `attend` B x T is True where a label may be attended to (None: all)."""
         query, key, value = (
             part(labels).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B x heads x T x dim / heads
             for part in (self.query, self.key, self.value)
@@ -52,7 +52,7 @@ class LanguageLayer(nn.Module):
 
 
 class Resizer(nn.Module):
-    """Label states to the model's width: Linear, LayerNorm (eps 1e-12), dropout (reference §2.3)."""
+    """Label states to the model's width: Linear, LayerNorm (eps 1e-12), dropout."""
 
     def __init__(self, text_dim: int, dim: int, dropout: float = 0.1) -> None:
         super().__init__()

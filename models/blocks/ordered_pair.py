@@ -12,7 +12,7 @@ class OrderedPair(nn.Module):
     """Subject and object side by side, through one hidden layer.
 
     The published R-Tagger adds the two, and uses the sum only to steer attention: a pair and its reverse then
-    score alike, and what the entities are never reaches the relation slot.
+    score alike, and the classes of the entities never reach the relation query.
 
     Args:
         dim: width of both inputs and of the output.

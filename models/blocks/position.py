@@ -23,10 +23,10 @@ def pixel_encoding(padding: Tensor, dim: int) -> Tensor:
     """DETR's sine encoding of pixel positions, y half first.
 
     Positions count valid pixels from 1 and are scaled to 2 pi by the last one; the published code does
-    not shift to pixel centres, and its weights depend on that (reference §2.2).
+    not shift to pixel centres, and its weights depend on that.
 
     Args:
-        padding: B x H x W, True where the picture is padded.
+        padding: B x H x W, True where the image is padded.
         dim: width of the encoding.
 
     Returns:
@@ -54,7 +54,7 @@ def anchor_encoding(boxes: Tensor, dim: int) -> Tensor:
 
 
 def encoder_reference_points(shapes: Sequence[tuple[int, int]], valid_ratios: Tensor) -> Tensor:
-    """Pixel centres of every level, as seen by every level (Deformable DETR).
+    """Pixel centres of every level, in the coordinates of every level (Deformable DETR).
 
     Args:
         shapes: (height, width) of each level.

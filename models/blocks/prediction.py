@@ -1,4 +1,4 @@
-"""What a model is asked with and what it returns: label lists, the prediction of a layer, the output."""
+"""What goes into a model beside images, and what it returns: label lists, predictions, the output."""
 
 from __future__ import annotations
 

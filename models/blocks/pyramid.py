@@ -21,7 +21,7 @@ class Tokens:
         positions: B x S x dim, sine encoding plus level embedding.
         shapes: (height, width) of each level; S is the sum of their products.
         padding: B x S, True where padded; None when nothing is.
-        valid_ratios: B x L x 2, (x, y) share of each level that is picture.
+        valid_ratios: B x L x 2, (x, y) share of each level that is not padding.
     """
 
     values: Tensor
@@ -37,7 +37,7 @@ class Pyramid(nn.Module):
     Args:
         channels: channels of the backbone maps.
         dim: width of the model; a multiple of 32, the number of norm groups.
-        levels: levels wanted; those beyond the backbone's are stride-2 convolutions of its last map.
+        levels: number of levels; those beyond the backbone's are stride-2 convolutions of its last map.
     """
 
     def __init__(self, channels: Sequence[int], dim: int, levels: int = 4) -> None:
@@ -55,7 +55,7 @@ class Pyramid(nn.Module):
             nn.init.zeros_(projection[0].bias)  # type: ignore[arg-type]
 
     def forward(self, maps: list[Tensor], padding: Tensor | None) -> Tokens:
-        """Maps of the backbone (B x C_i x H_i x W_i) and the picture's padding (B x H x W) to tokens."""
+        """Maps of the backbone (B x C_i x H_i x W_i) and the images' padding (B x H x W) to tokens."""
         levels = [projection(m) for projection, m in zip(self.projections[: len(maps)], maps, strict=True)]
         last = maps[-1]
         for projection in self.projections[len(maps) :]:
@@ -77,7 +77,7 @@ class Pyramid(nn.Module):
 
 
 def _shrink(padding: Tensor | None, level: Tensor) -> Tensor:
-    """The picture's padding at the size of a level, B x H_i x W_i."""
+    """The images' padding at the size of a level, B x H_i x W_i."""
     batch, _, height, width = level.shape
     if padding is None:
         return torch.zeros(batch, height, width, dtype=torch.bool, device=level.device)

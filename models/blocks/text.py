@@ -15,7 +15,7 @@ Tokenize = Callable[[str], Sequence[int]]
 
 
 class TextEncoder(nn.Module):
-    """Encodes each label as a sentence of its own (reference §2.3).
+    """Encodes each label as a sentence of its own.
 
     Args:
         model: a Hugging Face encoder. Its pooler output is the label's vector (RoBERTa: tanh of a
@@ -38,7 +38,7 @@ class TextEncoder(nn.Module):
         return int(self.model.config.hidden_size)  # type: ignore[union-attr,arg-type]
 
     def token_ids(self, labels: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Ids and attention mask (True = a token), both N x longest label.
+        """Ids and attention mask (True = a token), both N x (tokens of the longest label).
 
         Raises:
             ValueError: a label is longer than `max_tokens`.
@@ -47,15 +47,15 @@ class TextEncoder(nn.Module):
         for label, row in zip(labels, rows, strict=True):
             if len(row) > self.max_tokens:
                 raise ValueError(
-                    f"label {label[:60]!r} has {len(row)} tokens; at most {self.max_tokens} are allowed"
+                    f"label {label[:60]!r} has {len(row)} tokens; the maximum is {self.max_tokens}"
                 )
-        longest = max((len(row) for row in rows), default=0)
+        length = max((len(row) for row in rows), default=0)
         device = next(self.model.parameters()).device
-        ids = torch.full((len(rows), longest), self.pad, dtype=torch.long, device=device)
+        ids = torch.full((len(rows), length), self.pad, dtype=torch.long, device=device)
         for i, row in enumerate(rows):
             ids[i, : len(row)] = torch.tensor(row, device=device)
         lengths = torch.tensor([len(row) for row in rows], device=device)
-        return ids, torch.arange(longest, device=device) < lengths[:, None]
+        return ids, torch.arange(length, device=device) < lengths[:, None]
 
     def forward(self, ids: Tensor, attention: Tensor) -> Tensor:
         """Vectors N x width of token ids N x T."""

@@ -106,18 +106,17 @@ def _count(state: Mapping[str, Tensor], prefix: str) -> int:
 
 
 def rename(
-    state: Mapping[str, Tensor], blueprint: Blueprint, from_detector: bool
+    state: Mapping[str, Tensor], blueprint: Blueprint
 ) -> tuple[dict[str, tuple[str, Tensor]], list[str]]:
     """The entries that are used, under our names.
 
     Args:
         state: published name -> tensor.
         blueprint: of the model that is loaded; the numbering of the box heads depends on its decoder layers.
-        from_detector: the file was converted from a detector: the two copies of a box head may differ and
-            names may be surplus.
 
     Returns:
-        Our name -> (published name, tensor), and what is wrong, one sentence each.
+        Our name -> (published name, tensor), and what is wrong: surplus names, and copies of a box head in a
+        decoder that are not the one at the top level.
     """
     layers = blueprint.sizes.decoder_layers
     renamed: dict[str, tuple[str, Tensor]] = {}
@@ -135,8 +134,6 @@ def rename(
             continue
         original = alias_of(key, layers)
         if original is not None:
-            if from_detector:
-                continue
             if original not in state:
                 problems.append(f"missing {original}")
             elif not torch.equal(state[original], tensor):

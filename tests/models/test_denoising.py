@@ -1,4 +1,4 @@
-"""Denoising as it should be: per-picture masks, flips over all labels."""
+"""Denoising as it should be: per-image masks, flips over all labels."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def test_labels_flip_with_their_probability_over_the_whole_list() -> None:
     assert int(noisy.max()) == 49
 
 
-def test_slots_of_one_region_are_blocked_whatever_their_role_and_whoever_else_is_padded() -> None:
+def test_queries_of_one_region_do_not_attend_to_each_other_whatever_their_role_and_other_padding() -> None:
     batch = [targets([(0, 1), (0, 2), (3, 0)]), targets([(1, 2)])]
     given = denoising_pairs(batch, Noise(), width=4, object_labels=5, heads=1, generator=generator())
     assert given.attention_mask is not None
-    blocked = {(i, j) for i, j in given.attention_mask[0].nonzero().tolist()}
-    # region 0 sits in subject slots 0 and 1 and in object slot 4 + 2
-    assert blocked == {(0, 1), (1, 0), (0, 6), (6, 0), (1, 6), (6, 1)}
+    masked = {(i, j) for i, j in given.attention_mask[0].nonzero().tolist()}
+    # region 0 sits in subject queries 0 and 1 and in object query 4 + 2
+    assert masked == {(0, 1), (1, 0), (0, 6), (6, 0), (1, 6), (6, 1)}
     assert not given.attention_mask[1].any()
 
 
-def test_the_published_mask_is_lost_when_any_slot_is_empty() -> None:
+def test_the_published_mask_is_lost_when_any_query_is_padding() -> None:
     batch = [targets([(0, 1), (0, 2)]), targets([(1, 2)])]
     noise = Noise(published_mask=True)
     given = denoising_pairs(batch, noise, width=2, object_labels=5, heads=1, generator=generator())
@@ -61,11 +61,11 @@ def test_the_published_mask_is_lost_when_any_slot_is_empty() -> None:
     assert not given.attention_mask.any()
 
 
-def test_empty_slots_and_the_diagonal_are_never_blocked() -> None:
+def test_padding_and_the_diagonal_are_never_masked() -> None:
     boxes, labels = torch.zeros(1, 4, 4), torch.zeros(1, 4, dtype=torch.long)
-    empty = torch.tensor([[False, False, True, True]])
-    blocked = same_region_mask(boxes, labels, empty)
-    assert blocked.nonzero().tolist() == [[0, 0, 1], [0, 1, 0]]
+    padding = torch.tensor([[False, False, True, True]])
+    masked = same_region_mask(boxes, labels, padding)
+    assert masked.nonzero().tolist() == [[0, 0, 1], [0, 1, 0]]
 
 
 def test_without_noise_pairs_stay_as_they_are() -> None:

@@ -1,4 +1,4 @@
-"""The inference engine: what may and what may not change a picture's scores."""
+"""The inference engine: what may and what may not change an image's scores."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def engine(tiny: Any) -> Any:
 
 
 def results(engine: Engine, requests: list[Request]) -> dict[str, Result]:
-    """Answers by key; all must have succeeded."""
+    """Results by image id; all must have succeeded."""
     out = {}
     for result in engine.run(requests):
         assert isinstance(result, Result), result
@@ -34,14 +34,14 @@ def results(engine: Engine, requests: list[Request]) -> dict[str, Result]:
     return out
 
 
-def test_scores_do_not_depend_on_the_pictures_beside_them(engine: Any, tiny: Any) -> None:
-    requests = [tiny.request(str(i), i, asked=4 + 3 * i) for i in range(6)]
+def test_scores_do_not_depend_on_the_other_images_of_the_batch(engine: Any, tiny: Any) -> None:
+    requests = [tiny.request(str(i), i, candidates=4 + 3 * i) for i in range(6)]
     alone = results(engine(batch_size=1), requests)
-    for pictures in (2, 3, 6):
-        together = results(engine(batch_size=pictures), random.Random(pictures).sample(requests, 6))
+    for batch_size in (2, 3, 6):
+        batched = results(engine(batch_size=batch_size), random.Random(batch_size).sample(requests, 6))
         for key, result in alone.items():
-            assert np.abs(result.scores - together[key].scores).max() <= BATCH_NOISE[torch.float32]
-            assert ((result.scores > FLOOR) == (together[key].scores > FLOOR)).all()
+            assert np.abs(result.scores - batched[key].scores).max() <= BATCH_NOISE[torch.float32]
+            assert ((result.scores > FLOOR) == (batched[key].scores > FLOOR)).all()
 
 
 def test_a_score_within_noise_of_the_floor_is_decided_alone(engine: Any, tiny: Any) -> None:
@@ -50,13 +50,13 @@ def test_a_score_within_noise_of_the_floor_is_decided_alone(engine: Any, tiny: A
     batch = engine(batch_size=3)
     batch.floor = float(alone["1"].scores[0])  # as close to the floor as can be
 
-    together = results(batch, requests)
+    batched = results(batch, requests)
 
-    assert together["1"].scores.tolist() == alone["1"].scores.tolist()
+    assert batched["1"].scores.tolist() == alone["1"].scores.tolist()
 
 
 def test_scores_do_not_depend_on_the_order_of_candidates(engine: Any, tiny: Any) -> None:
-    request = tiny.request("a", 1, asked=20)
+    request = tiny.request("a", 1, candidates=20)
     shuffled = list(request.candidates)
     random.Random(0).shuffle(shuffled)
     first = results(engine(), [request])["a"]
@@ -65,23 +65,25 @@ def test_scores_do_not_depend_on_the_order_of_candidates(engine: Any, tiny: Any)
     assert [by_candidate[c] for c in shuffled] == second.scores.tolist()
 
 
-def test_pairs_beyond_the_slots_go_into_further_passes_however_these_are_cut(engine: Any, tiny: Any) -> None:
-    request = tiny.request("many", 3, boxes=6, asked=200)  # 30 pairs, 8 slots
+def test_pairs_beyond_the_queries_go_into_further_decoder_batches_however_these_are_cut(
+    engine: Any, tiny: Any
+) -> None:
+    request = tiny.request("many", 3, boxes=6, candidates=200)  # 30 pairs, 8 queries
     once = results(engine(decoder_batches=16), [request])["many"]
     piecewise = results(engine(decoder_batches=1), [request])["many"]
     assert len(once.scores) == 200
     np.testing.assert_allclose(once.scores, piecewise.scores, atol=1e-6)
 
 
-def test_pictures_with_different_numbers_of_passes_share_a_batch(engine: Any, tiny: Any) -> None:
-    requests = [tiny.request("few", 1, asked=2), tiny.request("many", 3, boxes=6, asked=200)]
+def test_images_with_different_numbers_of_decoder_batches_share_a_batch(engine: Any, tiny: Any) -> None:
+    requests = [tiny.request("few", 1, candidates=2), tiny.request("many", 3, boxes=6, candidates=200)]
     alone = results(engine(batch_size=1), requests)
-    together = results(engine(batch_size=2), requests)
+    batched = results(engine(batch_size=2), requests)
     for key in ("few", "many"):
-        np.testing.assert_allclose(alone[key].scores, together[key].scores, atol=BATCH_NOISE[torch.float32])
+        np.testing.assert_allclose(alone[key].scores, batched[key].scores, atol=BATCH_NOISE[torch.float32])
 
 
-def test_only_pictures_of_one_size_are_computed_together(engine: Any, tiny: Any, record_batches: Any) -> None:
+def test_only_images_of_one_size_share_a_batch(engine: Any, tiny: Any, record_batches: Any) -> None:
     requests = [tiny.request(str(i), i, height=64 + 32 * (i % 2)) for i in range(6)]
     sizes = record_batches(engine(batch_size=3), requests)
     assert sorted(sizes) == [3, 3]
@@ -89,7 +91,7 @@ def test_only_pictures_of_one_size_are_computed_together(engine: Any, tiny: Any,
 
 @pytest.fixture
 def record_batches(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """`record_batches(engine, requests)`: how many pictures each computed batch held."""
+    """`record_batches(engine, requests)`: how many images each computed batch held."""
 
     def run(engine: Engine, requests: list[Request]) -> list[int]:
         sizes: list[int] = []
@@ -106,15 +108,15 @@ def record_batches(monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-def test_an_own_class_list_per_picture_is_possible(engine: Any, tiny: Any) -> None:
+def test_an_own_class_list_per_image_is_possible(engine: Any, tiny: Any) -> None:
     wide = tiny.request("wide", 1)
     narrow = replace(tiny.request("narrow", 2), classes=sorted(set(tiny.CLASSES)))
     more = replace(wide, classes=(*tiny.CLASSES, "riding"))
     alone = results(engine(batch_size=1), [more, narrow])
-    together = results(engine(batch_size=2), [more, narrow])
+    batched = results(engine(batch_size=2), [more, narrow])
     for key in alone:
-        np.testing.assert_allclose(alone[key].scores, together[key].scores, atol=1e-5)
-        np.testing.assert_allclose(alone[key].subject_scores, together[key].subject_scores, atol=1e-5)
+        np.testing.assert_allclose(alone[key].scores, batched[key].scores, atol=1e-5)
+        np.testing.assert_allclose(alone[key].subject_scores, batched[key].subject_scores, atol=1e-5)
 
 
 def test_memory_that_runs_out_splits_the_batch(
@@ -133,7 +135,7 @@ def test_memory_that_runs_out_splits_the_batch(
     assert len(results(limited, requests)) == 4
 
 
-def test_a_picture_that_does_not_fit_alone_fails_alone(
+def test_an_image_that_does_not_fit_alone_fails_alone(
     engine: Any, tiny: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests = [tiny.request(str(i), i) for i in range(3)]
@@ -142,7 +144,7 @@ def test_a_picture_that_does_not_fit_alone_fails_alone(
 
     def never_one(batch: list[Request], layout: Any) -> Any:
         if any(request.image_id == "1" for request in batch):
-            raise MemoryError("no room")
+            raise MemoryError("out of memory")
         return encode(batch, layout)
 
     monkeypatch.setattr(limited, "encode", never_one)
@@ -150,7 +152,7 @@ def test_a_picture_that_does_not_fit_alone_fails_alone(
     assert [(f.image_id, f.reason) for f in failures] == [("1", "out_of_memory")]
 
 
-def test_numbers_that_are_not_finite_fail_their_picture_only(engine: Any, tiny: Any) -> None:
+def test_numbers_that_are_not_finite_fail_their_image_only(engine: Any, tiny: Any) -> None:
     broken = tiny.request("broken", 1)
     broken.boxes[:] = float("nan")
     found = list(engine(batch_size=2).run([broken, tiny.request("good", 2)]))
@@ -158,7 +160,7 @@ def test_numbers_that_are_not_finite_fail_their_picture_only(engine: Any, tiny: 
 
 
 def test_bfloat16_stays_near_float32(engine: Any, tiny: Any) -> None:
-    request = tiny.request("a", 5, asked=40)
+    request = tiny.request("a", 5, candidates=40)
     exact = results(engine(), [request])["a"].scores
     rough = results(engine(dtype=torch.bfloat16), [request])["a"].scores
     assert np.abs(exact - rough).max() < 0.1

@@ -27,10 +27,10 @@ def test_a_label_is_encoded_once_and_then_read_from_disk(encoder: Any, tmp_path:
     assert second.encoded == 0
 
 
-def test_features_do_not_depend_on_the_labels_asked_for_together(encoder: Any) -> None:
+def test_features_do_not_depend_on_the_labels_of_the_same_call(encoder: Any) -> None:
     alone = TextFeatures(encoder, "a" * 64).get(["on"])
-    together = TextFeatures(encoder, "a" * 64).get(["next to sitting on", "on", "riding"])
-    assert together[1].equal(alone[0])
+    same_call = TextFeatures(encoder, "a" * 64).get(["next to sitting on", "on", "riding"])
+    assert same_call[1].equal(alone[0])
 
 
 def test_another_model_has_other_features(encoder: Any, tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_label_longer_than_the_encoder_reads_does_not_fit(encoder: Any) -> Non
     features = TextFeatures(encoder, "a" * 64)
     assert features.fits("sitting on")
     assert not features.fits("on " * 100)
-    with pytest.raises(ValueError, match="102 tokens; at most 64"):
+    with pytest.raises(ValueError, match="102 tokens; the maximum is 64"):
         features.get(["on " * 100])
 
 

@@ -1,4 +1,4 @@
-"""Golden fixtures of the published code: stored arrays, formula weights and formula pictures.
+"""Golden fixtures of the published code: stored arrays, formula weights and formula images.
 
 A stored array is either whole, under its name, or a strided sample with statistics
 (`name#shape`, `name#sample`, `name#stat`).
@@ -57,7 +57,7 @@ class Golden:
         return torch.from_numpy(np.asarray(self.arrays[name]))
 
     def targets(self, count: int) -> list[dict[str, Tensor]]:
-        """The `target{i}_*` arrays, one dictionary per picture."""
+        """The `target{i}_*` arrays, one dictionary per image."""
         return [
             {
                 name.removeprefix(f"target{i}_"): self[name]
@@ -84,7 +84,7 @@ class Golden:
 
 @cache
 def formula(folder: Path) -> ModuleType:
-    """The module that gives the fixtures' weights and pictures."""
+    """The module that gives the fixtures' weights and images."""
     spec = importlib.util.spec_from_file_location("weights_formula", folder / "weights_formula.py")
     assert spec is not None
     assert spec.loader is not None
@@ -105,15 +105,15 @@ def formula_state(folder: Path, listing: str) -> dict[str, Tensor]:
     return {key: _formula_tensor(folder, canonical(key), tuple(shape)) for key, (shape, _) in entries.items()}
 
 
-def formula_pictures(folder: Path) -> tuple[Tensor, Tensor]:
-    """The fixtures' two pictures (2 x 3 x 256 x 288, zero padded) and their padding."""
+def formula_images(folder: Path) -> tuple[Tensor, Tensor]:
+    """The fixtures' two images (2 x 3 x 256 x 288, zero padded) and their padding."""
     image = formula(folder).image
-    pictures = torch.zeros(2, 3, 256, 288)
+    images = torch.zeros(2, 3, 256, 288)
     padding = torch.ones(2, 256, 288, dtype=torch.bool)
     for i, (height, width, phase) in enumerate(((224, 288, 0), (256, 192, 0.7))):
-        pictures[i, :, :height, :width] = torch.from_numpy(image(height, width, phase))
+        images[i, :, :height, :width] = torch.from_numpy(image(height, width, phase))
         padding[i, :height, :width] = False
-    return pictures, padding
+    return images, padding
 
 
 @pytest.fixture(scope="session")
@@ -168,9 +168,9 @@ def texts(goldens: Path) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def pictures(goldens: Path) -> tuple[Tensor, Tensor]:
-    """The fixtures' two pictures and their padding."""
-    return formula_pictures(goldens)
+def images(goldens: Path) -> tuple[Tensor, Tensor]:
+    """The fixtures' two images and their padding."""
+    return formula_images(goldens)
 
 
 @pytest.fixture(scope="session")
@@ -179,16 +179,16 @@ def record() -> Callable[[nn.Module, dict[str, nn.Module], Callable[[], Any]], d
     under `result`."""
 
     def run(parts: dict[str, nn.Module], call: Callable[[], Any]) -> dict[str, Any]:
-        seen: dict[str, Any] = {}
+        recorded: dict[str, Any] = {}
         handles = [
-            part.register_forward_hook(lambda module, args, out, name=name: seen.__setitem__(name, out))
+            part.register_forward_hook(lambda module, args, out, name=name: recorded.__setitem__(name, out))
             for name, part in parts.items()
         ]
         try:
-            seen["result"] = call()
+            recorded["result"] = call()
         finally:
             for handle in handles:
                 handle.remove()
-        return seen
+        return recorded
 
     return run  # type: ignore[return-value]

@@ -16,14 +16,14 @@ TRAINING = ["train_padded", "train_full", "train_full_defaults", "train_no_label
 
 
 class Case:
-    """The arrays of one case, and the module that turns pairs into slots."""
+    """The arrays of one case, and the module that turns pairs into queries."""
 
     def __init__(self, golden: Any, name: str) -> None:
         g = golden("g2_prepare_query")
         stem = f"{name}/"
         self.arrays = {key.removeprefix(stem): g[key] for key in g.arrays.files if key.startswith(stem)}
-        slots, _, self.seed = self.arrays["config"].tolist()
-        self.width = slots // 2
+        stacked, _, self.seed = self.arrays["config"].tolist()
+        self.width = stacked // 2
         label, box = self.arrays["noise"].tolist()
         self.noise = Noise(box=box, label=label, published_flips=True, published_mask=True)
         self.labels = self.arrays["label_embeds"]
@@ -42,7 +42,7 @@ class Case:
 
 
 @pytest.mark.parametrize("name", TRAINING)
-def test_training_slots_noise_and_masks(golden: Any, name: str) -> None:
+def test_training_queries_noise_and_masks(golden: Any, name: str) -> None:
     case = Case(golden, name)
     expected = case.arrays
 
@@ -62,14 +62,14 @@ def test_training_slots_noise_and_masks(golden: Any, name: str) -> None:
     second = torch.cat([boxes[i, case.width : case.width + n] for i, n in enumerate(sizes)])
     torch.testing.assert_close(first, expected["noised_sub_box_inverse_sigmoid"], atol=1e-5, rtol=0)
     torch.testing.assert_close(second, expected["noised_obj_box_inverse_sigmoid"], atol=1e-5, rtol=0)
-    slots = torch.cat([queries.positions, queries.content], -1)
-    torch.testing.assert_close(slots, expected["query"], atol=1e-5, rtol=0)
+    stacked = torch.cat([queries.positions, queries.content], -1)
+    torch.testing.assert_close(stacked, expected["query"], atol=1e-5, rtol=0)
     assert queries.key_padding_mask.equal(expected["key_padding_mask"])
     assert given.attention_mask is not None
     assert given.attention_mask.equal(expected["attn_mask"])
 
 
-def test_evaluation_slots(golden: Any) -> None:
+def test_evaluation_queries(golden: Any) -> None:
     case = Case(golden, "eval_padded")
     given = pad_pairs(
         [torch.stack([t.subject_boxes, t.object_boxes], 1) for t in case.targets],
@@ -77,7 +77,7 @@ def test_evaluation_slots(golden: Any) -> None:
         case.width,
     )
     queries = case.queries(given, case.labels)
-    slots = torch.cat([queries.positions, queries.content], -1)
-    torch.testing.assert_close(slots, case.arrays["query"], atol=1e-5, rtol=0)
+    stacked = torch.cat([queries.positions, queries.content], -1)
+    torch.testing.assert_close(stacked, case.arrays["query"], atol=1e-5, rtol=0)
     assert queries.key_padding_mask.equal(case.arrays["key_padding_mask"])
     assert given.attention_mask is None

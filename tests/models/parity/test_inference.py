@@ -38,7 +38,7 @@ def parts(model: RelationModel) -> dict[str, torch.nn.Module]:
 
 @pytest.fixture(scope="module")
 def forward(
-    golden: Any, published_model: Any, texts: list[str], pictures: Any, record: Any
+    golden: Any, published_model: Any, texts: list[str], images: Any, record: Any
 ) -> Callable[[str], dict[str, Any]]:
     """`forward("parsed")`: all recorded seams of one pass of that model, computed once."""
     done: dict[str, dict[str, Any]] = {}
@@ -51,7 +51,7 @@ def forward(
         @torch.no_grad()
         def call() -> dict[str, Any]:
             pooled = model.text_encoder.encode(texts)
-            memory = model.encode(pictures[0], pooled, pictures[1])
+            memory = model.encode(images[0], pooled, images[1])
             if kind == "rtagger":
                 targets = golden("g1_tagger_inference").targets(2)
                 given = pad_pairs(
@@ -64,8 +64,8 @@ def forward(
             outputs = model.decode(memory, OBJECTS, given)
             return {"pooled": pooled, "memory": memory, "outputs": outputs}
 
-        seen = record(parts(model), call)
-        done[kind] = seen | seen.pop("result")
+        recorded = record(parts(model), call)
+        done[kind] = recorded | recorded.pop("result")
         return done[kind]
 
     return run
@@ -85,14 +85,14 @@ def case(request: pytest.FixtureRequest, forward: Any, golden: Any) -> tuple[dic
 
 
 def test_text_features(case: Any) -> None:
-    seen, g = case
-    g.check("text_pooled", seen["pooled"], 1e-5)
+    recorded, g = case
+    g.check("text_pooled", recorded["pooled"], 1e-5)
 
 
 def test_backbone_maps_tokens_and_positions(case: Any) -> None:
-    seen, g = case
-    tokens = seen["tokens"]
-    for i, level in enumerate(seen["maps"]):
+    recorded, g = case
+    tokens = recorded["tokens"]
+    for i, level in enumerate(recorded["maps"]):
         g.check(f"backbone_layer{i + 2}", level, HIDDEN)
     sizes = [h * w for h, w in tokens.shapes]
     values = tokens.values.split(sizes, 1)
@@ -101,30 +101,30 @@ def test_backbone_maps_tokens_and_positions(case: Any) -> None:
 
 
 def test_memory_after_every_fusion_and_encoder_layer(case: Any) -> None:
-    seen, g = case
+    recorded, g = case
     for i in range(3):
-        g.check(f"fuse{i}_delta_v", seen[f"delta{i}"][0], HIDDEN)
-        g.check(f"fuse{i}_delta_l", seen[f"delta{i}"][1], HIDDEN)
-        g.check(f"fuse{i}_vis_last_level", seen[f"fuse{i}"][0], HIDDEN)
-        g.check(f"fuse{i}_lang", seen[f"fuse{i}"][1], HIDDEN)
-        g.check(f"fuse{i}_lang_after_roberta", seen[f"language{i}"], HIDDEN)
+        g.check(f"fuse{i}_delta_v", recorded[f"delta{i}"][0], HIDDEN)
+        g.check(f"fuse{i}_delta_l", recorded[f"delta{i}"][1], HIDDEN)
+        g.check(f"fuse{i}_vis_last_level", recorded[f"fuse{i}"][0], HIDDEN)
+        g.check(f"fuse{i}_lang", recorded[f"fuse{i}"][1], HIDDEN)
+        g.check(f"fuse{i}_lang_after_roberta", recorded[f"language{i}"], HIDDEN)
     for i in range(6):
-        g.check(f"enc_layer{i}_vis", seen[f"encoder{i}"], HIDDEN)
-    g.check("img_memory", seen["memory"].values, HIDDEN)
-    features = torch.stack(seen["memory"].labels)  # layer x picture x text x dim; stored text-first
+        g.check(f"enc_layer{i}_vis", recorded[f"encoder{i}"], HIDDEN)
+    g.check("img_memory", recorded["memory"].values, HIDDEN)
+    features = torch.stack(recorded["memory"].labels)  # layer x image x text x dim; stored text-first
     g.check("text_memory_resized", features.transpose(1, 2), HIDDEN)
 
 
 def test_decoder_states(case: Any) -> None:
-    seen, g = case
-    g.check("hs_ho", torch.stack([seen[f"entity{i}"] for i in range(3)]), HIDDEN)
-    g.check("hs_verb", torch.stack([seen[f"relation{i}"] for i in range(3)]), HIDDEN)
+    recorded, g = case
+    g.check("hs_ho", torch.stack([recorded[f"entity{i}"] for i in range(3)]), HIDDEN)
+    g.check("hs_verb", torch.stack([recorded[f"relation{i}"] for i in range(3)]), HIDDEN)
 
 
 def test_boxes_and_logits_of_every_layer(case: Any) -> None:
-    seen, g = case
+    recorded, g = case
     for layer, prefix in ((2, ""), (0, "aux0_"), (1, "aux1_")):
-        prediction: Prediction = seen["outputs"][layer]
+        prediction: Prediction = recorded["outputs"][layer]
         for stored, field in FIELDS.items():
             ours, atol = getattr(prediction, field), BOX if "boxes" in stored else LOGIT
             name = f"{prefix}pred_{stored}"
@@ -135,15 +135,15 @@ def test_boxes_and_logits_of_every_layer(case: Any) -> None:
 
 
 def test_start_references_and_boxes_between_layers(case: Any) -> None:
-    seen, g = case
-    first, second = seen["queries"].references.chunk(2, 1)
-    boxes = torch.stack([torch.stack([p.subject_boxes, p.object_boxes]) for p in seen["outputs"]])
-    if "init_ref_sub" not in g:  # the tagger's fixture keeps the slots that hold pairs
+    recorded, g = case
+    first, second = recorded["queries"].references.chunk(2, 1)
+    boxes = torch.stack([torch.stack([p.subject_boxes, p.object_boxes]) for p in recorded["outputs"]])
+    if "init_ref_sub" not in g:  # the tagger's fixture keeps the queries that hold pairs
         g.check("init_ref_sub_valid", first[:, :5], BOX)
         g.check("init_ref_obj_valid", second[:, :5], BOX)
         g.check("inter_refs_valid", boxes[:, :, :, :5], BOX)
         return
-    shared = g["init_ref_sub"].dim() == 2  # anchors are the same for every picture
+    shared = g["init_ref_sub"].dim() == 2  # anchors are the same for every image
     g.check("init_ref_sub", first[0] if shared else first, BOX)
     g.check("init_ref_obj", second[0] if shared else second, BOX)
     g.check("inter_refs", boxes, BOX)
@@ -166,11 +166,11 @@ def test_positions_are_the_sine_encoding_plus_the_level(
         g.check(f"pos{i}", sine, 1e-5)
 
 
-def test_given_pairs_become_slots(forward: Any, golden: Any) -> None:
+def test_given_pairs_become_queries(forward: Any, golden: Any) -> None:
     queries, g = forward("rtagger")["queries"], golden("g1_tagger_inference")
     assert queries.key_padding_mask.equal(g["key_padding_mask"])
-    slots = torch.cat([queries.positions, queries.content], -1)
-    g.check("query_valid", slots[:, [*range(5), *range(100, 105)]], HIDDEN)
+    queries_of_pairs = torch.cat([queries.positions, queries.content], -1)
+    g.check("query_valid", queries_of_pairs[:, [*range(5), *range(100, 105)]], HIDDEN)
 
 
 def test_relation_confidence_is_the_sigmoid_of_the_logit(forward: Any, golden: Any) -> None:

@@ -1,4 +1,4 @@
-"""The published labelling function on one picture (goldens g1b)."""
+"""The published labelling function on one image (goldens g1b)."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def engine(published_model: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def one_image(stored: dict[str, Any], pictures: Any) -> Request:
+def one_image(stored: dict[str, Any], images: Any) -> Request:
     names = {int(number): name for number, name in stored["coco_objects"].items()}
     return Request(
         image_id="139",
-        pixels=pictures[0][0, :, :224, :288],
+        pixels=images[0][0, :, :224, :288],
         boxes=torch.tensor(stored["boxes_cxcywh"]),
         labels=[names[number] for number in stored["labels_91"]],
         candidates=(),

@@ -42,7 +42,7 @@ TERMS = {
 
 def published_label_padding(features: Tensor) -> Tensor:
     """Labels (..., T) that the published *training* takes for padding: those whose vector (..., T, width)
-    sums to zero or less. Meant to find zero rows, it hides a part of the real labels (reference §7, Q20)."""
+    sums to zero or less. Meant to find zero rows, it hides a part of the real labels."""
     return features.sum(-1) <= 0
 
 
@@ -61,12 +61,12 @@ class Step:
         self.total: Tensor
         self.gradients: dict[str, Tensor | None]
 
-    def run(self, model: RelationModel, texts: list[str], pictures: tuple[Tensor, Tensor]) -> Step:
+    def run(self, model: RelationModel, texts: list[str], images: tuple[Tensor, Tensor]) -> Step:
         model.train()
         model.zero_grad(set_to_none=True)
         pooled = model.text_encoder.encode(texts)
         self.label_padding = published_label_padding(pooled).expand(2, -1)
-        memory = model.encode(pictures[0], pooled, pictures[1], self.label_padding)
+        memory = model.encode(images[0], pooled, images[1], self.label_padding)
         if self.kind == "rtagger":
             noise = Noise(label=0.5, box=0.6, published_flips=True, published_mask=True)
             given = denoising_pairs(
@@ -98,7 +98,7 @@ class Step:
 
 @pytest.fixture(scope="module")
 def step(
-    golden: Any, goldens: Path, published_model: Any, texts: list[str], pictures: Any
+    golden: Any, goldens: Path, published_model: Any, texts: list[str], images: Any
 ) -> Callable[[str], Step]:
     """`step("parsed")`: one training step of that model, computed once."""
     done: dict[str, Step] = {}
@@ -106,7 +106,7 @@ def step(
     def run(kind: str) -> Step:
         if kind not in done:
             expected = json.loads((goldens / f"{FILES[kind]}.json").read_text())
-            done[kind] = Step(kind, golden(FILES[kind]), expected).run(published_model(kind), texts, pictures)
+            done[kind] = Step(kind, golden(FILES[kind]), expected).run(published_model(kind), texts, images)
         return done[kind]
 
     return run
@@ -125,7 +125,7 @@ def searching(request: pytest.FixtureRequest, step: Any) -> Step:
 
 
 def test_labels_taken_for_padding(each: Step) -> None:
-    stored = each.golden["text_attention_mask"]  # text x picture; True = padding
+    stored = each.golden["text_attention_mask"]  # text x image; True = padding
     assert each.label_padding.T.equal(stored)
 
 
