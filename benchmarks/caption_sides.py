@@ -133,7 +133,7 @@ class Ours:
             self.encoding += clock() - start
             return tokens
 
-        self.captioner.encode = encode  # type: ignore[method-assign]
+        self.captioner.encode = encode
 
     def warm_up(self, image: Tensor, images: int) -> None:
         """Encode one image and caption it in the place of many, so that the memory of every image is there:

@@ -117,7 +117,7 @@ class DrawnCaption:
 class DrawnParse(DrawnCaption):
     """One triplet per caption."""
 
-    name, inputs, outputs = "parse", ("captions",), ("triplets",)  # type: ignore[assignment]
+    name, inputs, outputs = "parse", ("captions",), ("triplets",)
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
         captions = tables["captions"]

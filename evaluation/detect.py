@@ -70,7 +70,7 @@ def detect(
     columns = [labels.relations.index(predicate) for predicate in predicates]
     model = loaded.model.to(options.device).eval()
     if entry.labels == "open":
-        labels = model.encode_labels(labels)  # type: ignore[operator]
+        labels = model.encode_labels(labels)
     parts = []
     for index in range(len(data)):
         example = data[index]

@@ -27,7 +27,7 @@ def shared_path(relative: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared():  # type: ignore[no-untyped-def]
+def shared():
     """`shared("goldens/g0_msda_units.npz")` -> Path, skipping where it is absent."""
     return shared_path
 

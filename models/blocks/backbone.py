@@ -108,9 +108,9 @@ def build_backbone(spec: str | Mapping[str, Any]) -> Backbone:
         if spec not in BACKBONES:
             raise ValueError(f"unknown backbone {spec!r}; choose one of {', '.join(BACKBONES)}")
         return BACKBONES[spec]()
-    families = {"resnet": resnet, "swin": swin}
+    families: dict[str, Callable[..., Backbone]] = {"resnet": resnet, "swin": swin}
     arguments = dict(spec)
     family = arguments.pop("family", None)
     if family not in families:
         raise ValueError(f"unknown backbone family {family!r}; choose one of {', '.join(families)}")
-    return families[family](**arguments)  # type: ignore[operator,no-any-return]
+    return families[family](**arguments)

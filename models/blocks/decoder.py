@@ -93,7 +93,7 @@ class DecoderLayer(nn.Module):
         )
         queries = self.norm1(queries + self.dropout(attended.reshape(queries.shape)))
         hidden = self.linear2(self.dropout(self.linear1(queries).relu()))
-        return self.norm3(queries + self.dropout(hidden))  # type: ignore[no-any-return]
+        return self.norm3(queries + self.dropout(hidden))
 
 
 class AnchorPosition(nn.Module):
@@ -112,7 +112,7 @@ class AnchorPosition(nn.Module):
     def forward(self, anchors: Tensor, queries: Tensor | None) -> Tensor:
         """Positions N x Q x dim of anchors N x Q x 4; `queries` is None before the first layer (scale 1)."""
         position = self.ref_point_head(anchor_encoding(anchors, self.dim))
-        return position if queries is None else self.query_scale(queries) * position  # type: ignore[no-any-return]
+        return position if queries is None else self.query_scale(queries) * position
 
 
 class Decoder(nn.Module):
@@ -147,6 +147,4 @@ class Decoder(nn.Module):
         if positions is None:
             assert self.anchor_position is not None
             positions = self.anchor_position(scaled[:, :, 0], queries if index else None)
-        return self.layers[index](  # type: ignore[no-any-return]
-            queries, positions, scaled, memory, attention_mask, key_padding_mask
-        )
+        return self.layers[index](queries, positions, scaled, memory, attention_mask, key_padding_mask)

@@ -37,7 +37,7 @@ class EncoderLayer(nn.Module):
         mixed = self.self_attn(values + tokens.positions, references, values, tokens.shapes, tokens.padding)
         values = self.norm1(values + self.dropout(mixed))
         hidden = self.linear2(self.dropout(self.linear1(values).relu()))
-        return self.norm2(values + self.dropout(hidden))  # type: ignore[no-any-return]
+        return self.norm2(values + self.dropout(hidden))
 
 
 class FusionEncoder(nn.Module):

@@ -32,8 +32,8 @@ class BiAttention(nn.Module):
         self.out_v_proj = nn.Linear(embed_dim, vision_dim)
         self.out_l_proj = nn.Linear(embed_dim, text_dim)
         for layer in self.children():
-            nn.init.xavier_uniform_(layer.weight)  # type: ignore[arg-type]
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def forward(
         self,

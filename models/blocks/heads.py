@@ -26,10 +26,10 @@ class BoxHeads(nn.Module):
         super().__init__()
         self.mlps = nn.ModuleList(MLP(dim, dim, dim, 4) for _ in range(count))
         for mlp in self.mlps:
-            nn.init.zeros_(mlp.layers[-1].weight)  # type: ignore[union-attr,index,arg-type]
-            nn.init.zeros_(mlp.layers[-1].bias)  # type: ignore[union-attr,index,arg-type]
+            nn.init.zeros_(mlp.layers[-1].weight)
+            nn.init.zeros_(mlp.layers[-1].bias)
         with torch.no_grad():
-            self.mlps[0].layers[-1].bias[2:] = -2.0  # type: ignore[union-attr,index] # boxes start small
+            self.mlps[0].layers[-1].bias[2:] = -2.0  # boxes start small
 
     def forward(self, index: int, queries: Tensor, references: Tensor) -> Tensor:
         """Boxes B x N x 4 (cxcywh in [0, 1]) of layer `index`, moved from references B x N x 2 or 4."""
@@ -57,7 +57,7 @@ class LabelClassifier(nn.Module):
 
     def project(self, labels: Tensor) -> Tensor:
         """Classifier vectors B x T x dim of label features B x T x dim."""
-        return self.projection(F.normalize(labels, dim=-1) / 2)  # type: ignore[no-any-return]
+        return self.projection(F.normalize(labels, dim=-1) / 2)
 
     def entities(self, queries: Tensor, projected: Tensor) -> Tensor:
         """Class logits B x N x T of subject or object queries B x N x dim."""

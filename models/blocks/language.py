@@ -48,7 +48,7 @@ class LanguageLayer(nn.Module):
         mixed = self.attention_output(mixed.transpose(1, 2).flatten(2))
         labels = self.attention_norm(labels + self.dropout(mixed))
         hidden = self.linear2(F.gelu(self.linear1(labels)))
-        return self.norm(labels + self.dropout(hidden))  # type: ignore[no-any-return]
+        return self.norm(labels + self.dropout(hidden))
 
 
 class Resizer(nn.Module):
@@ -61,4 +61,4 @@ class Resizer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, labels: Tensor) -> Tensor:
-        return self.dropout(self.layer_norm(self.fc(labels)))  # type: ignore[no-any-return]
+        return self.dropout(self.layer_norm(self.fc(labels)))

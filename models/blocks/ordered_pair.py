@@ -24,4 +24,4 @@ class OrderedPair(nn.Module):
 
     def forward(self, subjects: Tensor, objects: Tensor) -> Tensor:
         """N x P x dim of subjects and objects, each N x P x dim."""
-        return self.mix(torch.cat([subjects, objects], -1))  # type: ignore[no-any-return]
+        return self.mix(torch.cat([subjects, objects], -1))

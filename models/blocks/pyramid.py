@@ -51,8 +51,8 @@ class Pyramid(nn.Module):
         self.projections = nn.ModuleList(projections)
         self.level_embed = nn.Parameter(torch.randn(levels, dim))
         for projection in projections:
-            nn.init.xavier_uniform_(projection[0].weight)  # type: ignore[arg-type]
-            nn.init.zeros_(projection[0].bias)  # type: ignore[arg-type]
+            nn.init.xavier_uniform_(projection[0].weight)
+            nn.init.zeros_(projection[0].bias)
 
     def forward(self, maps: list[Tensor], padding: Tensor | None) -> Tokens:
         """Maps of the backbone (B x C_i x H_i x W_i) and the images' padding (B x H x W) to tokens."""

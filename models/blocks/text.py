@@ -35,7 +35,7 @@ class TextEncoder(nn.Module):
     @property
     def width(self) -> int:
         """Width of a label's vector (768 for roberta-base)."""
-        return int(self.model.config.hidden_size)  # type: ignore[union-attr,arg-type]
+        return int(self.model.config.hidden_size)
 
     def token_ids(self, labels: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Ids and attention mask (True = a token), both N x (tokens of the longest label).
@@ -62,10 +62,10 @@ class TextEncoder(nn.Module):
         out = self.model(input_ids=ids, attention_mask=attention.to(ids.dtype))
         pooled = getattr(out, "pooler_output", None)
         if pooled is not None:
-            return pooled  # type: ignore[no-any-return]
+            return pooled
         weight = attention[..., None].to(out.last_hidden_state.dtype)
-        return (out.last_hidden_state * weight).sum(1) / weight.sum(1)  # type: ignore[no-any-return]
+        return (out.last_hidden_state * weight).sum(1) / weight.sum(1)
 
     def encode(self, labels: Sequence[str]) -> Tensor:
         """Vectors N x width of labels."""
-        return self(*self.token_ids(labels))  # type: ignore[no-any-return]
+        return self(*self.token_ids(labels))

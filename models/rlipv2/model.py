@@ -81,7 +81,7 @@ class RelationModel(nn.Module):
     @property
     def heads(self) -> int:
         """Attention heads of the entity decoder."""
-        return int(self.entity_decoder.layers[0].self_attn.num_heads)  # type: ignore[union-attr,arg-type]
+        return int(self.entity_decoder.layers[0].self_attn.num_heads)
 
     def forward(
         self,
@@ -166,11 +166,11 @@ class RelationModel(nn.Module):
         if not isinstance(self.queries, PairQueries):
             if given is not None:
                 raise ValueError("this model searches for pairs: it cannot be given any")
-            return self.queries(batch_size)  # type: ignore[no-any-return]
+            return self.queries(batch_size)
         if given is None:
             raise ValueError("this model scores pairs: it must be given some")
         features = memory.labels[-1].repeat_interleave(len(given.boxes) // batch_size, 0)
-        return self.queries(given, features)  # type: ignore[no-any-return]
+        return self.queries(given, features)
 
     def _decode_entities(
         self, memory: Memory, queries: Queries

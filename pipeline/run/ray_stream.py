@@ -149,7 +149,7 @@ def _stream(worker: WorkerContext, local: bool) -> Callable[[], Iterator[Row]]:
         if need.pool:
             min_size, max_size = need.pool
             stream = stream.map(
-                _StageActor,  # type: ignore[arg-type]  # Ray takes classes as well
+                _StageActor,  # Ray takes classes as well
                 fn_constructor_args=(worker, name),
                 compute=ray.data.ActorPoolStrategy(min_size=min_size, max_size=max_size),
                 **options,

@@ -84,7 +84,7 @@ def _lenient(record: Any) -> Annotation:
     return Annotation(
         image,  # type: ignore[arg-type]
         category,  # type: ignore[arg-type]
-        tuple(box) if numbers else (np.nan,) * 4,  # type: ignore[arg-type]
+        tuple(box) if numbers else (np.nan,) * 4,
         as_id(record.get("id")),
         bool(record.get("iscrowd", 0)),
         (place if isinstance(place, int) else -1) if whole else _MALFORMED,

@@ -120,7 +120,7 @@ def _phrases(triplets: pa.Table) -> tuple[np.ndarray, np.ndarray, list[tuple[str
     codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     distinct = [tuple(text.split("\x1f")) for text in encoded.dictionary.to_pylist()]
     count = triplets.num_rows
-    return codes[:count], codes[count : 2 * count], distinct  # type: ignore[return-value]
+    return codes[:count], codes[count : 2 * count], distinct
 
 
 def _head_word(phrase: tuple[str, str, str]) -> str:

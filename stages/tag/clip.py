@@ -67,7 +67,7 @@ class ClipTagger:
     def load(self, floor: float) -> LoadedTagger:
         device, _ = resolve_device_dtype(self.device)
         folder = resolve_model(self.model).path
-        self.network = CLIPModel.from_pretrained(folder).eval().to(device)  # type: ignore[arg-type]
+        self.network = CLIPModel.from_pretrained(folder).eval().to(device)
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         return LoadedTagger(f"clip:{Path(self.model).name}")
 

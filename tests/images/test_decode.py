@@ -76,7 +76,7 @@ def test_an_animation_gives_its_first_frame() -> None:
     assert decode(data)[4, 4].tolist() == [255, 0, 0]
 
 
-def test_the_content_decides_and_not_the_extension(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_the_content_decides_and_not_the_extension(tmp_path) -> None:
     from relforge.images import read
 
     path = tmp_path / "really_a_png.jpg"

@@ -79,7 +79,7 @@ sizes = st.tuples(sides, sides)
     make=st.sampled_from([noise, edges]),
     seed=st.integers(0, 99),
 )
-def test_every_value_is_pillows_for_any_sizes(isa, shape, size, filter, make, seed) -> None:  # type: ignore[no-untyped-def]
+def test_every_value_is_pillows_for_any_sizes(isa, shape, size, filter, make, seed) -> None:
     pixels = make(*shape, seed)
     assert np.array_equal(ours(pixels, size, filter), resize_by_passes(pixels, size, filter))
 
@@ -119,7 +119,7 @@ def test_the_order_of_passes_is_pillows(filter: Filter) -> None:
         assert np.array_equal(ours(pixels, size, filter), in_one_call(pixels, size, filter))
 
 
-def test_both_models_inputs_are_pillows_on_photos(shared) -> None:  # type: ignore[no-untyped-def]
+def test_both_models_inputs_are_pillows_on_photos(shared) -> None:
     for path in sorted(shared("data/pixels").glob("*.jpg"))[:16]:
         pixels = decode(path.read_bytes())
         large = (800, 800 * pixels.shape[1] // pixels.shape[0])

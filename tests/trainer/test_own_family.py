@@ -32,7 +32,7 @@ def recipe(settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyP
         path.parent.mkdir(exist_ok=True)
         path.write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setitem(MODELS.entries, "grid_pairs", "grid_pairs.family:FAMILY")  # type: ignore[arg-type]
+    monkeypatch.setitem(MODELS.entries, "grid_pairs", "grid_pairs.family:FAMILY")
     return settings | yaml.safe_load(code_blocks(SECTION, "yaml")[0])
 
 

@@ -24,7 +24,7 @@ def initialise(nlp: Language, trees: Sequence[Tree], seed: int) -> Optimizer:
     sample = [example(nlp.vocab, tree) for tree in trees]
     optimizer: Optimizer = nlp.initialize(lambda: sample)
     nlp.add_pipe("lemmatizer", config={"mode": "rule"})
-    nlp.get_pipe("lemmatizer").lookups = lemmatizer.lookups  # type: ignore[attr-defined]
+    nlp.get_pipe("lemmatizer").lookups = lemmatizer.lookups
     return optimizer
 
 

@@ -58,5 +58,5 @@ def blank_pipeline() -> Language:
     nlp.add_pipe("morphologizer", config=TAGGER)
     nlp.add_pipe("parser", config=PARSER)
     lemmatizer = nlp.add_pipe("lemmatizer", config={"mode": "rule"})
-    lemmatizer.initialize(lookups=lemma_tables())  # type: ignore[attr-defined]
+    lemmatizer.initialize(lookups=lemma_tables())
     return nlp

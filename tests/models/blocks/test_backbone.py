@@ -89,7 +89,7 @@ def swin_as_microsoft(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return out
 
 
-def _renamed(key: str, rules: list) -> str:  # type: ignore[type-arg]
+def _renamed(key: str, rules: list) -> str:
     for pattern, replacement in rules:
         key = re.sub(pattern, replacement, key)
     return key

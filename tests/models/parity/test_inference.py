@@ -28,7 +28,7 @@ def parts(model: RelationModel) -> dict[str, torch.nn.Module]:
     named: dict[str, torch.nn.Module] = {"maps": model.backbone, "tokens": model.pyramid}
     named["queries"] = model.queries
     for i, fusion in enumerate(model.encoder.fusions):
-        named |= {f"fuse{i}": fusion, f"delta{i}": fusion.attention}  # type: ignore[dict-item]
+        named |= {f"fuse{i}": fusion, f"delta{i}": fusion.attention}
         named[f"language{i}"] = model.encoder.language_layers[i]
     named |= {f"encoder{i}": layer for i, layer in enumerate(model.encoder.layers)}
     named |= {f"entity{i}": layer for i, layer in enumerate(model.entity_decoder.layers)}

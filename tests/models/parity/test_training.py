@@ -115,13 +115,13 @@ def step(
 @pytest.fixture(params=list(FILES))
 def each(request: pytest.FixtureRequest, step: Any) -> Step:
     """The step of each family member."""
-    return step(request.param)  # type: ignore[no-any-return]
+    return step(request.param)
 
 
 @pytest.fixture(params=["parsed", "parseda"])
 def searching(request: pytest.FixtureRequest, step: Any) -> Step:
     """The step of the members that search for pairs."""
-    return step(request.param)  # type: ignore[no-any-return]
+    return step(request.param)
 
 
 def test_labels_taken_for_padding(each: Step) -> None:

@@ -199,7 +199,7 @@ def test_the_order_follows_from_the_tables(job: MakeJob) -> None:
 def test_the_schema_survives_run_json_and_counts_in_the_key(
     job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import image_labels  # type: ignore[import-not-found]  # written by the fixture
+    import image_labels  # written by the fixture
 
     plan = make_plan(job())
     assert Plan.from_record(json.loads(json.dumps(plan.to_record()))).step("labels") == plan.step("labels")

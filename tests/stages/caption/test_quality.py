@@ -33,7 +33,7 @@ def test_without_a_prompt_nothing_is_an_echo() -> None:
     assert find_fault("a picture of a dog", prompt="") is None
 
 
-def test_captions_of_a_real_captioner_are_sound_but_for_a_handful(shared) -> None:  # type: ignore[no-untyped-def]
+def test_captions_of_a_real_captioner_are_sound_but_for_a_handful(shared) -> None:
     rows = json.loads(shared("data/blip/nucleus_karpathy_test_minus_val2017.json").read_text())
     faulty = [row["caption"] for row in rows if find_fault(row["caption"])]
     assert 0 < len(faulty) < 0.005 * len(rows)

@@ -17,7 +17,7 @@ def test_an_absent_pipeline_says_how_to_get_it_and_what_is_embedded() -> None:
 
 def test_a_pipeline_folder_loads_without_the_components_a_parse_does_not_need(tmp_path: Path) -> None:
     nlp = spacy.blank("en")
-    nlp.add_pipe("parser").add_label("nsubj")  # type: ignore[attr-defined]
+    nlp.add_pipe("parser").add_label("nsubj")
     nlp.add_pipe("entity_ruler", name="names")
     nlp.initialize()
     nlp.to_disk(tmp_path)

@@ -67,7 +67,7 @@ def test_the_graph_is_the_one_written_by_hand(
     assert stated(graphs[caption]) == facts(wanted)
 
 
-def test_no_sentence_is_taken_from_the_training_data(shared) -> None:  # type: ignore[no-untyped-def]
+def test_no_sentence_is_taken_from_the_training_data(shared) -> None:
     trained = shared("data/factual/random_train.csv").read_text(encoding="utf-8")
 
     assert [c for sentences in TABLE.SENTENCES.values() for c, _ in sentences if f",{c}," in trained] == []

@@ -15,7 +15,7 @@ from relforge.trainer.parser.scores import triples
 from relforge.trainer.parser.tables import count_tables
 
 
-def aligned(caption: str, graph: str):  # type: ignore[no-untyped-def]
+def aligned(caption: str, graph: str):
     return align(GoldCaption(caption, read_triples(graph)), Associations())
 
 
@@ -101,7 +101,7 @@ def test_a_gold_file_without_its_columns_is_refused(tmp_path: Path) -> None:
         read_gold(path)
 
 
-def test_nine_in_ten_gold_graphs_survive_alignment(shared) -> None:  # type: ignore[no-untyped-def]
+def test_nine_in_ten_gold_graphs_survive_alignment(shared) -> None:
     corpus = read_gold(shared("data/factual/random_dev.csv"))
 
     found, _ = align_all(corpus)

@@ -48,7 +48,7 @@ def test_inflects(form: str, expected: str) -> None:
 def test_every_verb_form_of_the_lexicon_comes_back_to_its_lemma() -> None:
     nlp = spacy.blank("en")
     lemmatizer = nlp.add_pipe("lemmatizer", config={"mode": "rule"})
-    lemmatizer.initialize(lookups=lemma_tables())  # type: ignore[attr-defined]
+    lemmatizer.initialize(lookups=lemma_tables())
     verbs = {entry for part in ("transitive", "intransitive", "passive") for entry in sections("verbs")[part]}
     forms = [(form(verb), verb) for verb in sorted(verbs) for form in (gerund, participle, third_person)]
 
