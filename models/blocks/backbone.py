@@ -5,7 +5,7 @@ The networks are transformers' own backbones; `backbone_keys.py` converts torchv
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
