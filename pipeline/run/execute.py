@@ -174,7 +174,7 @@ def _announce(folder: RunFolder, monitor: Monitor, driver: Driver, survey: Surve
         tables, quarantines = survey.plan.tables, [f"quarantine/{step.name}" for step in survey.plan.steps]
         sidecars = [f"{STATE}/{table}" for table in tables]
         for place in (*tables, *sidecars, *quarantines, "", RUNNING, FAILED, DRIVERS):
-            folder.storage.sweep(place)
+            folder.storage.delete_orphans(place)
     reasons = work.reasons(survey)
     monitor.emit(Started({name: sum(counts.values()) for name, counts in reasons.items()}, survey.shards))
 

@@ -54,16 +54,16 @@ class LocalStorage:
         with open(self._path(path), "rb") as file:
             return file.read()
 
-    def stage(self, path: str, data: bytes, check: Callable[[bytes], None] | None = None) -> _Renaming:
+    def stage(self, path: str, data: bytes, check: Callable[[bytes], None] | None = None) -> _PendingRename:
         return self._stage(path, data, check, durable=True)
 
     def _stage(
         self, path: str, data: bytes, check: Callable[[bytes], None] | None, durable: bool
-    ) -> _Renaming:
+    ) -> _PendingRename:
         target = self._path(path)
         folder, name = os.path.split(target)
         temporary = os.path.join(folder, f".{name}.{_owner()}-{uuid4().hex[:8]}{_TEMPORARY}")
-        with self._explained(path):
+        with self._storage_errors(path):
             os.makedirs(folder, exist_ok=True)
             try:
                 self._write_through(temporary, data, durable)
@@ -74,7 +74,7 @@ class LocalStorage:
                 with suppress(OSError):
                     os.unlink(temporary)
                 raise
-        return _Renaming(self, temporary, target, durable)
+        return _PendingRename(self, temporary, target, durable)
 
     def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
         pending = self._stage(path, data, None, durable)
@@ -104,13 +104,13 @@ class LocalStorage:
             return None
 
     def delete(self, path: str) -> None:
-        with self._explained(path), suppress(FileNotFoundError):
+        with self._storage_errors(path), suppress(FileNotFoundError):
             os.unlink(self._path(path))
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         path = self._path(name)
-        with self._explained(name):
+        with self._storage_errors(name):
             os.makedirs(os.path.dirname(path), exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -121,7 +121,7 @@ class LocalStorage:
         finally:
             os.close(descriptor)
 
-    def sweep(self, folder: str) -> int:
+    def delete_orphans(self, folder: str) -> int:
         removed = 0
         for path in Path(self._path(folder)).glob(f".*{_TEMPORARY}"):
             host, _, pid = (
@@ -148,7 +148,7 @@ class LocalStorage:
             os.close(descriptor)
 
     def _rename(self, temporary: str, target: str, durable: bool) -> None:
-        with self._explained(target):
+        with self._storage_errors(target):
             self._ops.rename(temporary, target)
             if not durable:
                 return
@@ -160,7 +160,7 @@ class LocalStorage:
                 os.close(descriptor)
 
     @contextmanager
-    def _explained(self, path: str) -> Iterator[None]:
+    def _storage_errors(self, path: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -169,7 +169,7 @@ class LocalStorage:
             raise StorageError(f"cannot write {self._path(path)}: {_REFUSALS[error.errno]}") from error
 
 
-class _Renaming:
+class _PendingRename:
     """A flushed temporary file beside its target."""
 
     def __init__(self, storage: LocalStorage, temporary: str, target: str, durable: bool) -> None:

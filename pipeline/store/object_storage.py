@@ -38,10 +38,10 @@ class ObjectStorage:
         data: bytes = self._fs.cat_file(self._path(path))
         return data
 
-    def stage(self, path: str, data: bytes, check: Callable[[bytes], None] | None = None) -> _Putting:
+    def stage(self, path: str, data: bytes, check: Callable[[bytes], None] | None = None) -> _PendingPut:
         if check:
             check(data)
-        return _Putting(self, path, data)
+        return _PendingPut(self, path, data)
 
     def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
         self._fs.pipe_file(self._path(path), data)
@@ -73,14 +73,14 @@ class ObjectStorage:
     def lock(self, name: str) -> Iterator[None]:
         yield  # object stores have none; equal inputs give equal bytes, so the order of PUTs is harmless
 
-    def sweep(self, folder: str) -> int:
+    def delete_orphans(self, folder: str) -> int:
         return 0  # a PUT that did not finish leaves nothing behind
 
     def _path(self, path: str) -> str:
         return f"{self._base}/{path}"
 
 
-class _Putting:
+class _PendingPut:
     """Bytes in memory, one PUT away from being visible."""
 
     def __init__(self, storage: ObjectStorage, path: str, data: bytes) -> None:

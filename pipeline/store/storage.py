@@ -73,6 +73,6 @@ class Storage(Protocol):
         The death of the holder releases it."""
         ...
 
-    def sweep(self, folder: str) -> int:
-        """Remove the temporary files of dead processes; returns how many."""
+    def delete_orphans(self, folder: str) -> int:
+        """Delete the temporary files of dead processes; returns how many."""
         ...

@@ -109,7 +109,7 @@ def test_a_heartbeat_is_written_without_waiting_for_the_disk(tmp_path):
     assert "fsync" not in [kind for kind, _ in ops.calls]
 
 
-def test_temporary_files_of_the_dead_are_swept_and_those_of_the_living_kept(tmp_path):
+def test_temporary_files_of_the_dead_are_deleted_and_those_of_the_living_kept(tmp_path):
     leave_one = (
         "import sys; from relforge.pipeline.store.local_storage import LocalStorage;"
         "LocalStorage(sys.argv[1]).stage('captions/part-00000.json', b'{}')"
@@ -118,7 +118,7 @@ def test_temporary_files_of_the_dead_are_swept_and_those_of_the_living_kept(tmp_
     storage = LocalStorage(tmp_path)
     storage.stage("captions/part-00001.json", b"{}")
 
-    assert storage.sweep("captions") == 1
+    assert storage.delete_orphans("captions") == 1
     assert [path.name.startswith(".part-00001") for path in (tmp_path / "captions").iterdir()] == [True]
 
 
