@@ -82,7 +82,7 @@ class Quality:
     """Results.
 
     Args:
-        curve: over all relations together.
+        curve: over all relations.
         average_precision: predicate -> AP (all-point), over predicates that the gold has.
         gold: predicate -> number of gold relations.
     """

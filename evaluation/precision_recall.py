@@ -45,7 +45,7 @@ def compute_curve(correct: np.ndarray, score: np.ndarray, positives: int) -> Cur
         positives: how many rows would be right at best.
     """
     hits = np.cumsum(correct)
-    # rows of equal score stand or fall together
+    # rows of equal score are kept or dropped as one
     last = np.append(score[1:] != score[:-1], True) if len(score) else np.zeros(0, bool)
     right, kept = hits[last], np.arange(1, len(score) + 1)[last]
     return Curve(score[last], right / np.maximum(kept, 1), right / max(positives, 1))

@@ -1,4 +1,4 @@
-"""The frequency prior: how well one scores who knows the classes of a pair and never sees the image.
+"""The frequency prior: a score from the classes of a pair alone, without the image.
 
 Frequencies come from the gold of the other half of the images; a hash of the id puts an image in its half.
 """
@@ -31,9 +31,9 @@ def prior_scores(rows: pa.Table, gold: pa.Table, boxes: pa.Table) -> np.ndarray:
     for image, category in zip(boxes["image_id"].to_pylist(), boxes["category"].to_pylist(), strict=True):
         classes[image][category] += 1
     pairs: list[Counter[tuple[str, str]]] = [Counter() for _ in range(FOLDS)]
-    for image, held in classes.items():
-        for subject, count in held.items():
-            for object_, other in held.items():
+    for image, of_image in classes.items():
+        for subject, count in of_image.items():
+            for object_, other in of_image.items():
                 pairs[fold(image)][subject, object_] += count * (other - (subject == object_))
     relations: list[Counter[Kind]] = [Counter() for _ in range(FOLDS)]
     columns = ("image_id", "subject_class", "predicate", "object_class", "subject_box", "object_box")

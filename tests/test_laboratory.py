@@ -1,4 +1,4 @@
-"""The laboratory of `benchmarks/quality.py`: wording, candidate sets, switches, and what it remembers."""
+"""The laboratory of `benchmarks/quality.py`: wording, candidate sets, switches, and what it caches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch):
-    """`lab("words")` -> the module `laboratory.words`."""
+    """`lab("wording")` -> the module `laboratory.wording`."""
     from importlib import import_module
 
     monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
@@ -46,16 +46,16 @@ def boxes(*rows: tuple[str, int, str]) -> pa.Table:
 )
 def test_a_predicate_gets_the_golds_wording_by_its_lemma(lab, lemma: str, surface: str, worded: str) -> None:
     triplets = pa.table({"predicate": [surface], "predicate_lemma": [lemma]})
-    assert lab("words").in_gold_words(triplets)["predicate"].to_pylist() == [worded]
+    assert lab("wording").in_gold_words(triplets)["predicate"].to_pylist() == [worded]
 
 
 def test_every_gold_predicate_can_be_reached(lab) -> None:
     gold = {*INTERACTIONS, *SPATIAL} - {"sheltering"}
-    assert gold <= set(lab("words").WORDS.values())
+    assert gold <= set(lab("wording").WORDS.values())
 
 
 def test_every_predicate_for_every_ordered_pair(lab) -> None:
-    found = lab("candidate_sets").every(
+    found = lab("candidate_sets").every_predicate(
         {"boxes": boxes(("a", 0, "cat"), ("a", 1, "dog"), ("b", 0, "cat"))}, ["on", "under"]
     )
     rows = [(row["subject_box"], row["predicate"], row["object_box"]) for row in found.to_pylist()]
@@ -81,13 +81,13 @@ def test_pairs_carry_the_corners_and_classes_of_their_boxes(lab) -> None:
     rows = pa.table(
         {"image_id": ["a"], "subject_box": [1], "object_box": [0], "predicate": ["on"], "score": [0.5]}
     )
-    found = lab("downstream").located(rows, boxes(("a", 0, "cat"), ("a", 1, "dog")))
+    found = lab("downstream").locate(rows, boxes(("a", 0, "cat"), ("a", 1, "dog")))
     assert found.kinds() == [("dog", "on", "cat")]
     assert (found.subject_box.tolist(), found.score.tolist()) == ([[0.0, 0.0, 4.0, 4.0]], [0.5])
 
 
 def test_a_long_step_runs_once_per_settings_wherever_the_work_folder_lies(lab, tmp_path: Path) -> None:
-    memory = lab("memory")
+    cache = lab("cache")
     made = []
 
     def make() -> pa.Table:
@@ -95,9 +95,9 @@ def test_a_long_step_runs_once_per_settings_wherever_the_work_folder_lies(lab, t
         return pa.table({"n": [len(made)]})
 
     for settings in ({"size": 1}, {"size": 1}, {"size": 2}):
-        memory.remembered(tmp_path, "step", settings, make)
+        cache.read_or_make(tmp_path, "step", settings, make)
     assert len(made) == 2
-    names = {memory.digest({"data": f"{work}/world"}, Path(work)) for work in ("/a", "/b/c")}
+    names = {cache.digest({"data": f"{work}/world"}, Path(work)) for work in ("/a", "/b/c")}
     assert len(names) == 1
 
 

@@ -1,4 +1,4 @@
-"""Do candidates need captions? (paper, Table 7): what captions say, or every predicate for every pair."""
+"""Sets of candidates (RLIPv2, Table 7): those of captions, or every predicate for every pair."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ TAGGERS = (BASE,)
 THRESHOLD = 0.2
 
 
-def ask(world: World, seeds: Sequence[int]) -> list[Row]:
-    tables = world.judged_tables()
+def run(world: World, seeds: Sequence[int]) -> list[Row]:
+    tables = world.evaluated_tables()
     predicates = pc.unique(world.tables("vg-like")["gold"]["predicate"]).to_pylist()
-    sets = {"captions": candidates(world, tables), "all predicates": every(tables, sorted(predicates))}
+    sets = {
+        "captions": candidates(world, tables),
+        "all predicates": every_predicate(tables, sorted(predicates)),
+    }
     found = {}
-    for name, asked in sets.items():
-        own = [scores(world, tables, asked, tagger(world, BASE, seed)) for seed in seeds]
+    for name, proposed in sets.items():
+        own = [scores(world, tables, proposed, tagger(world, BASE, seed)) for seed in seeds]
         found[name] = [_measures(scored, tables["gold"]) for scored in own]
     return [row for name, own in found.items() for row in rows(name, "captions", own, found["captions"])]
 
 
-def every(tables: Tables, predicates: Sequence[str]) -> pa.Table:
+def every_predicate(tables: Tables, predicates: Sequence[str]) -> pa.Table:
     """Every predicate for every ordered pair of boxes."""
     parts = []
     boxes = tables["boxes"]

@@ -1,7 +1,7 @@
-"""The same question, asked of detectors: a ParSeD has to find the boxes as well (paper, Table 8).
+"""Pseudo-labels for a detector: a ParSeD, which has to find the boxes as well (RLIPv2, Table 8).
 
 Both ParSeDs start from the R-Tagger that learnt from gold, and learn to search for pairs. That
-takes thousands of steps, hours on a CPU, so this question is asked only by name.
+takes thousands of steps, hours on a CPU, so this experiment runs only when it is named.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def train(world: World, learns: str, seed: int) -> Path:
     return detector(world, start, seed, labelled(world, start) if learns == BOTH else None, STEPS)
 
 
-def ask(world: World, seeds: Sequence[int]) -> list[Row]:
+def run(world: World, seeds: Sequence[int]) -> list[Row]:
     found = {
         learns: [_measures(world, train(world, learns, seed)) for seed in seeds] for learns in (GOLD, BOTH)
     }
@@ -37,11 +37,11 @@ def ask(world: World, seeds: Sequence[int]) -> list[Row]:
 
 
 def _measures(world: World, model: Path) -> dict[str, float]:
-    pictures = sources.load_relations([world.source("hoi")], keep_empty=True, max_pairs=10**6)
-    gold = gold_pairs(pictures)
+    data = sources.load_relations([world.source("hoi")], keep_empty=True, max_pairs=10**6)
+    gold = gold_pairs(data)
     verbs = sorted(set(gold.predicate.tolist()))
     loaded, options = load_model(model), DetectOptions(short_side=SHORT_SIDE, long_side=SIZE)
     return hoi_measures(
-        measure_detections(detect(loaded, pictures, verbs, "person", options), gold),
-        measure_detections(detect(loaded, pictures, verbs, None, options), gold, subject=None),
+        measure_detections(detect(loaded, data, verbs, "person", options), gold),
+        measure_detections(detect(loaded, data, verbs, None, options), gold, subject=None),
     )

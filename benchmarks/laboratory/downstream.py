@@ -1,12 +1,12 @@
-"""What are pseudo-labels worth downstream? (paper, Table 8): zero-shot HOI recognition on the `hoi` split.
+"""The effect of pseudo-labels downstream (RLIPv2, Table 8): zero-shot HOI recognition on the `hoi` split.
 
-One model is the R-Tagger, which learns from the gold pictures alone. The other is of the same kind and
-learns, for as many steps, from them and from pictures that the pipeline labelled: human-like captions,
-that R-Tagger, threshold 0.2. Neither has seen a picture of the `hoi` split; some of its verbs are in
+One model is the R-Tagger, which learns from the gold images alone. The other is of the same kind and
+learns, for as many steps, from them and from images that the pipeline labelled: human-like captions,
+that R-Tagger, threshold 0.2. No image of the `hoi` split is in any training set; some of its verbs are in
 neither gold nor captions.
 
-Boxes and classes are given and every pair is asked about every verb, so what is measured is the
-recognition of relations. `detection` asks a ParSeD to find the boxes as well, which takes hours on a CPU.
+Boxes and classes are given and every pair is scored against every verb, so only the recognition of
+relations is measured. In `detection` a ParSeD detects the boxes as well, which takes hours on a CPU.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from laboratory.candidate_sets import every
+from laboratory.candidate_sets import every_predicate
 from laboratory.labels import candidates, run_folder, scores, selected
 from laboratory.spread import Row, rows
 from laboratory.training import BASE, tagger
@@ -38,13 +38,13 @@ def train(world: World, learns: str, seed: int) -> Path:
 
 
 def labelled(world: World, model: Path) -> Path:
-    """Pseudo-labels of all pictures to be labelled, with that R-Tagger."""
+    """Pseudo-labels of all images to be labelled, with that R-Tagger."""
     tables = world.tables("detection")
     scored = scores(world, tables, candidates(world, tables), model)
     return run_folder(world, tables, selected(tables, scored), model.parent.name)
 
 
-def ask(world: World, seeds: Sequence[int]) -> list[Row]:
+def run(world: World, seeds: Sequence[int]) -> list[Row]:
     found = {
         learns: [_measures(world, train(world, learns, seed)) for seed in seeds] for learns in (GOLD, BOTH)
     }
@@ -54,8 +54,8 @@ def ask(world: World, seeds: Sequence[int]) -> list[Row]:
 def _measures(world: World, model: Path) -> dict[str, float]:
     tables = world.tables("hoi")
     verbs = sorted(pc.unique(tables["gold"]["predicate"]).to_pylist())
-    scored = scores(world, tables, every(tables, verbs), model)
-    gold, found = (located(rows_, tables["boxes"]) for rows_ in (tables["gold"], scored))
+    scored = scores(world, tables, every_predicate(tables, verbs), model)
+    gold, found = (locate(rows_, tables["boxes"]) for rows_ in (tables["gold"], scored))
     return hoi_measures(measure_detections(found, gold), measure_detections(found, gold, subject=None))
 
 
@@ -69,14 +69,14 @@ def hoi_measures(people: DetectionQuality, anything: DetectionQuality) -> dict[s
     }
 
 
-def located(pairs: pa.Table, boxes: pa.Table) -> Pairs:
+def locate(pairs: pa.Table, boxes: pa.Table) -> Pairs:
     """Rows of `gold` or `scores` with the classes and corners of their boxes."""
-    known = {(row["image_id"], row["box_id"]): row for row in boxes.to_pylist()}
+    box_of = {(row["image_id"], row["box_id"]): row for row in boxes.to_pylist()}
     images = pairs["image_id"].to_pylist()
     ends = {}
     for end in ("subject", "object"):
         numbers = pairs[f"{end}_box"].to_pylist()
-        ends[end] = [known[image, number] for image, number in zip(images, numbers, strict=True)]
+        ends[end] = [box_of[image, number] for image, number in zip(images, numbers, strict=True)]
     corners = {
         end: np.array([(b["x"], b["y"], b["x"] + b["w"], b["y"] + b["h"]) for b in found], float)
         for end, found in ends.items()

@@ -1,4 +1,4 @@
-"""Labels of the world's pictures, stage by stage, and what they are worth against the gold."""
+"""Labels of the world's images, stage by stage, and their quality against the gold."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from laboratory.memory import digest, remembered
+from laboratory.cache import digest, read_or_make
 from laboratory.training import SHORT_SIDE
-from laboratory.words import in_gold_words
+from laboratory.wording import in_gold_words
 from laboratory.world import SIZE, Tables, World
 from relforge.demo.world.catalogue import list_synonyms
 from relforge.evaluation.labels import compare_labels
@@ -20,7 +20,7 @@ from relforge.stages.registry import build
 from relforge.stages.tables import SCHEMAS, conform
 
 ORACLE: dict[str, Any] = {"backend": "oracle"}
-"""Five human-like captions of every picture."""
+"""Five human-like captions of every image."""
 
 
 def candidates(
@@ -29,16 +29,16 @@ def candidates(
     caption: dict[str, Any] = ORACLE,
     match: dict[str, Any] | None = None,
     gold_words: bool = True,
-    most: int | None = None,
+    max_captions: int | None = None,
     **parse: Any,
 ) -> pa.Table:
-    """What captions propose for the pictures of `tables`.
+    """Candidates of the images of `tables`.
 
     Args:
         caption: backend and options of the caption stage; `oracle` needs none.
         match: options of the match stage.
-        gold_words: word predicates as the gold does, see `words`.
-        most: captions of a picture that are used, the first ones; None: all.
+        gold_words: replace predicates by the gold's wording, see `wording`.
+        max_captions: captions of an image that are used, the first ones; None: all.
         parse: options of the parse stage.
     """
     count = tables["images"].num_rows
@@ -48,12 +48,12 @@ def candidates(
         return _run("caption", {**caption, **files}, tables)["captions"]
 
     def triplets() -> pa.Table:
-        said = remembered(world.work, "captions", [caption, count], captions)
-        return _run("parse", {"backend": "relforge", **parse}, {"captions": said})["triplets"]
+        written = read_or_make(world.work, "captions", [caption, count], captions)
+        return _run("parse", {"backend": "relforge", **parse}, {"captions": written})["triplets"]
 
-    found = remembered(world.work, "triplets", [caption, parse, count], triplets)
-    if most is not None:
-        found = found.filter(pc.less(found["caption_id"], most))
+    found = read_or_make(world.work, "triplets", [caption, parse, count], triplets)
+    if max_captions is not None:
+        found = found.filter(pc.less(found["caption_id"], max_captions))
     if gold_words:
         found = in_gold_words(found)
     options = {"synonyms": [str(_nouns(world))], **(match or {})}
@@ -61,15 +61,15 @@ def candidates(
 
 
 def perfect(tables: Tables) -> pa.Table:
-    """Candidates of captions that say every gold relation in the gold's words, by class and not by box."""
-    kind = {(row["image_id"], row["box_id"]): row["category"] for row in tables["boxes"].to_pylist()}
+    """Candidates of captions that state every gold relation in the gold's words, by class and not by box."""
+    class_of = {(row["image_id"], row["box_id"]): row["category"] for row in tables["boxes"].to_pylist()}
     rows = []
     for number, fact in enumerate(tables["gold"].to_pylist()):
         row = dict.fromkeys(SCHEMAS["triplets"].names) | {"image_id": fact["image_id"], "parser": "gold"}
         row |= {"caption_id": 0, "triplet_id": number}
         row["predicate"] = row["predicate_lemma"] = fact["predicate"]
         for end in ("subject", "object"):
-            name = kind[(fact["image_id"], fact[f"{end}_box"])]
+            name = class_of[(fact["image_id"], fact[f"{end}_box"])]
             row |= {end: name, f"{end}_head": name, f"{end}_lemma": name}
         rows.append(row)
     triplets = conform("triplets", pa.Table.from_pylist(rows, SCHEMAS["triplets"]))
@@ -78,7 +78,7 @@ def perfect(tables: Tables) -> pa.Table:
     ]
 
 
-def scores(world: World, tables: Tables, asked: pa.Table, model: Path | None, **options: Any) -> pa.Table:
+def scores(world: World, tables: Tables, proposed: pa.Table, model: Path | None, **options: Any) -> pa.Table:
     """Candidates with the scores of an R-Tagger, or where there is none of the greedy rule.
 
     Args:
@@ -86,19 +86,19 @@ def scores(world: World, tables: Tables, asked: pa.Table, model: Path | None, **
         options: of the tag stage.
     """
     if model is None:
-        return _run("tag", {"backend": "rule"}, {**tables, "candidates": asked})["scores"]
+        return _run("tag", {"backend": "rule"}, {**tables, "candidates": proposed})["scores"]
     sides = {"short_side": SHORT_SIDE, "long_side": SIZE, "floor": 0.0, "threads": 1}
     stage = {"backend": "rtagger", "model": str(model), **sides, **options}
-    seen = digest([stage, asked.num_rows, hash_of(asked)], world.work)
-    return remembered(
-        world.work, "scores", seen, lambda: _run("tag", stage, {**tables, "candidates": asked})["scores"]
+    key = digest([stage, proposed.num_rows, hash_of(proposed)], world.work)
+    return read_or_make(
+        world.work, "scores", key, lambda: _run("tag", stage, {**tables, "candidates": proposed})["scores"]
     )
 
 
-def hash_of(asked: pa.Table) -> str:
-    """Names the candidates' pairs and predicates."""
+def hash_of(proposed: pa.Table) -> str:
+    """Hash of the candidates' pairs and predicates."""
     columns = ("image_id", "subject_box", "object_box", "predicate")
-    return digest([asked[name].to_pylist() for name in columns], Path("/"))
+    return digest([proposed[name].to_pylist() for name in columns], Path("/"))
 
 
 def measures(scored: pa.Table, gold: pa.Table) -> dict[str, float]:

@@ -1,7 +1,7 @@
-"""Does the R-Tagger need noise and attention masks in training? (paper, Table 4) And ordered pairs?
+"""The R-Tagger with and without noise, attention masks (RLIPv2, Table 4) and ordered pairs in training.
 
-The paper asks by way of a ParSeD that starts from the tagger; here the tagger's labels are asked directly.
-Candidates are those of perfect captions, so that the tagger alone is judged.
+The paper measures a ParSeD that starts from the tagger; here the tagger's own labels are measured.
+Candidates are those of perfect captions, so that only the tagger differs.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from laboratory.world import World
 TAGGERS = tuple(VARIANTS)
 
 
-def ask(world: World, seeds: Sequence[int]) -> list[Row]:
-    tables = world.judged_tables()
-    asked = perfect(tables)
-    greedy = [measures(scores(world, tables, asked, None), tables["gold"])]
+def run(world: World, seeds: Sequence[int]) -> list[Row]:
+    tables = world.evaluated_tables()
+    proposed = perfect(tables)
+    greedy = [measures(scores(world, tables, proposed, None), tables["gold"])]
     found = {
         variant: [
-            measures(scores(world, tables, asked, tagger(world, variant, seed)), tables["gold"])
+            measures(scores(world, tables, proposed, tagger(world, variant, seed)), tables["gold"])
             for seed in seeds
         ]
         for variant in VARIANTS

@@ -1,6 +1,6 @@
-"""What each switch of `compat` changes, one at a time and together; and wording, which is no switch.
+"""The effect of each switch of `compat`, alone and with the others; and of wording, which is no switch.
 
-Labels are those that the select stage keeps at the default threshold, judged as scored rows.
+Labels are those that the select stage keeps at the default threshold, evaluated as scored rows.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ def cases() -> dict[str, Options]:
         for stage, switches in SWITCHES.items()
         for option, (_, compat) in switches.items()
     }
-    together = {stage: {o: compat for o, (_, compat) in own.items()} for stage, own in SWITCHES.items()}
-    return {"fixed": {}, **one_by_one, "compat, all of them": together}
+    all_switches = {stage: {o: compat for o, (_, compat) in own.items()} for stage, own in SWITCHES.items()}
+    return {"fixed": {}, **one_by_one, "compat, all of them": all_switches}
 
 
-def ask(world: World, seeds: Sequence[int]) -> list[Row]:
+def run(world: World, seeds: Sequence[int]) -> list[Row]:
     found = {name: [_one(world, options, seed) for seed in seeds] for name, options in cases().items()}
     for form in ("surface", "progressive"):
         options: Options = {"parse": {"predicate_form": form}}
@@ -43,11 +43,11 @@ def ask(world: World, seeds: Sequence[int]) -> list[Row]:
 
 
 def _one(world: World, options: Options, seed: int, gold_words: bool = True) -> dict[str, float]:
-    tables = world.judged_tables()
-    asked = candidates(
+    tables = world.evaluated_tables()
+    proposed = candidates(
         world, tables, match=options.get("match"), gold_words=gold_words, **options.get("parse", {})
     )
     tag = {"floor": FLOOR, **options.get("tag", {})}
-    scored = scores(world, tables, asked, tagger(world, BASE, seed), **tag)
+    scored = scores(world, tables, proposed, tagger(world, BASE, seed), **tag)
     kept = selected(tables, scored, **options.get("select", {}))
     return measures(kept, tables["gold"]) | {"relations": float(kept.num_rows)}

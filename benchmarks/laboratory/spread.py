@@ -15,9 +15,9 @@ def rows(
     """One row per measure, with mean, lowest and highest over the seeds.
 
     Args:
-        case: what was tried.
-        peer: what it is compared with.
-        found: measures of every seed; one entry where nothing was drawn by chance.
+        case: name of the variant.
+        peer: name of the variant that it is compared with.
+        found: measures of every seed; one entry where no seed plays a part.
         theirs: the peer's.
     """
     out = []

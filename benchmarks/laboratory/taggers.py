@@ -1,8 +1,8 @@
-"""Which tagger, and who needs the overlap prior? (paper, Table 5)
+"""Taggers, each with and without the overlap prior (RLIPv2, Table 5).
 
-Candidates come from five human-like captions of a picture. With the prior only pairs whose boxes overlap
+Candidates come from five human-like captions of an image. With the prior only pairs whose boxes overlap
 are kept. The frequency prior stands where the paper has CLIP: it ranks by class pair and predicate, from
-the gold of the other half of the pictures, and never looks at one.
+the gold of the other half of the images, and uses no image.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from relforge.stages.overlap import pairs_overlap
 TAGGERS = (BASE,)
 
 
-def ask(world: World, seeds: Sequence[int]) -> list[Row]:
-    tables = world.judged_tables()
-    asked = candidates(world, tables)
-    greedy = scores(world, tables, asked, None)
+def run(world: World, seeds: Sequence[int]) -> list[Row]:
+    tables = world.evaluated_tables()
+    proposed = candidates(world, tables)
+    greedy = scores(world, tables, proposed, None)
     scored = {
         "greedy": [greedy],
         "frequency": [by_frequency(greedy, tables)],
-        "R-Tagger": [scores(world, tables, asked, tagger(world, BASE, seed)) for seed in seeds],
+        "R-Tagger": [scores(world, tables, proposed, tagger(world, BASE, seed)) for seed in seeds],
     }
     peer = [measures(greedy, tables["gold"])]
     out = []
     for prior in ("no overlap prior", "overlap prior"):
         for name, seeded in scored.items():
             found = [
-                measures(rows_ if prior.startswith("no ") else touching(rows_, tables), tables["gold"])
+                measures(rows_ if prior.startswith("no ") else overlapping(rows_, tables), tables["gold"])
                 for rows_ in seeded
             ]
             out += rows(f"{name}, {prior}", "greedy, no overlap prior", found, peer)
     return out
 
 
-def touching(scored: pa.Table, tables: Tables) -> pa.Table:
+def overlapping(scored: pa.Table, tables: Tables) -> pa.Table:
     """The rows whose boxes overlap."""
     return scored.filter(pa.array(pairs_overlap(scored, tables["boxes"])))
 

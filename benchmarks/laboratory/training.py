@@ -1,4 +1,4 @@
-"""Trainings the laboratory compares, each done once: the folder is named by a hash of its settings."""
+"""Trained models that the experiments compare, each trained once: a hash of its settings names the folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from laboratory.memory import digest
+from laboratory.cache import digest
 from laboratory.world import SIZE, World
 from relforge.trainer.recipes import relations
 
@@ -59,7 +59,7 @@ _OPTIMISATION = {
 
 
 def tagger(world: World, variant: str, seed: int, labels: Path | None = None, steps: int = 500) -> Path:
-    """An R-Tagger of two million parameters, trained from scratch on the gold pictures.
+    """An R-Tagger of two million parameters, trained from scratch on the gold images.
 
     Args:
         labels: folder with `images`, `boxes` and `relations` tables to learn from as well.

@@ -1,4 +1,4 @@
-"""The laboratory's pictures: drawn once per work folder, read through the Visual Genome adapter."""
+"""The laboratory's images: drawn once per work folder, read through the Visual Genome adapter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from relforge.demo.world.dataset import write_split
 from relforge.stages.registry import build_source
 
 SIZE = 96
-"""Longer side of every picture, pixels."""
+"""Longer side of every image, pixels."""
 
 Tables = dict[str, pa.Table]
 
@@ -24,17 +24,17 @@ class World:
     """Splits of the drawn world in a work folder.
 
     Args:
-        work: folder that keeps pictures, trained models and labels between calls.
-        gold: pictures with complete gold relations, for every model that learns from gold.
-        labelled: pictures with boxes and captions, to be labelled; their gold only scores.
-        judged: the first of them, which the questions about labels look at.
-        hoi: pictures of the downstream benchmark.
+        work: folder that keeps images, trained models and labels between calls.
+        gold: images with complete gold relations, for every model that learns from gold.
+        labelled: images with boxes and captions, to be labelled; their gold only scores.
+        evaluated: the first of them, which the experiments on labels use.
+        hoi: images of the downstream benchmark.
     """
 
     work: Path
     gold: int = 500
     labelled: int = 1000
-    judged: int = 300
+    evaluated: int = 300
     hoi: int = 300
 
     def folder(self, split: str) -> Path:
@@ -58,13 +58,13 @@ class World:
         """`images`, `boxes` and `gold` of a split."""
         return _tables(**self.source(split))
 
-    def judged_tables(self) -> Tables:
-        """The same of the pictures whose labels are judged."""
-        return first_pictures(self.tables("detection"), self.judged)
+    def evaluated_tables(self) -> Tables:
+        """The same of the images whose labels are evaluated."""
+        return first_images(self.tables("detection"), self.evaluated)
 
 
-def first_pictures(tables: Tables, count: int) -> Tables:
-    """Rows of the pictures numbered 1 to `count`."""
+def first_images(tables: Tables, count: int) -> Tables:
+    """Rows of the images numbered 1 to `count`."""
     wanted = pa.array([str(number + 1) for number in range(count)])
     return {name: table.filter(pc.is_in(table["image_id"], wanted)) for name, table in tables.items()}
 

@@ -75,12 +75,12 @@ def _caption(scene: Scene, facts: list[Fact], weights: np.ndarray, rng: np.rando
     first = facts[rng.choice(len(facts), p=weights)]
     subject, predicate, _ = first
     form = rng.random()
-    together = [f for f in facts if f[1] == predicate and f[0] != subject and _same_classes(scene, f, first)]
+    shared = [f for f in facts if f[1] == predicate and f[0] != subject and _same_classes(scene, f, first)]
     if predicate == "hugging":  # who hugs is hugged: no plural says it well
-        together = []
+        shared = []
     again = [f for f in facts if f[0] == subject and f != first]
-    if together and form < 0.6:
-        text = _plural(scene, [first, *together], rng)
+    if shared and form < 0.6:
+        text = _plural(scene, [first, *shared], rng)
     elif again and form < 0.55:
         text = _two_of_one(scene, first, again[rng.integers(len(again))], rng)
     elif form < 0.7:
@@ -139,11 +139,11 @@ def _passive(scene: Scene, fact: Fact, rng: np.random.Generator) -> str:
 def _two_of_one(scene: Scene, first: Fact, second: Fact, rng: np.random.Generator) -> str:
     """ "a man wearing a hat and riding a horse", "a man in a cap is ..."."""
     object_ = _phrase(scene.things[second[2]], rng)
-    said = second[1] if second[1] in _STATIC else VERBS[second[1]][0]
+    words = second[1] if second[1] in _STATIC else VERBS[second[1]][0]
     if first[1] == "wearing" and rng.random() < 0.5:
         wearer = f"{_phrase(scene.things[first[0]], rng)} in {_phrase(scene.things[first[2]], rng)}"
-        return f"{wearer} {'is ' if rng.random() < 0.5 else ''}{said} {object_}"
-    return f"{_noun_phrase(scene, first, rng)} {'while ' if rng.random() < 0.3 else 'and '}{said} {object_}"
+        return f"{wearer} {'is ' if rng.random() < 0.5 else ''}{words} {object_}"
+    return f"{_noun_phrase(scene, first, rng)} {'while ' if rng.random() < 0.3 else 'and '}{words} {object_}"
 
 
 def _plural(scene: Scene, facts: list[Fact], rng: np.random.Generator) -> str:
@@ -191,7 +191,7 @@ def _choose_word(thing: Thing, rng: np.random.Generator) -> str:
 
 
 def _word_shares(count: int) -> list[float]:
-    """The first word is said most."""
+    """Probability of each word; the first is the most frequent."""
     return [1.0] if count == 1 else [0.6] + [0.4 / (count - 1)] * (count - 1)
 
 

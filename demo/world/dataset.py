@@ -27,7 +27,7 @@ SPLITS: dict[str, int] = {"vg-like": 2000, "caption": 3000, "detection": 300, "h
 """Split -> number of images: gold for the R-Tagger, captions for BLIP, boxes to label, a benchmark."""
 
 UNSEEN = ("petting", "throwing", "leaning against", "jumping over", "carrying")
-"""Interactions that only the `hoi` split shows, so that it can ask for verbs unseen in pre-training."""
+"""Interactions that only the `hoi` split shows, so that it has verbs unseen in pre-training."""
 
 _LAYOUT = 2
 """Of a split's folder; one written in another layout is written again."""

@@ -12,7 +12,7 @@ Fact = tuple[int, str, int]
 
 @dataclass
 class Pose:
-    """How a thing's body is held.
+    """Posture of a thing.
 
     Args:
         legs: stand, walk, sit, ride, run, kick, climb (people); stand, run, jump, curl, fly (animals).
@@ -66,7 +66,7 @@ class Thing:
         depth: image row of the ground it stands on; larger is nearer. Things are drawn far to near.
         turn: degrees it tips backwards.
         colours: of its parts, named so that captions can use them.
-        pose: how its body is held; a drawing function reads the fields that apply to it.
+        pose: its posture; a drawing function reads the fields that apply to it.
     """
 
     kind: str

@@ -107,20 +107,20 @@ def test_targets_are_normalised_boxes_and_multi_hot_relations(batches: Batches) 
         assert ((target.subject_boxes >= 0) & (target.subject_boxes <= 1)).all()
         assert int(target.subject_labels.min()) >= 0
         assert target.relations.shape == (len(target), len(batch.labels.relations))
-        held = target.relations.sum(1)
-        assert (held > 0).any()
-        assert int((held == 0).sum()) <= 3  # the unrelated pairs
+        positives = target.relations.sum(1)
+        assert (positives > 0).any()
+        assert int((positives == 0).sum()) <= 3  # the unrelated pairs
 
 
 def test_an_epoch_shows_every_image_once_across_processes(run_folder: Path) -> None:
     data = sources.load_relations([{"run": str(run_folder), "relations": "gold"}], max_pairs=16)
     options = BatchOptions(size=2, short_sides=(32,), mirror=0.0, long_side=64)
-    seen = []
+    boxes = []
     for rank in range(2):
         part = Batches(data, options, seed=1, rank=rank, world_size=2)
         for step in range(part.steps_per_epoch):
-            seen += [tuple(t.subject_boxes.flatten().tolist()) for t in part.at(step).targets]
-    assert len(seen) == len(set(seen)) == 4 * (len(data) // 4)
+            boxes += [tuple(t.subject_boxes.flatten().tolist()) for t in part.at(step).targets]
+    assert len(boxes) == len(set(boxes)) == 4 * (len(data) // 4)
 
 
 @pytest.mark.parametrize(

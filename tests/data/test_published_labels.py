@@ -44,11 +44,11 @@ def test_names_merge_in_order_and_targets_point_at_them(shared: Callable[[str], 
 
     assert [[labels.objects, labels.relations]] == stored["output"]["text"]
     for before, (objects, relations), after in zip(given, texts, stored["output"]["targets"], strict=True):
-        held = [
+        codes = [
             np.array([predicates.index(relations[i]) for i in np.flatnonzero(row)], np.int64)
             for row in before["verb_labels"]
         ]
-        ours = make_targets(example(before, objects, categories), held, labels)
+        ours = make_targets(example(before, objects, categories), codes, labels)
         assert ours.subject_labels.tolist() == after["sub_labels"]
         assert ours.object_labels.tolist() == after["obj_labels"]
         assert ours.relations.tolist() == after["verb_labels"]

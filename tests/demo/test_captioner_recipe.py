@@ -1,4 +1,4 @@
-"""The shipped captioner: its recipe learns as recorded, and what it says of a image is partly true."""
+"""The shipped captioner: its recipe learns as recorded, and its captions are partly true."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_the_shipped_captioner_says_first_is_often_true(split: Path) -> None:
-    # given images that no training has seen
+    # given images outside every training set
     images = pa.concat_tables(
         result.tables["images"]
         for result in build_source(
@@ -68,14 +68,14 @@ def test_what_the_shipped_captioner_says_first_is_often_true(split: Path) -> Non
 
     # when each gets its likeliest caption
     rows = stage.process({"images": images}).tables["captions"].to_pylist()
-    said = {int(row["image_id"]): [row["text"]] for row in rows}
+    captions = {int(row["image_id"]): [row["text"]] for row in rows}
 
     # then the triplets of these are true far more often than those of another image would be
     gold = read_gold(split)
     keys = sorted(gold)
     scorer = CaptionScorer()
-    own = scorer.score([said[key] for key in keys], [gold[key] for key in keys])
-    other = scorer.score([said[key] for key in keys], [gold[key] for key in (*keys[1:], keys[0])])
+    own = scorer.score([captions[key] for key in keys], [gold[key] for key in keys])
+    other = scorer.score([captions[key] for key in keys], [gold[key] for key in (*keys[1:], keys[0])])
     assert own.precision > TRUE
     assert own.precision > 2 * other.precision
 
@@ -94,11 +94,11 @@ def test_transformers_reads_the_shipped_weights(split: Path) -> None:
 
 
 def test_oracle_captions_are_true_and_those_of_another_picture_are_not(split: Path) -> None:
-    gold, said = read_gold(split), read_captions(split)
+    gold, captions = read_gold(split), read_captions(split)
     keys = sorted(gold)
     scorer = CaptionScorer()
-    own = scorer.score([said[key] for key in keys], [gold[key] for key in keys])
-    other = scorer.score([said[key] for key in (*keys[1:], keys[0])], [gold[key] for key in keys])
+    own = scorer.score([captions[key] for key in keys], [gold[key] for key in keys])
+    other = scorer.score([captions[key] for key in (*keys[1:], keys[0])], [gold[key] for key in keys])
     assert own.precision > 0.95
     assert 0.4 < own.recall < 1
     assert other.precision < 0.3

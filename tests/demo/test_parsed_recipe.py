@@ -1,4 +1,4 @@
-"""The shipped detector: its recipe learns as recorded, and the weights find who does what."""
+"""The shipped detector: its recipe learns as recorded, and the weights detect relations."""
 
 from __future__ import annotations
 

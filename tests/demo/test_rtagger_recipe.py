@@ -1,4 +1,4 @@
-"""The shipped R-Tagger: its recipe learns as recorded, and the weights know who does what."""
+"""The shipped R-Tagger: its recipe learns as recorded, and the weights tell relations apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model as a detector: what it answers for every picture, and how far repetitions are left out."""
+"""A model as a detector: its detections on every image, and which repetitions are left out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPTIONS = DetectOptions(short_side=48, long_side=64)
 
 
 @pytest.fixture
-def pictures(settings: dict[str, Any]) -> RelationData:
+def data(settings: dict[str, Any]) -> RelationData:
     return sources.load_relations(settings["data"], keep_empty=True)
 
 
@@ -29,29 +29,27 @@ def parsed(settings: dict[str, Any]) -> Loaded:
     return load_model(relations.main(settings | {"steps": 1}))
 
 
-def test_every_picture_gets_its_best_pairs_in_pixels(parsed: Loaded, pictures: RelationData) -> None:
-    found = detect(parsed, pictures, pictures.predicates, None, replace(OPTIONS, max_pairs=5))
-    assert set(found.image) == set(pictures.images["image_id"].to_pylist())
+def test_every_image_gets_its_best_pairs_in_pixels(parsed: Loaded, data: RelationData) -> None:
+    found = detect(parsed, data, data.predicates, None, replace(OPTIONS, max_pairs=5))
+    assert set(found.image) == set(data.images["image_id"].to_pylist())
     assert all(1 <= (found.image == image).sum() <= 5 for image in set(found.image))
-    assert set(found.predicate) <= set(pictures.predicates)
+    assert set(found.predicate) <= set(data.predicates)
     assert "no objects" not in set(found.subject) | set(found.object)
-    width, height = pictures[0].size
+    width, height = data[0].size
     centre = (found.subject_box[:, :2] + found.subject_box[:, 2:])[found.image == found.image[0]] / 2
     assert ((centre > 0) & (centre < (width, height))).all()
 
 
-def test_a_subject_class_leaves_out_what_is_seen_as_another(parsed: Loaded, pictures: RelationData) -> None:
-    anything = detect(
-        parsed, pictures, pictures.predicates, None, replace(OPTIONS, max_pairs=10**6, same=9.0)
-    )
+def test_a_subject_class_leaves_out_pairs_of_another_subject(parsed: Loaded, data: RelationData) -> None:
+    anything = detect(parsed, data, data.predicates, None, replace(OPTIONS, max_pairs=10**6, same=9.0))
     one = anything.subject[0]
-    found = detect(parsed, pictures, pictures.predicates, one, replace(OPTIONS, max_pairs=10**6, same=9.0))
+    found = detect(parsed, data, data.predicates, one, replace(OPTIONS, max_pairs=10**6, same=9.0))
     assert set(found.subject) == {one}
     assert len(found) == (anything.subject == one).sum()
 
 
-def test_near_repetitions_of_a_kind_are_left_out(parsed: Loaded, pictures: RelationData) -> None:
-    found = detect(parsed, pictures, pictures.predicates, None, OPTIONS)
+def test_near_repetitions_of_a_kind_are_left_out(parsed: Loaded, data: RelationData) -> None:
+    found = detect(parsed, data, data.predicates, None, OPTIONS)
     rows = list(zip(found.image.tolist(), found.kinds(), strict=True))
     for one in range(len(found)):
         rivals = [other for other in range(one) if rows[other] == rows[one]]
@@ -60,16 +58,16 @@ def test_near_repetitions_of_a_kind_are_left_out(parsed: Loaded, pictures: Relat
         assert (subjects * np.sqrt(objects) <= 0.7).all()
 
 
-def test_annotated_pairs_are_the_gold_in_pixels(pictures: RelationData) -> None:
-    gold = gold_pairs(pictures)
-    assert len(gold) == len(pictures.relations)
-    first = pictures[0]
+def test_annotated_pairs_are_the_gold_in_pixels(data: RelationData) -> None:
+    gold = gold_pairs(data)
+    assert len(gold) == len(data.relations)
+    first = data[0]
     x, y, w, h = first.boxes[first.pairs[0, 0]]
     assert gold.subject_box[0].tolist() == pytest.approx([x, y, x + w, y + h])
-    assert gold.predicate[0] == pictures.predicates[first.predicates[0][0]]
+    assert gold.predicate[0] == data.predicates[first.predicates[0][0]]
 
 
-def test_an_r_tagger_cannot_search(settings: dict[str, Any], pictures: RelationData) -> None:
+def test_an_r_tagger_cannot_search(settings: dict[str, Any], data: RelationData) -> None:
     loaded = load_model(relations.main(settings | {"steps": 1}))
     with pytest.raises(ValueError, match="rtagger model cannot search for pairs"):
-        detect(loaded, pictures, pictures.predicates, None, OPTIONS)
+        detect(loaded, data, data.predicates, None, OPTIONS)

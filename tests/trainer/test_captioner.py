@@ -73,7 +73,7 @@ def test_captions_behind_one_another_cost_what_transformers_says_of_each(setting
     _, tokenizer, batches, model = parts(settings)
     batch = batches.at(0)
 
-    # when transformers computes the loss of every caption alone, on a copy of its picture
+    # when transformers computes the loss of every caption alone, on a copy of its image
     total = tokens = 0.0
     for row in range(len(batch.images)):
         for number in range(2):
@@ -108,7 +108,7 @@ def test_without_boxes_there_is_no_head_for_them(settings: dict[str, Any]) -> No
 
 
 def test_patches_that_show_something_are_looked_at_first(settings: dict[str, Any]) -> None:
-    # given a picture that shows something in half of its patches
+    # given an image with classes in half of its patches
     _, _, batches, model = parts(settings)
     batch = batches.at(0)
     assert batch.patches is not None
@@ -120,15 +120,15 @@ def test_patches_that_show_something_are_looked_at_first(settings: dict[str, Any
     batch.images[:, :, 16:] = 0
     again = model.vision_losses(batch, torch.Generator().manual_seed(0))
 
-    # then nothing was seen of it
+    # then the loss does not change
     assert torch.allclose(loss["patches"], again["patches"])
 
 
 def test_a_vision_tower_starts_with_whitened_patches_and_neighbours(settings: dict[str, Any]) -> None:
     _, _, batches, model = parts(settings)
-    pictures, tower = batches.at(0).images, model.blip.vision_model
-    initialise_vision(tower, pictures, torch.Generator().manual_seed(0))
-    projected = tower.embeddings.patch_embedding(pictures).permute(0, 2, 3, 1).flatten(0, 2)
+    images, tower = batches.at(0).images, model.blip.vision_model
+    initialise_vision(tower, images, torch.Generator().manual_seed(0))
+    projected = tower.embeddings.patch_embedding(images).permute(0, 2, 3, 1).flatten(0, 2)
     assert projected.mean(0).abs().max() < 1e-4
     assert 0.1 < projected.std() < 1
     places = tower.embeddings.position_embedding[0, 1:]

@@ -67,8 +67,8 @@ def test_training_lowers_the_loss(settings: dict[str, Any]) -> None:
     settings["steps"] = 30
     settings["batch"]["mirror"] = 0.0
     relations.main(settings)
-    seen = losses(settings["out"])
-    assert sum(seen[-5:]) < 0.9 * sum(seen[:5])
+    totals = losses(settings["out"])
+    assert sum(totals[-5:]) < 0.9 * sum(totals[:5])
 
 
 def test_bf16_and_a_model_to_start_from(settings: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Results of long steps, kept in the work folder under a hash of what decided them."""
+"""Cached results of long steps: files of the work folder, named by a hash of the settings."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def digest(settings: Any, work: Path) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def remembered(work: Path, name: str, settings: Any, make: Callable[[], pa.Table]) -> pa.Table:
-    """The table that these settings gave before, else what `make` gives now."""
+def read_or_make(work: Path, name: str, settings: Any, make: Callable[[], pa.Table]) -> pa.Table:
+    """The cached table of these settings; where there is none, `make` it and keep it."""
     file = work / "tables" / f"{name}-{digest(settings, work)}.parquet"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)

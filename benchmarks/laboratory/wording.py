@@ -1,4 +1,4 @@
-"""One wording for gold and captions: a caption's "rides" and "is ridden" are the gold's "riding"."""
+"""One wording for gold and captions: a caption's "rides" and "is ridden" become the gold's "riding"."""
 
 from __future__ import annotations
 
