@@ -39,7 +39,7 @@ Relforge = Callable[..., Said]
 
 @pytest.fixture
 def relforge(capsys: pytest.CaptureFixture[str]) -> Relforge:
-    """`relforge("status", run)` -> what it said."""
+    """`relforge("status", run)` -> what it printed."""
 
     def call(*arguments: object) -> Said:
         capsys.readouterr()

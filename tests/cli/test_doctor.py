@@ -1,4 +1,4 @@
-"""The doctor's findings, and what they mean for the exit code."""
+"""`relforge doctor`: its topics, and the exit code."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_eval_prints_quality(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "mean average precision" in capsys.readouterr().out
 
 
-def test_eval_without_gold_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_without_gold_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["eval", "labels", str(run_with(tmp_path, [], [("on", 0.9)]))]) == 64
     assert "no gold relations" in capsys.readouterr().err
 

@@ -17,14 +17,14 @@ def test_counts_are_those_of_the_run(relforge, finished) -> None:
 
 
 @pytest.mark.parametrize("to", ["coco", "hico", "label-studio", "open-images", "parquet", "vg"])
-def test_every_format_has_a_place_of_its_own(relforge, finished, to) -> None:
+def test_every_format_is_written_to_a_path_of_its_own(relforge, finished, to) -> None:
     said = relforge("export", finished, "--to", to)
 
     assert said.code == 0, said.err
     assert (finished / "export").joinpath(to).exists() or (finished / "export" / f"{to}.json").exists()
 
 
-def test_a_score_can_be_asked_for(relforge, finished) -> None:
+def test_min_score_leaves_out_lower_ones(relforge, finished) -> None:
     (finished / "_state" / "relations" / "part-00000.json").unlink()
 
     every = relforge("export", finished, "--to", "rlipv2", "--partial", "--json")
@@ -33,7 +33,7 @@ def test_a_score_can_be_asked_for(relforge, finished) -> None:
     assert every.json["relations"] == none.json["relations"] == 4  # the rule scores everything 1
 
 
-def test_an_unfinished_run_is_refused_unless_asked_for(relforge, finished) -> None:
+def test_an_unfinished_run_is_refused_without_partial(relforge, finished) -> None:
     (finished / "_state" / "relations" / "part-00000.json").unlink()
 
     said = relforge("export", finished, "--to", "rlipv2")
@@ -59,7 +59,7 @@ def test_a_wrong_format_or_option_names_the_choices(relforge, finished, argument
     assert hint in said.err
 
 
-def test_a_place_that_cannot_be_written_exits_3(relforge, finished) -> None:
+def test_a_path_that_cannot_be_written_exits_3(relforge, finished) -> None:
     said = relforge("export", finished, "--to", "rlipv2", "--out", "/proc/nowhere/x.json")
 
     assert said.code == 3

@@ -60,13 +60,13 @@ def test_a_sample_is_the_same_every_time(relforge, finished) -> None:
     assert len(once) == 3
 
 
-def test_an_image_is_told_in_words(relforge, finished) -> None:
+def test_an_image_is_described_in_words(relforge, finished) -> None:
     said = relforge("inspect", finished, "--image", "00001")
 
     assert 'thing#0 near thing#1  1.00  (1 caption: "caption of 00001")' in said.out
 
 
-def test_any_parquet_file_can_be_looked_into(relforge, tmp_path: Path) -> None:
+def test_any_parquet_file_can_be_inspected(relforge, tmp_path: Path) -> None:
     import pyarrow as pa
 
     pq.write_table(pa.table({"a": [1, 2], "b": ["x", "y"]}), tmp_path / "loose.parquet")
@@ -76,7 +76,7 @@ def test_any_parquet_file_can_be_looked_into(relforge, tmp_path: Path) -> None:
     ]
 
 
-def test_a_run_on_another_file_system_looks_the_same(relforge, config) -> None:
+def test_a_run_on_another_file_system_is_read_the_same(relforge, config) -> None:
     folder = "memory://look/run"
     relforge("run", config, "--executor", "loop", f"run.folder={folder}")
 

@@ -58,7 +58,7 @@ def test_the_page_of_a_run_without_gold_or_scores(tmp_path: Path) -> None:
     assert "not complete" in page
 
 
-def test_a_finished_run_tells_what_became_of_every_record(relforge, finished) -> None:
+def test_a_finished_run_lists_every_loss_under_its_reason(relforge, finished) -> None:
     said = relforge("report", finished, "--json")
 
     assert said.code == 0

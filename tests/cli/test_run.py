@@ -1,9 +1,9 @@
-"""validate, plan, run, status and rerun: what they say and how they exit."""
+"""validate, plan, run, status and rerun: what they print and how they exit."""
 
 from __future__ import annotations
 
 
-def test_validate_says_that_a_config_is_valid_and_makes_nothing(relforge, config, tmp_path) -> None:
+def test_validate_accepts_a_valid_config_and_makes_nothing(relforge, config, tmp_path) -> None:
     said = relforge("validate", config, "--json")
 
     assert said.code == 0
@@ -15,7 +15,7 @@ def test_validate_can_load_every_model(relforge, config) -> None:
     assert relforge("validate", config, "--load", "--json").json["checks"]["parse models"] == "loaded"
 
 
-def test_validate_says_where_bfloat16_is_slow(relforge, config, tmp_path, monkeypatch) -> None:
+def test_validate_warns_where_bfloat16_is_slow(relforge, config, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("relforge.models.device.multiplies_bfloat16", lambda: False)
     blip = ["stages.caption.backend=blip", f"stages.caption.model={tmp_path}", "stages.caption.device=cpu"]
 

@@ -38,7 +38,7 @@ def test_every_verb_prints_json_and_explains_every_option(verb: str) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_help_speaks_of_images(relforge, verb: str) -> None:
+def test_help_texts_use_the_word_image(relforge, verb: str) -> None:
     said = relforge(verb, "--help")
 
     assert (said.code, "picture" in said.out.lower()) == (0, False)

@@ -50,7 +50,7 @@ def test_without_gold_nothing_is_judged() -> None:
     assert [one["verdict"] for one in facts(known=False, relations=[row(0, "riding", 1)])] == [None]
 
 
-def test_a_missed_relation_says_how_far_it_came() -> None:
+def test_a_missed_relation_names_the_stage_that_lost_it() -> None:
     found = facts(
         gold=[row(0, "on", 1), row(0, "near", 1), row(1, "under", 0)],
         candidates=[row(0, "on", 1), row(0, "near", 1)],
