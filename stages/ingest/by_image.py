@@ -17,7 +17,7 @@ from relforge.stages.ingest.ids import Ids
 from relforge.stages.ingest.image_files import ImageFiles
 from relforge.stages.ingest.records import ImageColumns, Records
 from relforge.stages.ingest.spill import BOX, RelationBuffer, SpillBuffer
-from relforge.stages.ingest.values import as_id, as_pixels, is_number
+from relforge.stages.ingest.values import as_id, as_pixels, as_text, is_number
 
 
 @dataclass(slots=True)
@@ -113,15 +113,13 @@ def build_shards(
 def _image_columns(batch: Sequence[ImageRecord], ids: Ids, dataset: str, split: str) -> ImageColumns:
     sizes = [(as_pixels(image.width), as_pixels(image.height)) for image in batch]
     datasets, splits = (
-        pa.array(
-            [own if (own := getattr(image, name)) is not None else default for image in batch], pa.string()
-        )
+        pa.array([default if (own := as_text(getattr(image, name))) is None else own for image in batch])
         for name, default in (("dataset", dataset), ("split", split))
     )
     return ImageColumns(
         ids.codes([as_id(image.image_id) for image in batch]),
         np.array(sizes, np.int32).reshape(-1, 2),
-        pa.array([image.file_name for image in batch], pa.string()),
+        pa.array([as_text(image.file_name) for image in batch], pa.string()),
         datasets,
         splits,
     )
@@ -166,10 +164,12 @@ _UNFIT = BoxRecord(None, None, (np.nan,) * 4)
 
 
 def _fits(box: BoxRecord) -> bool:
+    category = as_text(box.category)
     return (
         as_id(box.id) is not None
-        and isinstance(box.category, str)
-        and box.category.strip() != ""
+        and category is not None
+        and category.strip() != ""
+        and isinstance(box.xywh, Sequence)
         and len(box.xywh) == 4
         and all(map(is_number, box.xywh))
     )

@@ -7,7 +7,21 @@ _LARGE = 2**1000
 
 def as_id(value: object) -> int | str | None:
     """The value where it is an id, an integer or a text; None for anything else, `true` and `false` too."""
-    return value if isinstance(value, int | str) and not isinstance(value, bool) else None
+    if isinstance(value, str):
+        return as_text(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def as_text(value: object) -> str | None:
+    """The value where it is a text that a table can hold; None for anything else: JSON's escapes can say half
+    a surrogate pair, which no encoding has."""
+    if not isinstance(value, str):
+        return None
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return None
+    return value
 
 
 def as_pixels(value: object) -> int:
