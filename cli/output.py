@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 """The `--json` switch that every printing verb takes."""
 
-Table = tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]
+Table = tuple[tuple[str, ...], Sequence[tuple[object, ...]]]
 """Column names and rows."""
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """One JSON document on standard output."""
     json.dump(value, sys.stdout, indent=2, ensure_ascii=False, default=str)
     sys.stdout.write("\n")
@@ -29,9 +29,9 @@ def report_error(message: str, code: int, as_json: bool) -> None:
     print(f"relforge: {message}", file=sys.stderr)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
     """Aligned columns. On a terminal long cells wrap; elsewhere every row stays on one line."""
-    rows = [[cell(value) for value in row] for row in rows]
+    cells = [[cell(value) for value in row] for row in rows]
     if sys.stdout.isatty():
         from rich import box
         from rich import table as rich_table
@@ -39,18 +39,18 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
         from rich.text import Text
 
         table = rich_table.Table(*columns, title=title or None, box=box.SIMPLE_HEAD, title_justify="left")
-        for row in rows:
+        for row in cells:
             table.add_row(*(Text(value) for value in row))
         Console().print(table)
         return
     if title:
         print(title)
-    widths = [max([len(column), *(len(row[i]) for row in rows)]) for i, column in enumerate(columns)]
-    for row in [list(columns), *rows]:
+    widths = [max([len(column), *(len(row[i]) for row in cells)]) for i, column in enumerate(columns)]
+    for row in [list(columns), *cells]:
         print("  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip())
 
 
-def cell(value: Any) -> str:
+def cell(value: object) -> str:
     """A value as a table shows it."""
     if value is None:
         return "-"

@@ -75,5 +75,5 @@ def _print_quality(found: dict[str, Any]) -> None:
         print(sentence)
 
 
-def _three_digits(row: tuple[Any, ...]) -> list[Any]:
+def _three_digits(row: tuple[object, ...]) -> list[object]:
     return [f"{value:.3f}" if isinstance(value, float) else value for value in row]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from relforge.cli import exits
 from relforge.cli.exits import BadInput
 from relforge.cli.output import Json, print_json
 from relforge.cli.run import AcceptChanges, Overrides
+
+if TYPE_CHECKING:
+    from relforge.pipeline.submit.client import JobServer
 
 
 def command(
@@ -68,7 +71,7 @@ def command(
     raise typer.Exit(_follow(server, job, as_json))
 
 
-def _follow(server: Any, job: str, as_json: bool) -> int:
+def _follow(server: JobServer, job: str, as_json: bool) -> int:
     stream = sys.stderr if as_json else sys.stdout
 
     def write(text: str) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import PurePosixPath
-from typing import Any
 
 import fsspec
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+from fsspec import AbstractFileSystem
 
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.plan import Plan
@@ -53,7 +53,7 @@ def open_datasets(uri: str) -> tuple[Datasets, str | None]:
     return {"data": _dataset(files, parts, None, uri)}, "data"
 
 
-def _of_run(files: Any, uri: str) -> Datasets:
+def _of_run(files: AbstractFileSystem, uri: str) -> Datasets:
     """Tables in the order in which the run's stages write them."""
     folder = RunFolder(uri)
     plan = Plan.from_record(folder.record())
@@ -67,7 +67,7 @@ def _of_run(files: Any, uri: str) -> Datasets:
     return found
 
 
-def _around(files: Any, uri: str, levels: int) -> tuple[str | None, Datasets]:
+def _around(files: AbstractFileSystem, uri: str, levels: int) -> tuple[str | None, Datasets]:
     """The run that a table folder (1 level down) or a shard (2 levels down) belongs to, if any."""
     head, _, _ = uri.rpartition("/") if levels == 1 else uri.rpartition("/")[0].rpartition("/")
     name = PurePosixPath(uri.split("://")[-1]).parts[-levels:][0]
@@ -78,7 +78,7 @@ def _around(files: Any, uri: str, levels: int) -> tuple[str | None, Datasets]:
     return (name, _of_run(files, head)) if name in tables else (None, {})
 
 
-def _dataset(files: Any, paths: list[str], schema: pa.Schema | None, uri: str) -> ds.Dataset:
+def _dataset(files: AbstractFileSystem, paths: list[str], schema: pa.Schema | None, uri: str) -> ds.Dataset:
     """Files under one schema: by default, that of the first file."""
     try:
         if schema is None:

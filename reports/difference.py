@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import duckdb
+
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.reports.datasets import open_datasets
@@ -63,24 +65,24 @@ def difference(run_a: str, run_b: str, tolerance: float, examples: int) -> dict[
     }
 
 
-def _examples(connection: Any, kind: str, limit: int) -> list[dict[str, Any]]:
+def _examples(connection: duckdb.DuckDBPyConnection, kind: str, limit: int) -> list[dict[str, Any]]:
     columns = "image_id, subject, predicate, object"
     sql = f"SELECT {columns} FROM joined WHERE {kind} ORDER BY {columns} LIMIT {limit}"
     return select(connection, sql).to_pylist()
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def _flat(value: object, prefix: str = "") -> dict[str, object]:
     """Nested values under dotted keys; a list of stages counts by stage name."""
     if isinstance(value, list) and value and all(isinstance(one, dict) and "name" in one for one in value):
         value = {one["name"]: one for one in value}
     if not isinstance(value, dict):
         return {prefix: value}
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for key, below in value.items():
         if prefix or key not in ("config", "folder"):
             flat |= _flat(below, f"{prefix}.{key}" if prefix else key)
     return flat
 
 
-def _differing(a: dict[str, Any], b: dict[str, Any]) -> dict[str, list[Any]]:
+def _differing(a: dict[str, object], b: dict[str, object]) -> dict[str, list[object]]:
     return {key: [a.get(key), b.get(key)] for key in sorted(a | b) if a.get(key) != b.get(key)}

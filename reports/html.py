@@ -7,7 +7,6 @@ import json
 import os
 import re
 from importlib import resources
-from typing import Any
 
 from relforge.pipeline.store.run_folder import open_storage
 
@@ -15,7 +14,7 @@ from relforge.pipeline.store.run_folder import open_storage
 _UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
-def fill(package: str, template: str, title: str, data: Any = None, body: str = "") -> str:
+def fill(package: str, template: str, title: str, data: object = None, body: str = "") -> str:
     """The template with its three blanks filled.
 
     Args:

@@ -98,7 +98,7 @@ def _calibration(found: dict[str, Any]) -> str:
 
 
 def _losses(steps: Iterable[dict[str, Any]]) -> str:
-    rows: list[tuple[Any, ...]] = []
+    rows: list[tuple[object, ...]] = []
     for one in steps:
         rows.append((one["stage"], one["rows_in"], one["kept"], "", None))
         for kind in ("dropped", "quarantined"):
@@ -118,7 +118,7 @@ def _figure(title: str, plot: str) -> str:
     return f"<figure><figcaption>{title}</figcaption>{plot}</figure>"
 
 
-def _table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def _table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     rows = list(rows)
     numeric = [any(isinstance(row[at], int | float) for row in rows) for at in range(len(names))]
     head = "".join(
@@ -129,7 +129,7 @@ def _table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if isinstance(value, float):
         return f'<td class="number">{value:.3f}</td>'
     if isinstance(value, int):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-Row = tuple[Any, ...]
+Row = tuple[object, ...]
 
 COMPARED = ("threshold", "precision", "recall", "F1", "mAP")
 PREDICATE = ("predicate", "gold", "kept", "right", "precision", "recall", "F1", "AP", "prior's AP")
