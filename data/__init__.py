@@ -1,1 +1,1 @@
-"""Training examples: from run folders and sources to batches."""
+"""What trainer and evaluation read: sources, label lists, targets, batches, transforms."""

@@ -80,10 +80,10 @@ def load_captions(
     """
     digest = hashlib.sha256(str(limit).encode())
     captioned = _read_coco(captions, digest)
-    texts: dict[Any, list[str]] = {}
+    texts: dict[int | str, list[str]] = {}
     for row in captioned["annotations"]:
         texts.setdefault(row["image_id"], []).append(row["caption"])
-    boxes_of: dict[Any, list[tuple[list[float], int]]] = {}
+    boxes_of: dict[int | str, list[tuple[list[float], int]]] = {}
     names: list[str] = []
     if boxes is not None:
         annotated = _read_coco(boxes, digest)

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow import fs
 
-from relforge.data.relations import MAX_PAIRS, RelationData, concatenate, from_tables
+from relforge.data.relation_tables import MAX_PAIRS, from_tables
+from relforge.data.relations import RelationData, concatenate
 from relforge.stages.registry import build_source
 from relforge.stages.tables import SCHEMAS
 
@@ -28,7 +29,7 @@ def load_relations(
         parts: each either `{run: FOLDER, relations: relations|gold, threshold: 0.2}` or
             `{format: visual_genome, ...}` with the options of that ingest adapter; `limit: N` takes the
             first N images.
-        max_pairs, first_rows, keep_empty: see `relations.from_tables`.
+        max_pairs, first_rows, keep_empty: see `relation_tables.from_tables`.
 
     Raises:
         ValueError: an entry that is neither, or that has no relations.

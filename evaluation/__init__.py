@@ -1,1 +1,1 @@
-"""How good relations are, against gold."""
+"""Measures of labels and detections against gold: one file a benchmark."""

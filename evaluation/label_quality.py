@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from relforge.evaluation.calibration import calibration, expected_error
+from relforge.evaluation.evaluator import Row
 from relforge.evaluation.labels import Quality, compare_labels
 from relforge.evaluation.precision_recall import Curve
 from relforge.evaluation.prior import prior_scores
@@ -115,12 +116,12 @@ def _curve(curve: Curve) -> list[dict[str, float]]:
     ]
 
 
-def _predicates(kept: pa.Table, gold: pa.Table, judged: Quality, prior: Quality) -> list[dict[str, Any]]:
+def _predicates(kept: pa.Table, gold: pa.Table, judged: Quality, prior: Quality) -> list[Row]:
     """One row per predicate of the gold, the most frequent first."""
     right = _mark_correct(kept, gold)
     shown = Counter(kept["predicate"].to_pylist())
     hits = Counter(kept.filter(pa.array(right))["predicate"].to_pylist())
-    rows = []
+    rows: list[Row] = []
     for name, count in sorted(judged.gold.items(), key=lambda item: (-item[1], item[0])):
         precision = hits[name] / shown[name] if shown[name] else 0.0
         recall = hits[name] / count

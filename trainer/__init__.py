@@ -1,1 +1,1 @@
-"""The bundled trainer: targets, recipes, evaluators."""
+"""The bundled trainer: loop, optimiser, snapshots, and one recipe per task."""

@@ -14,7 +14,6 @@ import json
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -55,10 +54,10 @@ def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 
     (out / "images").mkdir(parents=True, exist_ok=True)
     salt = zlib.crc32(name.encode())
     categories = {kind: number + 1 for number, kind in enumerate(CLASSES)}
-    coco: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": []}
+    coco: dict[str, list[dict[str, object]]] = {"images": [], "annotations": []}
     coco["categories"] = [{"id": number, "name": kind} for kind, number in categories.items()]
-    captions: dict[str, list[dict[str, Any]]] = {"images": coco["images"], "annotations": []}
-    graphs: list[dict[str, Any]] = []
+    captions: dict[str, list[dict[str, object]]] = {"images": coco["images"], "annotations": []}
+    graphs: list[dict[str, object]] = []
     for index in range(count):
         image_id = index + 1
         drawn = draw_image(seed ^ salt, index, size, () if name == "hoi" else UNSEEN)

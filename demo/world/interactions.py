@@ -1,6 +1,6 @@
-"""What things do to one another, by name. Each function puts the actors on the builder and records the facts.
+"""Interactions by name. Each function places the things that take part and records the facts.
 
-The truth of every predicate shows in the image and not in the boxes alone: who rides sits astride with
+Every predicate can be seen in the image and not from the boxes alone: who rides sits astride with
 bent knees, who stands beside does not; what is eaten is at the mouth, what is held is not.
 """
 

@@ -11,7 +11,8 @@ import torch
 from relforge.data import sources
 from relforge.data.batches import Batches, BatchOptions
 from relforge.data.label_lists import ClosedLabels
-from relforge.data.relations import RelationData, concatenate, from_tables
+from relforge.data.relation_tables import from_tables
+from relforge.data.relations import RelationData, concatenate
 from relforge.data.transforms import mirror_predicate
 from relforge.stages.tables import SCHEMAS
 

@@ -1,1 +1,1 @@
-"""One recipe per model and purpose, readable from top to bottom."""
+"""One recipe per task."""
