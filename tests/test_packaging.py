@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import zipfile
 from collections.abc import Iterator
 from email.parser import Parser
@@ -21,6 +20,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "tests" / "fixtures"
+NOT_PACKAGED = {"relforge", "benchmarks", "docs", "tests", "build", "dist", "runs"}
+PACKAGES = sorted(path.name for path in (ROOT / "relforge").iterdir() if path.is_symlink())
 LEFT_OUT = shutil.ignore_patterns(
     ".*", "__pycache__", "runs", "build", "dist", "*.egg-info", "*.so", "tests", "benchmarks"
 )
@@ -79,7 +80,8 @@ def bare_python(folder: Path) -> Path:
     """A fresh environment that sees this one's packages, but none of its editable installs."""
     run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
     packages = next(folder.glob("lib/python3*/site-packages"))
-    (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    borrowed = [path for path in sys.path if path.endswith("site-packages")]
+    (packages / "borrowed.pth").write_text("\n".join(borrowed) + "\n")
     return folder / "bin" / "python"
 
 
@@ -87,18 +89,28 @@ def names(wheel: Path) -> Iterator[str]:
     yield from zipfile.ZipFile(wheel).namelist()
 
 
-def test_the_wheel_holds_every_package_and_its_data(wheel) -> None:
-    tracked = {
+def test_every_root_folder_of_the_package_has_its_relative_link_in_relforge() -> None:
+    present = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "_"))}
+    packages = {name for name in present if not name.endswith(".egg-info")} - NOT_PACKAGED
+
+    links = {path.name: os.readlink(path) for path in (ROOT / "relforge").iterdir() if path.is_symlink()}
+
+    assert links == {name: f"../{name}" for name in packages}
+
+
+def test_the_wheel_holds_every_file_of_every_package(wheel: Path) -> None:
+    sources = {
         f"relforge/{path.relative_to(ROOT)}"
-        for folder in sorted(path.name for path in (ROOT / "relforge").iterdir() if path.is_symlink())
+        for folder in PACKAGES
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and path.suffix not in (".pyc", ".so") and "__pycache__" not in path.parts
     }
+    kinds = {Path(name).suffix for name in sources}
 
-    assert not tracked - set(names(wheel))
-    assert "relforge/kernels/__init__.py" not in set(
-        names(wheel)
-    )  # see docs/decisions/layout-no-kernels-init.md
+    assert kinds >= {".py", ".cpp", ".h", ".html", ".yaml", ".json", ".txt", ".safetensors"}
+    assert sources - set(names(wheel)) == set()
+    # see docs/decisions/layout-no-kernels-init.md
+    assert "relforge/kernels/__init__.py" not in set(names(wheel))
 
 
 def test_the_wheel_holds_one_top_level_package_and_no_tests(wheel) -> None:
@@ -128,6 +140,7 @@ def test_the_installed_wheel_runs_a_job(wheel, config, tmp_path) -> None:
     assert "complete: 2 shards" in said
 
 
+@pytest.mark.slow
 def test_an_editable_install_imports_the_source_tree(checkout, tmp_path) -> None:
     python = bare_python(tmp_path / "env")
     install = ("-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-build-isolation")
@@ -143,9 +156,34 @@ def test_an_editable_install_imports_the_source_tree(checkout, tmp_path) -> None
     ]
 
 
+@pytest.mark.slow
 def test_ray_workers_import_a_checkout_that_is_not_installed(checkout, config, tmp_path) -> None:
     python = bare_python(tmp_path / "env")
 
     said = run(python, "-m", "relforge", "run", config, cwd=checkout, PYTHONPATH=str(TINY))
 
     assert "complete: 2 shards" in said
+
+
+GPU_PACKAGES = ("kernels", "images", "models", "tagger")
+IMPORT_WITHOUT = """
+import importlib, importlib.abc, sys
+from pathlib import Path
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"ray", "spacy", "sng_parser", "pydantic", "typer", "duckdb"}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+for folder in sys.argv[1:]:
+    for path in sorted(Path(folder).rglob("*.py")):
+        parts = path.with_suffix("").parts
+        importlib.import_module(".".join(("relforge", *(p for p in parts if p != "__init__"))))
+print("imported")
+"""
+
+
+@pytest.mark.slow
+def test_what_runs_on_a_gpu_machine_imports_without_ray_spacy_and_pydantic() -> None:
+    assert run(sys.executable, "-c", IMPORT_WITHOUT, *GPU_PACKAGES, cwd=ROOT).strip() == "imported"
