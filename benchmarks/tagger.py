@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from published_tagger import published_procedure
 from report import emit
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import RobertaConfig, RobertaModel
 
@@ -31,9 +32,7 @@ from relforge.kernels.msda.dispatch import VARIABLE, choose
 from relforge.models.blocks.backbone import resnet50
 from relforge.models.blocks.text import TextEncoder
 from relforge.models.published import load_pretrained
-from relforge.models.rlipv2.builders import build_rtagger
-from relforge.models.rlipv2.model import RelationModel
-from relforge.models.rlipv2.sizes import Sizes
+from relforge.models.zoo import family
 from relforge.stages.match.groups import published_groups
 from relforge.tagger.engine import Engine
 from relforge.tagger.published_groups import label_groups
@@ -49,14 +48,17 @@ def words(text: str) -> list[int]:
     return [0, *(5 + zlib.crc32(word.encode()) % 50000 for word in text.split()), 2]
 
 
-def random_tagger() -> RelationModel:
+def random_tagger() -> nn.Module:
     """The published R-Tagger on ResNet-50 (206.5 M parameters), untrained, with scores around the floor."""
     torch.manual_seed(0)
     config = RobertaConfig(
         vocab_size=50265, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5
     )
     text = TextEncoder(RobertaModel(config), words)
-    model = build_rtagger(Sizes(), backbone=resnet50(), text_encoder=text).eval()
+    entry = family("rtagger")
+    model = entry.build(
+        entry.sizes(), backbone=resnet50(), text_encoder=text, classes=(), relations=()
+    ).eval()
     with torch.no_grad():
         model.classifier.projection.weight.mul_(4)
     return model
@@ -116,7 +118,7 @@ def medians(calls: list[Callable[[], Any]], rounds: int) -> list[float]:
 
 def parts(engine: Engine, sample: Request) -> dict[str, float]:
     """Seconds of one image by part."""
-    model = engine.model
+    model: Any = engine.model  # an R-Tagger, whose parts are timed by name
     named: dict[str, Any] = {
         "backbone": model.backbone,
         "encoder": model.encoder,

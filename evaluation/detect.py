@@ -51,7 +51,7 @@ def detect(
     """Search every image for pairs.
 
     A pair scores the sigmoid of its relation times the softmax of its object class, and of its subject
-    class too unless only one is wanted (docs/method.md, evaluation).
+    class too unless only one is wanted (docs/method.md, "HICO-DET style detection").
 
     Args:
         loaded: a model whose entry in the zoo has `detections`; with open labels its classes are those it was

@@ -88,6 +88,8 @@ class Family:
         detections: how a prediction becomes triplets, one entry per row; None where a model finds no pairs.
         noise: makes the `PairSource`, by keyword (`noise:` of a recipe); None where a model searches.
         published: how files of the authors are read; None where there are none.
+        adapt_sizes: sizes that a model of another kind was built from -> those of this one when it starts
+            from that model's weights; by default the fields that both have are taken over.
         backbone_prefixes: parameters under these names are pre-trained and learn at their own rate.
     """
 
@@ -100,4 +102,5 @@ class Family:
     detections: Callable[[Prediction], list[Detections]] | None = detections_of
     noise: Callable[..., PairSource] | None = None
     published: Published | None = None
+    adapt_sizes: Callable[[Any], Any] | None = None
     backbone_prefixes: tuple[str, ...] = ("backbone.", "text_encoder.")

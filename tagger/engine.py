@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from relforge.images.detection_resize import normalise_imagenet
 from relforge.models.blocks.decoder import Memory
+from relforge.models.blocks.pair_queries import PairBatch
 from relforge.models.blocks.prediction import Prediction
 from relforge.models.blocks.text import NO_OBJECTS
-from relforge.models.rlipv2.model import RelationModel
 from relforge.tagger.buckets import batches_of_equal_size
 from relforge.tagger.packing import Layout, Pair, decoder_batches_of, lay_out, pad_requests, relation_texts
 from relforge.tagger.request import Failure, Request, Result
@@ -24,11 +26,33 @@ BATCH_NOISE = {torch.float32: 2e-5, torch.bfloat16: 2e-2}
 again with its image alone, so that which scores pass the floor never depends on the batch."""
 
 
+class PairModel(Protocol):
+    """A model that scores given pairs, as the engine uses it; the R-Tagger is one."""
+
+    @property
+    def max_pairs(self) -> int:
+        """Pair queries of one decoder batch."""
+
+    @property
+    def masks_padding(self) -> bool:
+        """Whether padded labels change nothing."""
+
+    def parameters(self) -> Iterator[Parameter]: ...
+
+    def encode(
+        self, images: Tensor, features: Tensor, padding: Tensor | None, label_padding: Tensor | None
+    ) -> Memory:
+        """Images B x 3 x H x W and label features B x T x width, encoded."""
+
+    def decode(self, memory: Memory, objects: int, given: PairBatch, *, last_only: bool) -> list[Prediction]:
+        """Predictions for given pairs; the first `objects` labels are object labels."""
+
+
 class Engine:
     """Scores the candidates of images.
 
     Args:
-        model: an R-Tagger in evaluation mode, on its device.
+        model: in evaluation mode, on its device.
         features: label features.
         dtype: arithmetic of the model, `torch.float32` or `torch.bfloat16` (autocast).
         batch_size: images computed in one batch at most; only images of exactly equal size are, so there is
@@ -40,7 +64,7 @@ class Engine:
 
     def __init__(
         self,
-        model: RelationModel,
+        model: PairModel,
         features: TextFeatures,
         *,
         dtype: torch.dtype = torch.float32,
@@ -49,7 +73,7 @@ class Engine:
         max_waiting: int = 64,
         floor: float = 0.05,
     ) -> None:
-        if not model.encoder.mask_fusion:
+        if not model.masks_padding:
             raise ValueError("the engine pads label lists: build the model with mask_fusion=True")
         self.model = model
         self.features = features

@@ -1,7 +1,7 @@
 """The published labelling function on the same engine: groups of pairs, scored against all their texts.
 
 Used by the `compat` profile. A pair is scored against the texts of every group of its call, and any text
-above the threshold is kept, whichever pair proposed it (docs/method.md, labelling).
+above the threshold is kept, whichever pair proposed it (docs/method.md, "Candidates and groups").
 """
 
 from __future__ import annotations

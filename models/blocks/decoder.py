@@ -1,4 +1,4 @@
-"""Deformable decoder layers over queries, and the position of a query (docs/method.md, decoders)."""
+"""Deformable decoder layers over queries, and the positions of queries."""
 
 from __future__ import annotations
 

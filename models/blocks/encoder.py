@@ -52,7 +52,7 @@ class FusionEncoder(nn.Module):
         fusions: fusion blocks.
         language_layers: one per fusion.
         mask_fusion: keep padded pixels and padded labels out of the fusion. The published code attends to
-            them by mistake (docs/method.md, fusion); without padding both are the same.
+            them by mistake (docs/method.md, "Language fusion"); without padding both are the same.
     """
 
     def __init__(

@@ -81,7 +81,7 @@ class Fusion(nn.Module):
     """Layer norm, attention both ways, gate, residual.
 
     The residual starts from the normalised features, not the raw ones: a quirk of the published code
-    that its weights depend on (docs/method.md, fusion).
+    that its weights depend on (docs/method.md, "Language fusion").
 
     Args:
         vision_dim: width of pixel tokens.

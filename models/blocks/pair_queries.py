@@ -39,7 +39,7 @@ class PairQueries(nn.Module):
     """Projected boxes become query positions, label features become query contents.
 
     The start centre is a linear map of the box *embedding*, not the given box, as published
-    (docs/method.md, R-Tagger).
+    (docs/method.md, "Pair queries").
 
     Args:
         dim: width of the model.

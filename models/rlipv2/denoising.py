@@ -21,7 +21,7 @@ class Noise:
         label: probability of replacing a label.
         mask: keep queries that stand for the same clean region from attending to each other.
         published_flips: draw replacement labels from [0, batch size) as the published code does by mistake
-            (docs/method.md, denoising), instead of from all object labels.
+            (docs/method.md, "Denoising"), instead of from all object labels.
         published_mask: drop every mask of a batch in which any query is padding, as the published code does
             by mistake, instead of masking image by image.
     """

@@ -61,6 +61,11 @@ def tagger_losses(*, published: bool = False, weights: Mapping[str, float] | Non
     return Criterion(IndexAligned(), terms, weights or {})
 
 
+def without_ordered_pairs(sizes: Sizes) -> Sizes:
+    """Sizes for a model that searches: ordered pairs are for given ones."""
+    return replace(sizes, ordered_pairs=False)
+
+
 PARSED = Family(
     name="parsed",
     sizes=Sizes,
@@ -68,8 +73,15 @@ PARSED = Family(
     labels="open",
     losses=search_losses,
     published=Published(blueprint_of, rename),
+    adapt_sizes=without_ordered_pairs,
 )
 PARSEDA = replace(PARSED, name="parseda", build=build_parseda)
 RTAGGER = replace(
-    PARSED, name="rtagger", build=build_rtagger, losses=tagger_losses, detections=None, noise=Noise
+    PARSED,
+    name="rtagger",
+    build=build_rtagger,
+    losses=tagger_losses,
+    detections=None,
+    noise=Noise,
+    adapt_sizes=None,
 )

@@ -79,6 +79,11 @@ class RelationModel(nn.Module):
         return self.queries.pairs
 
     @property
+    def masks_padding(self) -> bool:
+        """Whether padded labels change nothing."""
+        return self.encoder.mask_fusion
+
+    @property
     def heads(self) -> int:
         """Attention heads of the entity decoder."""
         return int(self.entity_decoder.layers[0].self_attn.num_heads)

@@ -1,4 +1,4 @@
-"""Names in the published checkpoints, and ours (docs/method.md, checkpoints).
+"""Names in the published checkpoints, and ours (docs/method.md, "Checkpoints").
 
 The published files store the box heads twice: once at the top level and once inside each decoder.
 """

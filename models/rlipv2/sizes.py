@@ -23,11 +23,12 @@ class Sizes:
         branch_fusion: relation queries start from a multi-branch fusion of subject and object state
             (published flag `vanilla_MBF`); otherwise their position is the sum of the two (`vanilla`).
         ordered_pairs: R-Tagger only: relation queries start from subject and object state side by side, so
-            that a pair and its reverse differ; the published one adds them (docs/method.md, R-Tagger).
+            that a pair and its reverse differ; the published one adds them (docs/method.md, "Pair queries").
         fusion_dim: width of the fusion's attention.
         language_heads: attention heads of a language layer.
         language_feedforward: hidden width of a language layer.
-        mask_fusion: keep padding out of the fusion; the published code does not (docs/method.md, fusion).
+        mask_fusion: keep padding out of the fusion; the published code does not (docs/method.md, "Language
+            fusion").
     """
 
     dim: int = 256

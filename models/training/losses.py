@@ -1,4 +1,4 @@
-"""Loss terms on assigned pairs (docs/method.md, losses). Each returns one number."""
+"""Loss terms on assigned pairs (docs/method.md, "Assignment and losses"). Each returns one number."""
 
 from __future__ import annotations
 

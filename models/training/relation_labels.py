@@ -20,7 +20,7 @@ def pseudo_labels(relations: Tensor, features: Tensor) -> Tensor:
 
     Returns:
         n x R in [0, 1], to be added to `relations`. The gradient flows into `features` unless they are
-        detached; the published training lets it (docs/method.md, pseudo-labels).
+        detached; the published training lets it (docs/method.md, "Relation targets of pre-training").
     """
     distance = torch.cdist(features, features)
     similarity = distance.max(1, keepdim=True).values - distance

@@ -16,8 +16,8 @@ from relforge.models.blocks.text import NO_OBJECTS
 from relforge.models.training.targets import Targets
 from relforge.models.zoo import family
 from relforge.trainer.processes import Processes
-from relforge.trainer.recipe import Settings
 from relforge.trainer.recipes.relations import step_loss
+from relforge.trainer.settings import Settings
 from tests.fixtures import tiny_tagger
 
 PAIRS = (1, 5)

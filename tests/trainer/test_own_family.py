@@ -17,8 +17,9 @@ from relforge.evaluation.detect import DetectOptions, detect
 from relforge.models.checkpoint import load_model
 from relforge.models.zoo import MODELS, family
 from relforge.trainer.processes import Processes
-from relforge.trainer.recipe import settings_from, start_model
 from relforge.trainer.recipes import relations
+from relforge.trainer.settings import settings_from
+from relforge.trainer.start import start_model
 from tests.fixtures.documented import code_blocks
 
 SECTION = "A model family"

@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 
 from relforge.models.checkpoint import load_model
 from relforge.trainer import snapshots
-from relforge.trainer.recipe import settings_from
 from relforge.trainer.recipes import relations
+from relforge.trainer.settings import settings_from
 from tests.fixtures import tiny_published, tiny_tagger
 
 

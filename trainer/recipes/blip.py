@@ -26,7 +26,7 @@ from relforge.trainer import loop, processes
 from relforge.trainer.captioner import Captioner
 from relforge.trainer.captioner_card import captioner_card
 from relforge.trainer.optimiser import Optimisation
-from relforge.trainer.recipe import choose_from, read_settings
+from relforge.trainer.settings import choose_from, read_settings
 from relforge.trainer.tokenizer import build_word_tokenizer
 from relforge.trainer.vision_initialisation import initialise_vision
 

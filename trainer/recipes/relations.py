@@ -21,14 +21,15 @@ from relforge.data.batches import Batch
 from relforge.models.blocks.prediction import Labels
 from relforge.models.family import Family
 from relforge.trainer import loop, processes
-from relforge.trainer.recipe import Settings, build_losses, build_noise, settings_from, train_and_save
+from relforge.trainer.recipe import build_losses, build_noise, train_and_save
+from relforge.trainer.settings import Settings, settings_from
 
 
 def main(values: Mapping[str, Any]) -> Path:
     """Run the recipe.
 
     Args:
-        values: the settings, see `trainer.recipe.Settings`.
+        values: the settings, see `trainer.settings.Settings`.
 
     Returns:
         The finished model's folder.
@@ -49,8 +50,7 @@ def step_loss(entry: Family, settings: Settings, group: processes.Processes) -> 
             given = noise.training_pairs(model, batch.targets, len(labels.objects), generator)
         output = model(batch.images, labels, batch.padding, given)
         targets = batch.image_targets if entry.targets == "images" else batch.targets
-        terms: dict[str, Tensor] = losses(output, targets, mean_pairs(batch, group))
-        return terms
+        return losses(output, targets, mean_pairs(batch, group))
 
     return compute
 

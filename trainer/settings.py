@@ -1,0 +1,109 @@
+"""The settings of a training run, as its YAML file has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+from relforge.data.batches import BatchOptions
+from relforge.models.published import PUBLISHED_SUFFIXES
+from relforge.trainer.optimiser import Optimisation
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A training run, as its YAML file has it.
+
+    Args:
+        out: folder of snapshots, the log and the finished model (`out/model`).
+        data: see `relforge.data.sources.load_relations`.
+        model: `kind` (a name of the zoo) and `sizes` (fields of that model's sizes), `backbone` and `text` as
+            in `Blueprint`; `text` may also name a Hugging Face encoder (roberta-base by default). Or `start`:
+            a model to start from, as `relforge.models.published.load_pretrained` takes it. With another
+            `kind` beside it, the parts that both kinds have are taken over, as when ParSeD starts from an
+            R-Tagger (RLIPv2, Table 4). A `.pth` may have `tokenizer` and `gate` beside it; a `.pth` that was
+            converted from a detector needs `kind`, `sizes`, `backbone` and `text`, for what it does not hold.
+        epochs, steps: length of the run; `steps` wins.
+        batch, optimisation: fields of `BatchOptions` and `Optimisation`.
+        losses: options of the model's losses, such as `relations: focal` or `weights: {labels: 2}`.
+        noise: options of the pairs that the model is given (R-Tagger: fields of `Noise`).
+        published: reproduce the published training where it differs from its paper: file-order cap, gradient
+            through pseudo-label targets.
+        half: store the finished model's weights as float16, half the size.
+        save_every, log_every: steps.
+    """
+
+    out: str
+    data: list[dict[str, Any]]
+    model: dict[str, Any]
+    seed: int = 0
+    epochs: float = 20
+    steps: int | None = None
+    batch: BatchOptions = field(default_factory=BatchOptions)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    losses: dict[str, Any] = field(default_factory=dict)
+    noise: dict[str, Any] = field(default_factory=dict)
+    published: bool = False
+    half: bool = False
+    save_every: int = 500
+    log_every: int = 20
+
+    def length(self, steps_per_epoch: int) -> int:
+        """Steps of the run."""
+        return self.steps if self.steps is not None else max(1, round(self.epochs * steps_per_epoch))
+
+
+def settings_from(values: Mapping[str, Any]) -> Settings:
+    """Settings from a mapping.
+
+    Raises:
+        ValueError: an unknown or missing key, naming it and the choices.
+    """
+    settings = read_settings(values, Settings, BatchOptions)
+    model = settings.model
+    allowed: tuple[str, ...] = ("kind", "backbone", "text", "sizes")
+    if "start" in model:
+        published = str(model["start"]).endswith(PUBLISHED_SUFFIXES)
+        allowed = ("kind", "start", "tokenizer", "gate", *allowed[1:]) if published else ("kind", "start")
+    choose_from(model, allowed, "model.")
+    return settings
+
+
+def read_settings(values: Mapping[str, Any], kind: type[S], batch: type) -> S:
+    """A recipe's settings, of whichever recipe.
+
+    Args:
+        kind: dataclass with the fields `out`, `data`, `model`, `batch`, `optimisation` and its own.
+        batch: dataclass of its field `batch`.
+
+    Raises:
+        ValueError: an unknown or missing key, naming it and the choices.
+    """
+    values = dict(values)
+    parts: dict[str, Any] = {"batch": batch, "optimisation": Optimisation}
+    for key, part in parts.items():
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in values.get(key, {}).items()}
+        known(given, part, f"{key}.")
+        values[key] = part(**given)
+    known(values, kind, "")
+    missing = [key for key in ("out", "data", "model") if key not in values]
+    if missing:
+        raise ValueError(f"a training recipe needs {', '.join(missing)}")
+    return kind(**values)
+
+
+def known(values: Mapping[str, Any], kind: Any, prefix: str) -> None:
+    """Refuse keys that are no field of the dataclass `kind`."""
+    choose_from(values, [f.name for f in fields(kind)], prefix)
+
+
+def choose_from(values: Mapping[str, Any], names: Sequence[str], prefix: str) -> None:
+    """Refuse keys that are not among `names`: nothing would read them."""
+    for key in values:
+        if key not in names:
+            raise ValueError(
+                f"unknown setting {prefix}{key}; choose from {', '.join(prefix + n for n in names)}"
+            )

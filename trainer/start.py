@@ -1,0 +1,126 @@
+"""The model that a training begins with: new, saved, published, or a converted detector."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+
+from relforge.data.relations import RelationData
+from relforge.models.blueprint import Blueprint
+from relforge.models.checkpoint import load_tokenizer
+from relforge.models.files import resolve_model
+from relforge.models.published import (
+    PUBLISHED_SUFFIXES,
+    load_pretrained,
+    published_blueprint,
+    read_published,
+    start_from_detector,
+)
+from relforge.models.zoo import family
+from relforge.trainer.settings import Settings, choose_from, known
+from relforge.trainer.tokenizer import train_tokenizer
+
+
+def start_model(
+    settings: Settings, data: RelationData
+) -> tuple[nn.Module, Blueprint, PreTrainedTokenizerBase | None]:
+    """The model that training begins with, what it is built from, and its tokenizer.
+
+    Raises:
+        FileNotFoundError: the model to start from is not there.
+        ValueError: an unknown kind, backbone or size; a file that holds no model.
+    """
+    torch.manual_seed(settings.seed)
+    options = settings.model
+    if "start" not in options:
+        return _new_model(settings, data)
+    path = resolve_model(options["start"]).path
+    if path.suffix in PUBLISHED_SUFFIXES:
+        state = read_published(path)
+        if published_blueprint(state) is None:  # a detector: it holds no text encoder
+            model, blueprint, tokenizer = _new_model(settings, data)
+            count = start_from_detector(model, state, blueprint)
+            print(f"{path}: {count} of {len(model.state_dict())} tensors start from the detector")
+            return model, blueprint, tokenizer
+        choose_from(options, ("kind", "start", "tokenizer", "gate"), "model.")
+    words = options.get("tokenizer", "roberta-base")
+    loaded = load_pretrained(options["start"], tokenizer=words, gate=options.get("gate"))
+    blueprint = replace(loaded.blueprint, classes=tuple(data.categories), relations=tuple(data.predicates))
+    tokenizer = load_tokenizer(words if path.suffix in PUBLISHED_SUFFIXES else path, blueprint)
+    kind = options.get("kind", blueprint.kind)
+    if kind == blueprint.kind and _fits(loaded.blueprint, blueprint):
+        return loaded.model, blueprint, tokenizer
+    if kind != blueprint.kind:
+        blueprint = replace(blueprint, kind=kind, sizes=_adapt_sizes(kind, blueprint.sizes, settings))
+    model = blueprint.build(tokenizer)
+    _take_over(model, loaded.model)
+    return model, blueprint, tokenizer
+
+
+def _fits(old: Blueprint, new: Blueprint) -> bool:
+    """Whether a model's heads can stay: open labels have none of their own."""
+    same = (old.classes, old.relations) == (new.classes, new.relations)
+    return family(old.kind).labels == "open" or same
+
+
+def _new_model(
+    settings: Settings, data: RelationData
+) -> tuple[nn.Module, Blueprint, PreTrainedTokenizerBase | None]:
+    """A model with random weights, but for a text encoder that is named by its hub name or folder."""
+    options = settings.model
+    if "kind" not in options:
+        raise ValueError("model.kind is missing: say which model of the zoo to build")
+    entry = family(options["kind"])
+    given = dict(options.get("sizes", {}))
+    known(given, entry.sizes, "model.sizes.")
+    if "pairs" in (f.name for f in fields(entry.sizes)):
+        given["pairs"] = settings.batch.max_pairs
+    encoder, tokenizer, text = None, None, None
+    if entry.labels == "open":
+        text = options.get("text", "roberta-base")
+        if isinstance(text, str):
+            encoder, tokenizer = AutoModel.from_pretrained(text), AutoTokenizer.from_pretrained(text)
+            text = encoder.config.to_diff_dict() | {"model_type": encoder.config.model_type}
+        else:
+            names = [*data.categories, *data.predicates]
+            tokenizer = train_tokenizer(names, text.get("vocab_size", 1000))
+            text = {**text, "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    blueprint = Blueprint(
+        options["kind"],
+        entry.sizes(**given),
+        options.get("backbone", "resnet50"),
+        text,
+        tuple(data.categories),
+        tuple(data.predicates),
+    )
+    model = blueprint.build(tokenizer)
+    if encoder is not None:
+        body = model.get_submodule("text_encoder").get_submodule("model")
+        body.load_state_dict(encoder.state_dict())
+    return model, blueprint, tokenizer
+
+
+def _adapt_sizes(kind: str, sizes: Any, settings: Settings) -> Any:
+    """The sizes of a model that starts from one of another kind, which was built from `sizes`."""
+    entry = family(kind)
+    names = [f.name for f in fields(entry.sizes)]
+    if entry.adapt_sizes is not None:
+        adapted = entry.adapt_sizes(sizes)
+    else:
+        adapted = entry.sizes(**{name: value for name, value in asdict(sizes).items() if name in names})
+    return replace(adapted, pairs=settings.batch.max_pairs) if "pairs" in names else adapted
+
+
+def _take_over(model: nn.Module, source: nn.Module) -> None:
+    """Weights of `source` for every tensor that `model` has under the same name and shape."""
+    own = model.state_dict()
+    shared = {
+        name: value
+        for name, value in source.state_dict().items()
+        if name in own and own[name].shape == value.shape
+    }
+    model.load_state_dict(own | shared)
