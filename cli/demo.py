@@ -12,7 +12,7 @@ import typer
 
 from relforge import __version__
 from relforge.cli import exits
-from relforge.cli.output import Json, Table, print_json, print_table, report_error
+from relforge.cli.output import Json, Table, print_json, print_table, printable, report_error
 from relforge.cli.run import Executor
 
 _SHOWN = 8
@@ -65,7 +65,7 @@ def command(
     print_stages(status(job.folder))
     print(f"\n{result.message} ({result.seconds:.0f} s). Some of {counts['relations']:,} relations:")
     for line in relations:
-        print(f"  {line}")
+        print(f"  {printable(line)}")
     print(f"\nimages       {folder / 'world' / 'detection' / 'images'}")
     print(f"config       {config}")
     print(f"run folder   {job.folder}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from relforge.cli.output import Json, print_json, print_table
+from relforge.cli.output import Json, print_json, print_table, printable
 
 
 def command(
@@ -34,5 +34,6 @@ def command(
         print_table(columns, [tuple(row.values()) for row in found["predicates"]])
     for kind in ("added", "removed"):
         for row in found["examples"][kind]:
-            print(f"{kind}: image {row['image_id']}: {row['subject']} {row['predicate']} {row['object']}")
+            words = f"{row['image_id']}: {row['subject']} {row['predicate']} {row['object']}"
+            print(f"{kind}: image {printable(words)}")
     return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relforge.cli.exits import BadInput
-from relforge.cli.output import Json, print_json, print_table
+from relforge.cli.output import Json, print_json, print_table, printable
 
 if TYPE_CHECKING:
     from relforge.reports.datasets import Datasets
@@ -130,10 +130,12 @@ def _print_image(datasets: Datasets, image_id: str, as_json: bool) -> None:
     if as_json:
         return print_json(found)
     for row in found.get("images", ()):
-        print(f"image {image_id}: {row['width']} x {row['height']} {row['uri'] or '(no image file)'}")
+        where = printable(row["uri"] or "(no image file)")
+        print(f"image {printable(image_id)}: {row['width']} x {row['height']} {where}")
     for row in found.get("boxes", ()):
         box = ", ".join(f"{row[side]:g}" for side in "xywh")
-        print(f"  {row['category']}#{row['box_id']} [{box}]{' crowd' if row['iscrowd'] else ''}")
+        category = printable(row["category"])
+        print(f"  {category}#{row['box_id']} [{box}]{' crowd' if row['iscrowd'] else ''}")
     texts = {row["caption_id"]: row["text"] for row in found.get("captions", ())}
     _print_list("captions", [f"{number}: {text}" for number, text in texts.items()])
     parsed = [
@@ -178,4 +180,4 @@ def _print_list(title: str, lines: Iterable[str]) -> None:
     lines = list(lines)
     print(f"{title}:" if lines else f"{title}: none")
     for line in lines:
-        print(f"  {line}")
+        print(f"  {printable(line)}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from relforge.cli.output import Json, print_json, print_table
+from relforge.cli.output import Json, print_json, print_table, printable
 from relforge.cli.status import RunPath
 
 
@@ -31,11 +31,13 @@ def command(
         columns = ("finished", "stage", "shard", "rows in", "rows out", "seconds", "attempt", "host")
         print_table(columns, [(_clock(one["finished"]), *list(one.values())[1:]) for one in commits])
     for one in errors:
-        print(f"\nFAILED {_clock(one['when'])} stage {one['stage']}, shard {one['shard']}: {one['message']}")
+        where = f"stage {one['stage']}, shard {one['shard']}"
+        print(f"\nFAILED {_clock(one['when'])} {where}: {printable(one['message'])}")
         if one["record"]:
-            print(f"record: {one['record']}")
+            print(f"record: {printable(str(one['record']))}")
         if failed:
-            print(one["traceback"].rstrip())
+            for line in one["traceback"].rstrip().split("\n"):
+                print(printable(line))
     if not errors:
         print("no failures on record")
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Annotated
@@ -14,6 +15,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 
 Table = tuple[tuple[str, ...], Sequence[tuple[object, ...]]]
 """Column names and rows."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def print_json(value: object) -> None:
@@ -60,4 +63,9 @@ def cell(value: object) -> str:
         return f"<{len(value)} bytes>"
     if isinstance(value, list | tuple):
         return ", ".join(map(cell, value))
-    return str(value).replace("\n", " ")
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """One line without control characters: captions and names come from files that nobody has checked."""
+    return _CONTROL.sub(" ", text)

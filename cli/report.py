@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from relforge.cli.output import Json, print_json, print_table
+from relforge.cli.output import Json, print_json, print_table, printable
 from relforge.cli.status import RunPath
 
 _SHOWN = 12
@@ -72,7 +72,7 @@ def _print_quality(found: dict[str, Any]) -> None:
     print()
     print_table(PREDICATE, [_three_digits(row) for row in by_predicate(found)])
     if sentence := unknown_words(found, _SHOWN):
-        print(sentence)
+        print(printable(sentence))
 
 
 def _three_digits(row: tuple[object, ...]) -> list[object]:

@@ -82,3 +82,16 @@ def test_a_run_on_another_file_system_is_read_the_same(relforge, config) -> None
 
     assert relforge("status", folder).code == 0
     assert len(relforge("inspect", folder, "--json", "--where", "true").json) == 7
+
+
+def test_control_characters_of_the_data_do_not_reach_the_terminal(relforge, tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    texts = ["a \x1b[31mred\x9b0m hat", "two\nlines"]
+    pq.write_table(pa.table({"image_id": ["1", "2"], "category": texts}), tmp_path / "loose.parquet")
+
+    said = relforge("inspect", tmp_path / "loose.parquet")
+
+    assert "red" in said.out
+    assert not {"\x1b", "\x9b"} & set(said.out)
+    assert len(said.out.splitlines()) == 4  # header, two rows, count
