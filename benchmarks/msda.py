@@ -4,8 +4,8 @@
     python benchmarks/msda.py --scaling          time against queries, levels and points
     python benchmarks/msda.py --device cuda      the same on a GPU, peers as far as they are installed
 
-Contenders take turns within one process; times are medians of the elapsed ones. `ratio_of_cpu` compares the
-mean time that the processors spent, which a busy machine disturbs least. `huge` repeats everything in a
+Implementations take turns within one process; times are medians of the elapsed ones. `ratio_of_cpu` compares
+the mean time that the processors spent, which a busy machine disturbs least. `huge` repeats everything in a
 process with THP_MEM_ALLOC_ENABLE=1, where fresh tensors cost fewer page faults. FILE.json holds a list of
 cases as `msda_cases.CASES` describes them.
 """
@@ -25,8 +25,8 @@ from typing import Any
 
 import torch
 from msda_cases import CASES, Problem, build
-from msda_limits import least_ms, of_gpu, of_one_core
-from msda_peers import CPU_PEERS, PEERS, RUN_ONCE, Contender, Passes, ours
+from msda_limits import least_ms, measure_core, measure_gpu
+from msda_peers import CPU_PEERS, PEERS, RUN_ONCE, Implementation, Passes, ours
 from report import emit
 from torch import Tensor
 
@@ -57,7 +57,7 @@ def variants(device: str) -> dict[str, tuple[torch.dtype, str | None]]:
     return kinds
 
 
-def agreeing(problem: Problem, names: list[str], expected: Tensor) -> dict[str, Passes]:
+def select_agreeing(problem: Problem, names: list[str], expected: Tensor) -> dict[str, Passes]:
     """The peers that run here and agree with `expected`, each run once; a note on stderr for the others."""
     found = {}
     for name in names:
@@ -82,7 +82,7 @@ def compare(
     native = load() if device == "cpu" else None
     kinds, speeds = variants(device), note.pop("speeds")
     mine = {name: ours(problem, dtype).passes(problem.grad_output) for name, (dtype, _) in kinds.items()}
-    theirs = agreeing(problem, names, mine["float32"]["forward"]())
+    theirs = select_agreeing(problem, names, mine["float32"]["forward"]())
     rows = []
     for direction in ("forward", "forward+backward"):
         times: dict[str, list[tuple[float, float]]] = {}
@@ -152,15 +152,15 @@ def peak_mb(name: str, direction: str) -> float:
     """Megabytes that one call on one thread adds at its peak, outputs and gradients included."""
     torch.set_num_threads(1)
     problem = build(CASES[0])
-    contender: Contender = ours(problem) if name == "ours" else PEERS[name](problem)
-    leaves = [tensor.requires_grad_(direction != "forward") for tensor in contender.tensors]
+    implementation: Implementation = ours(problem) if name == "ours" else PEERS[name](problem)
+    leaves = [tensor.requires_grad_(direction != "forward") for tensor in implementation.tensors]
 
     def status(field: str) -> float:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024e-6
 
     def call() -> None:
-        output = contender.operator(*leaves)
+        output = implementation.operator(*leaves)
         if direction != "forward":
             torch.autograd.grad(output, leaves, problem.grad_output)
 
@@ -173,7 +173,7 @@ def peak_mb(name: str, direction: str) -> float:
 
 
 def memory() -> list[dict[str, Any]]:
-    """Peak extra memory of the encoder case, each contender in its own process.
+    """Peak extra memory of the encoder case, each implementation in its own process.
 
     A fixed threshold makes the C library take every large tensor from the system and give it back when freed;
     else outputs would fill memory that the set-up of the problem left behind, and not show.
@@ -224,7 +224,7 @@ def main() -> None:
     cases = json.loads(args.cases.read_text()) if args.cases else CASES
     rows: list[dict[str, Any]] = []
     peers = args.peers or (CPU_PEERS if args.device == "cpu" else list(PEERS))
-    speeds = of_one_core() if args.device == "cpu" else of_gpu()
+    speeds = measure_core() if args.device == "cpu" else measure_gpu()
     if speeds and not args.json:
         print("measured limits of", "one core:" if args.device == "cpu" else "the GPU:", speeds)
     for threads in args.threads:

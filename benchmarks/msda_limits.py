@@ -1,4 +1,4 @@
-"""What the machine allows: measured speeds, and the least time that they leave for a problem."""
+"""The limits of the machine: measured speeds, and the least time that they allow for a problem."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from torch import Tensor
 from relforge.kernels.native.build import compiler
 
 
-def of_one_core() -> dict[str, float]:
+def measure_core() -> dict[str, float]:
     """Measured speeds of one CPU core; empty without a compiler."""
     command = compiler()
     if command is None:
         return {}
     with tempfile.TemporaryDirectory() as folder:
-        program = f"{folder}/ceilings"
-        source = str(Path(__file__).parent / "msda_ceilings.cpp")
+        program = f"{folder}/limits"
+        source = str(Path(__file__).parent / "msda_limits.cpp")
         flags = ["-O3", "-std=c++17", "-march=native", "-ffp-contract=fast", "-w"]
         subprocess.run([*command.split(), *flags, source, "-o", program], check=True)
         lines = subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines()
     return {name: float(value) for name, value in (line.split() for line in lines)}
 
 
-def of_gpu(device: str = "cuda", side: int = 8192) -> dict[str, float]:
+def measure_gpu(device: str = "cuda", side: int = 8192) -> dict[str, float]:
     """Measured speeds of a GPU: a float32 product of square matrices without tensor cores, reading 2^22
     numbers over and over (they stay in an H100's L2), and copying `side` x `side` numbers in memory."""
     matrix = torch.ones(side, side, device=device)

@@ -1,4 +1,4 @@
-"""The contenders of benchmarks/msda.py: relforge's operator and its peers, each with the tensors it takes."""
+"""What benchmarks/msda.py compares: relforge's operator and its peers, each with the tensors it takes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Passes = dict[str, Callable[[], Any]]
 
 
 @dataclass
-class Contender:
+class Implementation:
     """One implementation, ready to run: `operator(*tensors)` is (B, Q, H * D).
 
     Args:
@@ -44,8 +44,8 @@ class Contender:
         return {"forward": forward, "forward+backward": both}
 
 
-def given(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
-    """What most contenders take."""
+def standard_tensors(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
+    """The inputs of most implementations."""
     return problem.value, problem.locations, problem.weights
 
 
@@ -56,34 +56,36 @@ def level_tables(problem: Problem) -> tuple[Tensor, Tensor]:
     return shapes, torch.cat([sizes.new_zeros(1), sizes.cumsum(0)[:-1]])
 
 
-def ours(problem: Problem, dtype: torch.dtype = torch.float32) -> Contender:
+def ours(problem: Problem, dtype: torch.dtype = torch.float32) -> Implementation:
     """relforge's operator; `dtype` is the storage of `value`."""
     shapes = torch.tensor(problem.levels)
-    return Contender(
+    return Implementation(
         lambda value, locations, weights: ms_deform_attn(value, shapes, locations, weights),
         (problem.value.to(dtype), problem.locations, problem.weights),
     )
 
 
-def grid_sample(problem: Problem) -> Contender:
+def grid_sample(problem: Problem) -> Implementation:
     """The reference of Hugging Face's Deformable DETR."""
     from transformers.models.deformable_detr.modeling_deformable_detr import MultiScaleDeformableAttention
 
     module, levels = MultiScaleDeformableAttention(), [tuple(level) for level in problem.levels]
     shapes, starts = level_tables(problem)
-    return Contender(
+    return Implementation(
         lambda value, locations, weights: module(value, shapes, levels, starts, locations, weights, 64),
-        given(problem),
+        standard_tensors(problem),
     )
 
 
-def compiled_grid_sample(problem: Problem) -> Contender:
+def compiled_grid_sample(problem: Problem) -> Implementation:
     """The same through torch.compile, for these sizes alone; after others it would compile for any size."""
     torch.compiler.reset()
-    return Contender(torch.compile(grid_sample(problem).operator, dynamic=False), given(problem))
+    return Implementation(
+        torch.compile(grid_sample(problem).operator, dynamic=False), standard_tensors(problem)
+    )
 
 
-def original_cuda(problem: Problem) -> Contender:
+def original_cuda(problem: Problem) -> Implementation:
     """The compiled extension of Deformable DETR (float32 only)."""
     import MultiScaleDeformableAttention as extension
 
@@ -103,35 +105,35 @@ def original_cuda(problem: Problem) -> Contender:
                 value, shapes, starts, locations, weights, grads[0].contiguous(), 64
             )
 
-    return Contender(Operator.apply, given(problem))
+    return Implementation(Operator.apply, standard_tensors(problem))
 
 
-def msda_triton(problem: Problem) -> Contender:
+def msda_triton(problem: Problem) -> Implementation:
     """The msda-triton package (float32)."""
     from msda_triton import multiscale_deformable_attention as operator
 
     shapes, _ = level_tables(problem)
-    return Contender(
+    return Implementation(
         lambda value, locations, weights: operator(value, shapes, locations, weights, "zeros", False).flatten(
             2
         ),
-        given(problem),
+        standard_tensors(problem),
     )
 
 
-def deformops(problem: Problem, dtype: torch.dtype = torch.float32) -> Contender:
+def deformops(problem: Problem, dtype: torch.dtype = torch.float32) -> Implementation:
     """The deformops package (3.0.1), which chooses its Triton or CUDA kernel; locations stay float32."""
     from deformops.registry import msda
 
     shapes, starts = level_tables(problem)
-    return Contender(
+    return Implementation(
         lambda value, locations, weights: msda(value, shapes, starts, locations, weights),
         (problem.value.to(dtype), problem.locations, problem.weights.to(dtype)),
         1e-4 if dtype == torch.float32 else 1e-2,
     )
 
 
-def flash(problem: Problem) -> Contender:
+def flash(problem: Problem) -> Implementation:
     """FlashDeformAttn of the DCNv4 package (1.0.0): float16 throughout, softmax inside.
 
     It takes one tensor (B, Q, H, 3 L P): the x, y of all points, then their logits. Logits log(weight) give
@@ -142,14 +144,14 @@ def flash(problem: Problem) -> Contender:
     shapes, starts = level_tables(problem)
     points = problem.locations.shape[4]
     packed = torch.cat([problem.locations.flatten(3), problem.weights.flatten(3).log()], -1)
-    return Contender(
+    return Implementation(
         lambda value, packed: FlashDeformAttnFunction.apply(value, shapes, starts, packed, 64, points),
         (problem.value.half(), packed.half()),
         5e-2,
     )
 
 
-PEERS: dict[str, Callable[[Problem], Contender]] = {
+PEERS: dict[str, Callable[[Problem], Implementation]] = {
     "grid_sample": grid_sample,
     "torch.compile of grid_sample": compiled_grid_sample,
     "original CUDA op": original_cuda,

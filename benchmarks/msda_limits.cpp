@@ -1,4 +1,4 @@
-// What this core can do at most: multiply-adds per second, and bytes per second from each level of the memory.
+// The limits of this core: multiply-adds per second, and bytes per second from each level of the memory.
 // Plain loops that the compiler vectorises for the machine it runs on (-march=native). Prints "name value" lines.
 #include <stdint.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@ static double now() {
     return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
-// The best of many short runs: on a shared machine the others are somebody else's.
+// The best of many short runs: on a shared machine other jobs slow the rest.
 template <class Run>
 static double fastest(int runs, const Run& run) {
     double best = 1e9;
@@ -54,7 +54,7 @@ static inline void keep_sum(const Lanes sums[8]) {
 
 int main() {
     const Lanes step = Lanes{} + 0.5f;
-    // ten chains from ten values: equal ones a compiler computes once, and the core looks faster than it is
+    // ten chains from ten values: a compiler would compute equal ones once
     Lanes a = step, b = a + step, c = b + step, d = c + step, e = d + step;
     Lanes f = e + step, g = f + step, h = g + step, i = h + step, j = i + step;
     const long rounds = 200000;
@@ -73,7 +73,7 @@ int main() {
         const size_t bytes = sizes[k] << 10;
         float* data = aligned(bytes);
         const size_t passes = bytes < (size_t{8} << 20) ? (size_t{8} << 20) / bytes : 1;
-        // Eight sums: with fewer, the latency of the additions is what one measures.
+        // Eight sums: with fewer, the latency of the additions would be measured.
         const double took = fastest(k == 4 ? 4 : 30, [&] {
             Lanes sums[8] = {};
             for (size_t pass = 0; pass < passes; ++pass) {

@@ -1,4 +1,4 @@
-"""The contenders of `benchmarks/msda.py`: GPU peers through stand-ins of their documented signatures."""
+"""What `benchmarks/msda.py` compares: GPU peers through stand-ins of their documented signatures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from relforge.kernels.msda.functional import ms_deform_attn
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 CASE = {
     "name": "tiny",
     "levels": [[6, 8], [3, 4]],
@@ -91,31 +91,32 @@ def test_a_peer_that_computes_the_same_is_compared(bench, install, name):
     install("DCNv4.functions", FlashDeformAttnFunction=FlashDeformAttnFunction)
     problem = bench.msda_cases.build(CASE)
     expected = bench.msda_peers.ours(problem).passes(problem.grad_output)["forward"]()
-    assert list(bench.msda.agreeing(problem, [name], expected)) == [name]
+    assert list(bench.msda.select_agreeing(problem, [name], expected)) == [name]
 
 
 def test_a_peer_that_returns_zeros_is_left_out(bench, install, capsys):
     install("deformops.registry", msda=lambda value, *_: value.sum() * torch.zeros(2, 5, 16))
     problem = bench.msda_cases.build(CASE)
     expected = bench.msda_peers.ours(problem).passes(problem.grad_output)["forward"]()
-    assert bench.msda.agreeing(problem, ["deformops"], expected) == {}
+    assert bench.msda.select_agreeing(problem, ["deformops"], expected) == {}
     assert "deformops left out: it differs from ours by 1" in capsys.readouterr().err
 
 
 def test_a_peer_that_is_not_installed_is_named(bench, capsys):
     problem = bench.msda_cases.build(CASE)
-    assert bench.msda.agreeing(problem, ["original CUDA op"], torch.ones(1)) == {}
+    assert bench.msda.select_agreeing(problem, ["original CUDA op"], torch.ones(1)) == {}
     assert "original CUDA op left out: No module named" in capsys.readouterr().err
 
 
 def test_the_limits_of_a_gpu_are_measured_by_plain_tensors(bench):
-    speeds = bench.msda_limits.of_gpu("cpu", side=64)
+    speeds = bench.msda_limits.measure_gpu("cpu", side=64)
     problem = bench.msda_cases.build(CASE)
     assert set(speeds) == {"gflop_per_s", "l2_random_gb_per_s", "memory_gb_per_s"}
     narrow, wide = (bench.msda_limits.least_ms(problem, speeds, False, storage) for storage in (2, 4))
     assert 0 < narrow < wide
 
 
+@pytest.mark.slow
 def test_the_benchmark_compares_every_variant_with_its_peer(bench):
     problem = bench.msda_cases.build(CASE)
     note = {"threads": 1, "allocator": "default", "speeds": {}}
