@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import msgspec
 import pyarrow as pa
@@ -47,8 +47,8 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int
 
 
 class _Writer:
-    def __init__(self, parts: dict[str, Any], counts: Counter[str]) -> None:
-        self._parts: dict[str, BinaryIO] = parts
+    def __init__(self, parts: Mapping[str, IO[bytes]], counts: Counter[str]) -> None:
+        self._parts = parts
         self._counts = counts
         self._encode = msgspec.json.Encoder().encode
         self.categories: dict[str, int] = {}
@@ -60,7 +60,7 @@ class _Writer:
         row = {"id": image_id, "width": image["width"], "height": image["height"]}
         row |= {"dataset": image["dataset"], "split": image["split"]}
         row |= {"file_name": PurePosixPath(uri).name, "uri": uri} if uri else {}
-        self._put("images", "images", row)
+        self._append("images", "images", row)
         annotation = {}
         for box in scene.boxes:
             annotation[box["box_id"]] = self._counts["boxes"] + 1
@@ -68,7 +68,7 @@ class _Writer:
             row = {"id": annotation[box["box_id"]], "image_id": image_id, "category_id": category}
             row |= {"bbox": [box["x"], box["y"], box["w"], box["h"]], "area": box["w"] * box["h"]}
             row |= {"iscrowd": int(box["iscrowd"]), "box_id": box["box_id"], "source_id": box["source_id"]}
-            self._put("annotations", "boxes", row)
+            self._append("annotations", "boxes", row)
         for relation in scene.relations:
             ends = {
                 "subject_id": annotation[relation["subject_box"]],
@@ -76,8 +76,8 @@ class _Writer:
             }
             rest = {k: v for k, v in relation.items() if k not in ("subject_box", "object_box")}
             row = {"id": self._counts["relations"] + 1, "image_id": image_id, **ends, **rest}
-            self._put("relations", "relations", row)
+            self._append("relations", "relations", row)
 
-    def _put(self, part: str, counted: str, row: dict[str, Any]) -> None:
+    def _append(self, part: str, counted: str, row: dict[str, Any]) -> None:
         self._parts[part].write((b",\n" if self._counts[counted] else b"\n") + self._encode(row))
         self._counts[counted] += 1

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 
-from relforge.stages.export.scenes import as_number_or_text, read_scenes
+from relforge.stages.export.json_rows import write_json_rows
+from relforge.stages.export.scenes import Scene, as_number_or_text, read_scenes
 
 
 def write(tables: Iterable[Mapping[str, pa.Table]], path: Path, subject: str = "person") -> dict[str, int]:
@@ -26,32 +26,38 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path, subject: str = "
     counts = Counter(images=0, boxes=0, relations=0, left_out=0)
     classes: dict[str, int] = {}
     verbs: dict[str, int] = {}
-    with path.open("wb") as out:
-        out.write(b"[")
+
+    def rows() -> Iterator[dict[str, Any]]:
         for shard in tables:
             for scene in read_scenes(shard):
-                place = {box["box_id"]: k for k, box in enumerate(scene.boxes)}
-                actions: list[dict[str, Any]] = []
-                for relation in scene.relations:
-                    actor = place[relation["subject_box"]]
-                    if scene.boxes[actor]["category"] != subject:
-                        counts["left_out"] += 1
-                        continue
-                    verb = relation["predicate"]
-                    action = {"subject_id": actor, "object_id": place[relation["object_box"]]}
-                    action |= {"category_id": verbs.setdefault(verb, len(verbs) + 1), "verb": verb}
-                    actions.append(action | ({"score": relation["score"]} if "score" in relation else {}))
+                actions = _actions(scene, subject, verbs)
+                counts.update(images=1, boxes=len(scene.boxes), relations=len(actions))
+                counts["left_out"] += len(scene.relations) - len(actions)
                 uri = scene.image["uri"]
-                row = {
+                yield {
                     "file_name": PurePosixPath(uri).name if uri else None,
                     "img_id": as_number_or_text(scene.image["image_id"]),
                     "annotations": [_annotation(box, classes) for box in scene.boxes],
                     "hoi_annotation": actions,
                 }
-                out.write((b",\n" if counts["images"] else b"\n") + msgspec.json.encode(row))
-                counts.update(images=1, boxes=len(scene.boxes), relations=len(actions))
-        out.write(b"\n]\n")
+
+    write_json_rows(path, rows())
     return dict(counts)
+
+
+def _actions(scene: Scene, subject: str, verbs: dict[str, int]) -> list[dict[str, Any]]:
+    """The relations of that subject; new verbs get the next numbers."""
+    place = {box["box_id"]: k for k, box in enumerate(scene.boxes)}
+    actions: list[dict[str, Any]] = []
+    for relation in scene.relations:
+        actor = place[relation["subject_box"]]
+        if scene.boxes[actor]["category"] != subject:
+            continue
+        verb = relation["predicate"]
+        action = {"subject_id": actor, "object_id": place[relation["object_box"]]}
+        action |= {"category_id": verbs.setdefault(verb, len(verbs) + 1), "verb": verb}
+        actions.append(action | ({"score": relation["score"]} if "score" in relation else {}))
+    return actions
 
 
 def _annotation(box: dict[str, Any], classes: dict[str, int]) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 
+from relforge.stages.export.json_rows import write_json_rows
 from relforge.stages.export.scenes import Scene, read_scenes
 
 
@@ -18,17 +18,17 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int
     name="label" toName="image">` and `<Relations>`.
 
     Boxes are in percent of the image, as Label Studio has them; a relation's label is its predicate.
-    `data` has the picture's URI, the image id, and nothing else.
+    `data` has the image's URI, the image id, and nothing else.
     """
     counts = Counter(images=0, boxes=0, relations=0)
-    with path.open("wb") as out:
-        out.write(b"[")
+
+    def tasks() -> Iterator[dict[str, Any]]:
         for shard in tables:
             for scene in read_scenes(shard):
-                task = _task(scene)
-                out.write((b",\n" if counts["images"] else b"\n") + msgspec.json.encode(task))
                 counts.update(images=1, boxes=len(scene.boxes), relations=len(scene.relations))
-        out.write(b"\n]\n")
+                yield _task(scene)
+
+    write_json_rows(path, tasks())
     return dict(counts)
 
 

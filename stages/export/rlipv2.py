@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 
+from relforge.stages.export.json_rows import write_json_rows
 from relforge.stages.export.scenes import Scene, as_number_or_text, read_scenes
 
 FIRST_ID = 10_000_000
@@ -32,18 +32,19 @@ def write_visual_genome(tables: Iterable[Mapping[str, pa.Table]], path: Path) ->
     return _write(tables, path, _visual_genome_image)
 
 
-def _write(tables: Iterable[Mapping[str, pa.Table]], path: Path, record: Any) -> dict[str, int]:
+def _write(
+    tables: Iterable[Mapping[str, pa.Table]], path: Path, record_of: Callable[[Scene], dict[str, Any]]
+) -> dict[str, int]:
     counts = Counter(images=0, boxes=0, relations=0)
-    encoder = msgspec.json.Encoder()
-    with path.open("wb") as out:
-        out.write(b"[")
+
+    def rows() -> Iterator[dict[str, Any]]:
         for shard in tables:
             for scene in read_scenes(shard):
-                out.write(b",\n" if counts["images"] else b"\n")
-                row = record(scene)
-                out.write(encoder.encode(row))
+                row = record_of(scene)
                 counts.update(images=1, boxes=len(row["objects"]), relations=len(row["relationships"]))
-        out.write(b"\n]\n")
+                yield row
+
+    write_json_rows(path, rows())
     return dict(counts)
 
 

@@ -54,3 +54,15 @@ def test_a_missing_file_is_refused_when_the_config_is_validated(
     assert invoke(["validate", config, "dataset.annotations=absent.json"]) == 64
 
     assert "dataset.annotations: no such file or folder: absent.json" in capsys.readouterr().err
+
+
+def test_a_record_of_another_shape_stops_the_run_with_file_and_record(
+    config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads(Path("psg.json").read_text())
+    del content["data"][0]["annotations"][1]["bbox"]
+    Path("psg.json").write_text(json.dumps(content))
+
+    assert invoke(["run", config, "--executor", "loop"]) == 3
+
+    assert "psg.json: record 0 of data: KeyError('bbox')" in capsys.readouterr().out
