@@ -171,6 +171,19 @@ def test_the_rooms_of_the_gpu_machine_need_neither_ray_nor_spacy_nor_pydantic() 
     assert users == []
 
 
+@pytest.mark.parametrize("part", ["amx", "msda", "native"])
+def test_one_kernel_imports_no_other(part: str) -> None:
+    allowed = (f"kernels.{part}", "kernels.native", "kernels.self_test")
+    wrong = [
+        f"{module} imports {name}"
+        for module, path in modules().items()
+        if module.startswith(f"kernels.{part}")
+        for name in imports(path, top_level_only=False)
+        if name.startswith("kernels.") and not name.startswith(allowed)
+    ]
+    assert wrong == []
+
+
 def test_every_root_folder_is_a_room_or_named_here() -> None:
     others = {"relforge", "configs", "benchmarks", "docs", "tests", "build", "dist", "runs"}
     folders = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "_"))}
