@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from relforge.models.blocks.pair_queries import pad_pairs
+from relforge.models.blocks.prediction import Labels
 from relforge.models.blocks.text import NO_OBJECTS
-from relforge.models.rlipv2.model import RelationModel
 from relforge.tagger.request import Request
 
 Group = tuple[list[tuple[int, int]], list[str]]
@@ -21,7 +22,7 @@ Group = tuple[list[tuple[int, int]], list[str]]
 
 @torch.inference_mode()
 def published_procedure(
-    model: RelationModel,
+    model: nn.Module,
     request: Request,
     images: torch.Tensor,
     groups: Sequence[Group],
@@ -41,11 +42,10 @@ def published_procedure(
         call = groups[start : start + groups_per_call]
         texts = list(dict.fromkeys(text for _, own in call for text in own))
         names = [*request.classes, NO_OBJECTS]
-        features = model.text_encoder.encode([*names, *texts])
-        memory = model.encode(images.repeat(len(call), 1, 1, 1), features)
         pairs = [torch.tensor(own, dtype=torch.long).reshape(-1, 2) for own, _ in call]
         given = pad_pairs([request.boxes[p] for p in pairs], [label[p] for p in pairs], 100)
-        last = model.decode(memory, len(names), given)[-1]
+        images_of_call = images.repeat(len(call), 1, 1, 1)
+        last = model(images_of_call, Labels(names, texts), None, given).layers[-1]
         scores = last.relation_logits.sigmoid()
         for number, (own, _) in enumerate(call):
             for query, text in (scores[number, : len(own)] > threshold).nonzero().tolist():

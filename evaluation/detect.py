@@ -28,15 +28,15 @@ class DetectOptions:
     Args:
         short_side, long_side: images are resized as in training, pixels.
         max_pairs: pairs of an image that are kept, the best by score (100 in the HICO-DET evaluation).
-        same: of two pairs of one kind the worse is dropped where IoU(subjects) times the square root of
-            IoU(objects) is above this (published 0.7).
+        max_overlap: of two pairs of one kind the worse is dropped where IoU(subjects) times the square root
+            of IoU(objects) is above this (published 0.7).
         device: where the model runs.
     """
 
     short_side: int = 800
     long_side: int = 1333
     max_pairs: int = 100
-    same: float = 0.7
+    max_overlap: float = 0.7
     device: str = "cpu"
 
 
@@ -142,6 +142,6 @@ def _best(pairs: Pairs, options: DetectOptions) -> Pairs:
         overlap = iou(pairs.subject_box[row], pairs.subject_box[rivals]) * np.sqrt(
             iou(pairs.object_box[row], pairs.object_box[rivals])
         )
-        if not (overlap > options.same).any():
+        if not (overlap > options.max_overlap).any():
             kept.append(row)
     return pairs.take(np.array(kept, int))

@@ -41,9 +41,9 @@ def test_every_image_gets_its_best_pairs_in_pixels(parsed: Loaded, data: Relatio
 
 
 def test_a_subject_class_leaves_out_pairs_of_another_subject(parsed: Loaded, data: RelationData) -> None:
-    anything = detect(parsed, data, data.predicates, None, replace(OPTIONS, max_pairs=10**6, same=9.0))
+    anything = detect(parsed, data, data.predicates, None, replace(OPTIONS, max_pairs=10**6, max_overlap=9.0))
     one = anything.subject[0]
-    found = detect(parsed, data, data.predicates, one, replace(OPTIONS, max_pairs=10**6, same=9.0))
+    found = detect(parsed, data, data.predicates, one, replace(OPTIONS, max_pairs=10**6, max_overlap=9.0))
     assert set(found.subject) == {one}
     assert len(found) == (anything.subject == one).sum()
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from torch import Tensor
 
 from relforge.data import sources
 from relforge.data.batches import Batches
 from relforge.data.label_lists import ClosedLabels
 from relforge.evaluation.detect import DetectOptions, detect
+from relforge.models.blocks.prediction import Output
 from relforge.models.checkpoint import load_model
+from relforge.models.family import Losses
+from relforge.models.training.image_targets import ImageTargets
 from relforge.models.zoo import MODELS, family
 from relforge.trainer.processes import Processes
 from relforge.trainer.recipes import relations
@@ -63,6 +68,26 @@ def test_every_part_of_it_learns(recipe: dict[str, Any]) -> None:
     compute(model, batch, torch.Generator().manual_seed(0))["total"].backward()
     without = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
     assert without == []
+
+
+def test_a_family_of_whole_images_is_trained_on_image_targets(recipe: dict[str, Any]) -> None:
+    given: list[object] = []
+
+    def losses(*, published: bool) -> Losses:
+        def compute(output: Output, targets: list[ImageTargets], pairs: float) -> dict[str, Tensor]:
+            given.extend(targets)
+            return {"total": output.layers[-1].relation_logits.sum()}
+
+        return compute
+
+    settings = replace(settings_from(recipe), losses={})
+    data = sources.load_relations(recipe["data"])
+    model, blueprint, _ = start_model(settings, data)
+    entry = replace(family(blueprint.kind), targets="images", losses=losses)
+    batch = Batches(data, settings.batch, 0, labels=ClosedLabels(data)).at(0)
+    compute = relations.step_loss(entry, settings, Processes(0, 1, torch.device("cpu")))
+    compute(model, batch, torch.Generator().manual_seed(0))
+    assert all(one is other for one, other in zip(given, batch.image_targets, strict=True))
 
 
 def test_its_labels_are_closed(recipe: dict[str, Any]) -> None:

@@ -1,0 +1,60 @@
+"""The zoo: shared code reaches a model by its name alone."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from relforge.models.family import Family
+from relforge.models.zoo import MODELS, family
+from relforge.registry import UnknownName
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = (
+    "models",
+    "tagger",
+    "stages",
+    "data",
+    "evaluation",
+    "trainer",
+    "pipeline",
+    "reports",
+    "cli",
+    "demo",
+    "benchmarks",
+)
+
+
+def family_folders() -> set[str]:
+    """`relforge.models.rlipv2` and the like: the packages that the zoo's entries are in."""
+    return {target.split(":")[0].rpartition(".")[0] for target in MODELS.entries.values()}
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_every_name_has_an_entry_of_that_name(name: str) -> None:
+    entry = family(name)
+    assert isinstance(entry, Family)
+    assert entry.name == name
+    assert entry.sizes()
+
+
+def test_an_unknown_name_lists_the_choices() -> None:
+    with pytest.raises(UnknownName, match="unknown model 'parse'; did you mean 'parsed'"):
+        family("parse")
+
+
+def test_no_file_outside_a_familys_folder_imports_it() -> None:
+    found = []
+    for room in ROOMS:
+        for path in (ROOT / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                if isinstance(node, ast.Import):
+                    names = [alias.name for alias in node.names]
+                for folder in family_folders():
+                    own = ROOT / folder.removeprefix("relforge.").replace(".", "/")
+                    if any(name.startswith(folder) for name in names) and own not in path.parents:
+                        found.append(f"{path.relative_to(ROOT)} imports {folder}")
+    assert found == []
