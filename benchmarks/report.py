@@ -1,16 +1,15 @@
-"""How every benchmark says what it saw: a small table for people, `--json` for programs."""
+"""Output of every benchmark: a small table for people, `--json` for programs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 
-def emit(rows: Sequence[dict[str, Any]], as_json: bool, title: str = "") -> None:
+def emit(rows: Sequence[Mapping[str, object]], as_json: bool, title: str = "") -> None:
     """Print rows that have at least `case`, `peer`, `ours`, `theirs`, `ratio`.
 
     Args:
@@ -19,7 +18,7 @@ def emit(rows: Sequence[dict[str, Any]], as_json: bool, title: str = "") -> None
         title: the line above the table.
     """
     if as_json:
-        print(json.dumps(list(rows), indent=1))
+        print(json.dumps([dict(row) for row in rows], indent=1))
         return
     columns = list(dict.fromkeys(key for row in rows for key in row))
     table = Table(*columns, title=title or None)
@@ -28,7 +27,7 @@ def emit(rows: Sequence[dict[str, Any]], as_json: bool, title: str = "") -> None
     Console(width=max(100, 16 * len(columns))).print(table)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""`relforge inspect PATH`: look into a run, a table or a shard."""
+"""`relforge inspect PATH`: rows, columns and statistics of a run, a table or a shard."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def command(
     limit: Annotated[int | None, typer.Option(min=0, help="At most so many rows.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Look into shards. Boxes of relations are shown as category#number."""
+    """Print rows, columns or statistics. Boxes of relations are shown as category#number."""
     from relforge.reports.datasets import open_datasets
 
     datasets, pointed = open_datasets(path)

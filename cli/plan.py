@@ -9,7 +9,7 @@ from relforge.cli.run import ConfigFile, Overrides
 
 
 def command(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) -> None:
-    """Say what `relforge run` would make, and why, without doing any of it."""
+    """Print what `relforge run` would make, and why, without making any of it."""
     from relforge.pipeline.config import load
     from relforge.pipeline.run.prepare import preview
 
