@@ -12,7 +12,7 @@ import typer
 
 from relforge import __version__
 from relforge.cli import exits
-from relforge.cli.output import Json, Table, print_json, print_table, printable, report_error
+from relforge.cli.output import Json, Table, print_json, print_table, report_error, strip_control
 from relforge.cli.run import Executor
 
 _SHOWN = 8
@@ -65,7 +65,7 @@ def command(
     print_stages(status(job.folder))
     print(f"\n{result.message} ({result.seconds:.0f} s). Some of {counts['relations']:,} relations:")
     for line in relations:
-        print(f"  {printable(line)}")
+        print(f"  {strip_control(line)}")
     print(f"\nimages       {folder / 'world' / 'detection' / 'images'}")
     print(f"config       {config}")
     print(f"run folder   {job.folder}")
@@ -137,9 +137,9 @@ def _detector(found: dict[str, Any]) -> Table:
 
 def _in_words(run: str) -> list[str]:
     """The relation with the most captions behind it, for each predicate."""
-    from relforge.cli.inspect import sentence
+    from relforge.cli.inspect import describe_relation
     from relforge.reports.datasets import open_datasets
-    from relforge.reports.query import connect, readable, select
+    from relforge.reports.query import connect, make_readable, select
 
     datasets, _ = open_datasets(run)
     if "relations" not in datasets:
@@ -147,9 +147,12 @@ def _in_words(run: str) -> list[str]:
     connection = connect(datasets)
     rows = select(
         connection,
-        f"SELECT r.*, c.text FROM {readable('relations', datasets)} r JOIN captions c "
+        f"SELECT r.*, c.text FROM {make_readable('relations', datasets)} r JOIN captions c "
         "ON c.image_id = r.image_id AND c.caption_id = r.caption_ids[1] "
         "QUALIFY row_number() OVER (PARTITION BY predicate ORDER BY support DESC, relation_id) = 1 "
         f"ORDER BY support DESC, predicate LIMIT {_SHOWN}",
     ).to_pylist()
-    return [f"image {row['image_id']}: {sentence(row, {row['caption_ids'][0]: row['text']})}" for row in rows]
+    return [
+        f"image {row['image_id']}: {describe_relation(row, {row['caption_ids'][0]: row['text']})}"
+        for row in rows
+    ]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from relforge.cli.output import Json, print_json, print_table, printable
+from relforge.cli.output import Json, print_json, print_table, strip_control
 
 
 def command(
@@ -17,9 +17,10 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Compare config, relations added, removed and rescored, and the shift per predicate."""
-    from relforge.reports.difference import difference
 
-    found = difference(run_a, run_b, tolerance, limit)
+    from relforge.reports.difference import compare_runs
+
+    found = compare_runs(run_a, run_b, tolerance, limit)
     if as_json:
         return print_json(found)
     if found["config"]:
@@ -35,5 +36,5 @@ def command(
     for kind in ("added", "removed"):
         for row in found["examples"][kind]:
             words = f"{row['image_id']}: {row['subject']} {row['predicate']} {row['object']}"
-            print(f"{kind}: image {printable(words)}")
+            print(f"{kind}: image {strip_control(words)}")
     return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relforge.cli.exits import BadInput
-from relforge.cli.output import Json, print_json, print_table, printable
+from relforge.cli.output import Json, print_json, print_table, strip_control
 
 if TYPE_CHECKING:
     from relforge.reports.datasets import Datasets
@@ -75,9 +75,9 @@ def _print_overview(path: str, datasets: Datasets, as_json: bool) -> None:
 
 
 def _print_statistics(datasets: Datasets, name: str, where: str | None, as_json: bool) -> None:
-    from relforge.reports.query import connect, readable, select
+    from relforge.reports.query import connect, make_readable, select
 
-    rows = f"{readable(name, datasets)} WHERE {where or 'true'}"
+    rows = f"{make_readable(name, datasets)} WHERE {where or 'true'}"
     found = select(connect(datasets), f"SUMMARIZE SELECT * FROM {rows}")
     rows_of_columns = found.select(_STATISTICS).to_pylist()
     if not as_json:  # a list column's extremes can be longer than a line
@@ -89,13 +89,13 @@ def _print_matching(
     datasets: Datasets, name: str, sample: int | None, where: str | None, limit: int | None, as_json: bool
 ) -> None:
     """Rows under a condition: the first ones, or a sample."""
-    from relforge.reports.query import connect, quoted, readable, select
+    from relforge.reports.query import connect, make_readable, quote, select
     from relforge.stages.tables import SORT_KEYS
 
     connection = connect(datasets)
-    rows = f"{readable(name, datasets)} WHERE {where or 'true'}"
+    rows = f"{make_readable(name, datasets)} WHERE {where or 'true'}"
     total = select(connection, f"SELECT count(*) AS n FROM {rows}")["n"][0].as_py()
-    columns = [quoted(column) for column in datasets[name].schema.names if column != "bytes"]
+    columns = [quote(column) for column in datasets[name].schema.names if column != "bytes"]
     order = [f"hash({', '.join(columns)})"] if sample else list(SORT_KEYS.get(name, columns))
     shown = sample or (_HEAD if limit is None and not as_json else limit)
     found = select(
@@ -116,13 +116,13 @@ def _print_image(datasets: Datasets, image_id: str, as_json: bool) -> None:
     Raises:
         BadInput: no table has the image.
     """
-    from relforge.reports.query import connect, readable, select
+    from relforge.reports.query import connect, make_readable, select
 
     connection = connect(datasets)
     with_image = [name for name, dataset in datasets.items() if "image_id" in dataset.schema.names]
     found: dict[str, list[Row]] = {}
     for name in with_image:
-        sql = f"SELECT * FROM {readable(name, datasets)} WHERE image_id = ?"
+        sql = f"SELECT * FROM {make_readable(name, datasets)} WHERE image_id = ?"
         if rows := select(connection, sql, [image_id]).to_pylist():
             found[name] = rows
     if not found:
@@ -130,11 +130,11 @@ def _print_image(datasets: Datasets, image_id: str, as_json: bool) -> None:
     if as_json:
         return print_json(found)
     for row in found.get("images", ()):
-        where = printable(row["uri"] or "(no image file)")
-        print(f"image {printable(image_id)}: {row['width']} x {row['height']} {where}")
+        where = strip_control(row["uri"] or "(no image file)")
+        print(f"image {strip_control(image_id)}: {row['width']} x {row['height']} {where}")
     for row in found.get("boxes", ()):
         box = ", ".join(f"{row[side]:g}" for side in "xywh")
-        category = printable(row["category"])
+        category = strip_control(row["category"])
         print(f"  {category}#{row['box_id']} [{box}]{' crowd' if row['iscrowd'] else ''}")
     texts = {row["caption_id"]: row["text"] for row in found.get("captions", ())}
     _print_list("captions", [f"{number}: {text}" for number, text in texts.items()])
@@ -145,11 +145,11 @@ def _print_image(datasets: Datasets, image_id: str, as_json: bool) -> None:
     _print_list("triplets", parsed)
     table = next((name for name in ("relations", "scores", "candidates") if name in found), None)
     if table:
-        _print_list(table, [sentence(row, texts) for row in found[table]])
+        _print_list(table, [describe_relation(row, texts) for row in found[table]])
     return None
 
 
-def sentence(row: Row, texts: Mapping[int, str]) -> str:
+def describe_relation(row: Row, texts: Mapping[int, str]) -> str:
     """`person#0 riding horse#1  0.87  (2 captions: "a man riding a horse")`."""
     score = f"  {row['score']:.2f}" if "score" in row else ""
     text = texts.get(row["caption_ids"][0]) if row["caption_ids"] else None
@@ -180,4 +180,4 @@ def _print_list(title: str, lines: Iterable[str]) -> None:
     lines = list(lines)
     print(f"{title}:" if lines else f"{title}: none")
     for line in lines:
-        print(f"  {printable(line)}")
+        print(f"  {strip_control(line)}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from relforge.cli.output import Json, print_json, print_table, printable
+from relforge.cli.output import Json, print_json, print_table, strip_control
 from relforge.cli.status import RunPath
 
 
@@ -32,12 +32,12 @@ def command(
         print_table(columns, [(_clock(one["finished"]), *list(one.values())[1:]) for one in commits])
     for one in errors:
         where = f"stage {one['stage']}, shard {one['shard']}"
-        print(f"\nFAILED {_clock(one['when'])} {where}: {printable(one['message'])}")
+        print(f"\nFAILED {_clock(one['when'])} {where}: {strip_control(one['message'])}")
         if one["record"]:
-            print(f"record: {printable(str(one['record']))}")
+            print(f"record: {strip_control(str(one['record']))}")
         if failed:
             for line in one["traceback"].rstrip().split("\n"):
-                print(printable(line))
+                print(strip_control(line))
     if not errors:
         print("no failures on record")
     return None

@@ -34,7 +34,7 @@ def report_error(message: str, code: int, as_json: bool) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
     """Aligned columns. On a terminal long cells wrap; elsewhere every row stays on one line."""
-    cells = [[cell(value) for value in row] for row in rows]
+    cells = [[format_cell(value) for value in row] for row in rows]
     if sys.stdout.isatty():
         from rich import box
         from rich import table as rich_table
@@ -53,7 +53,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
         print("  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip())
 
 
-def cell(value: object) -> str:
+def format_cell(value: object) -> str:
     """A value as a table shows it."""
     if value is None:
         return "-"
@@ -62,10 +62,10 @@ def cell(value: object) -> str:
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"
     if isinstance(value, list | tuple):
-        return ", ".join(map(cell, value))
-    return printable(str(value))
+        return ", ".join(map(format_cell, value))
+    return strip_control(str(value))
 
 
-def printable(text: str) -> str:
+def strip_control(text: str) -> str:
     """One line without control characters: captions and names come from files that nobody has checked."""
     return _CONTROL.sub(" ", text)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from relforge.cli.output import Json, print_json, print_table, printable
+from relforge.cli.output import Json, print_json, print_table, strip_control
 from relforge.cli.status import RunPath
 
 _SHOWN = 12
@@ -62,17 +62,17 @@ def _print_quality(found: dict[str, Any]) -> None:
     from relforge.reports.report.quality_tables import (
         COMPARED,
         PREDICATE,
-        by_predicate,
-        comparison,
-        unknown_words,
-    )  # fmt: skip
+        compare_choices,
+        describe_unknown_words,
+        list_predicates,
+    )
 
     header = (f"against {found['gold']:,} gold relations", *COMPARED)
-    print_table(header, [_three_digits(row) for row in comparison(found)])
+    print_table(header, [_three_digits(row) for row in compare_choices(found)])
     print()
-    print_table(PREDICATE, [_three_digits(row) for row in by_predicate(found)])
-    if sentence := unknown_words(found, _SHOWN):
-        print(printable(sentence))
+    print_table(PREDICATE, [_three_digits(row) for row in list_predicates(found)])
+    if sentence := describe_unknown_words(found, _SHOWN):
+        print(strip_control(sentence))
 
 
 def _three_digits(row: tuple[object, ...]) -> list[object]:

@@ -33,7 +33,7 @@ def command(
     from relforge.pipeline.run.rerun import rerun
     from relforge.pipeline.store.run_folder import RunFolder
 
-    chosen = None if shards is None else shard_numbers(shards)
+    chosen = None if shards is None else parse_shards(shards)
     job = Job.from_dict(RunFolder(run).record()["job"])
     with show_progress(job) as progress:
         result = rerun(
@@ -50,7 +50,7 @@ def command(
     raise typer.Exit(report_result(run, result, as_json))
 
 
-def shard_numbers(text: str) -> list[int]:
+def parse_shards(text: str) -> list[int]:
     """`3,7-9` -> [3, 7, 8, 9].
 
     Raises:

@@ -84,7 +84,7 @@ def _follow(server: JobServer, job: str, as_json: bool) -> int:
         again = f"relforge submit --address {server.address} --attach {job}"
         print(f"\njob {job} goes on; follow it with: {again}", file=sys.stderr)
         return exits.INCOMPLETE
-    code = exit_code(details.status.value, details.driver_exit_code)
+    code = choose_exit_code(details.status.value, details.driver_exit_code)
     if as_json:
         print_json({"job": job, "status": details.status.value.lower(), "exit_code": code})
     else:
@@ -92,7 +92,7 @@ def _follow(server: JobServer, job: str, as_json: bool) -> int:
     return code
 
 
-def exit_code(status: str, driver_exit_code: int | None) -> int:
+def choose_exit_code(status: str, driver_exit_code: int | None) -> int:
     """The code of a job that ended: the run's own where it had one to give."""
     if status == "SUCCEEDED":
         return exits.COMPLETE

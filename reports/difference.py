@@ -9,7 +9,7 @@ import duckdb
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.reports.datasets import open_datasets
-from relforge.reports.query import connect, readable, select
+from relforge.reports.query import connect, make_readable, select
 
 _JOINED = """
     SELECT coalesce(a.image_id, b.image_id) AS image_id, coalesce(a.subject, b.subject) AS subject,
@@ -22,7 +22,7 @@ _JOINED = """
 _COUNTS = ("in_a", "in_b", "added", "removed", "rescored")
 
 
-def difference(run_a: str, run_b: str, tolerance: float, examples: int) -> dict[str, Any]:
+def compare_runs(run_a: str, run_b: str, tolerance: float, examples: int) -> dict[str, Any]:
     """Compare two runs.
 
     Args:
@@ -42,7 +42,7 @@ def difference(run_a: str, run_b: str, tolerance: float, examples: int) -> dict[
         datasets, _ = open_datasets(run)
         if "relations" not in datasets:
             raise RunError(f"{run} has no committed relations yet; finish it with relforge run")
-        rows = select(connect(datasets), f"SELECT * FROM {readable('relations', datasets)}")
+        rows = select(connect(datasets), f"SELECT * FROM {make_readable('relations', datasets)}")
         connection.register(name, rows)
     connection.sql(f"CREATE TABLE joined AS {_JOINED.format(tolerance=tolerance)}")
     sums = ", ".join(f"count_if({name})::BIGINT AS {name}" for name in _COUNTS)

@@ -40,22 +40,22 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Any
         raise QueryError(". ".join(line.rstrip(".!") for line in [lines[0], *hints])) from error
 
 
-def quoted(name: str) -> str:
+def quote(name: str) -> str:
     """A table or column name as SQL: a name in a run folder or a Parquet file may hold anything."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def readable(table: str, datasets: Datasets) -> str:
+def make_readable(table: str, datasets: Datasets) -> str:
     """A sub-query over `table` that shows boxes of relations as `category#box_id`.
 
     Images embedded in the table are left out. Conditions on the table's own columns still work.
     """
     columns = [name for name in datasets[table].schema.names if name != "bytes"]
     if not set(columns) >= _PAIR or "boxes" not in datasets:
-        return f"(SELECT {', '.join(map(quoted, columns))} FROM {quoted(table)})"
-    own = ", ".join(f"r.{quoted(name)}" for name in columns if name not in ("image_id", "predicate"))
+        return f"(SELECT {', '.join(map(quote, columns))} FROM {quote(table)})"
+    own = ", ".join(f"r.{quote(name)}" for name in columns if name not in ("image_id", "predicate"))
     return f"""(SELECT r.image_id, s.category || '#' || r.subject_box AS subject, r.predicate,
         o.category || '#' || r.object_box AS object, {own}
-        FROM {quoted(table)} r
+        FROM {quote(table)} r
         LEFT JOIN boxes s ON s.image_id = r.image_id AND s.box_id = r.subject_box
         LEFT JOIN boxes o ON o.image_id = r.image_id AND o.box_id = r.object_box)"""

@@ -36,7 +36,7 @@ class Step:
         return sum(self.dropped.values()) + sum(self.quarantined.values())
 
 
-def step(stage: str, accounts: Mapping[str, Iterable[Sidecar]]) -> Step:
+def sum_accounts(stage: str, accounts: Mapping[str, Iterable[Sidecar]]) -> Step:
     """Sum the accounts of one stage.
 
     Args:
@@ -58,7 +58,7 @@ def step(stage: str, accounts: Mapping[str, Iterable[Sidecar]]) -> Step:
     return Step(stage, rows_in, kept, _ordered(dropped), _ordered(quarantined), rows_out)
 
 
-def survival(steps: Iterable[Step]) -> dict[str, int]:
+def count_rows(steps: Iterable[Step]) -> dict[str, int]:
     """Rows of every table, in the order of the steps; before `candidates`, the `matched triplets` that led to
     one: a triplet gives several candidates, so candidates alone do not show how many triplets were lost."""
     found: dict[str, int] = {}

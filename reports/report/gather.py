@@ -16,7 +16,7 @@ from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.reports.datasets import Datasets, open_datasets
 from relforge.reports.query import connect, select
-from relforge.reports.report.funnel import Step, step, survival
+from relforge.reports.report.funnel import Step, count_rows, sum_accounts
 from relforge.stages.tables import empty
 
 _MAX_COUNTED = 40
@@ -51,18 +51,18 @@ def gather(run: str) -> dict[str, Any]:
         "dataset": plan.job.dataset,
         "profile": plan.job.profile,
         "complete": survey.complete,
-        "survival": survival(steps),
+        "survival": count_rows(steps),
         "steps": [{**asdict(one), "lost": one.lost} for one in steps],
         "shown": shown,
-        "predicates": counts(described, ("predicate",), _MAX_COUNTED),
-        "pairs": counts(described, ("subject_class", "object_class"), _MAX_COUNTED),
+        "predicates": count_values(described, ("predicate",), _MAX_COUNTED),
+        "pairs": count_values(described, ("subject_class", "object_class"), _MAX_COUNTED),
         "histogram": None if scored is None else histogram(scored["score"].to_numpy()),
         "quality": _quality(connection, datasets, scored, options),
     }
 
 
 def _step(survey: Survey, stage: str, outputs: tuple[str, ...]) -> Step:
-    return step(
+    return sum_accounts(
         stage,
         {
             table: [one.sidecar for one in survey.entries[table].values() if one.sidecar and not one.problem]
@@ -115,7 +115,7 @@ def _paired(
     )
 
 
-def counts(rows: pa.Table, keys: tuple[str, ...], limit: int) -> list[dict[str, Any]]:
+def count_values(rows: pa.Table, keys: tuple[str, ...], limit: int) -> list[dict[str, Any]]:
     """The most frequent values.
 
     Args:

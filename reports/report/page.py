@@ -11,9 +11,9 @@ from relforge.reports.report import plots
 from relforge.reports.report.quality_tables import (
     COMPARED,
     PREDICATE,
-    by_predicate,
-    comparison,
-    unknown_words,
+    compare_choices,
+    describe_unknown_words,
+    list_predicates,
 )
 
 _BARS = 20
@@ -21,10 +21,11 @@ _BARS = 20
 
 def write(data: dict[str, Any], out: str) -> None:
     """Write `gather`'s values as one page that needs no other file."""
-    write_page(fill(__package__, "page.html", f"{data['dataset']} - relforge report", body=body(data)), out)
+    title = f"{data['dataset']} - relforge report"
+    write_page(fill(__package__, "page.html", title, body=render_body(data)), out)
 
 
-def body(data: dict[str, Any]) -> str:
+def render_body(data: dict[str, Any]) -> str:
     """The page between its header and its end."""
     state = "complete" if data["complete"] else "not complete: what follows is of the shards that are done"
     parts = [
@@ -33,16 +34,17 @@ def body(data: dict[str, Any]) -> str:
         *([_quality(data["quality"])] if data["quality"] else []),
         _section(
             "Rows by table, losses by stage",
-            plots.bars(list(data["survival"].items())),
+            plots.draw_bars(list(data["survival"].items())),
             _losses(data["steps"]),
         ),
         _section(
             f"The {escape(data['shown'])}",
             _figure(
-                "predicates", plots.bars([(r["predicate"], r["count"]) for r in data["predicates"][:_BARS]])
+                "predicates",
+                plots.draw_bars([(r["predicate"], r["count"]) for r in data["predicates"][:_BARS]]),
             ),
-            _figure("class pairs", plots.bars([_pair(row) for row in data["pairs"][:_BARS]])),
-            _figure("scores of candidates", plots.columns(data["histogram"], "score"))
+            _figure("class pairs", plots.draw_bars([_pair(row) for row in data["pairs"][:_BARS]])),
+            _figure("scores of candidates", plots.draw_columns(data["histogram"], "score"))
             if data["histogram"]
             else "",
         ),
@@ -55,14 +57,14 @@ def body(data: dict[str, Any]) -> str:
 
 
 def _quality(found: dict[str, Any]) -> str:
-    sentence = unknown_words(found, _BARS)
+    sentence = describe_unknown_words(found, _BARS)
     return _section(
         f"Against {found['gold']:,} gold relations",
         _cards(found),
-        _table(("", *COMPARED), comparison(found)),
+        _table(("", *COMPARED), compare_choices(found)),
         _threshold_curve(found),
         _calibration(found),
-        _table(PREDICATE, by_predicate(found)),
+        _table(PREDICATE, list_predicates(found)),
         f'<p class="soft">{escape(sentence)}.</p>' if sentence else "",
     )
 
@@ -86,7 +88,7 @@ def _threshold_curve(found: dict[str, Any]) -> str:
     marks = [(min(used, 1.0), "run", f"run {used:.2f}"), (best, "best", f"best {best:.2f}")]
     series = [(key, [(point["threshold"], point[key]) for point in found["curve"]]) for key in curves]
     legend = " ".join(f'<span class="{key}">{name}</span>' for key, name in curves.items())
-    return _figure(f"threshold: {legend}", plots.lines(series, "threshold", marks))
+    return _figure(f"threshold: {legend}", plots.draw_lines(series, "threshold", marks))
 
 
 def _calibration(found: dict[str, Any]) -> str:
@@ -94,7 +96,7 @@ def _calibration(found: dict[str, Any]) -> str:
     series = [("grid", [(0.0, 0.0), (1.0, 1.0)]), ("precision", bins)]
     error = found["expected_calibration_error"]
     title = f"calibration: precision by score, expected error {error:.3f}"
-    return _figure(title, plots.lines(series, "mean score of a bin"))
+    return _figure(title, plots.draw_lines(series, "mean score of a bin"))
 
 
 def _losses(steps: Iterable[dict[str, Any]]) -> str:

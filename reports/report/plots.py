@@ -12,7 +12,7 @@ Series = tuple[str, Sequence[tuple[float, float]]]
 """A CSS class and points within the unit square."""
 
 
-def bars(rows: Sequence[tuple[str, int]]) -> str:
+def draw_bars(rows: Sequence[tuple[str, int]]) -> str:
     """Horizontal bars, in the given order: name, bar, number."""
     highest = max((count for _, count in rows), default=0) or 1
     lines = []
@@ -28,7 +28,7 @@ def bars(rows: Sequence[tuple[str, int]]) -> str:
     return _svg(560, max(24 * len(rows), 24), "".join(lines))
 
 
-def columns(counts: Sequence[int], label: str) -> str:
+def draw_columns(counts: Sequence[int], label: str) -> str:
     """A histogram over 0 to 1."""
     highest = max(counts, default=0) or 1
     step = (WIDTH - _LEFT - _RIGHT) / max(len(counts), 1)
@@ -40,7 +40,7 @@ def columns(counts: Sequence[int], label: str) -> str:
     return _svg(WIDTH, HEIGHT, _axes(label, [(0.0, "0"), (1.0, f"{highest:,}")]) + drawn)
 
 
-def lines(series: Sequence[Series], label: str, marks: Sequence[tuple[float, str, str]] = ()) -> str:
+def draw_lines(series: Sequence[Series], label: str, marks: Sequence[tuple[float, str, str]] = ()) -> str:
     """Curves over 0 to 1.
 
     Args:

@@ -16,7 +16,7 @@ _PREDICATE_KEYS = (
 )
 
 
-def comparison(quality: dict[str, Any]) -> list[Row]:
+def compare_choices(quality: dict[str, Any]) -> list[Row]:
     """The kept relations beside other choices from the same candidates.
 
     Args:
@@ -35,12 +35,12 @@ def comparison(quality: dict[str, Any]) -> list[Row]:
     return [(name, *(values.get(key) for key in _COMPARED_KEYS)) for name, values in rows.items()]
 
 
-def by_predicate(quality: dict[str, Any]) -> list[Row]:
+def list_predicates(quality: dict[str, Any]) -> list[Row]:
     """One row of `PREDICATE` for each predicate of the gold, the most frequent first."""
     return [tuple(row[key] for key in _PREDICATE_KEYS) for row in quality["predicates"]]
 
 
-def unknown_words(quality: dict[str, Any], limit: int) -> str:
+def describe_unknown_words(quality: dict[str, Any], limit: int) -> str:
     """A sentence about kept predicates in words that the gold never uses; empty when there are none.
 
     Args:

@@ -20,7 +20,7 @@ def triplets_by_key(rows: Iterable[Row]) -> dict[TripletKey, Row]:
     return {(row["caption_id"], row["triplet_id"]): row for row in rows}
 
 
-def evidence(
+def find_evidence(
     relation: Row, texts: Mapping[int, str], triplets: Mapping[TripletKey, Row]
 ) -> list[tuple[int, list[Span]]]:
     """Where the captions of an image state one relation.
@@ -39,10 +39,10 @@ def evidence(
         if triplet := triplets.get((key["caption_id"], key["triplet_id"])):
             stated[key["caption_id"]].append(triplet)
     captions = (number for number in relation["caption_ids"] or () if number in texts)
-    return [(number, spans(texts[number], stated[number])) for number in captions]
+    return [(number, find_spans(texts[number], stated[number])) for number in captions]
 
 
-def spans(text: str, triplets: Iterable[Row]) -> list[Span]:
+def find_spans(text: str, triplets: Iterable[Row]) -> list[Span]:
     """What to highlight in one caption.
 
     Args:

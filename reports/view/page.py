@@ -17,8 +17,8 @@ from relforge.pipeline.store.run_folder import RunFolder
 from relforge.reports.datasets import Datasets, open_datasets
 from relforge.reports.html import fill, write_page
 from relforge.reports.query import connect, select
-from relforge.reports.view.scene import scene
-from relforge.reports.view.thumbnail import data_uri
+from relforge.reports.view.scene import describe_image
+from relforge.reports.view.thumbnail import encode_thumbnail
 
 _SHOWN = ("relations", "scores", "candidates")
 _FACTS = ("boxes", "captions", "triplets", "gold", *_SHOWN)
@@ -54,11 +54,11 @@ def gather(run: str, max_images: int = 200, only: Sequence[str] = ()) -> dict[st
         chosen = _sample(connection, datasets, shown, max_images)
     rows = _rows_by_image(connection, datasets, chosen)
     images = {row["image_id"]: row for row in _rows(connection, "images", chosen)}
-    scenes = [scene(images[one], rows[one], shown, gold) for one in chosen]
+    scenes = [describe_image(images[one], rows[one], shown, gold) for one in chosen]
 
     def thumbnail(one: str) -> tuple[str | None, str]:
         row = images[one]
-        return data_uri(row["uri"], row["bytes"], (row["width"], row["height"]))
+        return encode_thumbnail(row["uri"], row["bytes"], (row["width"], row["height"]))
 
     with ThreadPoolExecutor(_READERS) as readers:
         for facts, (packed, reason) in zip(scenes, readers.map(thumbnail, chosen), strict=True):

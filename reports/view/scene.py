@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relforge.reports.view.evidence import Row, evidence, triplets_by_key
+from relforge.reports.view.evidence import Row, find_evidence, triplets_by_key
 
 Key = tuple[int, int, str]
 
 
-def scene(image: Row, tables: Mapping[str, Sequence[Row]], shown: str, gold: bool) -> dict[str, Any]:
+def describe_image(image: Row, tables: Mapping[str, Sequence[Row]], shown: str, gold: bool) -> dict[str, Any]:
     """Facts of one image as plain values.
 
     Args:
@@ -36,7 +36,7 @@ def scene(image: Row, tables: Mapping[str, Sequence[Row]], shown: str, gold: boo
             "support": row["support"],
             "rule": row["rule"],
             "verdict": ("right" if _key(row) in true else "wrong") if gold else None,
-            "evidence": evidence(row, texts, triplets),
+            "evidence": find_evidence(row, texts, triplets),
         }
 
     kept = [entry(row) for row in tables.get(shown, ())]

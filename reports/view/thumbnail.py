@@ -16,7 +16,9 @@ LONGER_SIDE = 640
 _QUALITY = 82
 
 
-def data_uri(uri: str | None, embedded: bytes | None, annotated: tuple[int, int]) -> tuple[str | None, str]:
+def encode_thumbnail(
+    uri: str | None, embedded: bytes | None, annotated: tuple[int, int]
+) -> tuple[str | None, str]:
     """A JPEG of at most 640 pixels a side.
 
     Args:

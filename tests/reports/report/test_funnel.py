@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from relforge.pipeline.store.sidecar import Sidecar
-from relforge.reports.report.funnel import Step, step, survival
+from relforge.reports.report.funnel import Step, count_rows, sum_accounts
 
 
 def sidecar(table: str, rows_in: int, rows_out: int, kept: int, **losses: Any) -> Sidecar:
@@ -14,7 +14,7 @@ def sidecar(table: str, rows_in: int, rows_out: int, kept: int, **losses: Any) -
 
 def test_the_funnel_adds_up_shards_and_counts_a_stage_of_several_tables_once() -> None:
     aside = {"zero_area_box": 1}
-    ingest = step(
+    ingest = sum_accounts(
         "ingest",
         {
             "images": [sidecar("images", 9, 2, 8, quarantined=aside)],
@@ -25,11 +25,11 @@ def test_the_funnel_adds_up_shards_and_counts_a_stage_of_several_tables_once() -
         sidecar("candidates", 5, 8, 3, dropped={"no_second_box": 2}),
         sidecar("candidates", 4, 1, 1, dropped={"no_second_box": 1, "quantity_of": 2}),
     ]
-    match = step("match", {"candidates": shards})
+    match = sum_accounts("match", {"candidates": shards})
 
     assert (ingest.rows_in, ingest.kept, ingest.lost) == (9, 8, 1)
     assert (match.rows_in, match.kept, match.dropped) == (9, 4, {"no_second_box": 3, "quantity_of": 2})
-    assert survival([ingest, match]) == {"images": 2, "boxes": 6, "matched triplets": 4, "candidates": 9}
+    assert count_rows([ingest, match]) == {"images": 2, "boxes": 6, "matched triplets": 4, "candidates": 9}
 
 
 def test_tables_are_in_the_order_of_the_steps_and_gold_is_not_among_them() -> None:
@@ -37,4 +37,4 @@ def test_tables_are_in_the_order_of_the_steps_and_gold_is_not_among_them() -> No
     unknown = Step("quality", 2, 1, rows_out={"quality": 1})
     caption = Step("caption", 1, 1, rows_out={"captions": 2})
 
-    assert list(survival([ingest, caption, unknown])) == ["images", "boxes", "captions", "quality"]
+    assert list(count_rows([ingest, caption, unknown])) == ["images", "boxes", "captions", "quality"]

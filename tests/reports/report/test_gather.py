@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from relforge.reports.report.gather import counts, histogram
+from relforge.reports.report.gather import count_values, histogram
 
 
 def test_the_most_frequent_come_first_and_ties_by_name() -> None:
     rows = pa.table({"predicate": ["on", "near", "on", "in"]})
 
-    found = counts(rows, ("predicate",), 2)
+    found = count_values(rows, ("predicate",), 2)
 
     assert found == [{"predicate": "on", "count": 2}, {"predicate": "in", "count": 1}]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from relforge.reports.view.scene import scene
+from relforge.reports.view.scene import describe_image
 
 IMAGE = {"image_id": "1", "width": 10, "height": 8}
 BOXES = [
@@ -30,7 +30,7 @@ def facts(
     known: bool = True, shown: str = "relations", **tables: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """The relations of the scene."""
-    found: list[dict[str, Any]] = scene(IMAGE, {"boxes": BOXES, **tables}, shown, known)["relations"]
+    found: list[dict[str, Any]] = describe_image(IMAGE, {"boxes": BOXES, **tables}, shown, known)["relations"]
     return found
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from relforge.reports.view.thumbnail import data_uri
+from relforge.reports.view.thumbnail import encode_thumbnail
 
 
 def png(width: int, height: int) -> bytes:
@@ -18,7 +18,7 @@ def png(width: int, height: int) -> bytes:
 
 
 def test_a_large_image_is_scaled_down_and_keeps_its_shape() -> None:
-    packed, why = data_uri(None, png(1280, 720), (1280, 720))
+    packed, why = encode_thumbnail(None, png(1280, 720), (1280, 720))
 
     assert packed is not None
     assert why == ""
@@ -27,8 +27,8 @@ def test_a_large_image_is_scaled_down_and_keeps_its_shape() -> None:
 
 
 def test_an_image_that_cannot_be_read_gives_the_reason(tmp_path: Path) -> None:
-    packed, reason = data_uri(str(tmp_path / "gone.jpg"), None, (4, 4))
+    packed, reason = encode_thumbnail(str(tmp_path / "gone.jpg"), None, (4, 4))
 
     assert packed is None
     assert str(tmp_path / "gone.jpg") in reason
-    assert data_uri(None, b"not an image", (4, 4))[0] is None
+    assert encode_thumbnail(None, b"not an image", (4, 4))[0] is None
