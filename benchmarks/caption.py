@@ -10,7 +10,7 @@ captioner runs in every type named by `--dtype`, generate in float32 and in bflo
 Every side but LAVIS has run once before it is timed; runs are interleaved; figures are medians. `--ten-calls`
 adds transformers' generate called once per caption; `--lavis` names the Python of the LAVIS environment
 (`make lavis-env`) and adds LAVIS itself and, as ten times one caption, what the published script does.
-RELFORGE_GEMM=torch in the environment leaves the processor's tile unit unused."""
+RELFORGE_GEMM=torch in the environment leaves the processor's AMX unused."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
     python benchmarks/caption_arithmetic.py [--model demo/weights/blip] [--images 300] [--seed 7] [--json]
 
 Every arithmetic draws with the same random numbers, so a caption differs only where rounding moved a
-probability across a draw. Compared with torch's float32 products; the tile unit needs a processor with one.
+probability across a draw. Compared with torch's float32 GEMMs; AMX needs a processor with it.
 """
 
 from __future__ import annotations
