@@ -21,7 +21,7 @@ _KEYS = ["image_id", "subject_box", "object_box", "predicate"]
 _CLASSES = ["subject_class", "object_class"]
 
 
-def quality(
+def assess_labels(
     candidates: pa.Table,
     scored: pa.Table,
     kept: pa.Table,
@@ -29,7 +29,7 @@ def quality(
     boxes: pa.Table,
     threshold: float,
 ) -> dict[str, Any]:
-    """Everything the report says about label quality.
+    """Everything that the report shows of label quality, as plain values.
 
     Args:
         candidates: what was given to the tagger: pair columns, `subject_class`, `object_class`.
@@ -40,13 +40,13 @@ def quality(
         threshold: the run's own.
 
     Returns:
-        plain values. Repetitions of a relation count once. `kept` is judged as a set. `threshold`, `best`,
+        Repetitions of a relation count once. `kept` is evaluated as a set. `threshold`, `best`,
         `curve`, `average_precision` and `calibration` are of all scored candidates; `prior` ranks the same
         candidates by frequency alone; `greedy` accepts every candidate, as the published baseline does.
     """
     gold = gold.group_by([*_KEYS, *_CLASSES]).aggregate([])
     scored, kept = _distinct(scored), _distinct(kept)
-    judged = compare_labels(scored, gold)
+    of_scored = compare_labels(scored, gold)
     prior = compare_labels(scored.set_column(*_scores(scored, prior_scores(scored, gold, boxes))), gold)
     greedy = compare_labels(_accepted(candidates), gold)
     whole = compare_labels(kept, gold)
@@ -55,15 +55,15 @@ def quality(
     return {
         "gold": gold.num_rows,
         "kept": {"relations": kept.num_rows, **_measures(*at), "mean_average_precision": _map(whole)},
-        "scored": {"rows": scored.num_rows, "mean_average_precision": _map(judged)},
-        "threshold": {"threshold": threshold, **_measures(*judged.curve.at(threshold))},
-        "best": _best(judged.curve),
-        "curve": _curve(judged.curve),
+        "scored": {"rows": scored.num_rows, "mean_average_precision": _map(of_scored)},
+        "threshold": {"threshold": threshold, **_measures(*of_scored.curve.at(threshold))},
+        "best": _best(of_scored.curve),
+        "curve": _curve(of_scored.curve),
         "calibration": [asdict(one) for one in bins],
         "expected_calibration_error": expected_error(bins),
         "greedy": {**_measures(*greedy.curve.at(0.0)), "mean_average_precision": _map(greedy)},
         "prior": {"mean_average_precision": _map(prior), **_best(prior.curve)},
-        "predicates": _predicates(kept, gold, judged, prior),
+        "predicates": _predicates(kept, gold, of_scored, prior),
         "unknown_predicates": _unknown(kept, gold),
     }
 
@@ -116,13 +116,13 @@ def _curve(curve: Curve) -> list[dict[str, float]]:
     ]
 
 
-def _predicates(kept: pa.Table, gold: pa.Table, judged: Quality, prior: Quality) -> list[Row]:
+def _predicates(kept: pa.Table, gold: pa.Table, of_scored: Quality, prior: Quality) -> list[Row]:
     """One row per predicate of the gold, the most frequent first."""
     right = _mark_correct(kept, gold)
     shown = Counter(kept["predicate"].to_pylist())
     hits = Counter(kept.filter(pa.array(right))["predicate"].to_pylist())
     rows: list[Row] = []
-    for name, count in sorted(judged.gold.items(), key=lambda item: (-item[1], item[0])):
+    for name, count in sorted(of_scored.gold.items(), key=lambda item: (-item[1], item[0])):
         precision = hits[name] / shown[name] if shown[name] else 0.0
         recall = hits[name] / count
         f1 = 2 * precision * recall / (precision + recall) if hits[name] else 0.0
@@ -133,7 +133,7 @@ def _predicates(kept: pa.Table, gold: pa.Table, judged: Quality, prior: Quality)
                 "kept": shown[name],
                 "right": hits[name],
                 **_measures(precision, recall, f1),
-                "average_precision": judged.average_precision[name],
+                "average_precision": of_scored.average_precision[name],
                 "prior_average_precision": prior.average_precision[name],
             }
         )

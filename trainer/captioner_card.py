@@ -13,7 +13,7 @@ import yaml
 from relforge.data.captions import CaptionData
 
 
-def captioner_card(folder: Path, settings: Mapping[str, Any], data: CaptionData) -> str:
+def format_captioner_card(folder: Path, settings: Mapping[str, Any], data: CaptionData) -> str:
     """Text of `README.md` for a finished model's folder.
 
     Args:

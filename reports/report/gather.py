@@ -10,7 +10,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from relforge.evaluation.label_quality import quality
+from relforge.evaluation.label_quality import assess_labels
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.run_folder import RunFolder
@@ -85,7 +85,9 @@ def _quality(
     candidates = _paired(connection, datasets, "candidates", options)
     kept = _paired(connection, datasets, "relations", options)
     boxes = select(connection, "SELECT image_id, category FROM boxes")
-    return quality(candidates, scored, kept, gold, boxes, float(options.get("threshold", _DEFAULT_THRESHOLD)))
+    return assess_labels(
+        candidates, scored, kept, gold, boxes, float(options.get("threshold", _DEFAULT_THRESHOLD))
+    )
 
 
 def _paired(

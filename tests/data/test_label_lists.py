@@ -30,7 +30,7 @@ def data() -> RelationData:
     )
 
 
-def test_negatives_fill_the_by_frequency_and_never_repeat() -> None:
+def test_negatives_fill_the_list_by_frequency_and_never_repeat() -> None:
     counts = np.array([1000, 1, 1, 1, 0])
     rng = np.random.default_rng(0)
     draws = [extend([3], counts, 2, rng) for _ in range(50)]

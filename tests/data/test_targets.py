@@ -51,7 +51,7 @@ def test_unrelated_pairs_are_added_without_labels() -> None:
         make_targets(EXAMPLE, PREDICATES, LABELS, unrelated=1)
 
 
-def test_a_whole_image_says_what_holds_somewhere_in_it() -> None:
+def test_targets_of_a_whole_image_are_what_holds_somewhere_in_it() -> None:
     targets = make_image_targets(EXAMPLE, PREDICATES, LABELS)
     assert targets.objects.tolist() == [1, 1, 0, 0]
     assert targets.relations.tolist() == [1, 0, 1]

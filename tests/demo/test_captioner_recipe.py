@@ -55,7 +55,7 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_split(tmp_path_factory.mktemp("world"), "detection", 16, seed=7)
 
 
-def test_what_the_shipped_captioner_says_first_is_often_true(split: Path) -> None:
+def test_the_most_likely_captions_of_the_shipped_captioner_are_often_true(split: Path) -> None:
     # given images outside every training set
     images = pa.concat_tables(
         result.tables["images"]
@@ -93,7 +93,7 @@ def test_transformers_reads_the_shipped_weights(split: Path) -> None:
     assert len(tokenizer.decode(ids[0], skip_special_tokens=True).split()) >= 4
 
 
-def test_oracle_captions_are_true_and_those_of_another_picture_are_not(split: Path) -> None:
+def test_oracle_captions_are_true_and_those_of_another_image_are_not(split: Path) -> None:
     gold, captions = read_gold(split), read_captions(split)
     keys = sorted(gold)
     scorer = CaptionScorer()

@@ -39,7 +39,7 @@ def test_a_short_training_lowers_the_loss_as_recorded(tmp_path: Path) -> None:
     assert sum(losses[-4:]) / 4 == pytest.approx(LAST, rel=0.07)
 
 
-def test_the_shipped_weights_find_pairs_in_images_outside_their_training(tmp_path: Path) -> None:
+def test_the_shipped_weights_detect_pairs_in_images_outside_their_training(tmp_path: Path) -> None:
     drawn = write_split(tmp_path, "hoi", 24, seed=5)
 
     evaluator = HicoEvaluator(

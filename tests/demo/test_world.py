@@ -39,12 +39,12 @@ def test_a_split_that_is_there_is_not_drawn_again(tmp_path: Path) -> None:
     assert image.read_bytes() != b"kept"
 
 
-def test_splits_show_different_pictures(tmp_path: Path) -> None:
+def test_splits_show_different_images(tmp_path: Path) -> None:
     one, two = (write_split(tmp_path, name, 2) for name in ("vg-like", "caption"))
     assert content(one)["images/000001.jpg"] != content(two)["images/000001.jpg"]
 
 
-def test_boxes_lie_in_the_picture_and_relations_name_boxes(tmp_path: Path) -> None:
+def test_boxes_lie_in_the_image_and_relations_name_boxes(tmp_path: Path) -> None:
     folder = write_split(tmp_path, "hoi", 12, seed=3)
     for graph in json.loads((folder / "scene_graphs.json").read_text()):
         ids = {o["object_id"] for o in graph["objects"]}
@@ -57,7 +57,7 @@ def test_boxes_lie_in_the_picture_and_relations_name_boxes(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", INTERACTIONS)
-def test_every_interaction_can_be_seen_and_said(name: str) -> None:
+def test_every_interaction_is_visible_and_has_captions(name: str) -> None:
     builder = SceneBuilder((128, 112), np.random.default_rng(4))
     INTERACTIONS[name](builder, 60.0, builder.ground_row(0.5, 0.9))
     _, boxes, visible = render(builder.scene, builder.rng)
@@ -67,7 +67,7 @@ def test_every_interaction_can_be_seen_and_said(name: str) -> None:
     assert all(text.isascii() for text in write_captions(builder.scene, facts, np.random.default_rng(0)))
 
 
-def test_the_world_is_as_large_as_promised() -> None:
+def test_the_world_has_the_documented_size() -> None:
     assert len(CLASSES) >= 20
     assert len({*INTERACTIONS, *SPATIAL} - {"sheltering"}) >= 25
     assert "puppy" in list_synonyms()["dog"]

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from relforge.evaluation.evaluator import EVALUATORS, Result
-from relforge.evaluation.hico import HicoEvaluator
+from relforge.evaluation.evaluator import EVALUATORS, Evaluator, Result
+from relforge.evaluation.hico import HicoEvaluator, HicoGold
 from relforge.evaluation.labels import LabelsEvaluator, LabelsGold
 from relforge.evaluation.pairs import Pairs
 from relforge.evaluation.prior import fold, prior_of_detections
@@ -19,6 +19,11 @@ from relforge.evaluation.prior import fold, prior_of_detections
 # two image ids of each half
 FIRST, SECOND = ([i for i in map(str, range(99)) if fold(i) == half][:2] for half in (0, 1))
 BOX = [0.0, 0.0, 10.0, 10.0]
+
+
+# mypy checks that these keep the protocol
+HICO: Evaluator[HicoGold, Pairs] = HicoEvaluator(annotations="gold.json")
+LABELS: Evaluator[LabelsGold, pa.Table] = LabelsEvaluator()
 
 
 @pytest.mark.parametrize("name", EVALUATORS)
@@ -82,7 +87,7 @@ def graphs_file(tmp_path: Path) -> Path:
     return path
 
 
-def test_hico_tells_the_prior_beside_each_number_and_unseen_predicates_apart(graphs_file: Path) -> None:
+def test_hico_reports_the_prior_beside_each_number_and_unseen_predicates_apart(graphs_file: Path) -> None:
     evaluator = HicoEvaluator(str(graphs_file), unseen=["feeding"])
     gold = evaluator.read_gold("")
     # given a perfect detector that also sees riding, with less confidence, where the horse is fed
@@ -123,7 +128,7 @@ def test_hico_refuses_what_it_cannot_measure(
         measure()
 
 
-def test_labels_tell_the_prior_beside_each_number() -> None:
+def test_labels_reports_the_prior_beside_each_number() -> None:
     # given riding on one image of each half, and a tagger that prefers feeding
     images = [image for image in (FIRST[0], SECOND[0]) for _ in range(2)]
     boxes = pa.table({"image_id": images, "box_id": [0, 1] * 2, "category": ["man", "horse"] * 2})

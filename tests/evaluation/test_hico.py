@@ -28,7 +28,7 @@ def shifted(box: tuple, by: float) -> tuple:
 GOLD = pairs(("a", RIDING, MAN, HORSE, 1), ("b", RIDING, MAN, HORSE, 1))
 
 
-def test_every_pair_found_scores_one() -> None:
+def test_perfect_detections_score_one() -> None:
     found = measure_detections(GOLD, GOLD)
     assert found.average_precision == {RIDING: 1.0}
     assert (found.gold, found.detections) == ({RIDING: 2}, 2)
@@ -62,21 +62,21 @@ def test_average_precision_is_read_at_eleven_recalls() -> None:
     assert measure_detections(found, GOLD).mean() == pytest.approx((6 + 5 * 2 / 3) / 11)
 
 
-def test_a_pair_found_twice_is_wrong_the_second_time() -> None:
+def test_a_pair_detected_twice_is_wrong_the_second_time() -> None:
     found = pairs(
         ("a", RIDING, MAN, HORSE, 0.9), ("a", RIDING, MAN, HORSE, 0.8), ("b", RIDING, MAN, HORSE, 0.7)
     )
     assert measure_detections(found, GOLD).mean() == pytest.approx((6 + 5 * 2 / 3) / 11)
 
 
-def test_a_found_pair_answers_for_the_pair_it_fits_best() -> None:
+def test_a_detection_is_assigned_to_the_pair_that_it_overlaps_best() -> None:
     # two people on one horse; both found pairs fit the first one best
     gold = pairs(("a", RIDING, MAN, HORSE, 1), ("a", RIDING, shifted(MAN, 2), HORSE, 1))
     found = pairs(("a", RIDING, MAN, HORSE, 0.9), ("a", RIDING, shifted(MAN, 0.5), HORSE, 0.8))
     assert measure_detections(found, gold).mean() == pytest.approx(6 / 11)
 
 
-def test_only_pairs_of_the_subject_count_unless_all_are_asked_for() -> None:
+def test_only_pairs_of_the_subject_count_unless_none_is_named() -> None:
     chasing = ("dog", "chasing", "cat")
     gold = pairs(("a", RIDING, MAN, HORSE, 1), ("a", chasing, MAN, HORSE, 1))
     found = pairs(("a", chasing, MAN, HORSE, 0.9))

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from relforge.evaluation.calibration import calibration, expected_error
-from relforge.evaluation.label_quality import quality
+from relforge.evaluation.label_quality import assess_labels
 from relforge.evaluation.prior import fold, prior_scores
 
 # an image id of each half
@@ -80,7 +80,7 @@ def test_quality_judges_kept_relations_thresholds_and_predicates() -> None:
         (FIRST, "person", "near", "horse"),
     )
 
-    found = quality(scored, scored, scored, gold, RIDERS, threshold=0.5)
+    found = assess_labels(scored, scored, scored, gold, RIDERS, threshold=0.5)
 
     assert found["kept"]["precision"] == 0.5
     assert found["kept"]["recall"] == pytest.approx(2 / 3)
@@ -94,11 +94,11 @@ def test_quality_judges_kept_relations_thresholds_and_predicates() -> None:
     assert (near["gold"], near["kept"], near["right"], near["f1"]) == (1, 1, 0, 0.0)
 
 
-def test_quality_of_a_run_that_found_nothing() -> None:
+def test_quality_of_a_run_without_relations() -> None:
     gold = pairs((FIRST, "person", "riding", "horse"))
     nothing = pairs((FIRST, "person", "riding", "horse"), score=(1.0,)).slice(0, 0)
 
-    found = quality(nothing, nothing, nothing, gold, RIDERS, threshold=0.2)
+    found = assess_labels(nothing, nothing, nothing, gold, RIDERS, threshold=0.2)
 
     assert (found["kept"]["f1"], found["curve"], found["calibration"]) == (0.0, [], [])
 
@@ -106,7 +106,9 @@ def test_quality_of_a_run_that_found_nothing() -> None:
 def test_repetitions_of_a_relation_count_once() -> None:
     twice = pairs(*[(FIRST, "person", "riding", "horse")] * 2, score=(0.9, 0.7))
 
-    found = quality(twice, twice, twice, pairs((FIRST, "person", "riding", "horse")), RIDERS, threshold=0.2)
+    found = assess_labels(
+        twice, twice, twice, pairs((FIRST, "person", "riding", "horse")), RIDERS, threshold=0.2
+    )
 
     assert found["kept"]["relations"] == 1
     assert found["predicates"][0]["recall"] == 1.0

@@ -32,7 +32,7 @@ def test_average_precision_by_hand() -> None:
     assert found.curve.best() == pytest.approx((0.7, 2 * (2 / 3) * (2 / 3) / (4 / 3)))
 
 
-def test_equal_scores_stand_together() -> None:
+def test_equal_scores_are_one_point_of_the_curve() -> None:
     right, wrong = ("a", 0, "on", 1, 0.5), ("a", 0, "on", 2, 0.5)
     for order in ((right, wrong), (wrong, right)):
         assert compare_labels(rows(*order), GOLD).average_precision["on"] == pytest.approx(0.25)
@@ -44,7 +44,7 @@ def test_duplicates_count_once() -> None:
     assert once.average_precision == twice.average_precision
 
 
-def test_nothing_found_is_zero() -> None:
+def test_no_relations_score_zero() -> None:
     empty = GOLD.slice(0, 0).append_column("score", pa.array([], pa.float32()))
     found = compare_labels(empty, GOLD)
     assert (found.mean_average_precision, found.curve.best()) == (0.0, (0.0, 0.0))

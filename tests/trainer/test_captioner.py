@@ -68,7 +68,9 @@ def parts(settings: dict[str, Any]) -> tuple[CaptionData, Any, CaptionBatches, C
     return data, tokenizer, batches, model
 
 
-def test_captions_behind_one_another_cost_what_transformers_says_of_each(settings: dict[str, Any]) -> None:
+def test_concatenated_captions_have_the_loss_of_transformers_for_each(
+    settings: dict[str, Any],
+) -> None:
     # given a batch whose rows hold two captions each
     _, tokenizer, batches, model = parts(settings)
     batch = batches.at(0)
@@ -88,7 +90,7 @@ def test_captions_behind_one_another_cost_what_transformers_says_of_each(setting
     assert float(model.caption_losses(batch)["captions"]) == pytest.approx(total / tokens, rel=1e-5)
 
 
-def test_patches_say_which_classes_lie_over_them(settings: dict[str, Any]) -> None:
+def test_patch_targets_are_the_classes_of_the_boxes_over_them(settings: dict[str, Any]) -> None:
     settings["batch"] |= {"mirror": 0.0}
     data, _, batches, _ = parts(settings)
     mirrored = CaptionBatches(
@@ -107,7 +109,7 @@ def test_without_boxes_there_is_no_head_for_them(settings: dict[str, Any]) -> No
     assert set(model.caption_losses(batches.at(0))) == {"captions", "words"}
 
 
-def test_patches_that_show_something_are_looked_at_first(settings: dict[str, Any]) -> None:
+def test_patches_with_a_class_are_kept_before_others(settings: dict[str, Any]) -> None:
     # given an image with classes in half of its patches
     _, _, batches, model = parts(settings)
     batch = batches.at(0)

@@ -24,7 +24,7 @@ from relforge.data.captions import load_captions
 from relforge.models.blip.checkpoint import save
 from relforge.trainer import loop, processes
 from relforge.trainer.captioner import Captioner
-from relforge.trainer.captioner_card import captioner_card
+from relforge.trainer.captioner_card import format_captioner_card
 from relforge.trainer.optimiser import Optimisation
 from relforge.trainer.settings import choose_from, read_settings
 from relforge.trainer.tokenizer import build_word_tokenizer
@@ -123,7 +123,7 @@ def main(values: Mapping[str, Any]) -> Path:
     finished = Path(settings.out) / "model"
     if group.first:
         save(model.blip, tokenizer, finished, prompt="", half=settings.half)
-        (finished / "README.md").write_text(captioner_card(finished, asdict(settings), data))
+        (finished / "README.md").write_text(format_captioner_card(finished, asdict(settings), data))
     return finished
 
 
