@@ -55,6 +55,7 @@ def run_process(rank: int, folder: str) -> None:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_subject_boxes_are_divided_by_the_mean_number_of_pairs_per_process(tmp_path: Path) -> None:
     multiprocessing.spawn(run_process, (str(tmp_path),), nprocs=2)
 

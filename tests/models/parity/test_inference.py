@@ -78,7 +78,13 @@ FILES = {
 }
 
 
-@pytest.fixture(params=list(FILES))
+@pytest.fixture(
+    params=[
+        "rtagger",
+        pytest.param("parsed", marks=pytest.mark.slow),
+        pytest.param("parseda", marks=pytest.mark.slow),
+    ]
+)
 def case(request: pytest.FixtureRequest, forward: Any, golden: Any) -> tuple[dict[str, Any], Any]:
     """(recorded seams, golden arrays) of each family member."""
     return forward(request.param), golden(FILES[request.param])

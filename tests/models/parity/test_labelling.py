@@ -14,6 +14,8 @@ from relforge.tagger.published_groups import label_groups
 from relforge.tagger.request import Request
 from relforge.tagger.text_cache import TextFeatures
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def stored(goldens: Path) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from relforge.models.training.assign import Hungarian, matching_costs
 from relforge.models.training.relation_labels import pseudo_labels
 from relforge.models.training.targets import Targets, concatenate_targets
 
+pytestmark = pytest.mark.slow
+
 OBJECTS = 13
 FILES = {"rtagger": "g3_tagger_training", "parsed": "g4_parsed_training", "parseda": "g4_parseda_training"}
 SUFFIX = {0: "_0", 1: "_1", 2: ""}
