@@ -90,6 +90,22 @@ def test_a_family_of_whole_images_is_trained_on_image_targets(recipe: dict[str, 
     assert all(one is other for one, other in zip(given, batch.image_targets, strict=True))
 
 
+def test_training_goes_on_from_its_folder_and_other_labels_get_new_heads(recipe: dict[str, Any]) -> None:
+    folder = relations.main(recipe | {"steps": 1})
+    settings = replace(settings_from(recipe), model={"start": str(folder)})
+    data = sources.load_relations(recipe["data"])
+    saved = load_model(folder).model.state_dict()
+
+    same = start_model(settings, data)[0].state_dict()
+    assert all(torch.equal(tensor, saved[name]) for name, tensor in same.items())
+
+    other, blueprint, _ = start_model(settings, replace(data, predicates=[*data.predicates, "painted by"]))
+    assert blueprint.relations[-1] == "painted by"
+    new = other.state_dict()
+    assert len(new["relation.weight"]) == len(saved["relation.weight"]) + 1
+    assert torch.equal(new["object_class.weight"], saved["object_class.weight"])
+
+
 def test_its_labels_are_closed(recipe: dict[str, Any]) -> None:
     loaded = load_model(relations.main(recipe | {"steps": 1}))
     images = sources.load_relations(recipe["data"], keep_empty=True)
