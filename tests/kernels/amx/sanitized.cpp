@@ -9,6 +9,7 @@
 
 #include "call.h"
 
+extern "C" __attribute__((weak)) int rf_emulated;  // defined where AMX is emulated
 extern "C" const char* rf_why_unavailable();
 extern "C" int64_t rf_weight_bytes(int64_t, int64_t, int64_t);
 extern "C" void rf_pack_weight(const float*, int64_t, int64_t, int64_t, void*);
@@ -84,7 +85,7 @@ static bool attention(int64_t queries, int64_t keys, int64_t heads, int64_t widt
 }
 
 int main() {
-    if (const char* reason = rf_why_unavailable()) return puts(reason), 0;
+    if (const char* reason = &rf_emulated ? nullptr : rf_why_unavailable()) return puts(reason), 0;
     bool good = true;
     for (int64_t parts = 1; parts <= 2; ++parts) {
         for (int64_t rows : {1, 16, 17, 33}) good = linear(rows, 1030, 45, parts) && linear(rows, 7, 1, parts) && good;

@@ -11,8 +11,8 @@ from relforge.kernels.amx import self_test
 from relforge.kernels.amx.attention import PackedKeys
 from relforge.kernels.amx.library import VARIABLE, Precision, why_unavailable
 from relforge.kernels.amx.peak import measure_peak
-from relforge.kernels.native import build
 from relforge.kernels.self_test import SelfTestFailed
+from tests.fixtures.emulated_amx import native_or_emulated_library
 from tests.fixtures.sanitized import report_of
 
 
@@ -48,6 +48,7 @@ def test_amx_can_be_switched_off_and_other_values_are_refused(monkeypatch: pytes
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(why_unavailable() is not None, reason=f"no AMX: {why_unavailable()}")
 def test_address_and_undefined_behaviour_sanitizers_find_nothing(tmp_path: Path) -> None:
-    assert "fine" in report_of(build.AMX, Path(__file__).with_name("sanitized.cpp"), tmp_path)
+    assert "fine" in report_of(
+        native_or_emulated_library(), Path(__file__).with_name("sanitized.cpp"), tmp_path
+    )
