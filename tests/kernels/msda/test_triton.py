@@ -38,6 +38,7 @@ def test_an_old_gpu_is_named_with_what_it_lacks(monkeypatch: pytest.MonkeyPatch)
     assert choose("cuda", torch.float16) == "reference"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "capability"), [("forward", 80), ("backward", 90)])
 def test_the_kernels_compile_for_gpus_without_one(name: str, capability: int) -> None:
     import triton
