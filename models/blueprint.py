@@ -27,6 +27,8 @@ class Blueprint:
             for closed labels.
         classes: object names the model was trained on, the default of its users; may be empty.
         relations: relation names the model was trained on; needed for closed labels.
+        interactions: (relation, object) pairs that whole images are labelled with; empty where the model's
+            targets are pairs.
     """
 
     kind: str
@@ -35,6 +37,7 @@ class Blueprint:
     text_encoder: Mapping[str, Any] | None
     classes: Sequence[str] = field(default_factory=tuple)
     relations: Sequence[str] = field(default_factory=tuple)
+    interactions: Sequence[tuple[str, str]] = field(default_factory=tuple)
 
     def build(self, tokenizer: PreTrainedTokenizerBase | None) -> nn.Module:
         """A model with random weights.
@@ -59,6 +62,7 @@ class Blueprint:
             text_encoder=encoder,
             classes=self.classes,
             relations=self.relations,
+            interactions=self.interactions,
         )
 
     def to_config(self) -> dict[str, Any]:
@@ -70,11 +74,12 @@ class Blueprint:
             "text_encoder": None if self.text_encoder is None else dict(self.text_encoder),
             "classes": list(self.classes),
             "relations": list(self.relations),
+            "interactions": [list(pair) for pair in self.interactions],
         }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Blueprint:
-        """The blueprint of a `config.json`; `relations` may be absent.
+        """The blueprint of a `config.json`; `relations` and `interactions` may be absent.
 
         Raises:
             KeyError, TypeError, ValueError: it does not describe a model.
@@ -86,6 +91,7 @@ class Blueprint:
             config["text_encoder"],
             tuple(config["classes"]),
             tuple(config.get("relations", ())),
+            tuple((relation, object_) for relation, object_ in config.get("interactions", ())),
         )
 
 

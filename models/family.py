@@ -33,6 +33,7 @@ class Build(Protocol):
         text_encoder: TextEncoder | None,
         classes: Sequence[str],
         relations: Sequence[str],
+        interactions: Sequence[tuple[str, str]] = (),
     ) -> nn.Module: ...
 
 

@@ -75,7 +75,9 @@ def train_and_save(
     model, blueprint, tokenizer = start_model(settings, data)
     entry = family(blueprint.kind)
     step_loss = make_step_loss(entry)
-    closed = ClosedLabels(data, blueprint.classes, blueprint.relations) if entry.labels == "closed" else None
+    closed = None
+    if entry.labels == "closed":
+        closed = ClosedLabels(data, blueprint.classes, blueprint.relations, blueprint.interactions)
     batches = Batches(data, settings.batch, settings.seed, group.rank, group.world_size, labels=closed)
     steps = settings.length(batches.steps_per_epoch)
     average = loop.train(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
@@ -49,9 +50,9 @@ def start_model(
         choose_from(options, ("kind", "start", "tokenizer", "gate"), "model.")
     words = options.get("tokenizer", "roberta-base")
     loaded = load_pretrained(options["start"], tokenizer=words, gate=options.get("gate"))
-    blueprint = replace(loaded.blueprint, classes=tuple(data.categories), relations=tuple(data.predicates))
+    kind = options.get("kind", loaded.blueprint.kind)
+    blueprint = replace(loaded.blueprint, **_label_names(kind, data))
     tokenizer = load_tokenizer(words if path.suffix in PUBLISHED_SUFFIXES else path, blueprint)
-    kind = options.get("kind", blueprint.kind)
     if kind == blueprint.kind and _fits(loaded.blueprint, blueprint):
         return loaded.model, blueprint, tokenizer
     if kind != blueprint.kind:
@@ -63,8 +64,25 @@ def start_model(
 
 def _fits(old: Blueprint, new: Blueprint) -> bool:
     """Whether a model's heads can stay: open labels have none of their own."""
-    same = (old.classes, old.relations) == (new.classes, new.relations)
+    same = (old.classes, old.relations, old.interactions) == (new.classes, new.relations, new.interactions)
     return family(old.kind).labels == "open" or same
+
+
+def _label_names(kind: str, data: RelationData) -> dict[str, Any]:
+    """The label names of a training set, as `Blueprint` holds them."""
+    names: dict[str, Any] = {"classes": tuple(data.categories), "relations": tuple(data.predicates)}
+    if family(kind).targets == "images":
+        names["interactions"] = interactions_of(data)
+    return names
+
+
+def interactions_of(data: RelationData) -> tuple[tuple[str, str], ...]:
+    """The distinct (relation, object class) pairs of a training set, in the order of its names."""
+    image = np.repeat(np.arange(len(data)), np.diff(data.pair_start))  # of every pair
+    object_class = data.box_category[data.box_start[image] + data.pairs[:, 1]]
+    pair = np.repeat(np.arange(len(image)), np.diff(data.relation_start))  # of every relation
+    codes = np.unique(np.stack([data.relations, object_class[pair]], 1), axis=0)
+    return tuple((data.predicates[relation], data.categories[object_]) for relation, object_ in codes)
 
 
 def _new_model(
@@ -94,8 +112,7 @@ def _new_model(
         entry.sizes(**given),
         options.get("backbone", "resnet50"),
         text,
-        tuple(data.categories),
-        tuple(data.predicates),
+        **_label_names(options["kind"], data),
     )
     model = blueprint.build(tokenizer)
     if encoder is not None:

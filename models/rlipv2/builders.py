@@ -27,6 +27,7 @@ def build_parsed(
     text_encoder: TextEncoder | None,
     classes: Sequence[str] = (),
     relations: Sequence[str] = (),
+    interactions: Sequence[tuple[str, str]] = (),
 ) -> RelationModel:
     """RLIPv2-ParSeD: pairs are searched for, from a learned table (206.6 M parameters on ResNet-50)."""
     queries = LearnedQueries(sizes.dim, sizes.pairs, relation_position=sizes.branch_fusion)
@@ -40,6 +41,7 @@ def build_parseda(
     text_encoder: TextEncoder | None,
     classes: Sequence[str] = (),
     relations: Sequence[str] = (),
+    interactions: Sequence[tuple[str, str]] = (),
 ) -> RelationModel:
     """RLIPv2-ParSeDA: pairs are searched for, from learned anchor boxes (213.7 M on ResNet-50)."""
     return _compose(backbone, text_encoder, sizes, AnchorQueries(sizes.dim, sizes.pairs), anchors=True)
@@ -52,6 +54,7 @@ def build_rtagger(
     text_encoder: TextEncoder | None,
     classes: Sequence[str] = (),
     relations: Sequence[str] = (),
+    interactions: Sequence[tuple[str, str]] = (),
 ) -> RelationModel:
     """The R-Tagger: pairs are given; only their relations are predicted."""
     queries = PairQueries(sizes.dim, sizes.pairs, relation_position=sizes.branch_fusion)

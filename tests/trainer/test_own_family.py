@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from relforge.models.zoo import MODELS, family
 from relforge.trainer.processes import Processes
 from relforge.trainer.recipes import relations
 from relforge.trainer.settings import settings_from
-from relforge.trainer.start import start_model
+from relforge.trainer.start import interactions_of, start_model
 from tests.fixtures.documented import code_blocks
 
 SECTION = "A model family"
@@ -70,7 +71,9 @@ def test_every_part_of_it_learns(recipe: dict[str, Any]) -> None:
     assert without == []
 
 
-def test_a_family_of_whole_images_is_trained_on_image_targets(recipe: dict[str, Any]) -> None:
+def test_a_family_of_whole_images_is_trained_on_image_targets(
+    recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     given: list[object] = []
 
     def losses(*, published: bool) -> Losses:
@@ -80,13 +83,17 @@ def test_a_family_of_whole_images_is_trained_on_image_targets(recipe: dict[str, 
 
         return compute
 
+    entry = replace(family("grid_pairs"), targets="images", losses=losses)
+    monkeypatch.setattr(sys.modules["grid_pairs.family"], "FAMILY", entry)
     settings = replace(settings_from(recipe), losses={})
     data = sources.load_relations(recipe["data"])
     model, blueprint, _ = start_model(settings, data)
-    entry = replace(family(blueprint.kind), targets="images", losses=losses)
-    batch = Batches(data, settings.batch, 0, labels=ClosedLabels(data)).at(0)
+    labels = ClosedLabels(data, blueprint.classes, blueprint.relations, blueprint.interactions)
+    batch = Batches(data, settings.batch, 0, labels=labels).at(0)
     compute = relations.step_loss(entry, settings, Processes(0, 1, torch.device("cpu")))
     compute(model, batch, torch.Generator().manual_seed(0))
+    assert all(len(target.interactions) == len(blueprint.interactions) > 0 for target in batch.image_targets)
+    assert batch.image_targets[0].interactions.sum() > 0
     assert all(one is other for one, other in zip(given, batch.image_targets, strict=True))
 
 
@@ -121,3 +128,14 @@ def test_a_family_outside_the_repository_is_named_by_its_module(recipe: dict[str
 def test_what_is_no_family_is_refused() -> None:
     with pytest.raises(TypeError, match=r"not a relforge\.models\.family\.Family"):
         family("relforge.models.zoo:MODELS")
+
+
+def test_interactions_are_the_distinct_relations_with_their_objects(recipe: dict[str, Any]) -> None:
+    data = sources.load_relations(recipe["data"])
+    expected = set()
+    for example in (data[index] for index in range(len(data))):
+        for (_, object_), codes in zip(example.pairs, example.predicates, strict=True):
+            expected |= {(data.predicates[c], data.categories[example.categories[object_]]) for c in codes}
+    found = interactions_of(data)
+    assert len(found) == len(set(found))
+    assert set(found) == expected
