@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,6 +181,18 @@ def test_one_kernel_imports_no_other(part: str) -> None:
         if module.startswith(f"kernels.{part}")
         for name in imports(path, top_level_only=False)
         if name.startswith("kernels.") and not name.startswith(allowed)
+    ]
+    assert wrong == []
+
+
+def test_kernels_need_nothing_but_torch_and_triton() -> None:
+    allowed = {"torch", "triton", "kernels", "__future__"} | sys.stdlib_module_names
+    wrong = [
+        f"{module} imports {name}"
+        for module, path in modules().items()
+        if module.startswith("kernels.")
+        for name in imports(path, top_level_only=False)
+        if name.split(".")[0] not in allowed
     ]
     assert wrong == []
 
