@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from relforge.kernels.native import build
+
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "tests" / "fixtures"
 NOT_PACKAGED = {"relforge", "benchmarks", "docs", "tests", "build", "dist", "runs"}
@@ -116,6 +118,27 @@ def test_the_wheel_holds_every_file_of_every_package(wheel: Path) -> None:
 def test_the_wheel_holds_one_top_level_package_and_no_tests(wheel) -> None:
     assert {name.split("/")[0] for name in names(wheel) if ".dist-info" not in name} == {"relforge"}
     assert not [name for name in names(wheel) if "test_" in name or "/tests/" in name]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(build.compiler() is None, reason="no C++ compiler")
+def test_a_wheel_built_with_a_compiler_brings_the_native_libraries_along(
+    checkout: Path, tmp_path: Path
+) -> None:
+    source = shutil.copytree(checkout, tmp_path / "source", symlinks=True)
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", tmp_path, source, cwd=tmp_path)
+    site, wheel = tmp_path / "site", next(tmp_path.glob("*.whl"))
+    run(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", site, wheel, cwd=tmp_path)
+
+    code = (
+        "from relforge.kernels.native import build, loading;"
+        "[print(loading.load(library)._name) for library in build.LIBRARIES]"
+    )
+    away = {"PYTHONPATH": str(site), "CXX": "/no/compiler", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    files = run(sys.executable, "-c", code, cwd=tmp_path, **away).split()
+
+    assert len(files) == len(build.LIBRARIES)
+    assert all(Path(file).is_relative_to(site) for file in files)
 
 
 def test_metadata_names_the_pythons_and_the_command(wheel) -> None:
