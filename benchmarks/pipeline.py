@@ -61,6 +61,8 @@ class DrawnSource:
                     "width": pa.array([640] * count, pa.int32()),
                     "height": pa.array([480] * count, pa.int32()),
                     "bytes": [os.urandom(self.payload) if self.payload else None for _ in ids],
+                    "file_name": pa.nulls(count, pa.string()),
+                    "shared_name": pa.nulls(count, pa.bool_()),
                 },
                 schema=empty("images").schema,
             )

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Part of every fingerprint: raise it when a built-in schema changes."""
 
 
@@ -100,6 +100,10 @@ SCHEMAS: dict[str, pa.Schema] = {
             pa.field("width", pa.int32(), nullable=False),
             pa.field("height", pa.int32(), nullable=False),
             pa.field("bytes", pa.binary()),  # the encoded image, when embedded
+            pa.field("file_name", pa.string()),  # as the source has it, folders included
+            # whether another image of the source has this file name but for folder, case and extension; null:
+            # not known
+            pa.field("shared_name", pa.bool_()),
         ]
     ),
     "boxes": pa.schema(

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from relforge.stages.account import Account
 from relforge.stages.contract import StageResult
 from relforge.stages.ingest.faults import find_image_faults
+from relforge.stages.ingest.file_names import find_shared_names
 from relforge.stages.ingest.ids import NONE, Ids, IdSet
 from relforge.stages.ingest.image_files import ImageFiles
 from relforge.stages.ingest.records import Records
@@ -46,6 +47,9 @@ class ShardBuilder:
         """
         images = records.images
         count = len(images.codes)
+        # of a file that is read in batches, one batch cannot tell
+        known = images.file_names if images.uris is None else pc.coalesce(images.file_names, images.uris)
+        images.shared_names = pa.nulls(count, pa.bool_()) if records.nested else find_shared_names(known)
         faults = find_image_faults(images.codes, images.sizes, self._seen)
         repeats = _group(records, faults)
         for start in range(0, max(count, 1), self._shard_images):

@@ -2,7 +2,7 @@
 
 From any program that writes Parquet, or `relforge export --to parquet`. On disk, one file or many for each:
 
-    images.parquet       image_id, width, height, uri
+    images.parquet       image_id, width, height, uri, file_name
     boxes.parquet        image_id, category, x, y, w, h (pixels, top-left), box_id, iscrowd, source_id
     relations.parquet    image_id, subject_box, object_box, predicate, score, ...; or gold.parquet
 """
@@ -41,11 +41,11 @@ _MORE = ("position", "support", "caption_ids", "rule", "score", "subject_score",
 class ParquetSource:
     """Reads files with the columns of relforge's tables, in any order of rows.
 
-    `images` needs image_id, width, height and may have uri; `boxes` needs image_id, category, x, y, w, h
-    (pixels, top-left) and may have box_id (all or none), iscrowd and source_id; `relations` (or a `gold`
-    table) needs image_id, subject_box, object_box (box ids) and predicate, and may have score and the other
-    columns of the `relations` table. Ids may be numbers. Further columns are ignored. Memory is about 100
-    bytes per image and 20 per box and relation.
+    `images` needs image_id, width, height and may have uri and file_name; `boxes` needs image_id, category,
+    x, y, w, h (pixels, top-left) and may have box_id (all or none), iscrowd and source_id; `relations` (or a
+    `gold` table) needs image_id, subject_box, object_box (box ids) and predicate, and may have score and the
+    other columns of the `relations` table. Ids may be numbers. Further columns are ignored. Memory is about
+    100 bytes per image and 20 per box and relation.
 
     Args:
         root: a folder of `relforge export --to parquet`, in place of the patterns below.
@@ -100,18 +100,21 @@ class ParquetSource:
             yield from ShardBuilder(ids, shard_images, relations).shards(records, self._image_files)
 
     def _image_columns(self, ids: Ids) -> ImageColumns:
-        codes, sizes, uris = [], [], []
-        for table in _batches(self._images, IMAGE_COLUMNS, ("uri",)):
+        codes, sizes = [], []
+        texts: dict[str, list[pa.Array]] = {"uri": [], "file_name": []}
+        for table in _batches(self._images, IMAGE_COLUMNS, tuple(texts)):
             codes.append(ids.codes(table["image_id"].to_pylist()))
             size = [pc.fill_null(table[name], 0).to_numpy() for name in ("width", "height")]
             sizes.append(np.stack(size, axis=1))
-            known = "uri" in table.column_names
-            uri = pc.cast(table["uri"], pa.string()).combine_chunks() if known else None
-            uris.append(pa.nulls(table.num_rows, pa.string()) if uri is None else uri)
+            for name, parts in texts.items():
+                known = name in table.column_names
+                text = pc.cast(table[name], pa.string()).combine_chunks() if known else None
+                parts.append(pa.nulls(table.num_rows, pa.string()) if text is None else text)
         if not codes:
             return ImageColumns()
-        files = pa.concat_arrays(uris)
-        return ImageColumns(np.concatenate(codes), np.concatenate(sizes), files, self._dataset, self._split)
+        uris, file_names = (pa.concat_arrays(parts) for parts in texts.values())
+        sides = np.concatenate(sizes)
+        return ImageColumns(np.concatenate(codes), sides, file_names, self._dataset, self._split, uris=uris)
 
 
 def _found(pattern: str) -> list[str]:

@@ -20,6 +20,9 @@ class ImageColumns:
         sizes: N x 2 int32, width and height in pixels; 0 where the record gives none.
         file_names: N string array, null where the record gives none.
         dataset, split: written to the `images` table; one text for all images, or N.
+        shared_names: N bool, which file names another image has too, but for folder, case and extension;
+            null where not known. Filled in by the shard builder.
+        uris: N string array of the image files' URIs, null where there is none; None: made of file names.
     """
 
     codes: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
@@ -27,6 +30,8 @@ class ImageColumns:
     file_names: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
     dataset: str | pa.Array = ""
     split: str | pa.Array = ""
+    shared_names: pa.Array = field(default_factory=lambda: pa.array([], pa.bool_()))
+    uris: pa.Array | None = None
 
     def take(self, rows: np.ndarray) -> ImageColumns:
         """The records of these rows, in this order."""
@@ -34,7 +39,11 @@ class ImageColumns:
         dataset, split = (
             value if isinstance(value, str) else value.take(at) for value in (self.dataset, self.split)
         )
-        return ImageColumns(self.codes[rows], self.sizes[rows], self.file_names.take(at), dataset, split)
+        shared = self.shared_names.take(at) if len(self.shared_names) else pa.nulls(len(rows), pa.bool_())
+        uris = None if self.uris is None else self.uris.take(at)
+        return ImageColumns(
+            self.codes[rows], self.sizes[rows], self.file_names.take(at), dataset, split, shared, uris
+        )
 
 
 @dataclass

@@ -58,7 +58,9 @@ def _images(
         image_id = names[k].as_py()
         what = f"image {image_id or '?'} ({images.file_names[k]}): {IMAGE_REASONS[reason]}"
         account.quarantine({"image_id": image_id}, reason, what)
-    uris = image_files.uris(names, images.file_names, images.split)
+    uris = images.uris
+    if uris is None:
+        uris = image_files.uris(names, images.file_names, images.split)
     embedded: list[bytes | None] = [None] * len(names)
     good = faults < 0
     for k in np.flatnonzero(good).tolist() if image_files.required else ():
@@ -83,6 +85,8 @@ def _images(
         "width": pa.array(images.sizes[chosen, 0], pa.int32()),
         "height": pa.array(images.sizes[chosen, 1], pa.int32()),
         "bytes": pa.array(embedded, pa.binary()).take(at),
+        "file_name": images.file_names.take(at),
+        "shared_name": images.shared_names.take(at),
     }
     return pa.table(columns, schema=SCHEMAS["images"]), chosen
 

@@ -11,7 +11,12 @@ from relforge.stages.registry import build
 from relforge.stages.tables import SCHEMAS
 
 
-def images(*ids: str, uris: tuple[str | None, ...] | None = None) -> dict[str, pa.Table]:
+def images(
+    *ids: str,
+    uris: tuple[str | None, ...] | None = None,
+    file_names: tuple[str | None, ...] | None = None,
+    shared: bool = False,
+) -> dict[str, pa.Table]:
     rows = {
         "image_id": ids,
         "dataset": ["d"] * len(ids),
@@ -20,6 +25,8 @@ def images(*ids: str, uris: tuple[str | None, ...] | None = None) -> dict[str, p
         "width": [9] * len(ids),
         "height": [9] * len(ids),
         "bytes": [None] * len(ids),
+        "file_name": file_names or [None] * len(ids),
+        "shared_name": [shared] * len(ids),
     }
     return {"images": pa.table(rows, schema=SCHEMAS["images"])}
 

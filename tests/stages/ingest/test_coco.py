@@ -70,7 +70,7 @@ def test_a_box_keeps_its_place_category_and_coordinates(tmp_path):
 
     [row] = shard.tables["images"].to_pylist()
     size = {"width": 100, "height": 80}
-    file = {"uri": "photos/7.jpg", "bytes": None}
+    file = {"uri": "photos/7.jpg", "bytes": None, "file_name": "7.jpg", "shared_name": False}
     assert row == {"image_id": "7", "dataset": "mine", "split": "val"} | size | file
     [row] = shard.tables["boxes"].to_pylist()
     place = {"x": 1.5, "y": 2.0, "w": 3.0, "h": 4.0}
