@@ -63,6 +63,7 @@ def test_ray_makes_what_the_loop_makes_and_streams_through_an_actor_pool(ram, so
     assert run(job).message == "everything is done already"
 
 
+@pytest.mark.slow
 def test_killed_workers_and_actors_cost_an_attempt_and_change_nothing(ram, source):
     """Mid-write, between data and sidecar, and right after the sidecar; in ingest, actors and tasks."""
     path = source(24, bad=(3,))
@@ -87,6 +88,7 @@ def test_killed_workers_and_actors_cost_an_attempt_and_change_nothing(ram, sourc
     assert sidecar.attempt == 2
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_the_middle_of_a_batch_changes_nothing(ram, source):
     path, pids = source(12), ram / "pids"
     pids.mkdir()
@@ -113,6 +115,7 @@ def test_a_worker_killed_in_the_middle_of_a_batch_changes_nothing(ram, source):
     assert result.dataset_hash == reference(ram, path)
 
 
+@pytest.mark.slow
 def test_killed_drivers_leave_a_folder_that_the_same_command_finishes(ram, source):
     """The driver joins the Ray of this test by RAY_ADDRESS, as a job on a cluster does."""
     path = source(24)
@@ -131,6 +134,7 @@ def test_killed_drivers_leave_a_folder_that_the_same_command_finishes(ram, sourc
     assert run(job).dataset_hash == reference(ram, path)
 
 
+@pytest.mark.slow
 def test_ctrl_c_twice_ends_a_local_ray_and_its_processes(ram, source):
     job = tiny_job(ram / "run", source(40), caption={"wait": 1.0}, caption_resources=ACTORS)
     driver = launch(job, ram, cluster=False)

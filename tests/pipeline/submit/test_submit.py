@@ -16,6 +16,8 @@ from ray_head import Cluster, cluster
 
 from relforge.pipeline.run.status import status
 
+pytestmark = pytest.mark.slow  # a Ray head of its own
+
 SHARDS = 6
 WAIT = 1.0
 """Seconds the caption stage takes per shard, so that there is a middle in which to kill it."""
