@@ -49,7 +49,7 @@ def command(
     datasets, pointed = open_datasets(path)
     if image is not None:
         return _print_image(datasets, image, as_json)
-    if pointed is None and table is None and not (schema or stats or sample or where):
+    if pointed is None and table is None and not (schema or stats or sample or where is not None):
         return _print_overview(path, datasets, as_json)
     name = _check_table(table or pointed, datasets)
     if schema:
@@ -77,7 +77,7 @@ def _print_overview(path: str, datasets: Datasets, as_json: bool) -> None:
 def _print_statistics(datasets: Datasets, name: str, where: str | None, as_json: bool) -> None:
     from relforge.reports.query import connect, make_readable, select
 
-    rows = f"{make_readable(name, datasets)} WHERE {where or 'true'}"
+    rows = f"{make_readable(name, datasets)} WHERE {_condition(where, datasets)}"
     found = select(connect(datasets), f"SUMMARIZE SELECT * FROM {rows}")
     rows_of_columns = found.select(_STATISTICS).to_pylist()
     if not as_json:  # a list column's extremes can be longer than a line
@@ -93,7 +93,7 @@ def _print_matching(
     from relforge.stages.tables import SORT_KEYS
 
     connection = connect(datasets)
-    rows = f"{make_readable(name, datasets)} WHERE {where or 'true'}"
+    rows = f"{make_readable(name, datasets)} WHERE {_condition(where, datasets)}"
     total = select(connection, f"SELECT count(*) AS n FROM {rows}")["n"][0].as_py()
     columns = [quote(column) for column in datasets[name].schema.names if column != "bytes"]
     order = [f"hash({', '.join(columns)})"] if sample else list(SORT_KEYS.get(name, columns))
@@ -106,8 +106,15 @@ def _print_matching(
     names = [one for one in found.column_names if one in _BRIEF or not brief]
     _print_rows(names, found.to_pylist(), as_json)
     if not as_json:
-        condition = " where the condition holds" if where else ""
+        condition = " where the condition holds" if where is not None else ""
         print(f"{found.num_rows:,} of {total:,} rows of {name}{condition}")
+
+
+def _condition(where: str | None, datasets: Datasets) -> str:
+    """The user's condition as one SQL expression; every row where there is none."""
+    from relforge.reports.condition import check_condition
+
+    return "true" if where is None else check_condition(where, datasets)
 
 
 def _print_image(datasets: Datasets, image_id: str, as_json: bool) -> None:

@@ -19,10 +19,16 @@ class QueryError(ValueError):
 
 
 def connect(datasets: Datasets) -> duckdb.DuckDBPyConnection:
-    """A connection in which every table is a view of its own name."""
-    connection = duckdb.connect()
+    """A connection in which every table is a view of its own name, and which reaches nothing else.
+
+    No file, no extension, no variable of this program; and no query can change that.
+    """
+    connection = duckdb.connect(config={"python_enable_replacements": "false"})
     for name, dataset in datasets.items():
         connection.register(name, dataset)
+    for setting in ("enable_external_access", "autoinstall_known_extensions", "autoload_known_extensions"):
+        connection.execute(f"SET {setting} = false")
+    connection.execute("SET lock_configuration = true")
     return connection
 
 

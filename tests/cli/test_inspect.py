@@ -95,3 +95,24 @@ def test_control_characters_of_the_data_do_not_reach_the_terminal(relforge, tmp_
     assert "red" in said.out
     assert not {"\x1b", "\x9b"} & set(said.out)
     assert len(said.out.splitlines()) == 4  # header, two rows, count
+
+
+@pytest.mark.parametrize(
+    ("condition", "sentence"),
+    [
+        ("true -- x", "contains a comment"),
+        ("true; COPY (SELECT 1) TO 'written.csv'; SELECT 1", "cannot be read"),
+        ("  ", "the condition is empty"),
+    ],
+)
+def test_a_condition_is_an_expression_and_nothing_else(
+    relforge, finished, tmp_path, monkeypatch, condition: str, sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    said = relforge("inspect", finished, "--table", "relations", "--where", condition, "--limit", "1")
+
+    assert said.code == 64
+    assert sentence in said.err
+    assert len(said.err.strip().splitlines()) == 1
+    assert not (tmp_path / "written.csv").exists()
