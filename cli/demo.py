@@ -112,6 +112,7 @@ def _detect(folder: Path) -> dict[str, Any]:
     evaluator = HicoEvaluator(
         annotations=str(drawn / "scene_graphs.json"),
         images=str(drawn / "images" / "{image_id:0>6}.jpg"),
+        protocol="plain",  # drawn boxes are edges, not pixels
         unseen=UNSEEN,
         short_side=IMAGE_SIZE["short_side"],
         long_side=IMAGE_SIZE["long_side"],

@@ -33,8 +33,10 @@ def command(
 
     hico DETECTIONS|MODEL: detections of (subject box, predicate, object box); right are those with both boxes
     at an IoU of at least 0.5 and all three names right. 11-point average precision per (subject, predicate,
-    object), then the mean. Options: annotations, images (for a model), format, subject, unseen, short_side,
-    long_side, device.
+    object), then the mean. Options: annotations (test_hico.json, instances_test2015.json, anno_bbox.mat, or
+    any format of ingest), training (rare, non-rare), protocol (official, rlipv2, pocket, ggnet, plain),
+    setting (default, known_object), split (UC-RF, UC-NF, UO, UV), unseen, top, nms, mask, score, images (for
+    a model), format, subject, short_side, long_side, device.
     """
     result = evaluate(benchmark, target, options or [])
     if as_json:
@@ -42,6 +44,8 @@ def command(
     rows = [(name.replace("_", " "), one.value, one.prior) for name, one in result.measures.items()]
     print_table((f"{benchmark}, {result.protocol}", "value", "frequency prior"), rows)
     print_table(("count", ""), list(result.counts.items()))
+    if result.options:
+        print_table(("option", ""), list(result.options.items()))
     if result.classes:
         ranked = sorted(result.classes, key=lambda row: -int(row.get("gold", 0)))
         columns = tuple(ranked[0])

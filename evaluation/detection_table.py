@@ -21,29 +21,48 @@ DETECTIONS = pa.schema(
 """Boxes are xywh in pixels of the original image; scores rank, the largest first (docs/formats.md)."""
 
 
-def read_detections(path: str) -> Pairs:
+FORMULAS = {
+    "stored": ("score",),
+    "relation": ("relation_score",),
+    "relation*object": ("relation_score", "object_score"),
+    "subject*relation*object": ("subject_score", "relation_score", "object_score"),
+}
+"""Name of a score formula -> the columns whose product ranks; all but `score` may be absent otherwise."""
+
+
+def read_detections(path: str, formula: str = "stored") -> Pairs:
     """Read a file, or all Parquet files of a folder.
 
+    Args:
+        formula: one of `FORMULAS`.
+
     Raises:
-        ValueError: no such file, a column that is missing or of another type, a value that is missing or no
-            finite number.
+        ValueError: no such file or formula, a column that is missing or of another type, a value that is
+            missing or no finite number.
     """
+    if formula not in FORMULAS:
+        raise ValueError(f"score: unknown formula {formula!r}; choose one of {', '.join(FORMULAS)}")
+    schema = pa.schema(
+        [field for field in DETECTIONS if field.name != "score"]
+        + [pa.field(name, pa.float64()) for name in FORMULAS[formula]]
+    )
     if not Path(path).exists():
         raise ValueError(f"detections: {path} does not exist")
     try:
-        table = ds.dataset(path, format="parquet").to_table()
+        dataset = ds.dataset(path, format="parquet")
+        table = dataset.to_table(columns=[name for name in schema.names if name in dataset.schema.names])
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"detections: {path} is not Parquet: {error}") from error
-    missing = [name for name in DETECTIONS.names if name not in table.column_names]
+    missing = [name for name in schema.names if name not in table.column_names]
     if missing:
         raise ValueError(
-            f"detections: {path} has no column {missing[0]!r}; the columns are {', '.join(DETECTIONS.names)}"
+            f"detections: {path} has no column {missing[0]!r}; the columns are {', '.join(schema.names)}"
         )
     try:
-        table = table.select(DETECTIONS.names).cast(DETECTIONS)
+        table = table.select(schema.names).cast(schema)
     except pa.ArrowInvalid as error:
         raise ValueError(f"detections: {path}: {error}") from error
-    for name in DETECTIONS.names:
+    for name in schema.names:
         finite = name in _NAMES or bool(pc.all(pc.is_finite(table[name])).as_py() in (True, None))
         if table[name].null_count or not finite:
             raise ValueError(f"detections: {path}: {name} has a value that is missing or not finite")
@@ -51,7 +70,7 @@ def read_detections(path: str) -> Pairs:
     for end in ("subject", "object"):
         x, y, w, h = (table[f"{end}_{side}"].to_numpy() for side in "xywh")
         corners[end] = np.stack([x, y, x + w, y + h], 1)
-    names = {name: np.array(table[name].to_pylist(), object) for name in _NAMES}
+    names = {name: _names(table[name]) for name in _NAMES}
     return Pairs(
         image=names["image_id"],
         subject=names["subject"],
@@ -59,8 +78,18 @@ def read_detections(path: str) -> Pairs:
         object=names["object"],
         subject_box=corners["subject"],
         object_box=corners["object"],
-        score=table["score"].to_numpy(),
+        score=np.prod([table[name].to_numpy() for name in FORMULAS[formula]], axis=0),
     )
+
+
+def _names(column: pa.ChunkedArray) -> np.ndarray:
+    """Texts of a column; equal ones are one object."""
+    array = pa.concat_arrays(
+        column.dictionary_encode().unify_dictionaries().chunks
+        or [pa.array([], pa.string()).dictionary_encode()]
+    )
+    values = np.array(array.dictionary.to_pylist(), object)
+    return values[array.indices.to_numpy(zero_copy_only=False)]
 
 
 def write_detections(pairs: Pairs, path: Path) -> None:

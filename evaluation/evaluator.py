@@ -43,6 +43,7 @@ class Result:
         measures: name -> number.
         counts: name -> how many (images, gold, detections).
         classes: one row per class of the benchmark, all with the same columns.
+        options: choices that decide the numbers beside the protocol, e.g. setting, cut and suppression.
     """
 
     benchmark: str
@@ -50,6 +51,7 @@ class Result:
     measures: dict[str, Measure]
     counts: dict[str, int] = field(default_factory=dict)
     classes: list[Row] = field(default_factory=list)
+    options: Row = field(default_factory=dict)
 
 
 Gold = TypeVar("Gold")

@@ -1,34 +1,35 @@
 """Human-object interaction detection by HICO-DET's measure, for people or for any subject.
 
-Gold: any annotated dataset that brings relations along (Visual Genome's JSON by default).
+Gold: HICO-DET's own files (`relforge.data.hico`), or any annotated dataset that brings relations along.
 Detections: a Parquet table (`detection_table`), or the folder of a trained model, which then detects.
 
 A detection is right when an annotated pair of its kind has both boxes at an IoU of at least a half. Per kind
 the detections of all images are ranked by score; the average precision is interpolated at eleven recalls,
-and the mean runs over the kinds that the annotation has (Chao et al., "Learning to Detect Human-Object
-Interactions", WACV 2018; docs/method.md, "HICO-DET style detection").
+and the mean runs over the kinds (Chao et al., "Learning to Detect Human-Object Interactions", WACV 2018).
+Published evaluators differ in every detail of this (`hico_protocol`, docs/benchmarks.md).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
+from relforge.data import hico as hico_data
 from relforge.data.relations import RelationData
 from relforge.data.sources import load_relations
+from relforge.evaluation.annotated import PERSON, Annotated, of_hoi, of_relations
 from relforge.evaluation.detection_table import read_detections
 from relforge.evaluation.evaluator import Measure, Result, Row
-from relforge.evaluation.pairs import Kind, Pairs, gold_pairs, iou
-from relforge.evaluation.prior import prior_of_detections
+from relforge.evaluation.hico_protocol import Protocol, protocol
+from relforge.evaluation.hico_quality import measure_kinds
+from relforge.evaluation.pair_nms import PairNms
+from relforge.evaluation.pairs import Kind, Pairs
 
-PERSON = "person"
 ANY = "any"
-_MIN_IOU = 0.5
-_RECALLS = np.arange(11) / 10
+SETTINGS = ("default", "known_object")
+_RARE = 10
+"""A kind with fewer training rows is rare."""
 
 
 @dataclass(frozen=True)
@@ -36,34 +37,56 @@ class HicoGold:
     """Annotated images.
 
     Args:
-        data: the images and their annotation.
-        pairs: every annotated relation.
+        annotated: what detections are compared with.
+        data: the same for models that detect; None where the gold is a HICO-DET file.
+        training: rows of every kind in the training file; None without one.
     """
 
-    data: RelationData
-    pairs: Pairs
+    annotated: Annotated
+    data: RelationData | None = None
+    training: dict[Kind, int] | None = None
+
+    @property
+    def pairs(self) -> Pairs:
+        """Every annotated relation."""
+        return self.annotated.pairs
 
 
 @dataclass(frozen=True)
 class HicoEvaluator:
-    """The benchmark `hico`. Protocol `default`: as in HICO-DET's setting of that name, every image takes part
-    in every kind.
+    """The benchmark `hico`.
 
     Args:
         annotations: the gold's file.
-        images: folder of its images, or a pattern with `{image_id}`; read only where a model detects.
-        format: of the annotations, a dataset format of ingest.
-        subject: class of the subject that counts; `any` for all.
+        training: the training file, for rare and non-rare kinds and for the frequency prior.
+        protocol: `official`, `rlipv2`, `pocket`, `ggnet`, or `plain`, which adds no pixel to boxes.
+        setting: `default`, or `known_object`: a kind is measured on the images that show its object.
+        split: zero-shot split whose unseen kinds are reported apart: UC-RF, UC-NF, UO or UV.
         unseen: predicates that training did not show; their mean is reported apart.
+        top: pairs of an image that are measured; 0: all. None: as the protocol has it.
+        nms: [alpha, beta, threshold] of pair suppression; []: none. None: as the protocol has it.
+        mask: score 0 for interactions that are not among the 600.
+        score: `stored`, `relation`, `relation*object` or `subject*relation*object` (docs/formats.md).
+        images: folder of its images, or a pattern with `{image_id}`; read only where a model detects.
+        format: of the annotations: `hico`, or a dataset format of ingest; None: by the file's content.
+        subject: class of the subject that counts; `any` for all.
         short_side, long_side: size of images that a model detects in, pixels.
         device: where a model runs.
     """
 
     annotations: str
-    images: str = ""
-    format: str = "visual_genome"
-    subject: str = PERSON
+    training: str = ""
+    protocol: str = "official"
+    setting: str = "default"
+    split: str = ""
     unseen: Sequence[str] = ()
+    top: int | None = None
+    nms: Sequence[float] | None = None
+    mask: bool = False
+    score: str = "stored"
+    images: str = ""
+    format: str | None = None
+    subject: str = PERSON
     short_side: int = 800
     long_side: int = 1333
     device: str = "cpu"
@@ -71,43 +94,71 @@ class HicoEvaluator:
     def __post_init__(self) -> None:
         if isinstance(self.unseen, str):
             raise ValueError(f"unseen: give a list, e.g. unseen=[{self.unseen}]")
+        if self.setting not in SETTINGS:
+            raise ValueError(f"setting: {self.setting!r}; choose one of {', '.join(SETTINGS)}")
+        if self.nms is not None and len(self.nms) not in (0, 3):
+            raise ValueError("nms: give [alpha, beta, threshold], e.g. nms=[1,0.5,0.7], or [] for none")
+        if self.split:
+            hico_data.unseen(self.split)
+        protocol(self.protocol)
 
     def read_gold(self, target: str) -> HicoGold:
-        source = {"format": self.format, "annotations": self.annotations, "images": self.images or "."}
-        data = load_relations([source], keep_empty=True, max_pairs=10**6)
-        pairs = gold_pairs(data)
-        if unknown := sorted(set(self.unseen) - set(pairs.predicate.tolist())):
+        if self._is_hico(self.annotations):
+            gold = HicoGold(self._read(self.annotations, "test"))
+        else:
+            source = {"format": self.format or "visual_genome", "annotations": self.annotations}
+            data = load_relations([source | {"images": self.images or "."}], keep_empty=True, max_pairs=10**6)
+            gold = HicoGold(of_relations(data), data)
+        if unknown := sorted(set(self.unseen) - set(gold.pairs.predicate.tolist())):
             raise ValueError(f"unseen: {self.annotations} has no predicate {unknown[0]!r}")
-        return HicoGold(data, pairs)
+        if not self.training:
+            return gold
+        counts: dict[Kind, int] = {}
+        for kind in self._read(self.training, "train").pairs.kinds():
+            counts[kind] = counts.get(kind, 0) + 1
+        return replace(gold, training=counts)
 
     def read_detections(self, target: str, gold: HicoGold) -> Pairs:
         from relforge.evaluation.detect import DetectOptions, detect
         from relforge.models.checkpoint import load_model
 
         if not (Path(target) / "config.json").is_file():
-            return read_detections(target)
+            return read_detections(target, self.score)
         if not self.images:
             raise ValueError(f"{target} is a model: say with images=FOLDER what it detects in")
+        if gold.data is None:
+            raise ValueError(
+                f"{target} is a model: on HICO-DET files, measure its table of detections (docs/formats.md)"
+            )
         options = DetectOptions(self.short_side, self.long_side, device=self.device)
         predicates = sorted(set(gold.pairs.predicate.tolist()))
         return detect(load_model(target), gold.data, predicates, self._subject, options)
 
     def measure(self, detections: Pairs, gold: HicoGold) -> Result:
-        quality = measure_detections(detections, gold.pairs, self._subject)
-        if not quality.gold:
+        annotated = gold.annotated
+        quality = measure_kinds(
+            detections,
+            annotated,
+            self._rules,
+            subject=self._subject,
+            known_object=self.setting == "known_object",
+            mask=self.mask,
+            training=gold.training,
+        )
+        if not any(quality.gold.values()):
             raise ValueError(
                 f"{self.annotations}: no relation has the subject {self.subject!r}; choose another subject"
             )
-        by_frequency = replace(detections, score=prior_of_detections(detections, gold.pairs))
-        prior = measure_detections(by_frequency, gold.pairs, self._subject)
-        measures = {"mean_average_precision": Measure(quality.mean(), prior.mean())}
-        if self.unseen:
-            measures["mean_average_precision_seen"] = Measure(
-                quality.mean(self._seen), prior.mean(self._seen)
+        if quality.unknown_images == len(detections) > 0:
+            raise ValueError(
+                f"no detection is of an image of {self.annotations}: image_id is "
+                f"{detections.image[0]!r} there and {annotated.images[0]!r} here"
             )
-            measures["mean_average_precision_unseen"] = Measure(
-                quality.mean(self._unseen), prior.mean(self._unseen)
-            )
+        measures = {"mean_average_precision": quality.measure(lambda kind: True)}
+        for name, (inside, outside) in self._groups(gold).items():
+            measures[f"mean_average_precision_{name[0]}"] = quality.measure(inside)
+            measures[f"mean_average_precision_{name[1]}"] = quality.measure(outside)
+        measures["mean_max_recall"] = Measure(quality.recall)
         classes: list[Row] = [
             {
                 "subject": kind[0],
@@ -115,104 +166,78 @@ class HicoEvaluator:
                 "object": kind[2],
                 "gold": quality.gold[kind],
                 "average_precision": value,
-                "prior_average_precision": prior.average_precision[kind],
+                "prior_average_precision": quality.prior[kind],
                 "unseen": self._unseen(kind),
             }
             for kind, value in quality.average_precision.items()
         ]
-        counts = {"images": len(gold.data), "gold": sum(quality.gold.values())}
-        return Result("hico", "default", measures, counts | {"detections": quality.detections}, classes)
+        counts = {
+            "images": len(annotated.images),
+            "gold": sum(quality.gold.values()),
+            "detections": quality.detections,
+        }
+        if quality.unknown_images:
+            counts["detections of unknown images"] = quality.unknown_images
+        counts |= {f"left out: {reason}": count for reason, count in annotated.reasons.items()}
+        return Result("hico", self.protocol, measures, counts, classes, self._recorded(gold))
+
+    def _is_hico(self, path: str) -> bool:
+        if self.format is not None:
+            return self.format == "hico"
+        if path.endswith(".mat"):
+            return True
+        if not Path(path).is_file():
+            return False  # a pattern or URI; ingest says what is wrong with it
+        with open(path, "rb") as file:
+            start = file.read(1 << 18)
+        return any(key in start for key in (b'"hoi_annotation"', b'"boxes_h"', b'"filenames"'))
+
+    def _read(self, path: str, split: str) -> Annotated:
+        data = hico_data.read_hico(path, split)
+        kinds = None
+        if list(data.objects) == hico_data.objects() and self.subject == PERSON:
+            kinds = [(PERSON, verb, name) for verb, name in hico_data.interactions()]
+        return of_hoi(data, kinds, PERSON if kinds else None)
+
+    def _groups(self, gold: HicoGold) -> dict[tuple[str, str], tuple[Callable[[Kind], bool], ...]]:
+        found: dict[tuple[str, str], tuple[Callable[[Kind], bool], ...]] = {}
+        training = gold.training
+        if training is not None:
+            found["rare", "non_rare"] = (
+                lambda kind: training.get(kind, 0) < _RARE,
+                lambda kind: training.get(kind, 0) >= _RARE,
+            )
+        if self.unseen or self.split:
+            found["seen", "unseen"] = (lambda kind: not self._unseen(kind), self._unseen)
+        return found
 
     def _unseen(self, kind: Kind) -> bool:
-        return kind[1] in self.unseen
-
-    def _seen(self, kind: Kind) -> bool:
-        return kind[1] not in self.unseen
+        if kind[1] in self.unseen:
+            return True
+        return bool(self.split) and kind[0] == PERSON and kind[1:] in set(hico_data.unseen(self.split))
 
     @property
     def _subject(self) -> str | None:
         return None if self.subject == ANY else self.subject
 
+    @property
+    def _rules(self) -> Protocol:
+        rules = protocol(self.protocol)
+        if self.top is not None:
+            rules = replace(rules, top=self.top or None)
+        if self.nms is not None:
+            rules = replace(rules, nms=PairNms(*self.nms) if self.nms else None)
+        return rules
 
-@dataclass(frozen=True)
-class DetectionQuality:
-    """Results.
-
-    Args:
-        average_precision: of every kind that the annotation has.
-        gold: annotated pairs of every kind.
-        detections: how many are of those kinds.
-    """
-
-    average_precision: dict[Kind, float]
-    gold: dict[Kind, int]
-    detections: int
-
-    def mean(self, among: Callable[[Kind], bool] = lambda kind: True) -> float:
-        """Mean average precision over the kinds `among` chooses; 0 where there are none."""
-        values = [value for kind, value in self.average_precision.items() if among(kind)]
-        return float(np.mean(values)) if values else 0.0
-
-
-def measure_detections(detections: Pairs, gold: Pairs, subject: str | None = PERSON) -> DetectionQuality:
-    """Compare.
-
-    Args:
-        detections: scored pairs; those of a kind the annotation does not have count nowhere, as in HICO-DET.
-        gold: annotated pairs.
-        subject: only pairs with that subject class (human-object interactions); None: all pairs.
-    """
-    if subject is not None:
-        detections, gold = (pairs.take(pairs.subject == subject) for pairs in (detections, gold))
-    gold_rows, detected_rows = _rows_by_kind(gold), _rows_by_kind(detections)
-    precision, counts, used = {}, {}, 0
-    for kind, rows in gold_rows.items():
-        of_kind = detections.take(detected_rows.get(kind, np.zeros(0, int)))
-        annotated = gold.take(rows)
-        precision[kind] = _average_precision(_correct(of_kind, annotated), len(annotated))
-        counts[kind] = len(annotated)
-        used += len(of_kind)
-    return DetectionQuality(precision, counts, used)
-
-
-def _rows_by_kind(pairs: Pairs) -> dict[Kind, np.ndarray]:
-    rows: dict[Kind, list[int]] = defaultdict(list)
-    for row, kind in enumerate(pairs.kinds()):
-        rows[kind].append(row)
-    return {kind: np.array(rows[kind]) for kind in sorted(rows)}
-
-
-def _correct(detections: Pairs, gold: Pairs) -> np.ndarray:
-    """Of one kind: whether each detection, best score first, is right.
-
-    A detection is assigned to the annotated pair that it overlaps best; where a better scored one was
-    assigned to that pair it is wrong, even if it overlaps another pair (as the published evaluator does).
-    """
-    rows_of: dict[object, list[int]] = defaultdict(list)
-    for row, image in enumerate(gold.image.tolist()):
-        rows_of[image].append(row)
-    assigned = np.zeros(len(gold), bool)
-    correct = np.zeros(len(detections), bool)
-    for rank, row in enumerate(np.argsort(-detections.score, kind="stable")):
-        candidates = rows_of.get(detections.image[row])
-        if not candidates:
-            continue
-        overlap = np.minimum(
-            iou(detections.subject_box[row], gold.subject_box[candidates]),
-            iou(detections.object_box[row], gold.object_box[candidates]),
-        )
-        best = candidates[int(np.argmax(overlap))]
-        if overlap.max() >= _MIN_IOU and not assigned[best]:
-            assigned[best] = correct[rank] = True
-    return correct
-
-
-def _average_precision(correct: np.ndarray, positives: int) -> float:
-    """Mean of the best precision at recalls 0, 0.1, ..., 1."""
-    if not len(correct):
-        return 0.0
-    hits = np.cumsum(correct)
-    precision, recall = hits / np.arange(1, len(correct) + 1), hits / positives
-    best = np.maximum.accumulate(precision[::-1])[::-1]
-    first = np.searchsorted(recall, _RECALLS - 1e-9)
-    return float(np.where(first < len(best), best[np.minimum(first, len(best) - 1)], 0.0).mean())
+    def _recorded(self, gold: HicoGold) -> Row:
+        rules = self._rules
+        nms = rules.nms
+        return {
+            "setting": self.setting,
+            "top": rules.top or "all",
+            "nms": f"{nms.alpha:g}, {nms.beta:g}, {nms.threshold:g}" if nms else "none",
+            "mask": self.mask,
+            "score": self.score,
+            "prior": "training file" if gold.training is not None else "other half of the gold",
+            **({"split": self.split} if self.split else {}),
+        }

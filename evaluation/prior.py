@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
+from relforge.evaluation.kind_matches import Coded, Codes, encode
 from relforge.evaluation.pairs import Kind, Pairs
 
 FOLDS = 2
@@ -54,20 +56,41 @@ def prior_of_detections(detections: Pairs, gold: Pairs) -> np.ndarray:
     Returns:
         N floats; 0 where the other half never shows the combination.
     """
-    relations: list[Counter[Kind]] = [Counter() for _ in range(FOLDS)]
-    for image, kind in zip(gold.image.tolist(), gold.kinds(), strict=True):
-        relations[fold(image)][kind] += 1
-    totals: list[Counter[tuple[str, str]]] = [Counter() for _ in range(FOLDS)]
-    for counts, total in zip(relations, totals, strict=True):
-        for (subject, _, object_), count in counts.items():
-            total[subject, object_] += count
+    codes = Codes(sorted(set(detections.image) | set(gold.image)), sorted(set(gold.kinds())))
+    return frequency_scores(encode(detections, codes), encode(gold, codes), codes)
 
-    def score(image: str, kind: Kind) -> float:
-        other = 1 - fold(image)
-        return relations[other][kind] / max(totals[other][kind[0], kind[2]], 1)
 
-    rows = zip(detections.image.tolist(), detections.kinds(), strict=True)
-    return np.array([score(image, kind) for image, kind in rows], float)
+def frequency_scores(
+    detections: Coded, gold: Coded, codes: Codes, training: Mapping[Kind, int] | None = None
+) -> np.ndarray:
+    """As `prior_of_detections`, of coded pairs.
+
+    Args:
+        training: relations of every kind in a training set; with it frequencies come from there, not from
+            the other half of the gold.
+    """
+    if training is not None:
+        counts = np.array([training.get(kind, 0) for kind in codes.kinds], float)
+        shares = np.tile(_shares(counts, codes.kinds), (FOLDS, 1))
+        half = np.zeros(len(codes.images), int)
+    else:
+        half = np.array([fold(image) for image in codes.images], int)
+        known = gold.take((gold.image >= 0) & (gold.kind >= 0))
+        of_half = [known.kind[half[known.image] != number] for number in range(FOLDS)]
+        shares = np.stack(
+            [_shares(np.bincount(kinds, minlength=len(codes.kinds)), codes.kinds) for kinds in of_half]
+        )
+    scores = np.zeros(len(detections))
+    rows = np.flatnonzero((detections.image >= 0) & (detections.kind >= 0))
+    scores[rows] = shares[half[detections.image[rows]], detections.kind[rows]]
+    return scores
+
+
+def _shares(counts: np.ndarray, kinds: Sequence[Kind]) -> np.ndarray:
+    """Share of each kind among the kinds of its two classes."""
+    places: dict[tuple[str, str], int] = {}
+    ends = np.array([places.setdefault((kind[0], kind[2]), len(places)) for kind in kinds], int)
+    return counts / np.maximum(np.bincount(ends, counts, minlength=len(places))[ends], 1)
 
 
 def fold(image_id: str) -> int:

@@ -15,7 +15,7 @@ from laboratory.training import BASE, SHORT_SIDE, detector, tagger
 from laboratory.world import SIZE, World
 from relforge.data import sources
 from relforge.evaluation.detect import DetectOptions, detect
-from relforge.evaluation.hico import measure_detections
+from relforge.evaluation.hico_quality import measure_detections
 from relforge.evaluation.pairs import gold_pairs
 from relforge.models.checkpoint import load_model
 

@@ -24,7 +24,7 @@ from laboratory.spread import Row, rows
 from laboratory.training import BASE, tagger
 from laboratory.world import World
 from relforge.demo.world.dataset import UNSEEN
-from relforge.evaluation.hico import DetectionQuality, measure_detections
+from relforge.evaluation.hico_quality import DetectionQuality, measure_detections
 from relforge.evaluation.pairs import Pairs
 
 TAGGERS = ()

@@ -45,6 +45,7 @@ def test_the_shipped_weights_detect_pairs_in_images_outside_their_training(tmp_p
     evaluator = HicoEvaluator(
         annotations=str(drawn / "scene_graphs.json"),
         images=str(drawn / "images" / "{image_id:0>6}.jpg"),
+        protocol="plain",
         short_side=IMAGE_SIZE["short_side"],
         long_side=IMAGE_SIZE["long_side"],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from relforge.evaluation.hico import measure_detections
+from relforge.evaluation.hico_quality import measure_detections
 from relforge.evaluation.pairs import Pairs, iou
 
 MAN, HORSE = (0.0, 0.0, 12.0, 20.0), (10.0, 0.0, 30.0, 20.0)

@@ -1,0 +1,204 @@
+"""HICO-DET's lists, and its annotation from any of the three files that people have.
+
+* PPDM / QPIC: `trainval_hico.json`, `test_hico.json`, a list of images (`hoi_json`).
+* fredzzhang/hicodet: `instances_train2015.json`, `instances_test2015.json`, parallel lists `filenames`,
+  `annotation` (boxes_h, boxes_o, hoi, object, verb), `size`, `objects`, `verbs`, `correspondence`.
+* the official `anno_bbox.mat`: structs `bbox_train`, `bbox_test`, whose corners are 1-based.
+
+`hico_lists.json` holds the benchmark's facts: the 80 objects with COCO's ids, the 117 verbs as prompts, the
+600 interactions in order and the unseen interactions of four zero-shot splits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relforge.data.hoi import HoiData, HoiImage
+from relforge.data.hoi_json import load_json, read_hoi_json
+
+UNSEEN_SPLITS = ("UC-RF", "UC-NF", "UO", "UV")
+
+
+@cache
+def _lists() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(Path(__file__).with_name("hico_lists.json").read_text())
+    return document
+
+
+def objects() -> list[str]:
+    """80 object names in COCO's order."""
+    return list(_lists()["objects"])
+
+
+def coco_codes() -> dict[int, int]:
+    """COCO category id -> place in `objects()`."""
+    return {number: code for code, number in enumerate(_lists()["coco_ids"])}
+
+
+def verbs() -> list[str]:
+    """117 verbs as prompts, e.g. "brush with" and "no interaction"."""
+    return list(_lists()["verbs"])
+
+
+def interactions() -> list[tuple[str, str]]:
+    """The 600 (verb, object) in HICO's order."""
+    return [(verbs()[verb], objects()[place]) for verb, place in _lists()["interactions"]]
+
+
+@cache
+def unseen(split: str) -> tuple[tuple[str, str], ...]:
+    """Interactions that training does not show in a zero-shot split.
+
+    Raises:
+        ValueError: no such split.
+    """
+    if split not in UNSEEN_SPLITS:
+        raise ValueError(f"no split {split!r}; the splits are {', '.join(UNSEEN_SPLITS)}")
+    every = interactions()
+    return tuple(every[number] for number in _lists()["unseen"][split])
+
+
+def correct_verbs() -> np.ndarray:
+    """117 x 80: whether (verb, object) is one of the 600, as `corre_hico.npy`."""
+    mask = np.zeros((len(verbs()), len(objects())), bool)
+    mask[tuple(np.array(_lists()["interactions"]).T)] = True
+    return mask
+
+
+def read_hico(path: str, split: str = "test") -> HoiData:
+    """Read any of the three files; which one it is shows in the file.
+
+    Args:
+        split: `train` or `test`, for the `.mat` that holds both.
+
+    Raises:
+        ValueError: the file is of none of these forms.
+        OSError: it cannot be read.
+    """
+    if path.endswith(".mat"):
+        return _read_mat(path, split)
+    document = load_json(path)
+    if isinstance(document, dict):
+        return _read_instances(path, document)
+    named = _names_beside(document)
+    if named is None:
+        return read_hoi_json(path, objects(), verbs(), coco_codes(), 1)
+    codes = {number: code for code, number in enumerate(named[0])}
+    last = max(named[1], default=0)
+    return read_hoi_json(
+        path, list(named[0].values()), [named[1].get(n, "") for n in range(1, last + 1)], codes, 1
+    )
+
+
+def _names_beside(document: Any) -> tuple[dict[int, str], dict[int, str]] | None:
+    """Names by number where they stand beside every number, as `relforge export --to hico` writes them."""
+    categories: dict[int, str] = {}
+    named: dict[int, str] = {}
+    try:
+        for record in document:
+            for box in record["annotations"]:
+                categories[box["category_id"]] = box["category"]
+            for row in record["hoi_annotation"]:
+                named[row["category_id"]] = row["verb"]
+    except (KeyError, TypeError):
+        return None
+    return (categories, named) if categories else None
+
+
+def _plain(name: str) -> str:
+    """Our spelling of a name of HICO's own lists."""
+    return name.replace("_", " ")
+
+
+def _image(
+    name: str, size: Any, rows: Iterable[tuple[Any, Any, int, int]], labels: Iterable[int] = ()
+) -> HoiImage:
+    """An image from rows (subject box, object box, object code, verb code); equal boxes are one."""
+    person = objects().index("person")
+    places: dict[tuple[float, ...], int] = {}
+    found = []
+    for subject_box, object_box, code, verb in rows:
+        ends = [
+            places.setdefault((*map(float, box), float(of)), len(places))
+            for box, of in ((subject_box, person), (object_box, code))
+        ]
+        found.append((*ends, verb))
+    table = np.array(list(places), float).reshape(-1, 5)
+    return HoiImage(
+        name,
+        table[:, :4],
+        table[:, 4].astype(np.int64),
+        np.array(found, np.int64).reshape(-1, 3),
+        (int(size[0]), int(size[1])),
+        tuple(sorted(set(labels))),
+    )
+
+
+def _read_instances(path: str, document: dict[str, Any]) -> HoiData:
+    object_codes = {name: code for code, name in enumerate(objects())}
+    verb_codes = {name: code for code, name in enumerate(verbs())}
+    reasons: Counter[str] = Counter()
+    images = []
+    try:
+        of_object = [object_codes[_plain(name)] for name in document["objects"]]
+        of_verb = [verb_codes[_plain(name)] for name in document["verbs"]]
+        records = zip(document["filenames"], document["annotation"], document["size"], strict=True)
+        for name, one, size in records:
+            rows = []
+            columns = (one[key] for key in ("boxes_h", "boxes_o", "object", "verb"))
+            for subject_box, object_box, place, verb in zip(*columns, strict=True):
+                if not (0 <= place < len(of_object) and 0 <= verb < len(of_verb)):
+                    reasons["unknown_category"] += 1
+                elif len(subject_box) != 4 or len(object_box) != 4:
+                    reasons["malformed_box"] += 1
+                else:
+                    rows.append((subject_box, object_box, of_object[place], of_verb[verb]))
+            images.append(_image(name, size, rows))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: neither a list of images nor HICO-DET instances with filenames, annotation, size, "
+            f"objects and verbs: {error!r}"
+        ) from error
+    return HoiData(images, objects(), verbs(), reasons)
+
+
+def _read_mat(path: str, split: str) -> HoiData:
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(path, struct_as_record=False, squeeze_me=True)
+        records = np.atleast_1d(content[f"bbox_{split}"])
+    except (ValueError, KeyError, NotImplementedError, TypeError) as error:
+        raise ValueError(f"{path} is no anno_bbox.mat with bbox_{split}: {error}") from error
+    every = [(objects().index(of), verbs().index(verb)) for verb, of in interactions()]
+    reasons: Counter[str] = Counter()
+    images = []
+    for record in records:
+        rows: list[tuple[Any, Any, int, int]] = []
+        labels = []
+        for one in np.atleast_1d(record.hoi):
+            code, verb = every[int(one.id) - 1]
+            labels.append(code)
+            if int(one.invis):
+                continue
+            people, things = _corners(one.bboxhuman), _corners(one.bboxobject)
+            for subject, place in np.asarray(one.connection, int).reshape(-1, 2) - 1:
+                if not (0 <= subject < len(people) and 0 <= place < len(things)):
+                    reasons["unknown_box"] += 1
+                    continue
+                rows.append((people[subject], things[place], code, verb))
+        size = (record.size.width, record.size.height)
+        images.append(_image(str(record.filename), size, rows, labels))
+    return HoiData(images, objects(), verbs(), reasons)
+
+
+def _corners(structs: Any) -> np.ndarray:
+    """n x 4 xyxy from 0, of MATLAB's x1, x2, y1, y2 from 1."""
+    return np.array([[b.x1 - 1.0, b.y1 - 1.0, b.x2 - 1.0, b.y2 - 1.0] for b in np.atleast_1d(structs)])

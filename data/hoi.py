@@ -1,0 +1,63 @@
+"""Human-object interaction data: images with boxes, and who does what with which box."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+NO_OBJECT = -1
+"""In place of the object's box where an action has none (V-COCO)."""
+
+
+@dataclass(frozen=True)
+class HoiImage:
+    """One image as its file has it.
+
+    Args:
+        file_name: as in the file.
+        boxes: n x 4 xyxy, pixels; not clipped.
+        classes: n codes into `HoiData.objects`.
+        interactions: m x 3 (row of the subject's box, row of the object's box or `NO_OBJECT`, verb code).
+        size: (width, height) in pixels, where the file says it.
+        labels: object codes that the image is labelled with although no box of theirs is visible.
+        broken: a row named a box that is not there; published training leaves the image out.
+    """
+
+    file_name: str
+    boxes: np.ndarray
+    classes: np.ndarray
+    interactions: np.ndarray
+    size: tuple[int, int] | None = None
+    labels: tuple[int, ...] = ()
+    broken: bool = False
+
+
+@dataclass(frozen=True)
+class HoiData:
+    """A split.
+
+    Args:
+        images: with and without interactions.
+        objects, verbs: names by code.
+        reasons: what was left out while reading, reason -> how many.
+    """
+
+    images: list[HoiImage]
+    objects: Sequence[str]
+    verbs: Sequence[str]
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def interaction_counts(self) -> Counter[tuple[str, str]]:
+        """Annotated rows of every (verb, object)."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for image in self.images:
+            for _, place, verb in image.interactions.tolist():
+                if place != NO_OBJECT:
+                    counts[self.verbs[verb], self.objects[image.classes[place]]] += 1
+        return counts
