@@ -37,7 +37,7 @@ class Blip:
         graphs: replay each decoding step as one CUDA graph; `nucleus` on a GPU only.
     """
 
-    version = 3
+    version = 4
     neutral_options = ("device",)
 
     def __init__(

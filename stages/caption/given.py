@@ -1,42 +1,51 @@
 """The caption stage for captions that exist already (backends `oracle` and `import`).
 
-No `Captioner`: it reads no image, so that a run on given captions needs none, and judges no caption.
+No `Captioner`: it reads no image, so that a run on given captions needs none. Captions are cleaned of markup
+(`clean`), not judged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 
 from relforge.stages.account import Account
+from relforge.stages.caption.clean import clean
+from relforge.stages.caption.files import CaptionFile
 from relforge.stages.caption.index import CaptionIndex
+from relforge.stages.caption.names import AmbiguousName, KeyIndex
 from relforge.stages.contract import StageResult
 from relforge.stages.tables import SCHEMAS
 
 MISSING = "no_caption"
 """Drop reason: the caption file does not have the image."""
 EMPTY = "empty_captions"
-"""Drop reason: the file has the image, with nothing but white space."""
+"""Drop reason: the file has the image, with nothing but white space, markup or null."""
+AMBIGUOUS = "ambiguous_name"
+"""Quarantine reason: the names do not tell whose captions these are."""
 
 
 class GivenCaptions:
     """Looks the captions of every image up in caption files; each file is read once per worker.
 
-    A caption is found by image id, else by the file name of the image (whole, then without
-    extension), as the published files use either. White space is trimmed and runs of it become one space;
-    a caption that is empty then is left out, keeping the numbers of the others.
+    A caption is found by image id, else by the file name of the image, else by what is left of that without
+    its folders, case or extension, where only one image and one key can be meant (`KeyIndex`). Captions are
+    cleaned (`clean`); one that is empty then is left out, keeping the numbers of the others.
+
+    The notes count what was cleaned (`cleaned`), captions that are null or no text (`unusable_captions`), and
+    what is wrong with the files as a whole (`caption_files`).
 
     Args:
         files: paths or URIs of caption files; an image's captions are joined in this order.
         source: written to the `captions` table.
-        read: yields (key, caption) from one file.
+        read: reads one file.
         limit: captions kept per image, the first ones; None for all.
     """
 
     name = "caption"
-    version = 1
+    version = 2
     inputs = ("images",)
     outputs = ("captions",)
 
@@ -44,7 +53,7 @@ class GivenCaptions:
         self,
         files: str | Sequence[str],
         source: str,
-        read: Callable[[str], Iterable[tuple[str, str]]],
+        read: Callable[[str], CaptionFile],
         limit: int | None = None,
     ) -> None:
         if limit is not None and limit < 1:
@@ -54,43 +63,59 @@ class GivenCaptions:
         self._read = read
         self._limit = limit
         self._index: CaptionIndex | None = None
+        self._keys = KeyIndex(())
+        self._faults: dict[str, dict[str, int]] = {}
 
     def files(self) -> Sequence[str]:
         return self._files
 
     def setup(self) -> None:
-        self._index = CaptionIndex(row for path in self._files for row in self._read(path))
+        read = {path: self._read(path) for path in self._files}
+        self._index = CaptionIndex(entry for found in read.values() for entry in found.entries)
+        self._keys = KeyIndex(self._index.keys())
+        self._faults = {
+            path: dict(sorted(found.faults.items())) for path, found in read.items() if found.faults
+        }
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
         account = Account()
+        cleaned: Counter[str] = Counter()
+        unusable: Counter[str] = Counter()
         rows: dict[str, list[object]] = {name: [] for name in SCHEMAS["captions"].names}
         images = tables["images"]
-        for image_id, uri in zip(images["image_id"].to_pylist(), images["uri"].to_pylist(), strict=True):
-            found = self._captions(image_id, uri)
-            if found is None or not any(found):
+        columns = (images[c].to_pylist() for c in ("image_id", "uri", "file_name", "shared_name"))
+        for image_id, uri, file_name, shared in zip(*columns, strict=True):
+            try:
+                found = self._captions(image_id, (file_name, uri), shared)
+            except AmbiguousName as error:
+                account.quarantine({"image_id": image_id}, AMBIGUOUS, str(error))
+                continue
+            texts = []
+            for text, fault in found or ():
+                readable, kinds = clean(text)
+                texts.append(readable)
+                cleaned.update(kinds)
+                unusable.update([fault] if fault else [])
+            if not any(texts):
                 account.drop(MISSING if found is None else EMPTY)
                 continue
             account.keep()
-            for number, text in enumerate(found):
+            for number, text in enumerate(texts):
                 if text:
                     row = (image_id, number, text, self._source, None, None)
                     for column, value in zip(rows.values(), row, strict=True):
                         column.append(value)
-        return account.result({"captions": pa.table(rows, schema=SCHEMAS["captions"])})
+        notes = {"cleaned": cleaned, "unusable_captions": unusable}
+        counted = {name: dict(sorted(counts.items())) for name, counts in notes.items() if counts}
+        files = {"caption_files": self._faults} if self._faults else {}
+        return account.result({"captions": pa.table(rows, schema=SCHEMAS["captions"])}, counted | files)
 
-    def _captions(self, image_id: str, uri: str | None) -> list[str] | None:
-        """The image's captions, cleaned; empty ones stay as empty texts."""
+    def _captions(
+        self, image_id: str, names: Sequence[str | None], shared: bool | None
+    ) -> list[tuple[str, str]] | None:
+        """The image's captions and their faults; None where the files do not have it."""
         if self._index is None:
             raise RuntimeError("setup() has to be called before process()")
-        for key in _keys(image_id, uri):
-            found = self._index.get(key)
-            if found is not None:
-                return [" ".join(text.split()) for text in found[: self._limit]]
-        return None
-
-
-def _keys(image_id: str, uri: str | None) -> Iterator[str]:
-    yield image_id
-    if uri is not None:
-        path = PurePosixPath(uri)
-        yield from (path.name, path.stem)
+        key = self._keys.find(image_id, names, shared)
+        found = None if key is None else self._index.get(key)
+        return None if found is None else found[: self._limit]

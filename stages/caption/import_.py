@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import fsspec
-import msgspec
-
+from relforge.stages.caption.files import CaptionFile, read_caption_file
 from relforge.stages.caption.given import GivenCaptions
 
-
-class _Row(msgspec.Struct, gc=False):
-    image_id: int | str
-    caption: str
-
-
-_LAYOUTS = dict[str, list[str] | str] | list[_Row]
+_EXPECTED = (
+    'caption file: expected {"image id or file name": ["caption", ...]}, [{"image_id": 1, "caption": "..."}] '
+    "or such records one a line"
+)
 
 
 def import_captions(
     files: str | Sequence[str], source: str = "import", limit: int | None = None
 ) -> GivenCaptions:
-    """Captions in either layout captioning tools write.
+    """Captions in the layouts that captioning tools write.
 
-    `{key: [caption, ...]}` (or one caption as text), where the key is an image id or a file name, and
-    `[{"image_id": ..., "caption": ...}, ...]`.
+    `{key: [caption, ...]}` (or one caption as text), where the key is an image id or a file name;
+    `[{"image_id": ..., "caption": ...}, ...]` (`file_name` will do for `image_id`); the same records one a
+    line; COCO Captions files.
 
     Args:
         files: path or URI of a caption file, or several; an image's captions are joined in this order.
@@ -34,24 +30,10 @@ def import_captions(
     return GivenCaptions(files, source, read_captions, limit)
 
 
-def read_captions(path: str) -> Iterator[tuple[str, str]]:
-    """(image id or file name, caption), in file order.
+def read_captions(path: str) -> CaptionFile:
+    """The captions of a file, in file order.
 
     Raises:
-        ValueError: the file has neither layout.
+        ValueError: the file has no such layout.
     """
-    with fsspec.open(path, "rb") as file:
-        content = file.read()
-    try:
-        found = msgspec.json.decode(content, type=_LAYOUTS)
-    except msgspec.DecodeError as error:
-        raise ValueError(
-            f'{path}: not a caption file ({error}); expected {{"image id": ["caption", ...]}} or '
-            '[{"image_id": 1, "caption": "..."}]. For COCO Captions use caption backend `oracle`'
-        ) from error
-    if isinstance(found, list):
-        yield from ((str(row.image_id), row.caption) for row in found)
-        return
-    for key, captions in found.items():
-        for caption in [captions] if isinstance(captions, str) else captions:
-            yield key, caption
+    return read_caption_file(path, "any", _EXPECTED)

@@ -39,7 +39,7 @@ class Lavis:
         device: `auto`, `cpu`, `cuda`, ...
     """
 
-    version = 2
+    version = 3
     neutral_options = ("device",)
 
     def __init__(

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import fsspec
-import msgspec
-
+from relforge.stages.caption.files import CaptionFile, read_caption_file
 from relforge.stages.caption.given import GivenCaptions
 
-
-class _Row(msgspec.Struct, gc=False):
-    image_id: int | str
-    caption: str
-
-
-class _File(msgspec.Struct):
-    annotations: list[_Row]
+_EXPECTED = (
+    'COCO Captions file: expected {"annotations": [{"image_id": 1, "caption": "..."}]}. For other layouts '
+    "use caption backend `import`"
+)
 
 
 def oracle(files: str | Sequence[str], limit: int | None = None) -> GivenCaptions:
@@ -29,21 +23,10 @@ def oracle(files: str | Sequence[str], limit: int | None = None) -> GivenCaption
     return GivenCaptions(files, "oracle", read_coco_captions, limit)
 
 
-def read_coco_captions(path: str) -> Iterator[tuple[str, str]]:
-    """(image id, caption) of each annotation, in file order.
+def read_coco_captions(path: str) -> CaptionFile:
+    """The caption of each annotation, in file order.
 
     Raises:
         ValueError: not a COCO Captions file.
     """
-    with fsspec.open(path, "rb") as file:
-        content = file.read()
-    try:
-        rows = msgspec.json.decode(content, type=_File).annotations
-    except msgspec.DecodeError as error:
-        raise ValueError(
-            f"{path}: not a COCO Captions file ({error}); expected "
-            '{"annotations": [{"image_id": 1, "caption": "..."}]}. '
-            "For other layouts use caption backend `import`"
-        ) from error
-    for row in rows:
-        yield str(row.image_id), row.caption
+    return read_caption_file(path, "coco", _EXPECTED)

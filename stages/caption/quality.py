@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection
 
 REASONS = ("empty", "prompt_echo", "repeated_ngram", "non_ascii")
@@ -25,7 +26,8 @@ def find_fault(text: str, prompt: str = "a picture of ") -> str | None:
     * `prompt_echo`: the model repeats the prompt ("a picture of a picture of"), or wrote nothing else.
     * `repeated_ngram`: a word three times running, or a run of two or more words at once again ("a dog and a
       dog and a dog": the loop greedy and small models fall into).
-    * `non_ascii`: letters outside ASCII, which neither the parser nor the vocabulary knows.
+    * `non_ascii`: letters of another script than the Latin one, which neither the parser nor the vocabulary
+      knows. Letters with accents ("café"), curly quotes and other marks are sound.
 
     Args:
         text: the caption, prompt removed.
@@ -39,7 +41,14 @@ def find_fault(text: str, prompt: str = "a picture of ") -> str | None:
         return "prompt_echo"
     if _has_loop(words):
         return "repeated_ngram"
-    return None if text.isascii() else "non_ascii"
+    return "non_ascii" if _has_other_script(text) else None
+
+
+def _has_other_script(text: str) -> bool:
+    if text.isascii():
+        return False
+    letters = (letter for letter in text if letter.isalpha() and not letter.isascii())
+    return any("LATIN" not in unicodedata.name(letter, "") for letter in letters)
 
 
 def _has_loop(words: list[str]) -> bool:

@@ -14,6 +14,7 @@ from relforge.images.resize import resize
 from relforge.models.blip.uniform import derive_random_key
 from relforge.stages.account import Account
 from relforge.stages.caption.captioner import Caption, Captioner, Image, LoadedCaptioner
+from relforge.stages.caption.clean import clean
 from relforge.stages.caption.quality import REASONS, check_reasons, find_fault
 from relforge.stages.contract import StageResult
 from relforge.stages.tables import SCHEMAS, conform
@@ -73,6 +74,7 @@ class CaptionStage:
                     f"image {image_id!r} was not given to the captioner, or has captions already"
                 )
             uncaptioned.remove(image_id)
+            captions = [caption._replace(text=clean(caption.text)[0]) for caption in captions]
             found = [find_fault(caption.text, self.loaded.prompt) for caption in captions]
             faults.update(reason for reason in found if reason)
             # captions keep their numbers where an earlier one is left out

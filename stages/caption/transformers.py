@@ -34,7 +34,7 @@ class Transformers:
         revision: of a hub name.
     """
 
-    version = 1
+    version = 2
     neutral_options = ("device",)
 
     def __init__(

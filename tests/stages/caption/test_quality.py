@@ -22,7 +22,11 @@ from relforge.stages.caption.quality import find_fault
         ("a very very tall giraffe", None),
         ("a cat and a dog and a dog and a dog", "repeated_ngram"),
         ("a cat on a mat and a dog on a rug", None),
-        ("a café with people", "non_ascii"),
+        ("a café with people", None),
+        ("a man\u2019s dog \u2013 \u201cRex\u201d", None),
+        ("a dog \U0001f415 on a bed", None),
+        ("a man riding 一匹马", "non_ascii"),
+        ("собака on a bed", "non_ascii"),
     ],
 )
 def test_each_fault_has_its_reason(text: str, reason: str | None) -> None:
