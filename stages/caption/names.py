@@ -33,8 +33,8 @@ class KeyIndex:
         """The image's key, or None.
 
         The id counts first, then the whole file name, then a key that is the same but for leading folders,
-        the case, or a missing extension. That last step needs one key that fits and an image that shares its name
-        with no other.
+        the case, or a missing extension. That last step needs one key that fits and an image that shares
+        its name with no other.
 
         Args:
             names: the image's file name and URI, where known.
