@@ -121,9 +121,9 @@ class Source(Protocol):
         """Read the dataset as a stream, one result per shard of at most `shard_images` images.
 
         Shard i is the i-th result; the same files always give the same shards. Every result has the
-        tables `images`, `boxes` and `gold` (empty where the source has none). Records are the
-        source's image, box and relation rows: `notes["rows_in"]` says how many the shard read, and equals
-        `kept + sum(dropped.values()) + len(quarantined)`.
+        tables `images`, `boxes` and `gold` (empty where the source has none), and may have `classes`. Records
+        are the source's image, box and relation rows: `notes["rows_in"]` says how many the shard read, and
+        equals `kept + sum(dropped.values()) + len(quarantined)`.
 
         Args:
             shard_images: images per shard.

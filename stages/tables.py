@@ -24,6 +24,7 @@ class TableSpec:
     Args:
         schema: the columns; `image_id`, a string that is never null, is one of them.
         sort_keys: columns that order the rows, `image_id` first.
+        per_image: whether rows are of images; those of the built-in `classes` are not.
 
     Raises:
         ValueError: no such `image_id`, or a sort key that is no column.
@@ -31,8 +32,11 @@ class TableSpec:
 
     schema: pa.Schema
     sort_keys: tuple[str, ...] = ("image_id",)
+    per_image: bool = True
 
     def __post_init__(self) -> None:
+        if not self.per_image:
+            return
         index = self.schema.get_field_index("image_id")
         if index < 0 or self.schema.field(index) != _ID[0]:
             raise ValueError(
@@ -119,6 +123,13 @@ SCHEMAS: dict[str, pa.Schema] = {
             pa.field("source_id", pa.string(), nullable=False),
         ]
     ),
+    # classes that the source lists, with or without boxes; the same rows in every shard of one file
+    "classes": pa.schema(
+        [
+            pa.field("category", pa.string(), nullable=False),
+            pa.field("synonyms", pa.list_(pa.string()), nullable=False),  # the source's own, mostly none
+        ]
+    ),
     # relations known from the source (Visual Genome, Open Images, the demo world)
     "gold": pa.schema(_PAIR),
     "captions": pa.schema(
@@ -166,6 +177,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 SORT_KEYS: dict[str, tuple[str, ...]] = {
     "images": ("image_id",),
     "boxes": ("image_id", "box_id"),
+    "classes": ("category",),
     "gold": ("image_id", "subject_box", "object_box", "predicate"),
     "captions": ("image_id", "caption_id"),
     "triplets": ("image_id", "caption_id", "triplet_id"),
@@ -175,7 +187,10 @@ SORT_KEYS: dict[str, tuple[str, ...]] = {
 }
 
 
-TABLES: dict[str, TableSpec] = {name: TableSpec(SCHEMAS[name], SORT_KEYS[name]) for name in SCHEMAS}
+TABLES: dict[str, TableSpec] = {
+    name: TableSpec(SCHEMAS[name], SORT_KEYS[name], per_image="image_id" in SCHEMAS[name].names)
+    for name in SCHEMAS
+}
 """The built-in tables."""
 
 

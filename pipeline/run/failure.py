@@ -110,7 +110,10 @@ def find_record(stage: Stage, tables: Mapping[str, pa.Table]) -> dict[str, Any] 
 
 def _raises(stage: Stage, tables: Mapping[str, pa.Table], images: list[str]) -> bool:
     wanted = pa.array(images, pa.string())
-    part = {name: rows.filter(pc.is_in(rows["image_id"], wanted)) for name, rows in tables.items()}
+    part = {
+        name: rows.filter(pc.is_in(rows["image_id"], wanted)) if "image_id" in rows.column_names else rows
+        for name, rows in tables.items()
+    }
     try:
         stage.process(part)
     except Exception:

@@ -14,6 +14,7 @@ from relforge.pipeline.run.worker import COMMITTED, KEPT, ShardReport
 from relforge.pipeline.store.commit import CommitContext, commit
 from relforge.pipeline.store.run_folder import FAILED, INGEST_MANIFEST, RunFolder
 from relforge.stages.contract import StageResult
+from relforge.stages.tables import empty
 
 
 def ingest(plan: Plan, folder: RunFolder, forced: frozenset[int] = frozenset()) -> Iterator[ShardReport]:
@@ -64,6 +65,7 @@ def _commit(plan: Plan, folder: RunFolder, shard: int, result: StageResult, forc
         return ShardReport(INGEST, shard, KEPT)
     if "rows_in" not in result.notes:
         raise BrokenInvariant(f"source {plan.job.source.adapter!r} gives no notes['rows_in']; it has to")
+    result.tables.setdefault("classes", empty("classes"))  # a source that lists no classes
     rows_in = int(result.notes["rows_in"])
     seconds = time.monotonic() - started
     context = CommitContext(INGEST, plan.ingest.specs, fingerprint, {}, rows_in, seconds, forced=forced)

@@ -13,7 +13,7 @@ from relforge.pipeline.store.file_hash import FileHash
 from relforge.stages.contract import Stage, new_tables
 from relforge.stages.tables import TABLES, TableSpec
 
-INGEST_TABLES = ("images", "boxes", "gold")
+INGEST_TABLES = ("images", "boxes", "gold", "classes")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TAKEN = {"ingest", "logs", "quarantine", "export", "report"}
 """Names of other folders in a run folder, and of the first step."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from relforge.pipeline.store.sidecar import Sidecar
 
-_NOT_COUNTED = ("gold",)
-"""Tables that no stage reads: labels are judged by them."""
+_NOT_COUNTED = ("gold", "classes")
+"""Gold, which labels are judged by, and the list of classes, which every shard repeats."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from relforge.stages.account import Account
+from relforge.stages.class_table import make_classes
 from relforge.stages.contract import StageResult
 from relforge.stages.ingest.faults import find_image_faults
 from relforge.stages.ingest.file_names import find_shared_names
@@ -61,6 +62,7 @@ class ShardBuilder:
             tables = build_shard(
                 account, self._ids, records, rows, faults[rows], repeats, image_files, self._with_relations
             )
+            tables["classes"] = make_classes(records.classes)
             if start + self._shard_images >= count:
                 self._quarantine_orphans(account, records)
             yield account.result(tables, {"rows_in": account.total})

@@ -9,6 +9,8 @@ From https://cocodataset.org: `annotations_trainval2017.zip` has `instances_{tra
          "annotations": [{"id", "image_id", "category_id", "bbox", "iscrowd"}, ...],
          "categories": [{"id", "name"}, ...]}
 
+LVIS (https://www.lvisdataset.org) has the same layout, and `synonyms` in its categories.
+
 `bbox` is x, y, w, h in pixels from the top-left corner. Annotations are in no order.
 """
 
@@ -28,6 +30,7 @@ from relforge.stages.ingest.image_files import ImageFiles
 from relforge.stages.ingest.json_stream import JsonStream, decode_lenient, open_source
 from relforge.stages.ingest.records import ImageColumns, Records
 from relforge.stages.ingest.spill import BOX, RelationBuffer, SpillBuffer
+from relforge.stages.ingest.values import as_text
 
 
 class CocoSource:
@@ -48,7 +51,7 @@ class CocoSource:
     """
 
     name = "coco"
-    version = 1
+    version = 2
 
     def __init__(
         self,
@@ -76,16 +79,18 @@ class CocoSource:
         builder = ShardBuilder(ids, shard_images, relations)
         for split, path in self._files.items():
             with SpillBuffer(BOX) as boxes, RelationBuffer() as relation_buffer:
-                images, categories = self._read(path, ids, boxes, relation_buffer)
+                images, categories, classes = self._read(path, ids, boxes, relation_buffer)
                 images.dataset, images.split = self._dataset, split
-                records = Records(images, boxes, relation_buffer, categories)
+                records = Records(images, boxes, relation_buffer, categories, classes=classes)
                 yield from builder.shards(records, self._image_files[split])
 
     def _read(
         self, path: str, ids: Ids, boxes: SpillBuffer, relations: RelationBuffer
-    ) -> tuple[ImageColumns, dict[int, str]]:
+    ) -> tuple[ImageColumns, dict[int, str], dict[str, list[str]]]:
         """Read one file, boxes and relations into their buffers."""
-        images, categories, seen = ImageColumns(), {}, set()
+        images, seen = ImageColumns(), set()
+        categories: dict[int, str] = {}
+        classes: dict[str, list[str]] = {}
         with open_source(path) as file:
             stream = JsonStream(file, path)
             for member in stream.members():
@@ -99,13 +104,34 @@ class CocoSource:
                     for batch in stream.elements(decode_lenient):
                         _add_relations(batch, ids, relations)
                 elif member == "categories":
-                    for record in chain.from_iterable(stream.elements(decode_lenient)):
-                        if isinstance(record, dict) and isinstance(record.get("name"), str):
-                            categories[ids.code(record.get("id"))] = self._class_name(record["name"])
+                    for number, name, synonyms in self._categories(stream):
+                        categories[ids.code(number)] = name
+                        classes.setdefault(name, []).extend(synonyms)
         for member in ("images", "annotations", "categories"):
             if member not in seen:
                 raise SourceError(f"{path}: no {member!r} array at the top level; is it a COCO file?")
-        return images, categories
+        return images, categories, classes
+
+    def list_classes(self) -> dict[str, list[str]]:
+        """Every class that the files list -> the synonyms they give; reads past all else."""
+        classes: dict[str, list[str]] = {}
+        for path in self._files.values():
+            with open_source(path) as file:
+                stream = JsonStream(file, path)
+                for member in stream.members():
+                    for _, name, synonyms in self._categories(stream) if member == "categories" else ():
+                        classes.setdefault(name, []).extend(synonyms)
+        return classes
+
+    def _categories(self, stream: JsonStream) -> Iterator[tuple[Any, str, list[str]]]:
+        """Id, class name and synonyms of the categories that have a name."""
+        for record in chain.from_iterable(stream.elements(decode_lenient)):
+            if isinstance(record, dict) and as_text(record.get("name")) is not None:
+                given = record.get("synonyms")
+                words = (
+                    [one for one in given if (as_text(one) or "").strip()] if isinstance(given, list) else []
+                )
+                yield record.get("id"), self._class_name(record["name"]), words
 
 
 def _add_relations(batch: list[Any], ids: Ids, relations: RelationBuffer) -> None:

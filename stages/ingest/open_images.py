@@ -79,7 +79,7 @@ class OpenImagesSource:
     """
 
     name = "openimages"
-    version = 1
+    version = 2
 
     def __init__(
         self,
@@ -134,7 +134,14 @@ class OpenImagesSource:
             classes = {
                 k: names.get(label, label).lower() for k, label in enumerate(labels.dictionary.to_pylist())
             }
-            records = Records(images, box_buffer, relation_buffer, classes, left_out=left_out)
+            records = Records(
+                images,
+                box_buffer,
+                relation_buffer,
+                classes,
+                left_out=left_out,
+                classes=dict.fromkeys(classes.values(), ()),
+            )
             yield from ShardBuilder(ids, shard_images, relations).shards(records, self._image_files)
 
     def _image_columns(self, ids: Ids, owners: pa.ChunkedArray) -> ImageColumns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,6 +55,7 @@ class Records:
         boxes: `BOX` records.
         relations: `RELATION` records.
         categories: category code -> class name.
+        classes: every class that the source lists -> the synonyms it gives; empty where it lists none.
         nested: whether the file has boxes and relations inside their image's record. Then their `image` is
             the image's place in `images`, box ids need only be unique in an image, and relations are
             numbered in each image. Otherwise `image` is an image id's code, and box ids are unique.
@@ -67,3 +68,4 @@ class Records:
     categories: Mapping[int, str]
     nested: bool = False
     left_out: Mapping[str, int] = field(default_factory=dict)
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -44,10 +44,9 @@ class Named:
 
 
 def name_by_boundary(
-    triplets: pa.Table, image: np.ndarray, categories: list[str], boxes: BoxIndex, matcher: PhraseMatcher
+    triplets: pa.Table, image: np.ndarray, code: dict[str, int], boxes: BoxIndex, matcher: PhraseMatcher
 ) -> Named:
     """Whole words, head noun first; quantities resolved; classes that have boxes in the image."""
-    code = {category: number for number, category in enumerate(categories)}
     subject, object_, phrases = _phrases(triplets)
     hits = [matcher.match(*phrase) for phrase in phrases]
 
@@ -77,7 +76,10 @@ def name_by_substring(
     pairs = box_image * max(len(categories), 1) + box_category
     distinct, first = np.unique(pairs, return_index=True)
     order = first.astype(np.int64)  # boxes are sorted by (image, box_id): annotation order
-    names = [[category.casefold()] if original_names else table.synonyms(category) for category in categories]
+    names = [
+        [category.casefold()] if original_names else table.published_synonyms(category)
+        for category in categories
+    ]
     subject, object_, phrases = _phrases(triplets)
     named = [
         np.array(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from relforge.stages.match.vocabulary import Vocabulary, class_key
+from relforge.stages.class_names import class_key
+from relforge.stages.match.vocabulary import Vocabulary
 from relforge.stages.match.words import singular, words
 
 # fmt: off
@@ -41,7 +42,8 @@ class PhraseMatcher:
 
     Args:
         vocabulary: the tables.
-        categories: the dataset's class names; hits are among these.
+        categories: the dataset's class names; hits are among these. Of names that mean the same class, the
+            first stands for all.
     """
 
     def __init__(self, vocabulary: Vocabulary, categories: list[str]) -> None:
@@ -50,18 +52,29 @@ class PhraseMatcher:
         self._exceptions = {_singular(words(phrase)) for phrase in vocabulary.exceptions}
         # every table class takes part, in the dataset or not: "hot dog" must not fall back to "dog"
         # in a dataset that has dogs only
-        by_key = {class_key(category): category for category in categories}
-        for key in {*vocabulary.classes, *by_key}:
-            for synonym in vocabulary.synonyms(key):
-                for form in {words(synonym), _singular(words(synonym))}:
-                    entry = self._synonyms.setdefault(form, [])
-                    if key in by_key and by_key[key] not in entry:
-                        entry.append(by_key[key])
-        for word, keys in vocabulary.hypernyms.items():
-            known = [by_key[key] for key in keys if key in by_key]
-            self._hypernyms[_singular(words(word))] = known
+        first = {class_key(category): category for category in reversed(categories)}
+        meant: dict[str, list[str]] = {}
+        for synonyms in vocabulary.classes.values():
+            self._add(synonyms, None)
+        for category in categories:
+            named = first[class_key(category)]
+            self._add(vocabulary.synonyms(category), named)
+            for known in vocabulary.find(category):
+                if named not in meant.setdefault(known, []):
+                    meant[known].append(named)
+        for word, classes in vocabulary.hypernyms.items():
+            found = dict.fromkeys(named for known in classes for named in meant.get(known, ()))
+            self._hypernyms[_singular(words(word))] = list(found)
         self._max_words = max((len(form) for form in self._synonyms), default=1)
-        self._person = by_key.get("person")
+        self._person = next(iter(meant.get("person", ())), None)
+
+    def _add(self, synonyms: list[str], category: str | None) -> None:
+        """Let these words name the class, or, where it is None, none of the dataset's."""
+        for synonym in synonyms:
+            for form in {words(synonym), _singular(words(synonym))} - {()}:
+                entry = self._synonyms.setdefault(form, [])
+                if category is not None and category not in entry:
+                    entry.append(category)
 
     def match(self, text: str, head: str = "", lemma: str = "") -> list[Hit]:
         """Classes that a phrase names.

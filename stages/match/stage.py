@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 
 from relforge.stages import tables as schemas
 from relforge.stages.account import Account
+from relforge.stages.class_names import class_key, group_twins
+from relforge.stages.class_table import read_classes
 from relforge.stages.columns import encode, encode_in_order, flatten
 from relforge.stages.contract import StageResult
 from relforge.stages.match import naming, vocabulary
@@ -31,8 +33,8 @@ class MatchStage:
     """
 
     name = "match"
-    version = 1
-    inputs: tuple[str, ...] = ("triplets", "boxes", "images")
+    version = 2
+    inputs: tuple[str, ...] = ("triplets", "boxes", "images", "classes")
     outputs: tuple[str, ...] = ("candidates",)
 
     def __init__(
@@ -55,20 +57,21 @@ class MatchStage:
         self._overlap_prior = overlap_prior
         self._crowd_boxes = crowd_boxes
         self._vocabulary: vocabulary.Vocabulary | None = None
-        self._cached: tuple[tuple[str, ...], PhraseMatcher] | None = None
+        self._cached: tuple[object, PhraseMatcher] | None = None
 
     def files(self) -> Sequence[str]:
+        vocabulary.load(self._synonyms)  # a table that cannot be used is refused before a run
         return [str(path) for path in vocabulary.paths(self._synonyms)]
 
     def setup(self) -> None:
         self._vocabulary = vocabulary.load(self._synonyms, own_name=self._method == "boundary")
 
-    def _matcher(self, categories: list[str]) -> PhraseMatcher:
+    def _matcher(self, categories: list[str], own: dict[str, list[str]]) -> PhraseMatcher:
         """The matcher for these classes; shards of one dataset mostly have the same ones."""
-        key = tuple(categories)
+        key = categories, own
         if self._cached is None or self._cached[0] != key:
             assert self._vocabulary is not None
-            self._cached = key, PhraseMatcher(self._vocabulary, categories)
+            self._cached = key, PhraseMatcher(self._vocabulary.with_own(own), categories)
         return self._cached[1]
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
@@ -76,12 +79,16 @@ class MatchStage:
             self.setup()
         assert self._vocabulary is not None
         triplets, boxes = tables["triplets"], tables["boxes"]
-        categories = sorted(pc.unique(boxes["category"]).to_pylist())
+        names = sorted(pc.unique(boxes["category"]).to_pylist())
+        code_of = {name: code for code, name in enumerate(names)}
+        categories, own = names, {}
         if self._method == "boundary":
             # classes without boxes in this shard take part, so that the reason for a dropped triplet does
             # not depend on how images were sharded
-            present = {vocabulary.class_key(category) for category in categories}
-            categories += sorted(set(self._vocabulary.classes) - present)
+            own = read_classes(tables.get("classes"))
+            categories = sorted({*names, *own, *self._vocabulary.classes})
+            number = {key: code for code, key in enumerate(group_twins(categories))}
+            code_of = {name: number[class_key(name)] for name in categories}
         images = pc.unique(
             pa.concat_arrays(
                 [
@@ -93,7 +100,8 @@ class MatchStage:
         )
         image = encode(triplets["image_id"], images)
         box_image = encode(boxes["image_id"], images)
-        box_category = encode(boxes["category"], pa.array(categories, pa.string()))
+        name_code = np.array([code_of[name] for name in names], np.int64)
+        box_category = name_code[encode(boxes["category"], pa.array(names, pa.string()))]
 
         usable = boxes["iscrowd"].to_numpy(zero_copy_only=False) <= self._crowd_boxes
         xywh = read_xywh(boxes)
@@ -115,7 +123,7 @@ class MatchStage:
                 triplets, image, categories, box_image, box_category, self._vocabulary, self._original_names
             )
         else:
-            named = naming.name_by_boundary(triplets, image, categories, index, self._matcher(categories))
+            named = naming.name_by_boundary(triplets, image, code_of, index, self._matcher(categories, own))
 
         # an entity of several classes: every combination of a subject class and an object class
         subjects, objects = named.subjects, named.objects

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relforge.stages.class_table import read_classes
 from relforge.stages.contract import SourceError
 from relforge.stages.ingest.coco import CocoSource
 from relforge.stages.tables import conform
@@ -235,3 +236,19 @@ def test_the_real_validation_part_reads_whole(shared):
 
     assert sum(s.tables["images"].num_rows for s in found) == 3897
     assert sum(s.tables["boxes"].num_rows + len(s.quarantined) for s in found) == 28084
+
+
+def test_synonyms_of_categories_are_a_table_and_can_be_listed_alone(tmp_path) -> None:
+    """LVIS's layout; a synonym that is no text is no word."""
+    file = tmp_path / "lvis.json"
+    categories = [
+        {"id": 1, "name": "car_(automobile)", "synonyms": ["car_(automobile)", "automobile", 7, " "]},
+        {"id": 2, "name": "zebra"},
+    ]
+    image = {"id": 1, "width": 10, "height": 10, "file_name": "1.jpg"}
+    file.write_text(json.dumps({"images": [image], "annotations": [], "categories": categories}))
+    source = CocoSource(str(file))
+    (shard,) = source.shards(10)
+    expected = {"car_(automobile)": ["car_(automobile)", "automobile"], "zebra": []}
+    assert read_classes(shard.tables["classes"]) == expected
+    assert source.list_classes() == expected

@@ -23,7 +23,7 @@ def write(tmp_path: Path, name: str, text: str) -> str:
 def read(shard_images: int = 10, **options):
     found = list(build_source("openimages", **options).shards(shard_images))
     for shard in found:
-        assert set(shard.tables) == {"images", "boxes", "gold"}
+        assert set(shard.tables) == {"images", "boxes", "gold", "classes"}
         assert shard.notes["rows_in"] == shard.kept + sum(shard.dropped.values()) + len(shard.quarantined)
         for name, table in shard.tables.items():
             assert conform(name, table) == table

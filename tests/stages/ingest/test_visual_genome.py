@@ -30,7 +30,7 @@ def shards(tmp_path: Path, records: object, format: str = "visual_genome", shard
     path.write_text(json.dumps(records))
     found = list(build_source(format, annotations=str(path), **options).shards(shard_images))
     for shard in found:
-        assert set(shard.tables) == {"images", "boxes", "gold"}
+        assert set(shard.tables) == {"images", "boxes", "gold", "classes"}
         assert shard.notes["rows_in"] == shard.kept + sum(shard.dropped.values()) + len(shard.quarantined)
         for name, table in shard.tables.items():
             assert conform(name, table) == table

@@ -1,0 +1,24 @@
+"""The table `classes`: what the source's own list says of its classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+
+from relforge.stages.tables import SCHEMAS
+
+
+def make_classes(listed: Mapping[str, Sequence[str]]) -> pa.Table:
+    """Rows for class -> the source's synonyms; a class without any is a row too."""
+    rows = [
+        {"category": name, "synonyms": list(dict.fromkeys(words))} for name, words in sorted(listed.items())
+    ]
+    return pa.Table.from_pylist(rows, SCHEMAS["classes"])
+
+
+def read_classes(table: pa.Table | None) -> dict[str, list[str]]:
+    """Class -> the source's synonyms."""
+    if table is None:
+        return {}
+    return dict(zip(table["category"].to_pylist(), table["synonyms"].to_pylist(), strict=True))

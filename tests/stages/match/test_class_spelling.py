@@ -1,0 +1,92 @@
+"""Boxes whose class is spelt unlike the tables' are found; names that mean one class count as one class."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from relforge.stages.class_table import make_classes
+from relforge.stages.match.phrases import PhraseMatcher
+from relforge.stages.match.stage import MatchStage
+from relforge.stages.match.vocabulary import load
+
+
+def pairs(rows, fact: tuple[str, str, str], *classes: str, listed: dict | None = None, **options) -> set:
+    tables = {
+        "triplets": rows.triplets(fact),
+        "boxes": rows.boxes(*classes),
+        "images": rows.table("images", {}),
+        "classes": make_classes(listed or {}),
+    }
+    found = MatchStage(**options).process(tables).tables["candidates"].to_pylist()
+    return {(row["subject_box"], row["object_box"]) for row in found}
+
+
+@pytest.mark.parametrize(
+    ("classes", "fact"),
+    [
+        (("Persons", "horses"), ("a man", "riding", "a horse")),
+        (("person ", "motor_bike"), ("a man", "riding", "a motorcycle")),
+        (("PERSON", "TrafficLight"), ("a woman", "near", "a stop light")),
+        (("person", "Bat (Animal)"), ("a man", "holding", "a bat")),
+        (("people", "car_(automobile)"), ("a boy", "in", "a sedan")),
+        (("person", "horse, pony"), ("a man", "riding", "a stallion")),
+        (("person", "diningtable"), ("a man", "at", "a dinner table")),
+        (("person", "aeroplane"), ("a man", "in", "a jet")),
+    ],
+)
+def test_any_spelling_takes_the_synonyms_of_its_class(rows, classes, fact) -> None:
+    assert pairs(rows, fact, *classes) == {(0, 1)}
+
+
+def test_twins_of_one_shard_are_one_class(rows) -> None:
+    found = pairs(rows, ("a man", "near", "a dog"), "Person", "dog", "person ", "Dogs")
+    assert found == {(0, 1), (0, 3), (2, 1), (2, 3)}
+
+
+def test_labels_of_an_image_do_not_depend_on_its_shard(rows) -> None:
+    """One image has `Person`, the other `person`; alone and together they get the same rows."""
+    images = [
+        {
+            "triplets": rows.triplets(("a man", "riding", "a horse"), image_id=image),
+            "boxes": rows.boxes(*classes, image_id=image),
+            "images": rows.table("images", {"image_id": image}),
+        }
+        for image, classes in (("1", ("Person", "horse")), ("2", ("person", "Horses")))
+    ]
+    together = {name: pa.concat_tables([one[name] for one in images]) for name in images[0]}
+    alone = [MatchStage().process(one).tables["candidates"] for one in images]
+    assert all(table.num_rows == 1 for table in alone)
+    assert MatchStage().process(together).tables["candidates"] == pa.concat_tables(alone).combine_chunks()
+
+
+def test_a_name_in_brackets_takes_no_words_of_another_thing() -> None:
+    vocabulary = load(["coco"])
+    assert vocabulary.find("mouse_(animal)") == []
+    assert vocabulary.find("orange (fruit)") == ["orange"]
+
+
+def test_synonyms_of_the_source_reach_matching(rows) -> None:
+    listed = {"flip-flop_(sandal)": ["thong_(sandal)", "zori"]}
+    fact = ("a man", "wearing", "a zori")
+    assert pairs(rows, fact, "person", "flip-flop_(sandal)") == set()
+    assert pairs(rows, fact, "person", "flip-flop_(sandal)", listed=listed) == {(0, 1)}
+
+
+def test_a_listed_class_without_a_box_keeps_its_phrases_from_shorter_names(rows) -> None:
+    fact = ("a man", "near", "a guide dog")
+    assert pairs(rows, fact, "person", "dog") == {(0, 1)}
+    assert pairs(rows, fact, "person", "dog", listed={"guide dog": []}) == set()
+
+
+def test_substring_matching_knows_the_published_spelling_alone(rows) -> None:
+    fact = ("a man", "riding", "a pony")
+    assert pairs(rows, fact, "person", "horse", method="substring") == {(0, 1)}
+    assert pairs(rows, fact, "Persons", "horses", method="substring") == set()
+
+
+def test_the_names_of_other_datasets_are_classes_of_the_table() -> None:
+    vocabulary = load(["coco"])
+    matcher = PhraseMatcher(vocabulary, ["sofa", "tvmonitor"])
+    assert [hit.category for hit in matcher.match("a loveseat")] == ["sofa"]
+    assert [hit.category for hit in matcher.match("a television")] == ["tvmonitor"]
