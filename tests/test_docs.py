@@ -47,7 +47,7 @@ def repository_paths(text: str) -> set[str]:
 
 
 def is_there(path: str) -> bool:
-    """Whether it is a path or pattern of the repository, or a name in one of its modules (`stages/x.Name`)."""
+    """Whether it is a path or pattern of the repository, or a name in a module (`stages/x.Name`)."""
     return bool(list(ROOT.glob(path))) or (ROOT / re.sub(r"\.\w+$", ".py", path)).is_file()
 
 
