@@ -15,6 +15,7 @@ MODELS = Registry(
         "parsed": "relforge.models.rlipv2.family:PARSED",
         "parseda": "relforge.models.rlipv2.family:PARSEDA",
         "rtagger": "relforge.models.rlipv2.family:RTAGGER",
+        "parsed_v1": "relforge.models.parsed_v1.family:FAMILY",
     },
 )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from relforge.kernels.msda.module import MSDeformAttn
 from relforge.models.blocks.layers import MLP
 from relforge.models.blocks.position import anchor_encoding
+from relforge.models.blocks.pyramid import Tokens
 
 
 @dataclass
@@ -21,14 +23,20 @@ class Memory:
         shapes: (height, width) per level.
         padding: B x S, True where padded, or None.
         valid_ratios: B x L x 2.
-        labels: label features B x T x dim for each decoder layer, in the order objects, relations.
+        labels: label features B x T x dim for each decoder layer, in the order objects, relations; none in
+            models without texts.
     """
 
     values: Tensor
     shapes: list[tuple[int, int]]
     padding: Tensor | None
     valid_ratios: Tensor
-    labels: list[Tensor]
+    labels: list[Tensor] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, tokens: Tokens, values: Tensor, labels: Sequence[Tensor] = ()) -> Memory:
+        """Encoded tokens: `values` B x S x dim instead of the tokens' own."""
+        return cls(values, tokens.shapes, tokens.padding, tokens.valid_ratios, list(labels))
 
 
 class DecoderLayer(nn.Module):
@@ -94,6 +102,13 @@ class DecoderLayer(nn.Module):
         queries = self.norm1(queries + self.dropout(attended.reshape(queries.shape)))
         hidden = self.linear2(self.dropout(self.linear1(queries).relu()))
         return self.norm3(queries + self.dropout(hidden))
+
+
+def decoder_layers(
+    count: int, *, dim: int, heads: int, feedforward: int, dropout: float, levels: int
+) -> list[DecoderLayer]:
+    """Layers of one decoder; the arguments are those of `DecoderLayer`."""
+    return [DecoderLayer(dim, heads, feedforward, dropout, levels) for _ in range(count)]
 
 
 class AnchorPosition(nn.Module):

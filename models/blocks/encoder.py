@@ -1,4 +1,4 @@
-"""Deformable encoder with language fusion before every N_v-th layer (RLIPv2, §4.1)."""
+"""Deformable encoders: of pixels alone, or with language fusion before every N_v-th layer (RLIPv2, §4.1)."""
 
 from __future__ import annotations
 
@@ -38,6 +38,33 @@ class EncoderLayer(nn.Module):
         values = self.norm1(values + self.dropout(mixed))
         hidden = self.linear2(self.dropout(self.linear1(values).relu()))
         return self.norm2(values + self.dropout(hidden))
+
+
+def encoder_layers(
+    count: int, *, dim: int, heads: int, feedforward: int, dropout: float, levels: int
+) -> list[EncoderLayer]:
+    """Layers of one encoder; the arguments are those of `EncoderLayer`."""
+    return [EncoderLayer(dim, heads, feedforward, dropout, levels) for _ in range(count)]
+
+
+class Encoder(nn.Module):
+    """Pixels alone (Deformable DETR).
+
+    Args:
+        layers: deformable layers.
+    """
+
+    def __init__(self, layers: Sequence[EncoderLayer]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, tokens: Tokens) -> Tensor:
+        """Memory B x S x dim."""
+        values = tokens.values
+        references = encoder_reference_points(tokens.shapes, tokens.valid_ratios)
+        for layer in self.layers:
+            values = layer(values, references, tokens)
+        return values
 
 
 class FusionEncoder(nn.Module):

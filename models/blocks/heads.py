@@ -66,3 +66,29 @@ class LabelClassifier(nn.Module):
     def relations(self, queries: Tensor, projected: Tensor) -> Tensor:
         """Relation logits B x N x T of pair queries B x N x dim."""
         return (queries + self.relation_bias) @ projected.transpose(1, 2) + PRIOR_LOGIT
+
+
+class LinearClassifier(nn.Module):
+    """Logits of closed labels by one linear layer per decoder layer (DETR).
+
+    Args:
+        dim: width of the model.
+        objects: object logits, "no objects" included where there is one.
+        relations: relation labels.
+        count: number of layers.
+    """
+
+    def __init__(self, dim: int, objects: int, relations: int, count: int) -> None:
+        super().__init__()
+        self.object_heads = nn.ModuleList(nn.Linear(dim, objects) for _ in range(count))
+        self.relation_heads = nn.ModuleList(nn.Linear(dim, relations) for _ in range(count))
+        for head in (*self.object_heads, *self.relation_heads):
+            nn.init.constant_(head.bias, PRIOR_LOGIT)  # of object classes too, as published
+
+    def entities(self, index: int, queries: Tensor) -> Tensor:
+        """Class logits B x N x O of subject or object queries B x N x dim, by the heads of layer `index`."""
+        return self.object_heads[index](queries)
+
+    def relations(self, index: int, queries: Tensor) -> Tensor:
+        """Relation logits B x N x R of pair queries B x N x dim, by the heads of layer `index`."""
+        return self.relation_heads[index](queries)

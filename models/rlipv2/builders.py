@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from relforge.models.blocks.backbone import Backbone
 from relforge.models.blocks.branch_fusion import MultiBranchFusion
-from relforge.models.blocks.decoder import AnchorPosition, Decoder, DecoderLayer
-from relforge.models.blocks.encoder import EncoderLayer, FusionEncoder
+from relforge.models.blocks.decoder import AnchorPosition, Decoder, decoder_layers
+from relforge.models.blocks.encoder import FusionEncoder, encoder_layers
 from relforge.models.blocks.fusion import Fusion
 from relforge.models.blocks.heads import BoxHeads, LabelClassifier
 from relforge.models.blocks.language import LanguageLayer, Resizer
@@ -76,14 +77,21 @@ def _compose(
             "ordered_pairs is for the R-Tagger, whose pairs are given; branch_fusion is for the others"
         )
 
+    widths: Any = {
+        "dim": s.dim,
+        "heads": s.heads,
+        "feedforward": s.feedforward,
+        "dropout": s.dropout,
+        "levels": s.levels,
+    }
+
     def decoder() -> Decoder:
-        layers = [
-            DecoderLayer(s.dim, s.heads, s.feedforward, s.dropout, s.levels) for _ in range(s.decoder_layers)
-        ]
-        return Decoder(layers, AnchorPosition(s.dim) if anchors else None)
+        return Decoder(
+            decoder_layers(s.decoder_layers, **widths), AnchorPosition(s.dim) if anchors else None
+        )
 
     encoder = FusionEncoder(
-        [EncoderLayer(s.dim, s.heads, s.feedforward, s.dropout, s.levels) for _ in range(s.encoder_layers)],
+        encoder_layers(s.encoder_layers, **widths),
         [
             Fusion(
                 vision_dim=s.dim,

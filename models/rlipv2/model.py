@@ -6,12 +6,12 @@ Parallel entity detection (subjects and objects as queries of one decoder), then
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from relforge.models.blocks.backbone import Backbone
 from relforge.models.blocks.branch_fusion import MultiBranchFusion
 from relforge.models.blocks.decoder import Decoder, Memory
+from relforge.models.blocks.decoding import decode_entities, decode_pairs
 from relforge.models.blocks.encoder import FusionEncoder
 from relforge.models.blocks.heads import BoxHeads, LabelClassifier
 from relforge.models.blocks.language import Resizer
@@ -141,13 +141,7 @@ class RelationModel(nn.Module):
         resized = [self.resizer(state) for state in states]
         # text layer k supplies the classifier of decoder layer k; with more fusions they are thinned out
         step = max(1, len(resized) // len(self.entity_decoder.layers))
-        return Memory(
-            values=values,
-            shapes=tokens.shapes,
-            padding=tokens.padding,
-            valid_ratios=tokens.valid_ratios,
-            labels=resized[::step],
-        )
+        return Memory.of(tokens, values, resized[::step])
 
     def decode(
         self, memory: Memory, objects: int, given: PairBatch | None = None, *, last_only: bool = False
@@ -161,7 +155,10 @@ class RelationModel(nn.Module):
             last_only: predict from the last layer only.
         """
         queries = self._make_queries(memory, given)
-        states, boxes = self._decode_entities(memory, queries)
+        entities = decode_entities(
+            self.entity_decoder, self.subject_boxes, self.object_boxes, queries, memory
+        )
+        states, boxes = entities.states, entities.boxes
         relations = self._decode_relations(memory, queries, states[-1], boxes[-1])
         layers = range(len(states) - 1 if last_only else 0, len(states))
         return [self._classify(memory, k, states[k], *boxes[k], relations[k], objects) for k in layers]
@@ -177,33 +174,6 @@ class RelationModel(nn.Module):
         features = memory.labels[-1].repeat_interleave(len(given.boxes) // batch_size, 0)
         return self.queries(given, features)
 
-    def _decode_entities(
-        self, memory: Memory, queries: Queries
-    ) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
-        """States N x 2P x dim and (subject, object) boxes of every layer of the entity decoder."""
-        state, references = queries.content, queries.references
-        states, boxes = [], []
-        for k in range(len(self.entity_decoder.layers)):
-            state = self.entity_decoder.step(
-                k,
-                state,
-                queries.positions,
-                references,
-                memory,
-                queries.attention_mask,
-                queries.key_padding_mask,
-            )
-            subjects, objects = state.chunk(2, 1)
-            subject_references, object_references = references.chunk(2, 1)
-            pair = (
-                self.subject_boxes(k, subjects, subject_references),
-                self.object_boxes(k, objects, object_references),
-            )
-            references = torch.cat(pair, 1).detach()
-            states.append(state)
-            boxes.append(pair)
-        return states, boxes
-
     def _decode_relations(
         self, memory: Memory, queries: Queries, entities: Tensor, boxes: tuple[Tensor, Tensor]
     ) -> list[Tensor]:
@@ -218,20 +188,18 @@ class RelationModel(nn.Module):
             assert queries.positions is not None
             subject_positions, object_positions = queries.positions.chunk(2, 1)
             state = state + self.ordered_pair(subjects + subject_positions, objects + object_positions)
-        subject_references, object_references = boxes[0].detach(), boxes[1].detach()
         mask = queries.key_padding_mask
-        key_padding_mask = None if mask is None else mask[:, : queries.pairs]
-        first_head = len(self.entity_decoder.layers)
-        states = []
-        for k in range(len(self.relation_decoder.layers)):
-            middle = (subject_references + object_references) / 2
-            state = self.relation_decoder.step(k, state, positions, middle, memory, None, key_padding_mask)
-            states.append(state)
-            # these heads only move references, so they are never trained, as published
-            with torch.no_grad():
-                subject_references = self.subject_boxes(first_head + k, state, subject_references)
-                object_references = self.object_boxes(first_head + k, state, object_references)
-        return states
+        return decode_pairs(
+            self.relation_decoder,
+            self.subject_boxes,
+            self.object_boxes,
+            state,
+            positions,
+            boxes,
+            memory,
+            first_head=len(self.entity_decoder.layers),
+            key_padding_mask=None if mask is None else mask[:, : queries.pairs],
+        ).states
 
     def _classify(
         self,

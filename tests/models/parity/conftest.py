@@ -105,6 +105,19 @@ def formula_state(folder: Path, listing: str) -> dict[str, Tensor]:
     return {key: _formula_tensor(folder, canonical(key), tuple(shape)) for key, (shape, _) in entries.items()}
 
 
+@pytest.fixture(scope="session")
+def checkpoint(goldens: Path) -> Callable[..., dict[str, Tensor]]:
+    """`checkpoint("g13_parsed_state_dict.json")`: that published file with formula weights; `canonical` gives
+    the name of the first copy of a key where the formula's own does not."""
+
+    def make(listing: str, canonical: Callable[[str], str] | None = None) -> dict[str, Tensor]:
+        entries: dict[str, Any] = json.loads((goldens / listing).read_text())
+        name = canonical or formula(goldens).canonical
+        return {k: _formula_tensor(goldens, name(k), tuple(shape)) for k, (shape, _) in entries.items()}
+
+    return make
+
+
 def formula_images(folder: Path) -> tuple[Tensor, Tensor]:
     """The fixtures' two images (2 x 3 x 256 x 288, zero padded) and their padding."""
     image = formula(folder).image

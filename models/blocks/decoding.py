@@ -1,0 +1,99 @@
+"""The two decoding loops of pair detectors: entities, then pairs (RLIPv1, §3.1; RLIPv2, §4.2).
+
+Boxes are refined from layer to layer, and no gradient flows through the references (Deformable DETR).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from relforge.models.blocks.decoder import Decoder, Memory
+from relforge.models.blocks.heads import BoxHeads
+from relforge.models.blocks.queries import Queries
+
+Boxes = tuple[Tensor, Tensor]
+"""Of subjects and of objects, each N x P x 4 cxcywh in [0, 1]; references may be N x P x 2 (centres)."""
+
+
+@dataclass
+class Decoded:
+    """What one decoder computed, layer by layer.
+
+    Args:
+        states: N x Q x dim of every layer.
+        references: that entered every layer.
+        boxes: of every layer.
+    """
+
+    states: list[Tensor]
+    references: list[Boxes]
+    boxes: list[Boxes]
+
+
+def decode_entities(
+    decoder: Decoder, subject_boxes: BoxHeads, object_boxes: BoxHeads, queries: Queries, memory: Memory
+) -> Decoded:
+    """Subjects and objects as 2P queries of one decoder, each with the box heads of its role."""
+    decoded = Decoded([], [], [])
+    state, references = queries.content, queries.references
+    for k in range(len(decoder.layers)):
+        state = decoder.step(
+            k,
+            state,
+            queries.positions,
+            references,
+            memory,
+            queries.attention_mask,
+            queries.key_padding_mask,
+        )
+        subjects, objects = state.chunk(2, 1)
+        start = references.chunk(2, 1)
+        boxes = subject_boxes(k, subjects, start[0]), object_boxes(k, objects, start[1])
+        references = torch.cat(boxes, 1).detach()
+        decoded.states.append(state)
+        decoded.references.append((start[0], start[1]))
+        decoded.boxes.append(boxes)
+    return decoded
+
+
+def decode_pairs(
+    decoder: Decoder,
+    subject_boxes: BoxHeads,
+    object_boxes: BoxHeads,
+    state: Tensor,
+    positions: Tensor | None,
+    references: Boxes,
+    memory: Memory,
+    *,
+    first_head: int = 0,
+    key_padding_mask: Tensor | None = None,
+    supervised: bool = False,
+) -> Decoded:
+    """Pairs as P queries, each at the mean of its subject's and its object's reference.
+
+    Args:
+        state, positions: N x P x dim at the start.
+        references: at the start.
+        memory: of the images.
+        first_head: index of the box heads of layer 0.
+        key_padding_mask: N x P, True where a query holds no pair.
+        supervised: the boxes are predictions. Otherwise they only move the references, and their heads are
+            never trained, as published.
+    """
+    decoded = Decoded([], [], [])
+    for k in range(len(decoder.layers)):
+        references = references[0].detach(), references[1].detach()
+        decoded.references.append(references)
+        middle = (references[0] + references[1]) / 2
+        state = decoder.step(k, state, positions, middle, memory, None, key_padding_mask)
+        with torch.set_grad_enabled(supervised and torch.is_grad_enabled()):
+            references = (
+                subject_boxes(first_head + k, state, references[0]),
+                object_boxes(first_head + k, state, references[1]),
+            )
+        decoded.states.append(state)
+        decoded.boxes.append(references)
+    return decoded

@@ -1,0 +1,1 @@
+"""ParSeD (RLIPv1): closed labels, without texts."""

@@ -1,0 +1,33 @@
+"""The numbers that ParSeD is built from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Widths and depths; the defaults are the published HICO-DET model on ResNet-50.
+
+    Args:
+        dim: width of the model; a multiple of 32.
+        heads: attention heads.
+        pairs: pair queries N_Q.
+        encoder_layers: deformable encoder layers.
+        decoder_layers: of each of the two decoders.
+        feedforward: hidden width.
+        dropout: after each part.
+        levels: feature levels.
+        subject_class: predict the subject's class too, by the object classifier. Published for Visual Genome
+            only; HICO-DET and V-COCO have people as subjects.
+    """
+
+    dim: int = 256
+    heads: int = 8
+    pairs: int = 100
+    encoder_layers: int = 6
+    decoder_layers: int = 3
+    feedforward: int = 1024
+    dropout: float = 0.1
+    levels: int = 4
+    subject_class: bool = False
