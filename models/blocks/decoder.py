@@ -105,7 +105,7 @@ class DecoderLayer(nn.Module):
 
 
 def decoder_layers(
-    count: int, *, dim: int, heads: int, feedforward: int, dropout: float, levels: int
+    count: int, dim: int, heads: int, feedforward: int, dropout: float, levels: int
 ) -> list[DecoderLayer]:
     """Layers of one decoder; the arguments are those of `DecoderLayer`."""
     return [DecoderLayer(dim, heads, feedforward, dropout, levels) for _ in range(count)]

@@ -41,7 +41,7 @@ class EncoderLayer(nn.Module):
 
 
 def encoder_layers(
-    count: int, *, dim: int, heads: int, feedforward: int, dropout: float, levels: int
+    count: int, dim: int, heads: int, feedforward: int, dropout: float, levels: int
 ) -> list[EncoderLayer]:
     """Layers of one encoder; the arguments are those of `EncoderLayer`."""
     return [EncoderLayer(dim, heads, feedforward, dropout, levels) for _ in range(count)]

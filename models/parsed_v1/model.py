@@ -30,14 +30,13 @@ class ParSeD(nn.Module):
 
     def __init__(self, sizes: Sizes, backbone: Backbone, *, classes: int, relations: int) -> None:
         super().__init__()
-        widths = {"dim": sizes.dim, "heads": sizes.heads, "feedforward": sizes.feedforward}
-        layer = {**widths, "dropout": sizes.dropout, "levels": sizes.levels}
+        widths = sizes.dim, sizes.heads, sizes.feedforward, sizes.dropout, sizes.levels
         self.backbone = backbone
         self.pyramid = Pyramid(backbone.channels, sizes.dim, sizes.levels)
-        self.encoder = Encoder(encoder_layers(sizes.encoder_layers, **layer))
+        self.encoder = Encoder(encoder_layers(sizes.encoder_layers, *widths))
         self.queries = LearnedQueries(sizes.dim, sizes.pairs)
-        self.entity_decoder = Decoder(decoder_layers(sizes.decoder_layers, **layer))
-        self.relation_decoder = Decoder(decoder_layers(sizes.decoder_layers, **layer))
+        self.entity_decoder = Decoder(decoder_layers(sizes.decoder_layers, *widths))
+        self.relation_decoder = Decoder(decoder_layers(sizes.decoder_layers, *widths))
         self.subject_boxes = BoxHeads(sizes.dim, 2 * sizes.decoder_layers)
         self.object_boxes = BoxHeads(sizes.dim, 2 * sizes.decoder_layers)
         self.classifier = LinearClassifier(sizes.dim, classes + 1, relations, sizes.decoder_layers)
@@ -69,8 +68,12 @@ class ParSeD(nn.Module):
             memory,
             first_head=len(self.entity_decoder.layers),
         )
-        return Output([self._predict(k, entities.states[k], entities.boxes[k], state)
-                       for k, state in enumerate(relations.states)])
+        return Output(
+            [
+                self._predict(k, entities.states[k], entities.boxes[k], state)
+                for k, state in enumerate(relations.states)
+            ]
+        )
 
     def _predict(
         self, layer: int, entities: Tensor, boxes: tuple[Tensor, Tensor], relations: Tensor
@@ -94,7 +97,7 @@ def build(
     relations: Sequence[str],
     interactions: Sequence[tuple[str, str]] = (),
 ) -> ParSeD:
-    """A model with random weights (41.7 M parameters on ResNet-50 with HICO-DET's 80 classes and 117 relations)."""
+    """A model with random weights (41.7 M parameters on ResNet-50 with the labels of HICO-DET)."""
     if backbone is None:
         raise ValueError("parsed_v1 needs a backbone")
     return ParSeD(sizes, backbone, classes=len(classes), relations=len(relations))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from relforge.models.blocks.backbone import Backbone
 from relforge.models.blocks.branch_fusion import MultiBranchFusion
@@ -77,21 +76,13 @@ def _compose(
             "ordered_pairs is for the R-Tagger, whose pairs are given; branch_fusion is for the others"
         )
 
-    widths: Any = {
-        "dim": s.dim,
-        "heads": s.heads,
-        "feedforward": s.feedforward,
-        "dropout": s.dropout,
-        "levels": s.levels,
-    }
+    widths = s.dim, s.heads, s.feedforward, s.dropout, s.levels
 
     def decoder() -> Decoder:
-        return Decoder(
-            decoder_layers(s.decoder_layers, **widths), AnchorPosition(s.dim) if anchors else None
-        )
+        return Decoder(decoder_layers(s.decoder_layers, *widths), AnchorPosition(s.dim) if anchors else None)
 
     encoder = FusionEncoder(
-        encoder_layers(s.encoder_layers, **widths),
+        encoder_layers(s.encoder_layers, *widths),
         [
             Fusion(
                 vision_dim=s.dim,

@@ -37,7 +37,9 @@ def blueprint_of(state: Mapping[str, Tensor], gate: str | None = None) -> Bluepr
     Raises:
         ValueError: it is of the family, but on a Swin backbone that was never published.
     """
-    encoder = next((name for name in ("ho_encoder", "encoder") if has_prefix(state, f"transformer.{name}.")), "")
+    encoder = next(
+        (name for name in ("ho_encoder", "encoder") if has_prefix(state, f"transformer.{name}.")), ""
+    )
     stem = f"transformer.{encoder}."
     if not has_text_encoder(state) or not has_prefix(state, f"{stem}VLFuse_layers."):
         return None

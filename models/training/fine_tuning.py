@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from relforge.models.training.assign import Hungarian
 from relforge.models.training.criterion import Criterion
-from relforge.models.training.terms import BOX_TERMS, AllLabels, AllRelations
+from relforge.models.training.terms import BOX_TERMS, AllLabels, AllRelations, Term
 
 
 def fine_tuning_losses(
@@ -19,5 +19,5 @@ def fine_tuning_losses(
         relations: a key of `RELATION_LOSSES`; `quality` as published for HICO-DET, `focal` for V-COCO.
         weights: name of a term -> weight.
     """
-    terms = {**BOX_TERMS, "labels": AllLabels(), "relations": AllRelations(relations)}
+    terms: dict[str, Term] = {**BOX_TERMS, "labels": AllLabels(), "relations": AllRelations(relations)}
     return Criterion(Hungarian(), terms, weights or {})
