@@ -2,7 +2,7 @@
 
 One image per step; its pixels repeated once per group of 100 pairs, up to 16 in a batch, through backbone
 and encoder; RoBERTa for every class name and text of every step; every decoder layer classified
-(docs/method.md, the labelling procedure).
+(docs/method.md, "Candidates and groups").
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ BACKBONE_PREFIXES = ("backbone.", "text_encoder.")
 
 @dataclass(frozen=True)
 class Optimisation:
-    """The published values are the defaults (docs/method.md, "Training").
+    """The published values are the defaults (docs/method.md, "Optimisation").
 
     Args:
         learning_rate: of everything but the backbone and the text encoder.
