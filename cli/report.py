@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from relforge.cli.output import Json, print_json, print_table, strip_control
-from relforge.cli.status import RunPath
+from relforge.cli.status import RunPath, print_warnings
 
 _SHOWN = 12
 
@@ -37,6 +37,9 @@ def print_report(data: dict[str, Any]) -> None:
     """The report as tables."""
     if not data["complete"]:
         print("the run is not complete; this is of the shards that are done")
+    if data["stopped"]:
+        print(f"the run failed: {strip_control(data['stopped'])}")
+    print_warnings(data["warnings"])
     print_table(("rows of", "count"), [(name, f"{count:,}") for name, count in data["survival"].items()])
     losses = [
         (step["stage"], kind, reason, f"{count:,}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from relforge.cli.exits import BadInput
-from relforge.cli.output import Json, print_json
+from relforge.cli.output import Json, print_json, strip_control
 
 if TYPE_CHECKING:
     from relforge.pipeline.errors import RunResult
@@ -67,7 +67,7 @@ def check_executor(name: str) -> Literal["ray", "loop"]:
 
 def report_result(folder: str, result: RunResult, as_json: bool) -> int:
     """Print how a run or rerun ended; returns the exit code."""
-    from relforge.cli.status import print_stages
+    from relforge.cli.status import print_stages, print_warnings
     from relforge.pipeline.run.status import status
 
     found = status(folder)
@@ -77,6 +77,7 @@ def report_result(folder: str, result: RunResult, as_json: bool) -> int:
                 "folder": found.folder,
                 "outcome": result.outcome.name.lower(),
                 "message": result.message,
+                "warnings": list(result.warnings),
                 "committed": result.committed,
                 "dataset_hash": result.dataset_hash,
                 "seconds": round(result.seconds, 3),
@@ -86,6 +87,7 @@ def report_result(folder: str, result: RunResult, as_json: bool) -> int:
         return int(result.outcome)
     if result.committed:
         print_stages(found)
-    print(f"{result.message} ({result.seconds:.0f} s)")
+    print_warnings(result.warnings)
+    print(f"{strip_control(result.message)} ({result.seconds:.0f} s)")
     print(f"run folder: {found.folder}")
     return int(result.outcome)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from relforge.cli import exits
-from relforge.cli.output import Json, print_json, print_table
+from relforge.cli.output import Json, print_json, print_table, strip_control
 
 if TYPE_CHECKING:
     from relforge.pipeline.run.status import RunStatus, StageStatus
@@ -37,7 +38,7 @@ def command(
 
     while True:
         found = status(run, verify=verify)
-        failed = any(stage.failed for stage in found.stages)
+        failed = found.stopped is not None or any(stage.failed for stage in found.stages)
         if as_json:
             print_json({**asdict(found), "failed": failed})
         else:
@@ -48,20 +49,29 @@ def command(
                 print(f"{stage} shard {shard}: {why}")
             if len(problems) > _SHOWN:
                 print(f"... and {len(problems) - _SHOWN} more; --json lists all")
-            print(_verdict(found.complete, failed, found.drivers))
+            print_warnings(found.warnings)
+            print(_verdict(found, failed))
         if not (watch and found.drivers):
             break
         time.sleep(_WATCH_SECONDS)
-    if found.complete:
+    if found.complete and not found.stopped:
         raise typer.Exit(exits.COMPLETE)
     raise typer.Exit(exits.FAILED if failed else exits.INCOMPLETE)
 
 
-def _verdict(complete: bool, failed: bool, drivers: list[str]) -> str:
-    if complete:
+def print_warnings(warnings: Sequence[str]) -> None:
+    """One line each."""
+    for sentence in warnings:
+        print(f"warning: {strip_control(sentence)}")
+
+
+def _verdict(found: RunStatus, failed: bool) -> str:
+    if found.stopped:
+        return f"failed: {strip_control(found.stopped)}"
+    if found.complete:
         return "complete"
-    if drivers:
-        return f"running: process {', '.join(drivers)}"
+    if found.drivers:
+        return f"running: process {', '.join(found.drivers)}"
     if failed:
         return "failed; `relforge logs RUN --failed` shows why"
     return "incomplete; the same `relforge run` command resumes it"

@@ -17,7 +17,8 @@ class Outcome(IntEnum):
     INCOMPLETE = 2
     """Interrupted, or storage or the cluster failed for some shards: the same command continues."""
     FAILED = 3
-    """A stage raised, or too many records were quarantined: something has to be corrected first."""
+    """A stage raised, too much input was lost, or the result is empty and may not be: something has to be
+    corrected first."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class RunResult:
         committed: shards committed by this call, per stage (stages with none are left out).
         dataset_hash: hash over the content of every table, once complete; else None.
         seconds: wall time of the call.
+        warnings: what the user has to know of a complete run, one sentence each.
     """
 
     outcome: Outcome
@@ -37,6 +39,7 @@ class RunResult:
     committed: dict[str, int]
     dataset_hash: str | None
     seconds: float
+    warnings: tuple[str, ...] = ()
 
 
 class RunError(Exception):

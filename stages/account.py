@@ -21,6 +21,8 @@ class Account:
         self.kept = 0
         self.dropped: Counter[str] = Counter()
         self.quarantined: list[Quarantined] = []
+        self._read: Counter[str] = Counter()
+        self._lost: dict[str, Counter[str]] = {}
 
     @property
     def total(self) -> int:
@@ -46,6 +48,22 @@ class Account:
         """
         self.quarantined.append(Quarantined(record, reason, detail))
 
+    def read(self, kind: str, count: int) -> None:
+        """Input of a kind that has a limit of losses (`images`, `boxes`, `captions`, `relations`).
+
+        A record carries others: an image its boxes. So losses are counted by kind, beside the records.
+        """
+        self._read[kind] += count
+
+    def lose(self, kind: str, reason: str, count: int = 1) -> None:
+        """Input of that kind, counted by `read`, that the run goes on without though no rule wants that.
+
+        Args:
+            reason: why; what a lost image carries is lost for the image's reason.
+        """
+        if count:
+            self._lost.setdefault(kind, Counter())[reason] += count
+
     def result(self, tables: Mapping[str, pa.Table], notes: Mapping[str, Any] | None = None) -> StageResult:
         """The shard's tables with this account.
 
@@ -53,6 +71,10 @@ class Account:
             tables: table name -> rows in that table's schema.
             notes: small JSON-able facts for the sidecar.
         """
-        return StageResult(
-            dict(tables), self.kept, dict(self.dropped), list(self.quarantined), dict(notes or {})
-        )
+        noted = dict(notes or {})
+        if self._read:
+            noted["losses"] = {
+                kind: {"read": count, "lost": dict(sorted(self._lost.get(kind, {}).items()))}
+                for kind, count in sorted(self._read.items())
+            }
+        return StageResult(dict(tables), self.kept, dict(self.dropped), list(self.quarantined), noted)

@@ -45,7 +45,8 @@ class StageResult:
         dropped: reason code -> primary input rows left out by a rule.
         quarantined: primary input rows that failed.
         notes: small JSON-able facts for the sidecar (kernel chosen, cache hits, ...). Never timing
-            or anything else that differs between two runs of the same input.
+            or anything else that differs between two runs of the same input. `losses` says what was read
+            and lost of each kind (`Account.lose`); without it, the quarantined rows of the primary input are.
     """
 
     tables: dict[str, pa.Table]

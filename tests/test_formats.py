@@ -105,7 +105,8 @@ def test_every_config_field_is_listed() -> None:
 def test_the_default_of_a_run_field_is_the_listed_one(name: str) -> None:
     default = Run.model_fields[name].default
     if name not in ("folder", "profile", "seed"):
-        assert f"({default:g})" in table("Configs", "field")[f"run.{name}"]
+        shown = f"`{default}`" if isinstance(default, str) else f"({default:g})"
+        assert shown in table("Configs", "field")[f"run.{name}"]
 
 
 def test_every_switch_of_a_profile_is_listed_with_its_values() -> None:

@@ -64,7 +64,7 @@ def resolve(config: Config, source: Source) -> Job:
         shard_images=run.shard_images,
         seed=run.seed,
         profile=run.profile,
-        limits=Limits(run.quarantine_limit, run.retries, run.stall_minutes),
+        limits=Limits(run.quarantine_limit, run.retries, run.stall_minutes, run.lost_limits, run.on_empty),
         config=_as_written(config, stages),
     )
 

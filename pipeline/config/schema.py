@@ -46,6 +46,9 @@ class Run(_Strict):
         seed: run seed of all counter-based randomness.
         profile: `fixed` does the right thing, `compat` what the published scripts do.
         quarantine_limit: fraction of a stage's records above which the run stops.
+        lost_images_limit, lost_boxes_limit, lost_captions_limit: the same for what is lost of one kind; None:
+            `quarantine_limit`.
+        on_empty: what a run without a result comes to: a warning, or a failure.
         retries: how often a shard is tried again after a storage error or a lost worker.
         stall_minutes: with no commit for so long, the slowest shard is named in a warning.
     """
@@ -55,8 +58,22 @@ class Run(_Strict):
     seed: int = Field(default=0, ge=0, lt=2**63)
     profile: Literal["fixed", "compat"] = "fixed"
     quarantine_limit: float = Field(default=0.05, ge=0, le=1)
+    lost_images_limit: float | None = Field(default=None, ge=0, le=1)
+    lost_boxes_limit: float | None = Field(default=None, ge=0, le=1)
+    lost_captions_limit: float | None = Field(default=None, ge=0, le=1)
+    on_empty: Literal["warn", "fail"] = "warn"
     retries: int = Field(default=3, ge=0)
     stall_minutes: float = Field(default=10.0, gt=0)
+
+    @property
+    def lost_limits(self) -> dict[str, float]:
+        """Kind of input -> its own limit, where it has one."""
+        limits = {
+            "images": self.lost_images_limit,
+            "boxes": self.lost_boxes_limit,
+            "captions": self.lost_captions_limit,
+        }
+        return {kind: limit for kind, limit in limits.items() if limit is not None}
 
 
 class Resources(_Strict):

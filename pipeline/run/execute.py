@@ -15,9 +15,11 @@ from relforge.pipeline.errors import (
     StageFailed,
 )
 from relforge.pipeline.run.driver import DRIVERS, Driver, living_drivers
+from relforge.pipeline.run.emptiness import find_refusal, find_warnings
 from relforge.pipeline.run.interrupt import stop_on_signals
 from relforge.pipeline.run.job import Job
 from relforge.pipeline.run.loop import run_loop
+from relforge.pipeline.run.losses import TooMuchLost, check_losses, count_losses
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.run.prepare import prepare
 from relforge.pipeline.run.progress import (
@@ -25,9 +27,7 @@ from relforge.pipeline.run.progress import (
     Notice,
     Progress,
     Started,
-    TooManyQuarantined,
     Watcher,
-    check_rate,
 )
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.run.work import Work, to_complete
@@ -90,8 +90,10 @@ def drive(
     started = time.monotonic()
     monitor = Monitor(plan, folder, progress)
 
-    def ended(outcome: Outcome, message: str, digest: str | None = None) -> RunResult:
-        return RunResult(outcome, message, monitor.committed, digest, time.monotonic() - started)
+    def ended(
+        outcome: Outcome, message: str, digest: str | None = None, warnings: tuple[str, ...] = ()
+    ) -> RunResult:
+        return RunResult(outcome, message, monitor.committed, digest, time.monotonic() - started, warnings)
 
     try:
         with stop_on_signals():
@@ -100,14 +102,17 @@ def drive(
             return ended(Outcome.INCOMPLETE, unfinished)
         if monitor.committed:
             _check_unchanged(plan)
-        _check_rates(survey)
+        _check_losses(folder, survey)
     except KeyboardInterrupt:
         return ended(Outcome.INCOMPLETE, "interrupted; the same command goes on from here")
-    except (StageFailed, BrokenInvariant, TooManyQuarantined, ChangedInputs) as error:
+    except (StageFailed, BrokenInvariant, TooMuchLost, ChangedInputs) as error:
         return ended(Outcome.FAILED, str(error))
     except RunError as error:
         return ended(Outcome.INCOMPLETE, str(error))
-    return ended(Outcome.COMPLETE, _done(monitor, survey), survey.dataset_hash() if survey.complete else None)
+    digest = survey.dataset_hash() if survey.complete else None
+    if refusal := find_refusal(survey):
+        return ended(Outcome.FAILED, refusal, digest)
+    return ended(Outcome.COMPLETE, _done(monitor, survey), digest, tuple(find_warnings(survey)))
 
 
 def _work_off(
@@ -192,18 +197,17 @@ def _incomplete(unfinished: list[ShardReport]) -> str:
 
 def _done(monitor: Monitor, survey: Survey) -> str:
     made = sum(monitor.committed.values())
-    if not made:
+    if not made and survey.shards != 0:
         return "everything is done already" if survey.complete else "nothing to do"
     if survey.complete:
         return f"complete: {survey.shards} shards, {made} commits in this run"
     return f"done: {made} commits; `relforge status` shows what became stale"
 
 
-def _check_rates(survey: Survey) -> None:
+def _check_losses(folder: RunFolder, survey: Survey) -> None:
     for step in survey.plan.steps:
-        accounts = survey.sidecars(step).values()
-        rows = sum(account.rows_in for account in accounts)
-        check_rate(survey.plan, step.name, rows, sum(sum(a.quarantined.values()) for a in accounts))
+        losses = count_losses(step, survey.sidecars(step).values())
+        check_losses(folder, step, losses, survey.plan.job.limits)
 
 
 def _check_unchanged(plan: Plan) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from relforge.pipeline.errors import BrokenInvariant, RunError, StorageError
+from relforge.pipeline.errors import BrokenInvariant, StorageError
 from relforge.pipeline.run.failure import is_transient, write_failure
 from relforge.pipeline.run.job import INGEST
 from relforge.pipeline.run.plan import Plan
@@ -49,8 +49,6 @@ def ingest(plan: Plan, folder: RunFolder, forced: frozenset[int] = frozenset()) 
                 raise
             time.sleep(1.0)
     shards = shard + 1
-    if not shards:
-        raise RunError(f"dataset {plan.job.dataset!r} has no images; check the source's files and filters")
     for table in plan.tables:
         folder.delete_shards(table, [index for index in folder.indices(table) if index >= shards])
     for failed in folder.numbers(FAILED, INGEST):

@@ -76,6 +76,9 @@ class Limits:
 
     Args:
         quarantine_rate: largest share of a stage's input records that may be quarantined.
+        lost_rates: kind of input (`images`, `boxes`, `captions`) -> largest share of it that a stage may
+            lose; a kind that is absent has `quarantine_rate`.
+        on_empty: `warn` or `fail`: what a run comes to whose result is empty.
         retries: how often a shard is tried again after a storage error or a lost worker.
         stall_minutes: with no commit for so long, the slowest shard is named in a warning.
     """
@@ -83,6 +86,12 @@ class Limits:
     quarantine_rate: float = 0.05
     retries: int = 3
     stall_minutes: float = 10.0
+    lost_rates: Mapping[str, float] = field(default_factory=dict)
+    on_empty: str = "warn"
+
+    def lost_rate(self, kind: str) -> float:
+        """The largest share of that kind that a stage may lose."""
+        return self.lost_rates.get(kind, self.quarantine_rate)
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from relforge.pipeline.errors import RunError
+from relforge.pipeline.run.losses import MIN_READ, Loss, Losses, check_losses, count_losses
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.store.run_folder import RUNNING, STATE, RunFolder
 from relforge.pipeline.store.sidecar import Sidecar
 from relforge.pipeline.store.storage import Stat
-
-_RATE_ROWS = 1000
-"""So many records a stage must have seen before its quarantine rate may stop a run half-way."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,13 @@ class Started:
 
 @dataclass(frozen=True)
 class ShardDone:
-    """One shard of one stage was committed."""
+    """One shard of one stage was committed.
+
+    Args:
+        stage, shard: which.
+        rows_in, rows_out, quarantined, seconds: of the commit.
+        losses: what it lost, by kind.
+    """
 
     stage: str
     shard: int
@@ -39,6 +42,7 @@ class ShardDone:
     rows_out: int
     quarantined: int
     seconds: float
+    losses: Losses = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,22 +56,17 @@ Event = Started | ShardDone | Notice
 Progress = Callable[[Event], None]
 
 
-class TooManyQuarantined(RunError):
-    """A stage sets aside more of its records than the limit allows."""
-
-
 class Monitor:
-    """Passes events on, and watches the quarantine rate and the time since the last commit."""
+    """Passes events on, and watches losses and the time since the last commit."""
 
     def __init__(self, plan: Plan, folder: RunFolder, progress: Progress | None) -> None:
         self._plan, self._folder, self._progress = plan, folder, progress
-        self._rows: dict[str, int] = {}
-        self._quarantined: dict[str, int] = {}
+        self._losses: dict[str, Losses] = {}
         self._last = time.monotonic()
         self.committed: dict[str, int] = {}
 
     def emit(self, event: Event) -> None:
-        """Pass an event on; TooManyQuarantined when a stage has gone over the limit."""
+        """Pass an event on; TooMuchLost when a stage has gone over a limit."""
         if self._progress:
             self._progress(event)
         if not isinstance(event, ShardDone):
@@ -75,10 +74,12 @@ class Monitor:
         self._last = time.monotonic()
         stage = event.stage
         self.committed[stage] = self.committed.get(stage, 0) + 1
-        self._rows[stage] = self._rows.get(stage, 0) + event.rows_in
-        self._quarantined[stage] = self._quarantined.get(stage, 0) + event.quarantined
-        if self._rows[stage] >= _RATE_ROWS:
-            check_rate(self._plan, stage, self._rows[stage], self._quarantined[stage])
+        losses = self._losses.setdefault(stage, {})
+        for kind, loss in event.losses.items():
+            total = losses.setdefault(kind, Loss())
+            total.read += loss.read
+            total.lost.update(loss.lost)
+        check_losses(self._folder, self._plan.step(stage), losses, self._plan.job.limits, MIN_READ)
 
     def check_stall(self) -> None:
         """Name the shard that has been worked on longest when nothing was committed for too long."""
@@ -97,17 +98,6 @@ class Monitor:
             min(running)[1] if running else "no shard is being worked on; the cluster may lack CPUs or GPUs"
         )
         self.emit(Notice(f"nothing was committed for {minutes:g} minutes; longest running: {where}"))
-
-
-def check_rate(plan: Plan, stage: str, rows: int, quarantined: int) -> None:
-    """TooManyQuarantined when the share is above the job's limit."""
-    limit = plan.job.limits.quarantine_rate
-    if rows and quarantined / rows > limit:
-        raise TooManyQuarantined(
-            f"stage {stage!r} quarantined {quarantined} of {rows} records ({quarantined / rows:.1%}), "
-            f"the limit is {limit:.1%}; look at them with `relforge quarantine`, correct the input or raise "
-            "run.quarantine_limit"
-        )
 
 
 class Watcher:
@@ -141,6 +131,7 @@ class Watcher:
                         account.rows_out,
                         sum(account.quarantined.values()),
                         account.seconds,
+                        count_losses(step, [account]),
                     )
                 )
             self._seen[step.name] = now

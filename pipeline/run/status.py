@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from relforge.pipeline.run.driver import living_drivers
+from relforge.pipeline.run.emptiness import find_refusal, find_warnings
+from relforge.pipeline.run.losses import find_excess
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.run.survey import State, Survey
 from relforge.pipeline.store.run_folder import FAILED, RUNNING, RunFolder
@@ -60,6 +62,9 @@ class RunStatus:
         dataset_hash: hash over all data when complete.
         drivers: living drivers, as `pid on host`.
         stages: ingest first.
+        stopped: why the run failed though its shards are done: too much was lost, or the result is empty and
+            may not be.
+        warnings: what the user has to know of a complete run, one sentence each.
     """
 
     folder: str
@@ -69,6 +74,8 @@ class RunStatus:
     dataset_hash: str | None
     drivers: list[str]
     stages: list[StageStatus]
+    stopped: str | None = None
+    warnings: list[str] = field(default_factory=list)
 
 
 def status(uri: str, *, verify: bool = False, storage: Storage | None = None) -> RunStatus:
@@ -97,6 +104,8 @@ def status(uri: str, *, verify: bool = False, storage: Storage | None = None) ->
         dataset_hash=survey.dataset_hash() if survey.complete else None,
         drivers=[f"{driver.pid} on {driver.host}" for driver in drivers],
         stages=stages,
+        stopped=find_excess(folder, survey) or find_refusal(survey),
+        warnings=find_warnings(survey),
     )
 
 

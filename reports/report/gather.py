@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from relforge.evaluation.label_quality import assess_labels
+from relforge.pipeline.run.emptiness import find_refusal, find_warnings
+from relforge.pipeline.run.losses import find_excess
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.run_folder import RunFolder
@@ -29,7 +31,8 @@ def gather(run: str) -> dict[str, Any]:
     """Everything in the report as plain values.
 
     Returns:
-        `run`, `dataset`, `profile`, `complete`, `survival` (rows by table), `steps` (every loss by reason),
+        `run`, `dataset`, `profile`, `complete`, `stopped` and `warnings` (as `status` has them), `survival`
+        (rows by table), `steps` (every loss by reason),
         `shown` (the table described), `predicates` and `pairs` (most frequent), `histogram` of scores (None
         where nothing is scored), and `quality` (None where the run knows no gold).
 
@@ -51,6 +54,8 @@ def gather(run: str) -> dict[str, Any]:
         "dataset": plan.job.dataset,
         "profile": plan.job.profile,
         "complete": survey.complete,
+        "stopped": find_excess(folder, survey) or find_refusal(survey),
+        "warnings": find_warnings(survey),
         "survival": count_rows(steps),
         "steps": [{**asdict(one), "lost": one.lost} for one in steps],
         "shown": shown,

@@ -31,6 +31,7 @@ def render_body(data: dict[str, Any]) -> str:
     parts = [
         f"<h1>{escape(data['dataset'])}</h1>",
         f'<p class="soft">{escape(data["run"])} · profile {escape(data["profile"])} · {state}</p>',
+        *(f'<p class="warning">{escape(sentence)}.</p>' for sentence in _sentences(data)),
         *([_quality(data["quality"])] if data["quality"] else []),
         _section(
             "Rows by table, losses by stage",
@@ -54,6 +55,11 @@ def render_body(data: dict[str, Any]) -> str:
             '<p class="soft">The run knows no gold relations, so labels are counted and not judged.</p>'
         )
     return "\n".join(parts)
+
+
+def _sentences(data: dict[str, Any]) -> list[str]:
+    """What the reader has to know before the figures."""
+    return ([f"The run failed: {data['stopped']}"] if data["stopped"] else []) + data["warnings"]
 
 
 def _quality(found: dict[str, Any]) -> str:

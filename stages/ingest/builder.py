@@ -70,13 +70,15 @@ class ShardBuilder:
 
     def _quarantine_orphans(self, account: Account, records: Records) -> None:
         nowhere = np.array([len(records.images.codes)])
-        orphans = [(r["image"], r["source"]) for r in records.boxes.of(nowhere)[0]]
-        orphans += [(r["image"], NONE) for r in records.relations.of(nowhere)[0]]
-        for image, source in orphans:
+        orphans = [("boxes", r["image"], r["source"]) for r in records.boxes.of(nowhere)[0]]
+        orphans += [("relations", r["image"], NONE) for r in records.relations.of(nowhere)[0]]
+        for kind, image, source in orphans:
             image_id = self._ids.text(int(image))
             record = {"image_id": image_id, "source_id": self._ids.text(int(source))}
             detail = f"annotation of image {image_id or 'without id'}, which the file does not list"
             account.quarantine(record, "unknown_image", detail)
+            account.read(kind, 1)
+            account.lose(kind, "unknown_image")
 
 
 def _group(records: Records, faults: np.ndarray) -> np.ndarray:

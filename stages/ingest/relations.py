@@ -74,6 +74,7 @@ def read_relations(
         number: whether `position` is a relation's place among those kept of its image.
     """
     records, owner, place, _ = relations.of(rows)
+    account.read("relations", len(records))
     if not len(records):
         return []
     keys = (boxes.box_id if relations.by_box_id else boxes.annotation).tolist()
@@ -93,11 +94,13 @@ def read_relations(
         if isinstance(relation, str):
             what = f"{named}: a field is missing or of the wrong type ({relation})"
             account.quarantine(identity, "malformed_relation", what)
+            account.lose("relations", "malformed_relation")
             continue
         first, second = box_of.get((image, subject)), box_of.get((image, object_))
         if first is None or second is None:
             what = f"{named}, {relation.predicate!r}, names a box that the image does not have"
             account.quarantine(identity, "unknown_object", what)
+            account.lose("relations", "unknown_object")
         elif not (usable[first] and usable[second]):
             account.drop("box_set_aside")
         elif first == second:

@@ -38,10 +38,9 @@ def build_shard(
         with_relations: make the table `relations` beside `images`, `boxes` and `gold`.
     """
     images = records.images.take(rows)
-    image_table, good = _images(account, ids, images, faults, image_files)
+    image_table, good, reasons = _images(account, ids, images, faults, image_files)
     image_ids, sizes = image_table["image_id"], images.sizes[good]
-    lost = np.delete(rows, good)
-    account.drop("image_set_aside", len(records.boxes.of(lost)[0]) + len(records.relations.of(lost)[0]))
+    _lose_carried(account, records, np.delete(rows, good), reasons)
     box_table, keys = _boxes(account, ids, records, rows[good], image_ids, sizes, repeats)
     found = read_relations(account, records.relations, rows[good], image_ids, keys, records.nested)
     tables = {"images": image_table, "boxes": box_table, "gold": make_gold_table(found)}
@@ -50,11 +49,12 @@ def build_shard(
 
 def _images(
     account: Account, ids: Ids, images: ImageColumns, faults: np.ndarray, image_files: ImageFiles
-) -> tuple[pa.Table, np.ndarray]:
-    """The `images` table, and the positions of its images in the shard."""
+) -> tuple[pa.Table, np.ndarray, list[str]]:
+    """The `images` table, the positions of its images in the shard, and why each other image is set aside."""
     names = ids.texts(images.codes)
+    reasons: dict[int, str] = {}
     for k in np.flatnonzero(faults >= 0).tolist():
-        reason = list(IMAGE_REASONS)[faults[k]]
+        reasons[k] = reason = list(IMAGE_REASONS)[faults[k]]
         image_id = names[k].as_py()
         what = f"image {image_id or '?'} ({images.file_names[k]}): {IMAGE_REASONS[reason]}"
         account.quarantine({"image_id": image_id}, reason, what)
@@ -69,6 +69,7 @@ def _images(
             embedded[k] = image_files.check(uris[k].as_py(), (width, height))
         except ImageError as error:
             good[k] = False
+            reasons[k] = error.reason
             account.quarantine({"image_id": names[k].as_py()}, error.reason, error.detail)
     chosen = np.flatnonzero(good)
     account.keep(len(chosen))
@@ -88,7 +89,21 @@ def _images(
         "file_name": images.file_names.take(at),
         "shared_name": images.shared_names.take(at),
     }
-    return pa.table(columns, schema=SCHEMAS["images"]), chosen
+    account.read("images", len(names))
+    lost = [reasons[k] for k in sorted(reasons)]
+    for reason in lost:
+        account.lose("images", reason)
+    return pa.table(columns, schema=SCHEMAS["images"]), chosen, lost
+
+
+def _lose_carried(account: Account, records: Records, rows: np.ndarray, reasons: list[str]) -> None:
+    """The boxes and relations of images that are set aside, each for its image's reason."""
+    for kind, buffer in (("boxes", records.boxes), ("relations", records.relations)):
+        found, owner, *_ = buffer.of(rows)
+        account.drop("image_set_aside", len(found))
+        account.read(kind, len(found))
+        for k, count in enumerate(np.bincount(owner, minlength=len(rows)).tolist()):
+            account.lose(kind, reasons[k], count)
 
 
 def _boxes(
@@ -122,6 +137,8 @@ def _boxes(
         what = f"box {box_id[k]} of image {image_id}, category {label}, [{shown}]: {BOX_REASONS[reason]}"
         record = {"image_id": image_id, "box_id": int(box_id[k]), "source_id": source_id}
         account.quarantine(record, reason, what)
+        account.lose("boxes", reason)
+    account.read("boxes", len(boxes))
     usable = np.flatnonzero(faults < 0)
     account.keep(len(usable))
     columns = {

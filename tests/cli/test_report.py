@@ -29,7 +29,8 @@ def report(**changes: Any) -> dict[str, Any]:
     }
     step = {"stage": "match", "rows_in": 5, "kept": 4, "dropped": {"no_second_box": 1}, "quarantined": {}}
     return {
-        "run": "r", "dataset": HOSTILE, "profile": "fixed", "complete": True, "shown": "relations",
+        "run": "r", "dataset": HOSTILE, "profile": "fixed", "complete": True, "stopped": None, "warnings": [],
+        "shown": "relations",
         "survival": {"images": 1, "relations": 2}, "steps": [step], "histogram": [0, 2, 1],
         "predicates": [{"predicate": HOSTILE, "count": 2}],
         "pairs": [{"subject_class": "person", "object_class": HOSTILE, "count": 2}],

@@ -178,7 +178,7 @@ def test_too_many_quarantined_records_stop_a_run_that_has_far_to_go(ram, source)
     result = run(job)
 
     assert result.outcome == Outcome.FAILED
-    assert "stage 'caption' quarantined" in result.message
+    assert "stage 'caption' lost" in result.message
     assert result.committed["caption"] < 40
 
 

@@ -161,10 +161,13 @@ def test_a_file_that_changes_while_it_is_used_is_noticed_at_the_end(tmp_path, so
     assert "words.txt (read by caption) changed while the run was going on" in result.message
 
 
-def test_an_empty_dataset_is_one_sentence(tmp_path, source):
-    result = run(tiny_job(tmp_path / "run", source(0)), executor="loop")
-    assert result.outcome == Outcome.INCOMPLETE
-    assert result.message.startswith("dataset 'tiny' has no images")
+@pytest.mark.parametrize("executor", ["loop", "ray"])
+def test_a_source_without_any_shard_completes_with_a_warning(request, tmp_path, source, executor):
+    if executor == "ray":
+        request.getfixturevalue("ray_here")
+    result = run(tiny_job(tmp_path / "run", source(0)), executor=executor)
+    assert (result.outcome, result.message) == (Outcome.COMPLETE, "complete: 0 shards, 0 commits in this run")
+    assert result.warnings[0].startswith("the result is empty: stage 'ingest' found no images in the source")
 
 
 # --- stages
@@ -199,7 +202,7 @@ def test_too_many_quarantined_records_fail_the_run_and_a_higher_limit_accepts_th
 
     result = run(job, executor="loop")
     assert result.outcome == Outcome.FAILED
-    assert "stage 'caption' quarantined 2 of 10 records (20.0%), the limit is 5.0%" in result.message
+    assert "stage 'caption' lost 2 of 10 images (20.0%), the limit is 5.0%" in result.message
 
     accepted = run(replace(job, limits=Limits(quarantine_rate=0.2)), executor="loop")
     assert (accepted.outcome, accepted.committed) == (Outcome.COMPLETE, {})

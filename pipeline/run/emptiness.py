@@ -1,0 +1,114 @@
+"""Whether a complete run has a result at all, and which stage left nothing, from the accounts alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from relforge.pipeline.run.job import INGEST
+from relforge.pipeline.run.losses import count_losses
+from relforge.pipeline.run.stage_plan import StagePlan
+from relforge.pipeline.run.survey import Survey
+from relforge.pipeline.store.sidecar import Sidecar
+
+_RESULTS = ("images", "captions", "triplets", "candidates", "scores", "relations")
+"""A run is empty when one of these that it writes has no row."""
+_CAUSES = (*_RESULTS, "boxes")
+"""A table without rows that explains why those after it have none."""
+
+_NO_CLASS = "give more synonyms for the dataset's classes in stages.match.synonyms"
+_HINTS = {
+    "no_caption": "check that the caption files name these images, by id or file name",
+    "neither_names_a_class": _NO_CLASS,
+    "subject_names_no_class": _NO_CLASS,
+    "object_names_no_class": _NO_CLASS,
+    "below_floor": "lower stages.tag.floor",
+    "below_threshold": "lower stages.select.threshold",
+}
+
+
+def find_warnings(survey: Survey) -> list[str]:
+    """What a user of a complete run has to know: one sentence each."""
+    if not survey.complete:
+        return []
+    empty = find_emptiness(survey)
+    return [empty] if empty else _uncaptioned(survey)
+
+
+def find_refusal(survey: Survey) -> str | None:
+    """The sentence with which a complete run without a result fails, where the job wants that."""
+    if survey.plan.job.limits.on_empty != "fail" or not survey.complete:
+        return None
+    empty = find_emptiness(survey)
+    return f"{empty}; run.on_empty is fail" if empty else None
+
+
+def find_emptiness(survey: Survey) -> str | None:
+    """One sentence that names the first stage where everything went and its commonest reason; None for a
+    run that has a result."""
+    rows = {
+        table: sum(one.rows_out for one in _accounts(survey, step, table))
+        for step in survey.plan.steps
+        for table in step.outputs
+        if table in _CAUSES
+    }
+    if not any(table in _RESULTS and not count for table, count in rows.items()):
+        return None
+    step, table = next((s, t) for s in survey.plan.steps for t in s.outputs if rows.get(t, 1) == 0)
+    return f"the result is empty: {_cause(step, table, _accounts(survey, step, table))}"
+
+
+def _cause(step: StagePlan, table: str, accounts: Sequence[Sidecar]) -> str:
+    read, primary = (
+        sum(one.rows_in for one in accounts),
+        step.inputs[0] if step.inputs else f"records of {table}",
+    )
+    reasons: Counter[str] = Counter()
+    if step.name == INGEST:
+        losses = count_losses(step, accounts)
+        if table in losses:
+            read, reasons = losses[table].read, losses[table].lost
+        if not read:
+            return (
+                f"stage {step.name!r} found no {table} in the source; check the dataset's files and options"
+            )
+    else:
+        for one in accounts:
+            reasons.update(one.dropped)
+            reasons.update(one.quarantined)
+            reasons.update(_without_relation(one))
+    what = f"stage {step.name!r} gave no {table} from {read:,} {primary}"
+    if not reasons:
+        return f"{what}, without a reason"
+    reason, count = max(reasons.items(), key=lambda item: (item[1], item[0]))
+    hint = f"; {_HINTS[reason]}" if reason in _HINTS else ""
+    return f"{what}; the commonest reason is {reason} ({count:,}){hint}"
+
+
+def _without_relation(account: Sidecar) -> dict[str, int]:
+    """The captions that a parser read and found no relation in: they count as kept."""
+    count = account.notes.get("without_relation")
+    return {"without_relation": count} if isinstance(count, int) and count else {}
+
+
+def _uncaptioned(survey: Survey) -> list[str]:
+    """A caption file may cover a part of the images only, so that is no loss; but it may not be meant."""
+    limit = survey.plan.job.limits.lost_rate("captions")
+    found = []
+    for step in survey.plan.steps:
+        accounts = _accounts(survey, step, step.outputs[0])
+        read, missing = (
+            sum(one.rows_in for one in accounts),
+            sum(one.dropped.get("no_caption", 0) for one in accounts),
+        )
+        if read and missing / read > limit:
+            found.append(
+                f"stage {step.name!r} found no caption for {missing:,} of {read:,} images "
+                f"({missing / read:.1%}), so they have no relations; {_HINTS['no_caption']}"
+            )
+    return found
+
+
+def _accounts(survey: Survey, step: StagePlan, table: str) -> list[Sidecar]:
+    entries = survey.entries[table]
+    return [sidecar for shard in survey.sidecars(step) if (sidecar := entries[shard].sidecar)]

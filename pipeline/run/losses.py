@@ -1,0 +1,146 @@
+"""How much of its input a stage lost, by kind, and whether that is more than the job allows.
+
+A stage's records are of different weight: an image that is lost takes its boxes along. So losses are counted
+by kind (images, boxes, captions, relations), whatever became of the record, and each kind has a limit. A loss
+is input that cannot be used; what a rule leaves out (`below_threshold`, `no_caption`, ...) is none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from relforge.pipeline.errors import RunError
+from relforge.pipeline.run.job import Limits
+from relforge.pipeline.run.stage_plan import StagePlan
+from relforge.pipeline.run.survey import Survey
+from relforge.pipeline.store.run_folder import RunFolder
+from relforge.pipeline.store.sidecar import Sidecar
+
+MIN_READ = 1000
+"""So much of a kind a stage must have read before its losses may stop a run half-way."""
+
+_RECORDS = "records"
+_KINDS = ("images", "boxes", "captions")
+_ORDER = ("images", "boxes", "captions", "relations", _RECORDS)
+"""What is lost with the first is lost in the others too, so the first is named."""
+_OPTIONS = {kind: f"run.lost_{kind}_limit" for kind in _KINDS}
+_EXAMPLE_LENGTH = 200
+
+
+class TooMuchLost(RunError):
+    """A stage loses more of its input than the limit allows."""
+
+
+@dataclass
+class Loss:
+    """Input of one kind.
+
+    Args:
+        read: how much of it the stage read.
+        lost: reason -> how much of that it could not use.
+    """
+
+    read: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def rate(self) -> float:
+        """The share that is lost; 0 where nothing was read."""
+        return self.lost.total() / self.read if self.read else 0.0
+
+
+Losses = dict[str, Loss]
+"""Kind -> loss."""
+
+
+def count_losses(step: StagePlan, accounts: Iterable[Sidecar]) -> Losses:
+    """What the shards of a stage lost, kind by kind.
+
+    A stage that notes no losses (`Account.lose`) lost the rows of its primary input that it quarantined.
+    """
+    found: Losses = {}
+    for account in accounts:
+        for kind, (read, lost) in _noted(account, step).items():
+            loss = found.setdefault(kind, Loss())
+            loss.read += read
+            loss.lost.update(lost)
+    return found
+
+
+def _noted(account: Sidecar, step: StagePlan) -> dict[str, tuple[int, Mapping[str, int]]]:
+    primary = step.inputs[0] if step.inputs else ""
+    kind = primary if primary in _KINDS else _RECORDS
+    counted: dict[str, tuple[int, Mapping[str, int]]] = {kind: (account.rows_in, account.quarantined)}
+    noted = account.notes.get("losses")
+    if not isinstance(noted, dict) or not all(map(_is_loss, noted.values())):
+        return counted
+    noted = {name: (value["read"], value["lost"]) for name, value in noted.items() if name in _ORDER}
+    # ingest notes every kind that it reads; elsewhere the primary input is counted besides
+    return noted if kind == _RECORDS else counted | noted
+
+
+def _is_loss(value: Any) -> bool:
+    return (
+        isinstance(value, dict) and isinstance(value.get("read"), int) and isinstance(value.get("lost"), dict)
+    )
+
+
+def check_losses(
+    folder: RunFolder, step: StagePlan, losses: Losses, limits: Limits, min_read: int = 0
+) -> None:
+    """TooMuchLost when the share of a kind is above the job's limit.
+
+    Args:
+        folder: where an example is looked up.
+        min_read: kinds of which less was read are not judged yet.
+    """
+    for kind in sorted(losses, key=_ORDER.index):
+        loss = losses[kind]
+        limit = limits.lost_rate(kind)
+        if loss.read < min_read or loss.rate <= limit:
+            continue
+        reason, count = max(loss.lost.items(), key=lambda item: (item[1], item[0]))
+        example = find_example(folder, step.name, reason)
+        raise TooMuchLost(
+            f"stage {step.name!r} lost {loss.lost.total():,} of {loss.read:,} {kind} ({loss.rate:.1%}), "
+            f"the limit is {limit:.1%}; the commonest reason is {reason} ({count:,})"
+            + (f", e.g. {example}" if example else "")
+            + "; look at them with `relforge quarantine`, correct the input or raise "
+            + _OPTIONS.get(kind, "run.quarantine_limit")
+        )
+
+
+def find_excess(folder: RunFolder, survey: Survey) -> str | None:
+    """The sentence with which a run on this folder stops, if too much of its input is lost already."""
+    min_read = 0 if survey.complete else MIN_READ
+    for step in survey.plan.steps:
+        losses = count_losses(step, survey.sidecars(step).values())
+        try:
+            check_losses(folder, step, losses, survey.plan.job.limits, min_read)
+        except TooMuchLost as error:
+            return str(error)
+    return None
+
+
+def find_example(folder: RunFolder, stage: str, reason: str) -> str | None:
+    """The first record that a stage set aside for that reason, in words."""
+    place = f"quarantine/{stage}"
+    for file in sorted(folder.storage.listing(place)):
+        rows = pq.read_table(pa.BufferReader(folder.storage.read(f"{place}/{file}")))
+        for row in rows.filter(pc.field("reason") == reason).slice(0, 1).to_pylist():
+            text = row["detail"] or _identity(row["record"])
+            return text if len(text) <= _EXAMPLE_LENGTH else f"{text[:_EXAMPLE_LENGTH]}..."
+    return None
+
+
+def _identity(record: str) -> str:
+    """`{"image_id": "7", "box_id": 1}` -> `image_id 7, box_id 1`."""
+    return ", ".join(f"{name} {value}" for name, value in sorted(json.loads(record).items(), reverse=True))
