@@ -91,9 +91,12 @@ class GivenCaptions:
                 account.quarantine({"image_id": image_id}, AMBIGUOUS, str(error))
                 continue
             texts = []
+            account.read("captions", len(found or ()))
             for text, fault in found or ():
                 readable, kinds = clean(text)
                 texts.append(readable)
+                if not readable:
+                    account.lose("captions", fault or EMPTY)
                 cleaned.update(kinds)
                 unusable.update([fault] if fault else [])
             if not any(texts):

@@ -118,6 +118,16 @@ def test_the_quarantine_limit_is_the_limit_of_kinds_that_have_none(job, tmp_path
     assert job("run.quarantine_limit=0.4", "run.lost_boxes_limit=0.3", **given).code == 3
 
 
+def test_captions_without_text_are_lost_captions(job, tmp_path) -> None:
+    captions = captioned(range(1, 5), RIDING, " ")
+
+    said = job(captions=captions, annotations=write_instances(tmp_path / "a.json", range(1, 5)))
+
+    assert said.code == 3
+    assert "stage 'caption' lost 4 of 8 captions (50.0%)" in said.out
+    assert "raise run.lost_captions_limit" in said.out
+
+
 def test_losses_below_the_limits_complete_without_a_warning(job, relforge, tmp_path) -> None:
     annotations = write_instances(tmp_path / "a.json", range(1, 5))
 
