@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from relforge.stages.match.pair_limit import limit_claims, rank_by_area
 from relforge.stages.overlap import do_overlap
 from relforge.stages.tables import TRIPLET_KEY
 
@@ -84,10 +85,17 @@ class Candidates:
     rule: np.ndarray
     mention_has_pair: np.ndarray
     """bool per mention: it led to at least one row."""
+    mention_beyond_limit: np.ndarray
+    """bool per mention: the limit left no pair for it."""
+    pairs_beyond_limit: int
+    """Pairs that the limit left out, before any overlap prior; a box with itself is none."""
 
 
-def expand_claims(mentions: Mentions, boxes: BoxIndex, overlap_prior: bool) -> Candidates:
-    """Claims of all mentions, expanded to box pairs."""
+def expand_claims(
+    mentions: Mentions, boxes: BoxIndex, overlap_prior: bool, max_pairs: int | None = None
+) -> Candidates:
+    """Claims of all mentions, expanded to box pairs; those of the largest boxes, where an image would have
+    more than `max_pairs`."""
     claim, first, order = _group_mentions(mentions)
     count = len(first)
     claims = mentions.take(first)
@@ -105,12 +113,21 @@ def expand_claims(mentions: Mentions, boxes: BoxIndex, overlap_prior: bool) -> C
 
     subject_start, subject_count = boxes.find(claims.image, claims.subject)
     object_start, object_count = boxes.find(claims.image, claims.object)
-    sizes = subject_count * object_count
+    used_subjects, used_objects = limit_claims(claims.image, order, subject_count, object_count, max_pairs)
+    sizes = used_subjects * used_objects
+    same = claims.subject == claims.object
+    beyond = subject_count * object_count - same * subject_count
+    beyond = beyond - (sizes - same * np.minimum(used_subjects, used_objects))
+    cut = beyond > 0
     row_claim = np.repeat(np.arange(count), sizes)
     within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    width = np.maximum(object_count[row_claim], 1)
+    width = np.maximum(used_objects[row_claim], 1)
     subject_row = subject_start[row_claim] + within // width
     object_row = object_start[row_claim] + within % width
+    if cut.any():
+        ranked = rank_by_area(boxes.image, boxes.category, boxes.xywh)
+        subject_row = np.where(cut[row_claim], ranked[subject_row], subject_row)
+        object_row = np.where(cut[row_claim], ranked[object_row], object_row)
 
     keep = subject_row != object_row
     if overlap_prior:
@@ -130,6 +147,8 @@ def expand_claims(mentions: Mentions, boxes: BoxIndex, overlap_prior: bool) -> C
         triplet_ids=triplet_ids,
         rule=claims.rule[row_claim],
         mention_has_pair=used[claim],
+        mention_beyond_limit=(cut & ~used)[claim],
+        pairs_beyond_limit=int(beyond.sum()),
     )
 
 

@@ -15,6 +15,7 @@ from relforge.stages.class_table import read_classes
 from relforge.stages.columns import encode, encode_in_order, flatten
 from relforge.stages.contract import StageResult
 from relforge.stages.match import naming, vocabulary
+from relforge.stages.match.pair_limit import MAX_PAIRS
 from relforge.stages.match.pairs import BoxIndex, Candidates, Mentions, expand_claims
 from relforge.stages.match.phrases import PhraseMatcher
 from relforge.stages.overlap import read_xywh
@@ -30,6 +31,9 @@ class MatchStage:
         original_names: with `substring`: class names only, no synonyms (published `original_text`).
         overlap_prior: keep only pairs of overlapping boxes.
         crowd_boxes: let boxes flagged as crowds take part in pairs.
+        max_pairs: (subject box, predicate, object box) of an image at most; beyond it the claims share the
+            number and pair their largest boxes. What is left out is counted in the note
+            `pairs_beyond_limit`. None: 100,000 by `boundary`, all by `substring`, as published. 0: all.
     """
 
     name = "match"
@@ -44,6 +48,7 @@ class MatchStage:
         original_names: bool = False,
         overlap_prior: bool = False,
         crowd_boxes: bool = False,
+        max_pairs: int | None = None,
     ) -> None:
         if method not in naming.METHODS:
             raise ValueError(f"match.method: {method!r} is not one of {', '.join(naming.METHODS)}")
@@ -51,6 +56,11 @@ class MatchStage:
             raise ValueError("match.original_names: only `method: substring` knows it; leave it out")
         if isinstance(synonyms, str):
             raise ValueError(f"match.synonyms: give a list of tables, e.g. [{synonyms}]")
+        if max_pairs is not None and max_pairs < 2 and max_pairs != 0:
+            raise ValueError(f"match.max_pairs: {max_pairs} keeps nothing; use 2 or more, or 0 for no limit")
+        if max_pairs is None:
+            max_pairs = MAX_PAIRS if method == "boundary" else 0
+        self._max_pairs = max_pairs or None
         self._synonyms = list(synonyms)
         self._method = method
         self._original_names = original_names
@@ -144,10 +154,11 @@ class MatchStage:
             triplet_id=triplets["triplet_id"].to_numpy()[triplet],
             rule=subjects.rule[left] * len(naming.RULES) + objects.rule[right],
         )
-        found = expand_claims(mentions, index, self._overlap_prior)
+        found = expand_claims(mentions, index, self._overlap_prior, self._max_pairs)
         table = _to_table(found, images, predicates)
-        account = _account(named, triplet, found.mention_has_pair, self._overlap_prior)
-        return account.result({"candidates": table})
+        account = _account(named, triplet, found, self._overlap_prior)
+        left_out = found.pairs_beyond_limit
+        return account.result({"candidates": table}, {"pairs_beyond_limit": left_out} if left_out else {})
 
 
 def _to_table(found: Candidates, images: pa.Array, predicates: pa.Array) -> pa.Table:
@@ -175,12 +186,14 @@ def _to_table(found: Candidates, images: pa.Array, predicates: pa.Array) -> pa.T
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def _account(named: naming.Named, triplet: np.ndarray, has_pair: np.ndarray, overlap_prior: bool) -> Account:
+def _account(named: naming.Named, triplet: np.ndarray, found: Candidates, overlap_prior: bool) -> Account:
     """Where every triplet went: one reason each, the first that applies."""
     account = Account()
     count = len(named.subject_known)
     paired = np.zeros(count, bool)
-    paired[triplet[has_pair]] = True
+    paired[triplet[found.mention_has_pair]] = True
+    beyond = np.zeros(count, bool)
+    beyond[triplet[found.mention_beyond_limit]] = True
     mentioned = np.zeros(count, bool)
     mentioned[triplet] = True
     left = ~paired
@@ -190,6 +203,7 @@ def _account(named: naming.Named, triplet: np.ndarray, has_pair: np.ndarray, ove
         "subject_names_no_class": ~named.subject_known,
         "object_names_no_class": ~named.object_known,
         "class_has_no_box_here": ~mentioned,
+        "pairs_beyond_limit": beyond,
         "no_second_box" if not overlap_prior else "no_overlapping_pair": np.ones(count, bool),
     }
     for reason, applies in reasons.items():
