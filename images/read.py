@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
 from relforge.images.error import ImageError
+
+_NO_SUCH_NAME = (errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 
 
 def read(uri: str | None, embedded: bytes | None = None) -> bytes:
@@ -15,7 +19,8 @@ def read(uri: str | None, embedded: bytes | None = None) -> bytes:
         embedded: the encoded image itself, which takes precedence over `uri`.
 
     Raises:
-        ImageError: there is no image, no such file, or the file is empty.
+        ImageError: there is no image, no such file, what is there is no plain file (a pipe, a device), or the
+            file is empty.
         OSError: anything else (permissions, network): not the image's fault, so the shard is retried.
     """
     if embedded is not None:
@@ -27,14 +32,26 @@ def read(uri: str | None, embedded: bytes | None = None) -> bytes:
             data = _fetch(uri)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise ImageError("missing_file", f"no image file at {uri}") from error
+        except OSError as error:
+            if error.errno not in _NO_SUCH_NAME:
+                raise
+            raise ImageError("missing_file", f"no image file at {uri} ({error.strerror})") from error
+        except ValueError as error:  # a NUL in the name, a scheme that nothing knows
+            raise ImageError("missing_file", f"no image file at {uri} ({error})") from error
     if not data:
         raise ImageError("empty_file", f"the image {uri or '(embedded)'} has zero bytes")
     return data
 
 
 def _fetch(uri: str) -> bytes:
+    if uri.startswith("file:///"):
+        uri = uri.removeprefix("file://")
     if "://" not in uri:
-        with open(os.path.expanduser(uri), "rb") as file:
+        path = os.path.expanduser(uri)
+        if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+            # opening a pipe waits for a writer, and some devices never end
+            raise ImageError("not_a_file", f"{uri} is a pipe or a device; an image is a plain file")
+        with open(path, "rb") as file:
             return file.read()
     import fsspec  # here, so that local images need no fsspec
 

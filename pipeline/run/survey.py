@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 import pyarrow as pa
 
@@ -55,7 +56,9 @@ class Survey:
                 t: _verified(folder, t, found, plan.spec(t).schema) for t, found in self.entries.items()
             }
         manifest = folder.read_json(INGEST_MANIFEST)
-        current = manifest is not None and manifest["key"] == plan.ingest.key
+        if manifest is not None and not _is_manifest(manifest):
+            raise folder.damaged(INGEST_MANIFEST, "it needs `key`, a text, and `shards`, a number")
+        current = manifest is not None and manifest.get("key") == plan.ingest.key
         self.shards: int | None = manifest["shards"] if manifest and current else None
         """How many shards the dataset has; None until ingest has seen its end."""
         self._findings: dict[str, dict[int, Finding]] = {}
@@ -147,3 +150,8 @@ def _verified(
                 entry = replace(entry, problem=error.why)
         checked[shard] = entry
     return checked
+
+
+def _is_manifest(value: Mapping[str, Any]) -> bool:
+    shards = value.get("shards")
+    return isinstance(value.get("key"), str) and type(shards) is int and shards >= 0

@@ -94,9 +94,15 @@ class RunFolder:
             value: dict[str, Any] = json.loads(self.storage.read(path))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except ValueError as error:
-            raise RunError(f"{self.uri}/{path} is damaged ({error}); restore or delete it") from error
+        except (ValueError, RecursionError) as error:
+            raise self.damaged(path, str(error)) from error
+        if not isinstance(value, dict):
+            raise self.damaged(path, f"expected a JSON object, found {type(value).__name__}")
         return value
+
+    def damaged(self, path: str, what: str) -> RunError:
+        """The error that says that a file of the folder is not what it should be."""
+        return RunError(f"{self.uri}/{path} is damaged ({what}); restore or delete it")
 
     def write_json(self, path: str, value: Any, *, durable: bool = True) -> None:
         """Publish a JSON object atomically; see `Storage.write`."""

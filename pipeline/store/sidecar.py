@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import msgspec
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,6 @@ class Sidecar:
     def from_bytes(cls, data: bytes) -> Sidecar:
         """Read a sidecar; ValueError when it is not one."""
         try:
-            values = json.loads(data)
-            return cls(**{name: values[name] for name in _NAMES if name in values})
-        except (ValueError, TypeError) as error:
+            return msgspec.convert(json.loads(data), cls)
+        except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors that name the field
             raise ValueError(f"not a sidecar ({error})") from error
-
-
-_NAMES = tuple(f.name for f in fields(Sidecar))

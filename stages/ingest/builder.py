@@ -10,19 +10,22 @@ import pyarrow.compute as pc
 
 from relforge.stages.account import Account
 from relforge.stages.class_table import make_classes
-from relforge.stages.contract import StageResult
+from relforge.stages.contract import SourceError, StageResult
 from relforge.stages.ingest.faults import find_image_faults
 from relforge.stages.ingest.file_names import find_shared_names
 from relforge.stages.ingest.ids import NONE, Ids, IdSet
 from relforge.stages.ingest.image_files import ImageFiles
-from relforge.stages.ingest.records import Records
+from relforge.stages.ingest.records import ImageColumns, Records
 from relforge.stages.ingest.shard import build_shard
+from relforge.stages.ingest.values import UNREADABLE
+
+_CHUNK = 1 << 16
 
 
 class ShardBuilder:
     """Checks records, and turns them into the tables and the account of consecutive shards.
 
-    Remembers the image ids of all records it was given, so that an id that comes twice is used once.
+    Remembers the ids of all usable images it was given, so that an id that comes twice is used once.
 
     Args:
         ids: what the codes mean; one for a source.
@@ -36,6 +39,8 @@ class ShardBuilder:
         self._shard_images = shard_images
         self._with_relations = relations
         self._seen = IdSet()
+        self._shares = ""  # the file, once it has a box
+        self._pixels = False  # whether a box of it is larger than a share of its image can be
 
     def shards(self, records: Records, image_files: ImageFiles) -> Iterator[StageResult]:
         """The shards of these records, at least one: consecutive images, sorted by id inside a shard.
@@ -45,13 +50,21 @@ class ShardBuilder:
         Args:
             records: what one file, or one batch of images, holds.
             image_files: where the image files are.
+
+        Raises:
+            SourceError: every box of the file lies within one pixel. Of `nested` records only `end` knows.
         """
         images = records.images
         count = len(images.codes)
+        if (shares := _are_shares(records)) is not None:
+            self._pixels |= not shares
+            self._shares = records.file
+        if not records.nested:
+            self.end()
         # of a file that is read in batches, one batch cannot tell
         known = images.file_names if images.uris is None else pc.coalesce(images.file_names, images.uris)
         images.shared_names = pa.nulls(count, pa.bool_()) if records.nested else find_shared_names(known)
-        faults = find_image_faults(images.codes, images.sizes, self._seen)
+        faults = self._find_image_faults(images, image_files)
         repeats = _group(records, faults)
         for start in range(0, max(count, 1), self._shard_images):
             rows = np.arange(start, min(start + self._shard_images, count))
@@ -66,7 +79,34 @@ class ShardBuilder:
             if start + self._shard_images >= count:
                 self._quarantine_orphans(account, records)
             yield account.result(tables, {"rows_in": account.total})
-        self._seen.add(images.codes)
+        self._seen.add(images.codes[faults < 0])
+
+    def end(self) -> None:
+        """To be called behind the last of `nested` records.
+
+        Raises:
+            SourceError: every box lies within one pixel.
+        """
+        if self._shares and not self._pixels:
+            raise SourceError(
+                f"{self._shares}: every box lies within one pixel, so its numbers look like shares of the "
+                "image; multiply x and w by the image's width, and y and h by its height"
+            )
+        self._shares, self._pixels = "", False
+
+    def _find_image_faults(self, images: ImageColumns, image_files: ImageFiles) -> np.ndarray:
+        outside = np.zeros(len(images.codes), bool)
+        for start in range(0, len(outside), _CHUNK):  # the names of all would take much memory
+            rows = slice(start, start + _CHUNK)
+            split = images.split if isinstance(images.split, str) else images.split[rows]
+            ids = self._ids.texts(images.codes[rows])
+            outside[rows] = image_files.find_outside(ids, images.file_names[rows], split)
+        unreadable = np.zeros(len(images.codes), bool)
+        for names in (images.file_names, images.uris):
+            if names is not None:
+                none = pc.fill_null(pc.equal(names, UNREADABLE), False)
+                unreadable |= none.to_numpy(zero_copy_only=False)
+        return find_image_faults(images.codes, images.sizes, unreadable, outside, self._seen)
 
     def _quarantine_orphans(self, account: Account, records: Records) -> None:
         nowhere = np.array([len(records.images.codes)])
@@ -79,6 +119,20 @@ class ShardBuilder:
             account.quarantine(record, "unknown_image", detail)
             account.read(kind, 1)
             account.lose(kind, "unknown_image")
+
+
+def _are_shares(records: Records) -> bool | None:
+    """Whether every box lies within the first pixel; None where there is no box."""
+    found = None
+    for piece in records.boxes.pieces():
+        x, y, w, h = piece["xywh"][~piece["malformed"]].T
+        with np.errstate(invalid="ignore"):
+            size = (w > 0) & (h > 0) & np.isfinite(x + y + w + h)
+            within = (x >= 0) & (y >= 0) & (x + w <= 1) & (y + h <= 1)
+        if (size & ~within).any():
+            return False
+        found = True if size.any() else found
+    return found
 
 
 def _group(records: Records, faults: np.ndarray) -> np.ndarray:

@@ -17,7 +17,15 @@ from relforge.stages.ingest.ids import Ids
 from relforge.stages.ingest.image_files import ImageFiles
 from relforge.stages.ingest.records import ImageColumns, Records
 from relforge.stages.ingest.spill import BOX, RelationBuffer, SpillBuffer
-from relforge.stages.ingest.values import as_id, as_pixels, as_text, is_number
+from relforge.stages.ingest.values import (
+    as_box_id,
+    as_file_name,
+    as_flag,
+    as_id,
+    as_pixels,
+    as_text,
+    is_number,
+)
 
 
 @dataclass(slots=True)
@@ -70,11 +78,11 @@ class ImageRecord:
     image_id: object
     width: object
     height: object
-    file_name: str | None = None
+    file_name: object = None
     boxes: Sequence[BoxRecord] = ()
     relations: Sequence[RelationRecord] = ()
-    dataset: str | None = None
-    split: str | None = None
+    dataset: object = None
+    split: object = None
 
 
 def build_shards(
@@ -84,6 +92,7 @@ def build_shards(
     dataset: str,
     split: str,
     relations: bool = False,
+    file: str = "",
 ) -> Iterator[StageResult]:
     """Shards of consecutive images, read as a stream.
 
@@ -93,9 +102,14 @@ def build_shards(
         image_files: where the image files are.
         dataset, split: written to the `images` table.
         relations: make a `relations` table too.
+        file: what errors call the dataset; empty: its name.
+
+    Raises:
+        SourceError: the boxes are not in pixels (`ShardBuilder.end`).
     """
     ids = Ids()
     builder = ShardBuilder(ids, shard_images, relations)
+    file = file or f"dataset {dataset}"
     stream = iter(images)
     batch = list(islice(stream, shard_images))
     while True:
@@ -103,10 +117,11 @@ def build_shards(
             categories = _add_boxes(batch, ids, boxes)
             _add_relations(batch, ids, relation_buffer)
             columns = _image_columns(batch, ids, dataset, split)
-            records = Records(columns, boxes, relation_buffer, categories, nested=True)
+            records = Records(columns, boxes, relation_buffer, categories, nested=True, file=file)
             yield from builder.shards(records, image_files)
         batch = list(islice(stream, shard_images))
         if not batch:
+            builder.end()
             return
 
 
@@ -119,7 +134,7 @@ def _image_columns(batch: Sequence[ImageRecord], ids: Ids, dataset: str, split: 
     return ImageColumns(
         ids.codes([as_id(image.image_id) for image in batch]),
         np.array(sizes, np.int32).reshape(-1, 2),
-        pa.array([as_text(image.file_name) for image in batch], pa.string()),
+        pa.array([as_file_name(image.file_name) for image in batch], pa.string()),
         datasets,
         splits,
     )
@@ -132,11 +147,11 @@ def _add_boxes(batch: Sequence[ImageRecord], ids: Ids, buffer: SpillBuffer) -> d
     classes: dict[Any, int] = {}
     rows = np.empty(len(boxes), BOX)
     rows["image"] = [row for row, _ in found]
-    rows["annotation"] = rows["source"] = ids.codes([box.id for box in boxes])
+    rows["annotation"] = rows["source"] = ids.codes([as_id(box.id) for box in boxes])
     rows["category"] = [classes.setdefault(box.category, len(classes)) for box in boxes]
     rows["xywh"] = np.array([tuple(box.xywh) for box in boxes], np.float64).reshape(-1, 4)
-    rows["box_id"] = [box.box_id if _is_box_id(box.box_id) else -1 for box in boxes]
-    rows["crowd"] = [bool(box.crowd) for box in boxes]
+    rows["box_id"] = [as_box_id(box.box_id) for box in boxes]
+    rows["crowd"] = [as_flag(box.crowd) for box in boxes]
     rows["malformed"] = [box is _UNFIT for box in boxes]
     buffer.append(rows)
     return {code: name for name, code in classes.items() if name is not None}
@@ -155,7 +170,7 @@ def _add_relations(batch: Sequence[ImageRecord], ids: Ids, buffer: RelationBuffe
 def _payload(relation: RelationRecord) -> bytes:
     try:
         return msgspec.json.encode({"predicate": relation.predicate, "score": relation.score})
-    except (TypeError, OverflowError, UnicodeEncodeError):
+    except (TypeError, ValueError, OverflowError, RecursionError):
         return b"null"  # no value that a relation may have
 
 
@@ -169,11 +184,8 @@ def _fits(box: BoxRecord) -> bool:
         as_id(box.id) is not None
         and category is not None
         and category.strip() != ""
+        and as_flag(box.crowd) is not None
         and isinstance(box.xywh, Sequence)
         and len(box.xywh) == 4
         and all(map(is_number, box.xywh))
     )
-
-
-def _is_box_id(value: object) -> bool:
-    return type(value) is int and 0 <= value < 2**31

@@ -25,12 +25,14 @@ from relforge.stages.contract import SourceError, StageResult
 from relforge.stages.ingest.builder import ShardBuilder
 from relforge.stages.ingest.coco_boxes import read_boxes
 from relforge.stages.ingest.coco_images import read_images
-from relforge.stages.ingest.ids import Ids
+from relforge.stages.ingest.ids import NONE, Ids
 from relforge.stages.ingest.image_files import ImageFiles
 from relforge.stages.ingest.json_stream import JsonStream, decode_lenient, open_source
 from relforge.stages.ingest.records import ImageColumns, Records
 from relforge.stages.ingest.spill import BOX, RelationBuffer, SpillBuffer
-from relforge.stages.ingest.values import as_text
+from relforge.stages.ingest.values import as_id, as_text
+
+_MEMBERS = ("images", "annotations", "categories", "relations")
 
 
 class CocoSource:
@@ -46,7 +48,7 @@ class CocoSource:
             None where there are none.
         split: name of the split where `annotations` is one file.
         dataset: name written to the `images` table.
-        require_images, embed_images: see `ImageFiles`.
+        require_images, embed_images, follow_links: see `ImageFiles`.
         class_name, file_name: what the tables have for a class's name and a record's `file_name`.
     """
 
@@ -61,12 +63,14 @@ class CocoSource:
         dataset: str = "coco",
         require_images: bool = False,
         embed_images: bool = False,
+        follow_links: bool = False,
         class_name: Callable[[str], str] = str,
         file_name: Callable[[str], str] = str,
     ) -> None:
         self._files = {split: annotations} if isinstance(annotations, str) else dict(annotations)
         roots = images if isinstance(images, Mapping) else dict.fromkeys(self._files, images)
-        self._image_files = {s: ImageFiles(roots.get(s), require_images, embed_images) for s in self._files}
+        options = (require_images, embed_images, follow_links)
+        self._image_files = {s: ImageFiles(roots.get(s), *options) for s in self._files}
         self._dataset = dataset
         self._class_name = class_name
         self._file_name = file_name
@@ -81,7 +85,7 @@ class CocoSource:
             with SpillBuffer(BOX) as boxes, RelationBuffer() as relation_buffer:
                 images, categories, classes = self._read(path, ids, boxes, relation_buffer)
                 images.dataset, images.split = self._dataset, split
-                records = Records(images, boxes, relation_buffer, categories, classes=classes)
+                records = Records(images, boxes, relation_buffer, categories, file=path, classes=classes)
                 yield from builder.shards(records, self._image_files[split])
 
     def _read(
@@ -94,6 +98,8 @@ class CocoSource:
         with open_source(path) as file:
             stream = JsonStream(file, path)
             for member in stream.members():
+                if member in seen and member in _MEMBERS:
+                    raise SourceError(f"{path}: the member {member!r} is given twice; join the two lists")
                 seen.add(member)
                 if member == "images":
                     images = read_images(stream, ids, self._file_name)
@@ -105,9 +111,14 @@ class CocoSource:
                         _add_relations(batch, ids, relations)
                 elif member == "categories":
                     for number, name, synonyms in self._categories(stream):
-                        categories[ids.code(number)] = name
+                        code = ids.code(number)
+                        if code != NONE and categories.setdefault(code, name) != name:
+                            raise SourceError(
+                                f"{path}: categories: id {ids.text(code)} is given twice, as "
+                                f"{categories[code]!r} and as {name!r}; give each class an id of its own"
+                            )
                         classes.setdefault(name, []).extend(synonyms)
-        for member in ("images", "annotations", "categories"):
+        for member in _MEMBERS[:3]:
             if member not in seen:
                 raise SourceError(f"{path}: no {member!r} array at the top level; is it a COCO file?")
         return images, categories, classes
@@ -126,7 +137,7 @@ class CocoSource:
     def _categories(self, stream: JsonStream) -> Iterator[tuple[Any, str, list[str]]]:
         """Id, class name and synonyms of the categories that have a name."""
         for record in chain.from_iterable(stream.elements(decode_lenient)):
-            if isinstance(record, dict) and as_text(record.get("name")) is not None:
+            if isinstance(record, dict) and (as_text(record.get("name")) or "").strip():
                 given = record.get("synonyms")
                 words = (
                     [one for one in given if (as_text(one) or "").strip()] if isinstance(given, list) else []
@@ -138,6 +149,13 @@ def _add_relations(batch: list[Any], ids: Ids, relations: RelationBuffer) -> Non
     """The `relations` list `relforge export --to coco` writes."""
     rows = [record if isinstance(record, dict) else {} for record in batch]
     image, subject, object_ = (
-        ids.codes([row.get(k) for row in rows]) for k in ("image_id", "subject_id", "object_id")
+        ids.codes([as_id(row.get(k)) for row in rows]) for k in ("image_id", "subject_id", "object_id")
     )
-    relations.add(image, subject, object_, [json.dumps(row).encode() for row in rows])
+    relations.add(image, subject, object_, [_payload(row) for row in rows])
+
+
+def _payload(record: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(record).encode()
+    except (ValueError, RecursionError):
+        return b"null"  # no value that a relation may have

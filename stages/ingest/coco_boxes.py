@@ -13,7 +13,7 @@ from relforge.stages.ingest.ids import NONE, Ids
 from relforge.stages.ingest.json_stream import JsonStream, decode_lenient
 from relforge.stages.ingest.scan import Scanned, load_scanner
 from relforge.stages.ingest.spill import BOX
-from relforge.stages.ingest.values import as_id, is_number
+from relforge.stages.ingest.values import as_box_id, as_flag, as_id, is_number
 
 
 class Annotation(msgspec.Struct, gc=False):
@@ -65,7 +65,7 @@ def decode_annotations(array: bytes) -> list[Annotation]:
     for text in (cut_polygons(array), array):
         try:
             return _ANNOTATIONS.decode(text)
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, RecursionError):
             break
         except msgspec.DecodeError:
             continue
@@ -79,16 +79,17 @@ def _lenient(record: Any) -> Annotation:
     box = box if isinstance(box, list) else []
     numbers = len(box) == 4 and all(map(is_number, box))
     image, category = as_id(record.get("image_id")), as_id(record.get("category_id"))
-    whole = numbers and image is not None and category is not None
-    source, place = record.get("source_id"), record.get("box_id")
+    crowd = as_flag(record.get("iscrowd"))
+    whole = numbers and image is not None and category is not None and crowd is not None
+    source = as_id(record.get("source_id"))
     return Annotation(
         image,  # type: ignore[arg-type]
         category,  # type: ignore[arg-type]
         tuple(box) if numbers else (np.nan,) * 4,
         as_id(record.get("id")),
-        bool(record.get("iscrowd", 0)),
-        (place if isinstance(place, int) else -1) if whole else _MALFORMED,
-        source if isinstance(source, str) else None,
+        bool(crowd),
+        as_box_id(record.get("box_id")) if whole else _MALFORMED,
+        None if source is None else str(source),
     )
 
 

@@ -14,7 +14,7 @@ from relforge.stages.ingest.ids import Ids
 from relforge.stages.ingest.json_stream import JsonStream, decode_lenient
 from relforge.stages.ingest.records import ImageColumns
 from relforge.stages.ingest.scan import Scanned, load_scanner
-from relforge.stages.ingest.values import as_id, as_pixels
+from relforge.stages.ingest.values import as_file_name, as_id, as_pixels
 
 _Size = Annotated[int, msgspec.Meta(gt=0, lt=2**31)]
 
@@ -61,25 +61,24 @@ def decode_images(array: bytes) -> list[Image]:
     """
     try:
         return _IMAGES.decode(array)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return [_lenient(record) for record in decode_lenient(array)]
 
 
 def _lenient(record: Any) -> Image:
     """A record that does not fit, with what is usable of it."""
     record = record if isinstance(record, dict) else {}
-    name = record.get("file_name")
     return Image(
         as_id(record.get("id")),  # type: ignore[arg-type]
         as_pixels(record.get("width")),
         as_pixels(record.get("height")),
-        name if isinstance(name, str) else None,
+        as_file_name(record.get("file_name")),
     )
 
 
 def _columns(records: list[Image], ids: Ids) -> ImageColumns:
     sizes = np.array([(r.width, r.height) for r in records], np.int32)
-    files = pa.array([r.file_name for r in records], pa.string())
+    files = pa.array([as_file_name(r.file_name) for r in records], pa.string())
     return ImageColumns(ids.codes([r.id for r in records]), sizes, files)
 
 

@@ -1,7 +1,8 @@
 """Record identities as 64-bit codes, so that 30 million of them fit in an array.
 
 Datasets write ids as numbers or as text. A non-negative integer is its own code, and so is its decimal
-text (`139` and `"139"` are one id); any other text gets a negative code in order of first appearance.
+text (`139`, `139.0` and `"139"` are one id); any other text gets a negative code in order of first
+appearance.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from relforge.stages.ingest.values import as_id
 
 NONE = int(np.iinfo(np.int64).min)
 """The code of an id that is absent."""
@@ -24,12 +27,13 @@ class Ids:
         self._text: list[str] = []
 
     def code(self, value: object) -> int:
-        """The code of one id; `NONE` for anything but an integer or a text."""
-        if isinstance(value, bool) or not isinstance(value, int | str):
+        """The code of one id; `NONE` for what is none (`values.as_id`)."""
+        identity = as_id(value)
+        if identity is None:
             return NONE
-        if isinstance(value, int) and 0 <= value < 2**63:
-            return value
-        text = str(value)
+        if isinstance(identity, int) and 0 <= identity < 2**63:
+            return identity
+        text = str(identity)
         if text.isascii() and text.isdigit() and len(text) < 19 and (text == "0" or text[0] != "0"):
             return int(text)
         if text not in self._code:
@@ -38,7 +42,11 @@ class Ids:
         return self._code[text]
 
     def codes(self, values: Sequence[object] | np.ndarray) -> np.ndarray:
-        """Codes of many ids, as int64; fast where all are non-negative integers."""
+        """Codes of many ids, as int64; fast where all are non-negative integers.
+
+        Args:
+            values: `true` and `false` among integers are taken for 1 and 0: `values.as_id` refuses them.
+        """
         if isinstance(values, np.ndarray):
             return values if not len(values) or values.min() >= 0 else self.codes(values.tolist())
         try:
@@ -47,6 +55,10 @@ class Ids:
             found = np.empty(0)
         if found.dtype == np.int64 and len(found) == len(values) and (not len(found) or found.min() >= 0):
             return found
+        return self.codes_of(values)
+
+    def codes_of(self, values: Sequence[object]) -> np.ndarray:
+        """Codes of values of any type, as int64."""
         return np.fromiter((self.code(v) for v in values), np.int64, len(values))
 
     def text(self, code: int) -> str:

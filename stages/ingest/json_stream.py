@@ -31,12 +31,31 @@ _STRING = re.compile(rb'"((?:[^"\\]+|\\.)*)"', re.DOTALL)
 _TOKEN = re.compile(rb'"(?:[^"\\]+|\\.)*("?)|[\[\]{}]', re.DOTALL)
 _FIRST_KEY = re.compile(rb'\s*\{\s*("[^"\\]*")')
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _GUESSES = 2
 
 
 def decode_lenient(array: bytes) -> list[Any]:
-    """Decode a JSON array as Python does, which takes `NaN` and `Infinity` too."""
-    found: list[Any] = json.loads(array)
+    """Decode a JSON array as Python does, which takes `NaN` and `Infinity` too.
+
+    A byte that is not UTF-8 becomes half a surrogate pair, so that only the text that holds it is no text.
+
+    Raises:
+        ValueError: the text is not one JSON array, or its lists and objects are nested too deeply.
+    """
+    try:
+        found: list[Any] = json.loads(bytes(array).decode("utf-8", "surrogateescape"))
+    except RecursionError as error:
+        raise ValueError("its lists or objects are nested too deeply") from error
+    return found
+
+
+def decode_any(array: bytes) -> list[Any]:
+    """Decode a JSON array of any records; fast where it is plain, and like `decode_lenient` where not."""
+    try:
+        found: list[Any] = msgspec.json.decode(array)
+    except (msgspec.DecodeError, RecursionError):
+        return decode_lenient(array)
     return found
 
 
@@ -58,7 +77,7 @@ def open_source(path: str) -> Iterator[BinaryIO]:
 def _skim(array: bytes) -> list[Any]:
     try:
         return msgspec.json.decode(array, type=list[msgspec.Raw])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return decode_lenient(array)
 
 
@@ -107,6 +126,21 @@ class JsonStream:
             yield key
             if self._base + self._at == before:
                 self._skip_value()
+        self._at += 1
+        self.end()
+
+    def end(self) -> None:
+        """To be called behind the whole document.
+
+        Raises:
+            SourceError: something follows it.
+        """
+        while True:
+            self._at = _SKIP.match(self._buffer, self._at, self._end).end()  # type: ignore[union-attr]
+            if self._at < self._end:
+                raise self._malformed("more stands behind the end of the document; is it JSON lines?")
+            if not self._more():
+                return
 
     def is_array(self) -> bool:
         """Whether the value at hand is an array."""
@@ -266,6 +300,8 @@ class JsonStream:
         first = self._base == 0 and self._end == 0
         self._base += self._at
         self._at, self._end = 0, len(left) + fresh
+        if first and self._buffer.startswith(_UTF_16, 0, self._end):
+            raise SourceError(f"{self._name}: the text is UTF-16; save it as UTF-8")
         if first and self._buffer.startswith(_BYTE_ORDER_MARK, 0, self._end):
             self._at = len(_BYTE_ORDER_MARK)
         self._ended = not fresh

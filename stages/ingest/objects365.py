@@ -39,6 +39,7 @@ def objects365(
     dataset: str = "objects365",
     require_images: bool = False,
     embed_images: bool = False,
+    follow_links: bool = False,
 ) -> CocoSource:
     """A source for `zhiyuan_objv2_{train,val}.json`.
 
@@ -47,7 +48,7 @@ def objects365(
     arguments are `CocoSource`'s; `images` is the folder that holds the splits' folders, or a pattern.
     """
     pattern = images if images is None or "{" in images else images.rstrip("/") + "/{split}/{file_name}"
-    options = (pattern, split, dataset, require_images, embed_images)
+    options = (pattern, split, dataset, require_images, embed_images, follow_links)
     source = CocoSource(annotations, *options, class_name=class_name, file_name=_patch_and_file)
     source.name = "objects365"
     return source

@@ -14,25 +14,26 @@ Coordinates are shares of the image's width and height, in [0, 1]. Image sizes a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from csv import reader
-from typing import BinaryIO
 
-import fsspec
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv
 
 from relforge.stages.contract import SourceError, StageResult
 from relforge.stages.ingest.builder import ShardBuilder
-from relforge.stages.ingest.ids import Ids
+from relforge.stages.ingest.columns import read_pixels
+from relforge.stages.ingest.csv_file import MALFORMED, read_csv
+from relforge.stages.ingest.ids import NONE, Ids
 from relforge.stages.ingest.image_files import ImageFiles
 from relforge.stages.ingest.records import ImageColumns, Records
 from relforge.stages.ingest.spill import BOX, RelationBuffer, SpillBuffer
+from relforge.stages.ingest.values import as_pixels
 
 _ENDS = ("XMin", "XMax", "YMin", "YMax")
 _KEY = ["ImageID", "LabelName", *_ENDS]
+_LARGEST_SHARE = 2.0
+"""A box may reach beyond its image, but no annotator draws one of twice its size: these are pixels."""
 _OPTIONAL = ("IsGroupOf", "BoxID", "BoxID1", "BoxID2", "Score")
 
 ATTRIBUTE = "is"
@@ -71,11 +72,11 @@ class OpenImagesSource:
         boxes: path or URI of the box CSV, or None; one of the two is needed.
         classes: path or URI of the class descriptions (label, name; no header). Without it labels stay.
         sizes: path or URI of a CSV with ImageID, Width, Height.
-        image_size: [width, height] for every image where there are no `sizes`: the coordinates are shares
-            of it. Open Images publishes no sizes with its annotations.
+        image_size: [width, height] in pixels for every image where there are no `sizes`: the coordinates are
+            shares of it. Open Images publishes no sizes with its annotations.
         images: folder, URI or pattern of the image files (`ImageFiles`); a folder holds `<ImageID>.jpg`.
         split, dataset: written to the `images` table.
-        require_images, embed_images: see `ImageFiles`.
+        require_images, embed_images, follow_links: see `ImageFiles`.
     """
 
     name = "openimages"
@@ -93,6 +94,7 @@ class OpenImagesSource:
         dataset: str = "openimages",
         require_images: bool = False,
         embed_images: bool = False,
+        follow_links: bool = False,
     ) -> None:
         if relations is None and boxes is None:
             raise ValueError("openimages needs `boxes`, `relations` or both: the paths of the CSV files")
@@ -101,12 +103,16 @@ class OpenImagesSource:
                 "openimages needs either `sizes` (a CSV with ImageID, Width, Height) or `image_size` "
                 "([width, height] for all): the annotations have only shares of the image"
             )
+        if image_size is not None and (
+            isinstance(image_size, str) or len(image_size) != 2 or not all(map(as_pixels, image_size))
+        ):
+            raise ValueError(f"image_size: {image_size!r} is not [width, height] in pixels")
         self._relations = relations
         self._boxes = boxes
         self._classes = classes
         self._sizes = sizes
         self._image_size = image_size
-        self._image_files = ImageFiles(images, require_images, embed_images)
+        self._image_files = ImageFiles(images, require_images, embed_images, follow_links)
         self._split = split
         self._dataset = dataset
 
@@ -116,29 +122,34 @@ class OpenImagesSource:
     def shards(self, shard_images: int, relations: bool = False) -> Iterator[StageResult]:
         boxes = _read(self._boxes, BOX_COLUMNS) if self._boxes else _empty(BOX_COLUMNS)
         facts = _read(self._relations, RELATION_COLUMNS) if self._relations else _empty(RELATION_COLUMNS)
-        attribute = pc.equal(facts["RelationshipLabel"], ATTRIBUTE)
+        attribute = pc.fill_null(pc.equal(facts["RelationshipLabel"], ATTRIBUTE), False)
         left_out = {"attribute_relation": pc.sum(attribute).as_py() or 0}
         facts = facts.filter(pc.invert(attribute))
-        by_box_id = facts.num_rows > 0 and facts["BoxID1"].null_count == 0
-        subjects, objects = facts["BoxID1"], facts["BoxID2"]
+        ends = [facts["BoxID1"], facts["BoxID2"]]
+        by_box_id = any(end.null_count < len(end) for end in ends)
+        subjects, objects = (pc.fill_null(end, NONE).to_numpy() for end in ends)
         if not by_box_id:
             boxes, subjects, objects = _join(boxes, facts)
+        self._refuse_pixels(boxes)
         ids = Ids()
         images = self._image_columns(ids, boxes["ImageID"])
         with SpillBuffer(BOX) as box_buffer, RelationBuffer(by_box_id) as relation_buffer:
-            labels = boxes["LabelName"].combine_chunks().dictionary_encode()
+            labels = boxes["LabelName"].combine_chunks().dictionary_encode(null_encoding="encode")
             box_buffer.append(_box_rows(boxes, _codes(boxes["ImageID"], ids), labels.indices, images))
             owners = _codes(facts["ImageID"], ids)
-            relation_buffer.add(owners, np.array(subjects), np.array(objects), _payloads(facts))
+            relation_buffer.add(owners, subjects, objects, _payloads(facts))
             names = self._class_names()
             classes = {
-                k: names.get(label, label).lower() for k, label in enumerate(labels.dictionary.to_pylist())
+                k: name.lower()
+                for k, label in enumerate(labels.dictionary.to_pylist())
+                if (name := names.get(label, label)) and name.strip()
             }
             records = Records(
                 images,
                 box_buffer,
                 relation_buffer,
                 classes,
+                file=str(self._boxes or self._relations),
                 left_out=left_out,
                 classes=dict.fromkeys(classes.values(), ()),
             )
@@ -146,9 +157,10 @@ class OpenImagesSource:
 
     def _image_columns(self, ids: Ids, owners: pa.ChunkedArray) -> ImageColumns:
         if self._sizes is not None:
-            table = _read(self._sizes, {"ImageID": pa.string(), "Width": pa.int32(), "Height": pa.int32()})
+            columns = {"ImageID": pa.string(), "Width": pa.float64(), "Height": pa.float64()}
+            table = _read(self._sizes, columns)
             names = table["ImageID"].combine_chunks()
-            sizes = np.stack([pc.fill_null(table[k], 0).to_numpy() for k in ("Width", "Height")], axis=1)
+            sizes = np.stack([read_pixels(table[k]) for k in ("Width", "Height")], axis=1)
         else:
             names = pc.unique(owners)
             sizes = np.tile(np.array(self._image_size, np.int32), (len(names), 1))
@@ -156,62 +168,49 @@ class OpenImagesSource:
         codes = ids.codes(names.to_pylist())
         return ImageColumns(codes, sizes.astype(np.int32), files, self._dataset, self._split)
 
+    def _refuse_pixels(self, boxes: pa.Table) -> None:
+        if boxes.num_rows and _are_pixels(boxes).all():
+            raise SourceError(
+                f"{self._boxes or self._relations}: XMin to YMax of every box look like pixels; the format "
+                "has shares: divide them by the image's width and height"
+            )
+
     def _class_names(self) -> dict[str, str]:
         if self._classes is None:
             return {}
         table = _read(self._classes, {"label": pa.string(), "name": pa.string()}, header=False)
-        return dict(zip(table["label"].to_pylist(), table["name"].to_pylist(), strict=True))
+        names: dict[str, str] = {}
+        for label, name in zip(table["label"].to_pylist(), table["name"].to_pylist(), strict=True):
+            if name is not None and names.setdefault(label, name).lower() != name.lower():
+                raise SourceError(
+                    f"{self._classes}: label {label} is given twice, as {names[label]!r} and as {name!r}; "
+                    "keep one"
+                )
+        return names
 
 
 def _read(path: str, columns: dict[str, pa.DataType], header: bool = True) -> pa.Table:
-    """The named columns of a CSV file; those of `_OPTIONAL` are null where the file has none.
-
-    Raises:
-        SourceError: the file cannot be read or lacks a column.
-    """
-    try:
-        with fsspec.open(path, "rb") as file:
-            there = _header(file) if header else list(columns)
-            if missing := [name for name in columns if name not in there and name not in _OPTIONAL]:
-                raise SourceError(f"{path}: no column {', '.join(missing)}; is it another kind of file?")
-            table = csv.read_csv(
-                file,
-                csv.ReadOptions(column_names=None if header else list(columns)),
-                convert_options=csv.ConvertOptions(
-                    column_types=columns,
-                    include_columns=list(columns),
-                    include_missing_columns=True,
-                    strings_can_be_null=False,
-                ),
-            )
-    except (OSError, pa.ArrowInvalid) as error:
-        raise SourceError(f"{path}: cannot read the CSV file ({error})") from error
-    for name in columns:
-        if table.num_rows and table[name].null_count == table.num_rows and name not in _OPTIONAL:
-            raise SourceError(f"{path}: no values in column {name!r}; is it another kind of file?")
-    return table
-
-
-def _header(file: BinaryIO) -> list[str]:
-    """The column names of a CSV file, which is read again from its beginning afterwards."""
-    line = file.readline().decode("utf-8-sig", "replace")
-    file.seek(0)
-    return next(reader([line]), [])
+    return read_csv(path, columns, _OPTIONAL, ("IsGroupOf",), header)
 
 
 def _empty(columns: dict[str, pa.DataType]) -> pa.Table:
-    return pa.schema(list(columns.items())).empty_table()
+    return pa.schema([*columns.items(), (MALFORMED, pa.bool_())]).empty_table()
 
 
 def _codes(column: pa.ChunkedArray, ids: Ids) -> np.ndarray:
     """Id codes of a text column; each distinct id becomes a Python text once."""
-    encoded = column.combine_chunks().dictionary_encode()
+    encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
     return ids.codes(encoded.dictionary.to_pylist())[encoded.indices.to_numpy()]
 
 
 def _payloads(relations: pa.Table) -> list[bytes]:
-    rows = zip(relations["RelationshipLabel"].to_pylist(), relations["Score"].to_pylist(), strict=True)
-    return [msgspec.json.encode({"predicate": p} | ({} if s is None else {"score": s})) for p, s in rows]
+    rows = zip(
+        *(relations[name].to_pylist() for name in ("RelationshipLabel", "Score", MALFORMED)), strict=True
+    )
+    return [
+        b"null" if wrong else msgspec.json.encode({"predicate": p} | ({} if s is None else {"score": s}))
+        for p, s, wrong in rows
+    ]
 
 
 def _join(boxes: pa.Table, relations: pa.Table) -> tuple[pa.Table, np.ndarray, np.ndarray]:
@@ -239,23 +238,35 @@ def _join(boxes: pa.Table, relations: pa.Table) -> tuple[pa.Table, np.ndarray, n
     extra = keys.take(pa.array(added))
     for name in ("IsGroupOf", "BoxID"):
         extra = extra.append_column(name, pa.nulls(len(added), BOX_COLUMNS[name]))
-    both = pa.concat_tables([boxes.select(list(BOX_COLUMNS)), extra.select(list(BOX_COLUMNS))])
+    extra = extra.append_column(MALFORMED, pa.repeat(False, len(added)))
+    names = [*BOX_COLUMNS, MALFORMED]
+    both = pa.concat_tables([boxes.select(names), extra.select(names)])
     subjects, objects = np.split(place[row[boxes.num_rows :]], 2)
     return both, subjects, objects
 
 
+def _are_pixels(boxes: pa.Table) -> np.ndarray:
+    """For each box whether a coordinate is no share of an image."""
+    corners = np.stack([pc.fill_null(boxes[name], 0.0).to_numpy() for name in _ENDS])
+    found: np.ndarray = ((np.abs(corners) > _LARGEST_SHARE) & np.isfinite(corners)).any(axis=0)
+    return found
+
+
 def _box_rows(boxes: pa.Table, owners: np.ndarray, labels: pa.Array, images: ImageColumns) -> np.ndarray:
-    order = np.argsort(images.codes, kind="stable")
+    order = np.lexsort(((images.sizes <= 0).any(axis=1), images.codes))  # of two images the usable one
     at = np.minimum(np.searchsorted(images.codes[order], owners), max(len(order) - 1, 0))
     width, height = images.sizes[order[at]].T if len(order) else np.empty((2, 0))
     corners = [pc.fill_null(boxes[name], float("nan")).to_numpy() for name in _ENDS]
-    x1, x2, y1, y2 = (c * s for c, s in zip(corners, (width, width, height, height), strict=True))
+    with np.errstate(over="ignore"):
+        x1, x2, y1, y2 = (c * s for c, s in zip(corners, (width, width, height, height), strict=True))
     records = np.zeros(boxes.num_rows, BOX)
     records["image"] = owners
     records["annotation"] = records["source"] = np.arange(boxes.num_rows)
     records["category"] = labels.to_numpy()
+    records["malformed"] = boxes[MALFORMED].to_numpy() | _are_pixels(boxes)
     # tidy what the division by the size left behind; far below any annotator's precision
-    records["xywh"] = np.round(np.stack([x1, y1, x2 - x1, y2 - y1], axis=1), 6)
+    with np.errstate(invalid="ignore", over="ignore"):
+        records["xywh"] = np.round(np.stack([x1, y1, x2 - x1, y2 - y1], axis=1), 6)
     records["box_id"] = pc.fill_null(boxes["BoxID"], -1).to_numpy()
     records["crowd"] = pc.fill_null(boxes["IsGroupOf"], 0).to_numpy() == 1
     return records

@@ -21,20 +21,23 @@ import pyarrow.parquet as pq
 
 from relforge.stages.contract import SourceError, StageResult
 from relforge.stages.ingest.builder import ShardBuilder
+from relforge.stages.ingest.columns import (
+    read_cells,
+    read_flags,
+    read_ids,
+    read_numbers,
+    read_pixels,
+    read_texts,
+)
 from relforge.stages.ingest.ids import NONE, Ids
 from relforge.stages.ingest.image_files import ImageFiles
 from relforge.stages.ingest.records import ImageColumns, Records
 from relforge.stages.ingest.spill import BOX, RelationBuffer, SpillBuffer
+from relforge.stages.ingest.values import as_box_id, as_file_name
 
-_NUMBERS = {"x": pa.float64(), "y": pa.float64(), "w": pa.float64(), "h": pa.float64()}
-IMAGE_COLUMNS = {"image_id": pa.string(), "width": pa.int32(), "height": pa.int32()}
-BOX_COLUMNS = {"image_id": pa.string(), "category": pa.string(), **_NUMBERS}
-RELATION_COLUMNS = {
-    "image_id": pa.string(),
-    "subject_box": pa.int64(),
-    "object_box": pa.int64(),
-    "predicate": pa.string(),
-}
+IMAGE_COLUMNS = ("image_id", "width", "height")
+BOX_COLUMNS = ("image_id", "category", "x", "y", "w", "h")
+RELATION_COLUMNS = ("image_id", "subject_box", "object_box", "predicate")
 _MORE = ("position", "support", "caption_ids", "rule", "score", "subject_score", "object_score", "tagger")
 
 
@@ -48,14 +51,14 @@ class ParquetSource:
     100 bytes per image and 20 per box and relation.
 
     Args:
-        root: a folder of `relforge export --to parquet`, in place of the patterns below.
+        root: a folder (no pattern) of `relforge export --to parquet`, in place of the patterns below.
         images, boxes, relations: paths, URIs or glob patterns.
         split, dataset: written to the `images` table.
-        require_images, embed_images: see `ImageFiles`; the files are those of the `uri` column.
+        require_images, embed_images, follow_links: see `ImageFiles`; the files are those of the `uri` column.
     """
 
     name = "parquet"
-    version = 1
+    version = 2
 
     def __init__(
         self,
@@ -67,18 +70,19 @@ class ParquetSource:
         dataset: str = "parquet",
         require_images: bool = False,
         embed_images: bool = False,
+        follow_links: bool = False,
     ) -> None:
         if root is not None:
-            names = _found(f"{root.rstrip('/')}/*.parquet")
-            images, boxes = (f"{root.rstrip('/')}/{name}.parquet" for name in ("images", "boxes"))
+            folder = root.rstrip("/")
+            images, boxes = (f"{folder}/{name}.parquet" for name in ("images", "boxes"))
             for name in ("relations", "gold"):
-                whole = [path for path in names if path.endswith(f"/{name}.parquet")]
-                relations = relations or (whole[0] if whole else None)
+                there = _found(f"{folder}/{name}.parquet")
+                relations = relations or (there[0] if there else None)
         if images is None or boxes is None:
             raise ValueError("parquet needs `root`, or `images` and `boxes`: paths or patterns of the files")
         self._images, self._boxes, self._relations = images, boxes, relations
         # the `uri` column takes the place of a file name
-        self._image_files = ImageFiles("{file_name}", require_images, embed_images)
+        self._image_files = ImageFiles("{file_name}", require_images, embed_images, follow_links)
         self._split = split
         self._dataset = dataset
 
@@ -90,26 +94,35 @@ class ParquetSource:
         ids = Ids()
         images = self._image_columns(ids)
         classes: dict[str, int] = {}
+        without = 0  # boxes whose row has no box_id
         with SpillBuffer(BOX) as boxes, RelationBuffer(by_box_id=True) as relation_buffer:
             for table in _batches(self._boxes, BOX_COLUMNS, ("box_id", "iscrowd", "source_id")):
                 boxes.append(_box_rows(table, ids, classes, len(boxes)))
+                if "box_id" in table.column_names:
+                    without += sum(map(_is_none, read_cells(table["box_id"])))
+                else:
+                    without += table.num_rows
+            if 0 < without < len(boxes):
+                raise SourceError(
+                    f"{self._boxes}: box_id is empty in {without} of {len(boxes)} rows; give it for all boxes"
+                    " or for none"
+                )
             for table in _batches(self._relations, RELATION_COLUMNS, _MORE) if self._relations else ():
                 _add_relations(table, ids, relation_buffer)
             names = {code: name for name, code in classes.items()}
-            records = Records(images, boxes, relation_buffer, names)
+            records = Records(images, boxes, relation_buffer, names, file=self._boxes)
             yield from ShardBuilder(ids, shard_images, relations).shards(records, self._image_files)
 
     def _image_columns(self, ids: Ids) -> ImageColumns:
         codes, sizes = [], []
         texts: dict[str, list[pa.Array]] = {"uri": [], "file_name": []}
         for table in _batches(self._images, IMAGE_COLUMNS, tuple(texts)):
-            codes.append(ids.codes(table["image_id"].to_pylist()))
-            size = [pc.fill_null(table[name], 0).to_numpy() for name in ("width", "height")]
-            sizes.append(np.stack(size, axis=1))
+            codes.append(read_ids(table["image_id"], ids))
+            sizes.append(np.stack([read_pixels(table[name]) for name in ("width", "height")], axis=1))
             for name, parts in texts.items():
                 known = name in table.column_names
-                text = pc.cast(table[name], pa.string()).combine_chunks() if known else None
-                parts.append(pa.nulls(table.num_rows, pa.string()) if text is None else text)
+                found = read_cells(table[name]) if known else [None] * table.num_rows
+                parts.append(pa.array([as_file_name(cell) for cell in found], pa.string()))
         if not codes:
             return ImageColumns()
         uris, file_names = (pa.concat_arrays(parts) for parts in texts.values())
@@ -118,13 +131,17 @@ class ParquetSource:
 
 
 def _found(pattern: str) -> list[str]:
-    """The files of a path, URI or pattern, sorted."""
+    """The files of a path, URI or pattern, sorted. What exists is no pattern, and brackets in a name are
+    none where nothing matches them."""
     filesystem, path = fsspec.core.url_to_fs(pattern)
-    return sorted(filesystem.unstrip_protocol(p) for p in filesystem.glob(path))
+    if filesystem.exists(path):
+        return [filesystem.unstrip_protocol(path)]
+    found = filesystem.glob(path) or filesystem.glob(path.replace("[", "[[]"))
+    return sorted(filesystem.unstrip_protocol(p) for p in found)
 
 
-def _batches(pattern: str, needed: dict[str, pa.DataType], optional: Sequence[str]) -> Iterator[pa.Table]:
-    """Row groups of the files with the needed columns cast and the optional ones as they are.
+def _batches(pattern: str, needed: Sequence[str], optional: Sequence[str]) -> Iterator[pa.Table]:
+    """Row groups of the files with the needed columns and those of the optional ones that they have.
 
     Raises:
         SourceError: no file, or one that is damaged or lacks a column.
@@ -136,46 +153,74 @@ def _batches(pattern: str, needed: dict[str, pa.DataType], optional: Sequence[st
         try:
             with fsspec.open(path, "rb") as file:
                 parquet = pq.ParquetFile(file)
-                missing = [name for name in needed if name not in parquet.schema_arrow.names]
-                if missing:
+                names = parquet.schema_arrow.names
+                if missing := [name for name in needed if name not in names]:
                     raise SourceError(f"{path}: no column {', '.join(missing)}; it needs {', '.join(needed)}")
-                columns = [*needed, *(name for name in optional if name in parquet.schema_arrow.names)]
+                columns = [*needed, *(name for name in optional if name in names)]
+                if twice := [name for name in columns if names.count(name) > 1]:
+                    raise SourceError(f"{path}: the column {twice[0]} is given twice; keep one")
                 for group in range(parquet.num_row_groups):
-                    table = parquet.read_row_group(group, columns)
-                    for name, kind in needed.items():
-                        table = table.set_column(
-                            table.column_names.index(name), name, pc.cast(table[name], kind)
-                        )
-                    yield table
-        except (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise SourceError(f"{path}: cannot read the Parquet file ({error})") from error
+                    yield _plain(parquet.read_row_group(group, columns))
+        except SourceError:
+            raise
+        except (OSError, ValueError, pa.ArrowException) as error:
+            what = " ".join(str(error).split())
+            raise SourceError(f"{path}: cannot read the Parquet file ({what})") from error
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """The table without dictionaries."""
+    for place, column in enumerate(table.columns):
+        if pa.types.is_dictionary(column.type):
+            values = pc.cast(column, column.type.value_type)
+            table = table.set_column(place, table.column_names[place], values)
+    return table
 
 
 def _box_rows(table: pa.Table, ids: Ids, classes: dict[str, int], start: int) -> np.ndarray:
     count = table.num_rows
     records = np.zeros(count, BOX)
-    records["image"] = ids.codes(table["image_id"].to_pylist())
+    records["image"] = read_ids(table["image_id"], ids)
     records["annotation"] = np.arange(start, start + count)
     records["source"] = records["annotation"]
     if "source_id" in table.column_names:
-        records["source"] = ids.codes(table["source_id"].to_pylist())
-    names = table["category"].to_pylist()
+        records["source"] = read_ids(table["source_id"], ids)
+    names = read_texts(table["category"])
     records["category"] = [NONE if n is None else classes.setdefault(n, len(classes)) for n in names]
     for k, name in enumerate("xywh"):
-        records["xywh"][:, k] = pc.fill_null(table[name], float("nan")).to_numpy()
+        records["xywh"][:, k], wrong = read_numbers(table[name])
+        records["malformed"] |= wrong
     records["box_id"] = -1
     if "box_id" in table.column_names:
-        records["box_id"] = pc.cast(table["box_id"], pa.int32()).to_numpy()
+        cells = read_cells(table["box_id"])
+        records["box_id"] = [as_box_id(cell) for cell in cells]
+        records["malformed"] |= [as_box_id(cell) < 0 and not _is_none(cell) for cell in cells]
     if "iscrowd" in table.column_names:
-        records["crowd"] = pc.fill_null(pc.cast(table["iscrowd"], pa.bool_()), False).to_numpy()
+        records["crowd"], wrong = read_flags(table["iscrowd"])
+        records["malformed"] |= wrong
     return records
 
 
+def _is_none(cell: object) -> bool:
+    return cell is None or cell != cell  # NaN is what other programs write for none
+
+
 def _add_relations(table: pa.Table, ids: Ids, relations: RelationBuffer) -> None:
-    rows: list[dict[str, Any]] = table.drop_columns(["image_id", "subject_box", "object_box"]).to_pylist()
-    relations.add(
-        ids.codes(table["image_id"].to_pylist()),
-        table["subject_box"].to_numpy(),
-        table["object_box"].to_numpy(),
-        [msgspec.json.encode(row) for row in rows],
+    subjects, objects = (
+        [NONE if (number := as_box_id(cell)) < 0 else number for cell in read_cells(table[name])]
+        for name in ("subject_box", "object_box")
     )
+    rest = table.drop_columns(["image_id", "subject_box", "object_box"])
+    columns = [read_cells(column) for column in rest.columns]
+    payloads = [
+        _payload(dict(zip(rest.column_names, row, strict=True))) for row in zip(*columns, strict=True)
+    ]
+    ends = np.array(subjects, np.int64), np.array(objects, np.int64)
+    relations.add(read_ids(table["image_id"], ids), *ends, payloads)
+
+
+def _payload(row: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(row)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return b"null"  # no value that a relation may have

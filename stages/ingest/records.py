@@ -59,6 +59,7 @@ class Records:
         nested: whether the file has boxes and relations inside their image's record. Then their `image` is
             the image's place in `images`, box ids need only be unique in an image, and relations are
             numbered in each image. Otherwise `image` is an image id's code, and box ids are unique.
+        file: what errors call the file, or the dataset where there are several.
         left_out: reason -> records that the adapter leaves out by a rule; counted in the first shard.
     """
 
@@ -67,5 +68,6 @@ class Records:
     relations: RelationBuffer
     categories: Mapping[int, str]
     nested: bool = False
+    file: str = ""
     left_out: Mapping[str, int] = field(default_factory=dict)
     classes: Mapping[str, Sequence[str]] = field(default_factory=dict)

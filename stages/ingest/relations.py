@@ -79,8 +79,9 @@ def read_relations(
         return []
     keys = (boxes.box_id if relations.by_box_id else boxes.annotation).tolist()
     box_of: dict[tuple[int, int], int] = {}
-    for at, key in enumerate(zip(boxes.image.tolist(), keys, strict=True)):
-        box_of.setdefault(key, at)
+    images = boxes.image.tolist()
+    for at in np.argsort(~boxes.usable, kind="stable").tolist():  # of two with one number the usable one
+        box_of.setdefault((images[at], keys[at]), at)
     box_ids, usable, names = boxes.box_id.tolist(), boxes.usable.tolist(), image_ids.to_pylist()
     kept: dict[tuple[int, int, int, str], dict[str, Any]] = {}
     numbers: Counter[int] = Counter()

@@ -12,19 +12,22 @@ The published files have no image sizes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from relforge.stages.ingest.visual_genome import VisualGenomeSource
 
 
 def rlipv2(
     annotations: str,
     image_data: str | None = None,
-    images: str | None = None,
+    images: str | Sequence[str] | None = None,
     split: str = "all",
     dataset: str = "rlipv2",
     lowercase: bool = False,
     size_from_boxes: bool = True,
     require_images: bool = False,
     embed_images: bool = False,
+    follow_links: bool = False,
 ) -> VisualGenomeSource:
     """A source for such a file: texts are kept as they are, and sizes that are missing come from the boxes.
 
@@ -40,6 +43,7 @@ def rlipv2(
         size_from_boxes,
         require_images,
         embed_images,
+        follow_links,
     )
     source.name = "rlipv2"
     return source

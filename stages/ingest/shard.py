@@ -12,6 +12,7 @@ from relforge.stages.ingest.ids import Ids
 from relforge.stages.ingest.image_files import ImageFiles
 from relforge.stages.ingest.records import ImageColumns, Records
 from relforge.stages.ingest.relations import BoxKeys, make_gold_table, make_relation_table, read_relations
+from relforge.stages.ingest.values import UNREADABLE
 from relforge.stages.tables import SCHEMAS
 
 
@@ -55,8 +56,9 @@ def _images(
     reasons: dict[int, str] = {}
     for k in np.flatnonzero(faults >= 0).tolist():
         reasons[k] = reason = list(IMAGE_REASONS)[faults[k]]
-        image_id = names[k].as_py()
-        what = f"image {image_id or '?'} ({images.file_names[k]}): {IMAGE_REASONS[reason]}"
+        image_id, file_name = names[k].as_py(), images.file_names[k].as_py()
+        shown = f" ({file_name})" if file_name not in (None, UNREADABLE) else ""
+        what = f"image {image_id or '?'}{shown}: {IMAGE_REASONS[reason]}"
         account.quarantine({"image_id": image_id}, reason, what)
     uris = images.uris
     if uris is None:
@@ -128,6 +130,7 @@ def _boxes(
         boxes["malformed"],
         np.isin(source_row, repeats) if len(repeats) else np.zeros(len(boxes), bool),
         known[label_of] if len(boxes) else np.zeros(0, bool),
+        (owner.astype(np.int64) << 31) | box_id,
     )
     for k in np.flatnonzero(faults >= 0).tolist():
         image_id, source_id = image_ids[int(owner[k])].as_py(), ids.text(int(boxes[k]["source"]))

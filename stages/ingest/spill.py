@@ -77,15 +77,21 @@ class SpillBuffer:
                 kept.tofile(self._file)
             self._kept = None
 
+    def pieces(self) -> Iterator[np.ndarray]:
+        """All records, in source order, some at a time."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        for start in range(0, self._count, _PIECE):
+            self._file.seek(start * self._dtype.itemsize)
+            yield np.fromfile(self._file, self._dtype, min(_PIECE, self._count - start))
+
     def column(self, name: str) -> np.ndarray:
         """One field of every record, in source order; read in pieces, so only the field stays in memory."""
-        if self._kept is not None:
-            return np.concatenate([k[name] for k in self._kept] or [np.empty(0, self._dtype[name])])
-        field = np.empty(self._count, self._dtype[name])
-        self._file.seek(0)
-        for start in range(0, self._count, _PIECE):
-            piece = np.fromfile(self._file, self._dtype, min(_PIECE, self._count - start))
-            field[start : start + len(piece)] = piece[name]
+        field, end = np.empty(self._count, self._dtype[name]), 0
+        for piece in self.pieces():
+            field[end : end + len(piece)] = piece[name]
+            end += len(piece)
         return field
 
     def group(self, rows: np.ndarray, images: int) -> None:

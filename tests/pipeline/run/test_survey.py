@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.execute import run
 from relforge.pipeline.run.plan import make_plan
 from relforge.pipeline.run.rerun import rerun
@@ -41,6 +43,11 @@ def test_nothing_there_is_missing(tmp_path, source):
         (lambda data, side: data.write_bytes(b""), "captions: 0 bytes of data"),
         (lambda data, side: side.write_text("{"), "captions: its sidecar cannot be read"),
         (lambda data, side: side.write_text("[]"), "captions: its sidecar cannot be read"),
+        (
+            lambda data, side: side.write_text(json.dumps(json.loads(side.read_text()) | {"rows_in": "9"})),
+            "not a sidecar (Expected `int`, got `str` - at `$.rows_in`)",
+        ),
+        (lambda data, side: side.write_text("[" * 100_000), "captions: its sidecar cannot be read"),
     ],
 )
 def test_data_and_sidecar_that_do_not_belong_together_are_broken(done, damage, why):
@@ -54,6 +61,14 @@ def test_data_and_sidecar_that_do_not_belong_together_are_broken(done, damage, w
     assert found.finding("parse", 1).state == State.STALE
     assert found.finding("match", 1).why == "parse has to be redone first"
     assert found.finding("caption", 0).state == State.DONE
+
+
+@pytest.mark.parametrize("content", ["[]", "7", "{}", '{"key": [], "shards": 1}', "[" * 100_000])
+def test_a_manifest_of_the_wrong_type_is_refused_in_one_sentence_that_names_it(done, content):
+    (Path(done.folder) / "ingest.json").write_text(content)
+
+    with pytest.raises(RunError, match=r"ingest\.json is damaged .*; restore or delete it"):
+        survey(done)
 
 
 def test_a_stage_of_several_tables_is_done_only_with_all_of_them(done):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from relforge.pipeline.config import ConfigError
-from relforge.pipeline.submit.bundle import requirements
+from relforge.pipeline.submit.bundle import absolute, requirements
 from relforge.pipeline.submit.client import token_source, use_token
 from relforge.pipeline.submit.job import prepare
 
@@ -52,6 +52,38 @@ def test_relative_paths_are_sent_as_absolute_ones(config, tmp_path, monkeypatch)
     assert submission.run_folder == str(tmp_path / "runs" / "tiny")
     assert submission.values["run"]["folder"] == submission.run_folder
     assert submission.values["dataset"]["path"] == str(tmp_path / "source.json")
+
+
+def test_images_patterns_and_roots_stay_right_in_another_directory(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pics").mkdir()
+    given = {
+        "annotations": {"val": "a.json"},
+        "images": "pics",
+        "root": "set [v2]",
+        "boxes": "boxes-*.parquet",
+        "relations": "s3://bucket/r.parquet",
+    }
+
+    found = absolute({"dataset": given | {"image_data": "pics/{split}/{file_name}"}})["dataset"]
+
+    assert found == {
+        "annotations": {"val": f"{tmp_path}/a.json"},
+        "images": f"{tmp_path}/pics",
+        "root": f"{tmp_path}/set [v2]",
+        "boxes": f"{tmp_path}/boxes-*.parquet",
+        "relations": "s3://bucket/r.parquet",
+        "image_data": f"{tmp_path}/pics/{{split}}/{{file_name}}",
+    }
+
+
+def test_a_name_is_never_turned_into_a_path(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("coco.v1", "val.2017"):
+        (tmp_path / name).mkdir()
+    values = {"dataset": {"name": "coco.v1", "split": "val.2017", "format": "coco"}, "stages": {}}
+
+    assert absolute(values) == values
 
 
 def test_a_run_folder_on_an_object_store_is_sent_as_it_is(config) -> None:

@@ -44,12 +44,14 @@ def test_a_record_says_its_own_dataset_and_split() -> None:
 
 def test_half_a_surrogate_pair_is_no_text() -> None:
     boxes = [BoxRecord(1, HALF_A_PAIR, (1, 1, 5, 5)), BoxRecord(HALF_A_PAIR, "dog", (1, 1, 5, 5))]
-    images = [ImageRecord(1, 9, 9, HALF_A_PAIR, boxes), ImageRecord(HALF_A_PAIR, 9, 9)]
+    named = ImageRecord(2, 9, 9, HALF_A_PAIR)
+    images = [ImageRecord(1, 9, 9, "1.jpg", boxes), named, ImageRecord(HALF_A_PAIR, 9, 9)]
 
-    [shard] = shards(images)
+    [shard] = shards(images, 9)
 
-    assert [q.reason for q in shard.quarantined] == ["malformed_image", *["malformed_annotation"] * 2]
-    assert shard.tables["images"]["uri"].to_pylist() == [None]
+    found = [q.reason for q in shard.quarantined]
+    assert found == ["malformed_image", "bad_file_name", *["malformed_annotation"] * 2]
+    assert shard.tables["images"]["image_id"].to_pylist() == ["1"]
 
 
 texts = st.text(max_size=3) | st.just(HALF_A_PAIR)
