@@ -42,7 +42,7 @@ def lavis(python: str, model: BlipForConditionalGeneration, options: argparse.Na
         torch.save({"model": model.state_dict()}, Path(folder) / "weights.pth")
         (Path(folder) / "config.json").write_text(json.dumps(model.config.to_dict()))
         peer = Path(__file__).with_name("caption_lavis.py")
-        # LAVIS wants words: any list of the right length with its special tokens at their places
+        # LAVIS needs words: any list of the right length with its special tokens at their places
         words = [f"word{n}" for n in range(model.config.text_config.vocab_size)]
         for place, word in {0: "[PAD]", 100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 103: "[MASK]"}.items():
             words[place] = word

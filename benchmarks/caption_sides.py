@@ -60,7 +60,7 @@ def flops(shape: BlipShape, captions: int, steps: int) -> dict[str, float]:
 
 
 def peak(arithmetic: Arithmetic) -> float:
-    """FLOP/s that useful multiply-adds could reach in this arithmetic: of the largest matrix product of
+    """FLOP/s that useful multiply-adds could reach in this arithmetic: of the largest GEMM of
     torch's, the best of a few; or of AMX on registers alone, times the threads, a third of it for
     split operands."""
     if arithmetic.amx is not None:

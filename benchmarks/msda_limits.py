@@ -30,7 +30,7 @@ def measure_core() -> dict[str, float]:
 
 
 def measure_gpu(device: str = "cuda", side: int = 8192) -> dict[str, float]:
-    """Measured speeds of a GPU: a float32 product of square matrices without tensor cores, reading 2^22
+    """Measured speeds of a GPU: a float32 GEMM of square matrices without tensor cores, reading 2^22
     numbers over and over (they stay in an H100's L2), and copying `side` x `side` numbers in memory."""
     matrix = torch.ones(side, side, device=device)
     half = matrix[: side // 2, : side // 2].contiguous()

@@ -162,5 +162,5 @@ PEERS: dict[str, Callable[[Problem], Implementation]] = {
 }
 """Peers; one that is not installed, or does not agree with ours, is left out with a note."""
 RUN_ONCE = {"torch.compile of grid_sample"}
-"""Slower than what it compiles, on a CPU many times: one turn tells."""
+"""Slower than what it compiles, on a CPU many times: one turn is enough."""
 CPU_PEERS = ["grid_sample", "torch.compile of grid_sample"]

@@ -71,7 +71,7 @@ def main() -> None:
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
         variants = dict.fromkeys(variant for experiment in chosen for variant in experiment.TAGGERS)
         finish([pool.submit(tagger, world, variant, seed) for seed in args.seeds for variant in variants])
-        # what learns from pseudo-labels needs the model that learnt from gold alone
+        # training on pseudo-labels needs the model trained on gold alone
         for learns in (downstream.GOLD, downstream.BOTH):
             learners = [experiment for experiment in chosen if experiment in (downstream, detection)]
             finish([pool.submit(one.train, world, learns, seed) for seed in args.seeds for one in learners])

@@ -146,7 +146,7 @@ def parts(engine: Engine, sample: Request) -> dict[str, float]:
 
 
 def flop_rate() -> float:
-    """FLOP per second of a 2,048-cube float32 matrix product here, the best of five."""
+    """FLOP per second of a 2,048-cube float32 GEMM here, the best of five."""
     a = torch.randn(2048, 2048)
     a @ a
     best = 0.0

@@ -2,7 +2,7 @@
 
     python benchmarks/world_captions.py [--model demo/weights/blip] [--images 100] [--seed 7] [--json]
 
-Draws images that no training has seen, captions them, parses the captions with the default parser and
+Draws images that are in no training set, captions them, parses the captions with the default parser and
 compares their triplets, by class, with the complete gold (`relforge.demo.caption_scores`). `oracle` are the
 world's own captions, the ceiling; `shuffled` are those of another image, the floor.
 """
@@ -38,7 +38,7 @@ def caption_images(images: pa.Table, **options: Any) -> tuple[dict[int, list[str
 
 
 def draw_split(folder: str, count: int, seed: int) -> tuple[Path, pa.Table]:
-    """A split that no training has seen, and its `images` table."""
+    """A split that is in no training set, and its `images` table."""
     split = write_split(Path(folder), "detection", count, seed)
     source = build_source("coco", annotations=str(split / "instances.json"), images=str(split / "images"))
     return split, pa.concat_tables([result.tables["images"] for result in source.shards(4096)])

@@ -12,4 +12,4 @@ USAGE = 64
 
 
 class BadInput(ValueError):
-    """An argument, option or file named in the command cannot be used; the message says how to fix it."""
+    """An argument, option or file named in the command cannot be used; the message gives the fix."""

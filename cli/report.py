@@ -19,7 +19,7 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the report and write it as a page with plots; labels are judged where the run has gold."""
+    """Print the report and write it as a page with plots; labels are evaluated where the run has gold."""
     from relforge.reports.report.gather import gather
     from relforge.reports.report.page import write
 

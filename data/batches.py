@@ -55,7 +55,7 @@ class BatchOptions:
         long_side: upper bound of the longer side in pixels.
         mirror: probability of mirroring; left and right change places in the predicates.
         object_labels, relation_labels: lengths of an open label list (published: 333 and 167).
-        unrelated_pairs: pairs of an image that stand in no relation, added as pairs with no positive
+        unrelated_pairs: pairs of an image without a relation, added as pairs with no positive
             label. Only where the gold is complete; published: 0.
         max_pairs: pair queries of the model.
     """

@@ -53,7 +53,7 @@ class CaptionOptions:
     Args:
         size: images per process and step.
         captions: per image, drawn anew in every epoch.
-        mirror: probability of mirroring; 0 where captions tell left from right.
+        mirror: probability of mirroring; 0 where captions use left and right.
     """
 
     size: int = 32

@@ -98,7 +98,7 @@ def read_hico(path: str, split: str = "test") -> HoiData:
 
 
 def _names_beside(document: Any) -> tuple[dict[int, str], dict[int, str]] | None:
-    """Names by number where they stand beside every number, as `relforge export --to hico` writes them."""
+    """Names by number where every number has one beside it, as `relforge export --to hico` writes them."""
     categories: dict[int, str] = {}
     named: dict[int, str] = {}
     try:

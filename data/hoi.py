@@ -21,7 +21,7 @@ class HoiImage:
         boxes: n x 4 xyxy, pixels; not clipped.
         classes: n codes into `HoiData.objects`.
         interactions: m x 3 (row of the subject's box, row of the object's box or `NO_OBJECT`, verb code).
-        size: (width, height) in pixels, where the file says it.
+        size: (width, height) in pixels, where the file has it.
         labels: object codes that the image is labelled with although no box of theirs is visible.
         broken: a row named a box that is not there; published training leaves the image out.
     """

@@ -25,7 +25,7 @@ class CaptionScores:
 
     Args:
         images, captions: how many.
-        triplets: parsed from the captions, that lie within the world: both ends name classes, the
+        triplets: parsed from the captions, within the world: both ends name classes, the
             predicate is one of the gold's. The rest (shirts, beaches) is neither right nor wrong.
         precision: share of `triplets` that are in the gold of their image.
         recall: share of the gold's distinct triplets per image that at least one of its captions states.
@@ -82,7 +82,7 @@ class CaptionScorer:
         )
 
     def _triplets(self, graph: SceneGraph) -> Iterator[set[Triplet]]:
-        """All readings of each relation that lies within the world, as triplets of the gold."""
+        """All readings of each relation within the world, as triplets of the gold."""
         for relation in graph.relations:
             ends = [graph.entities[i] for i in (relation.subject, relation.object)]
             subjects, objects = (

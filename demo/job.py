@@ -16,7 +16,7 @@ SHARD_IMAGES = 16
 IMAGE_SIZE = {"short_side": 96, "long_side": 128}
 """The size the shipped tagger was trained at, pixels."""
 WEIGHTS = Path(__file__).parent / "weights"
-"""Folders of the shipped models: `blip`, `rtagger`, `parsed`; each has a card that says how it was made."""
+"""Folders of the shipped models: `blip`, `rtagger`, `parsed`; each has a card with its command."""
 
 
 def write_job(folder: Path, images: int, seed: int = 0) -> Path:

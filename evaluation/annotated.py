@@ -38,7 +38,7 @@ class Annotated:
 
 
 def image_id(file_name: str) -> str:
-    """Images of the field's files are known by their file names without folder and ending."""
+    """Images of the field's files are identified by their file names without folder and ending."""
     return PurePosixPath(file_name).stem
 
 

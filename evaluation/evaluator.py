@@ -69,7 +69,7 @@ class Evaluator(Protocol[Gold, Detections]):
         """The gold, from the files that the options name.
 
         Args:
-            target: what is to be measured, for benchmarks whose gold lies in it (a run folder).
+            target: what is to be measured, for benchmarks whose gold is in it (a run folder).
 
         Raises:
             ValueError, OSError: a file that cannot be read or holds no gold, naming it.

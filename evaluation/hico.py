@@ -187,7 +187,7 @@ class HicoEvaluator:
         if path.endswith(".mat"):
             return True
         if not Path(path).is_file():
-            return False  # a pattern or URI; ingest says what is wrong with it
+            return False  # a pattern or URI; ingest reports what is wrong with it
         with open(path, "rb") as file:
             start = file.read(1 << 18)
         return any(key in start for key in (b'"hoi_annotation"', b'"boxes_h"', b'"filenames"'))

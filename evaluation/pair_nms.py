@@ -55,7 +55,7 @@ def suppress_boxes(group: np.ndarray, box: np.ndarray, score: np.ndarray, thresh
 
 
 def suppress_by(group: np.ndarray, score: np.ndarray, repeats) -> np.ndarray:  # type: ignore[no-untyped-def]
-    """Greedy suppression of all groups at once; `repeats(best rows, other rows)` says what is left out."""
+    """Greedy suppression of all groups at once; `repeats(best rows, other rows)` returns what is left out."""
     if not len(group):
         return np.zeros(0, int)
     _, first, number = np.unique(group, return_index=True, return_inverse=True)
@@ -63,7 +63,7 @@ def suppress_by(group: np.ndarray, score: np.ndarray, repeats) -> np.ndarray:  #
     order = np.lexsort((-np.arange(len(group)), -score, appearance))
     kept = []
     while len(order):
-        # the best row left of every group is kept, and judges the others of its group
+        # the best row left of every group is kept, and compared with the others of its group
         leads = np.append(True, appearance[order][1:] != appearance[order][:-1])
         kept.append(order[leads])
         best = order[leads][np.cumsum(leads) - 1][~leads]

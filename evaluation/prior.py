@@ -19,7 +19,7 @@ FOLDS = 2
 
 
 def prior_scores(rows: pa.Table, gold: pa.Table, boxes: pa.Table) -> np.ndarray:
-    """A score for every candidate: the share of box pairs of its two classes that stand in its predicate.
+    """A score for every candidate: the share of box pairs of its two classes that have its predicate.
 
     Args:
         rows: pair columns with `subject_class` and `object_class`.

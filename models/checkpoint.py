@@ -75,7 +75,7 @@ def load_model(folder: str | Path) -> Loaded:
     """Read a model folder.
 
     Raises:
-        ValueError: a file is missing or damaged, or the weights do not fit the config; says which.
+        ValueError: a file is missing or damaged, or the weights do not fit the config, named.
     """
     folder = Path(folder)
     for name in (WEIGHTS, CONFIG):

@@ -1,4 +1,4 @@
-"""What the zoo knows of one model: everything that shared code needs, so that it never names a model."""
+"""What the zoo holds of one model: everything that shared code needs, so that it never names a model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Build(Protocol):
     """Builds the model with random weights. Its `forward(images, labels, padding=None, given=None)` takes
     B x 3 x H x W normalised images, `Labels`, B x H x W padding (True = padded) and, where pairs are given, a
-    `PairBatch`; it returns `Output`, or a form of its own that its losses know."""
+    `PairBatch`; it returns `Output`, or a form of its own that its losses take."""
 
     def __call__(
         self,
@@ -65,7 +65,7 @@ class Published:
 
     Args:
         blueprint: what a file's weights (name -> tensor) were built from, or None where they are of another
-            model; the second argument is the user's choice of gate, for files that do not tell.
+            model; the second argument is the user's choice of gate, for files that do not state it.
         rename: (weights, blueprint) -> (our name -> (name in the file, tensor), what is wrong with the file).
     """
 

@@ -36,7 +36,7 @@ def resolve_model(model: str, revision: str | None = None, companions: Sequence[
             latter at its default revision.
 
     Raises:
-        FileNotFoundError: one is none of these; the message tells what was tried and what to do.
+        FileNotFoundError: one is none of these; the message gives what was tried and what to do.
     """
     path = Path(model).expanduser()
     if not path.exists():
@@ -60,7 +60,7 @@ def _from_hub(name: str, revision: str | None) -> Path:
 
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(PATTERNS)))
-    except Exception as error:  # the hub client has a dozen ways to say so
+    except Exception as error:  # the hub client has a dozen kinds of error for it
         raise FileNotFoundError(
             f"model {name!r} is neither a local path nor on the hub as far as this machine can see "
             f"({type(error).__name__}); download it once with `hf download {name}`, or give its folder"

@@ -26,7 +26,7 @@ def load_pretrained(model: str, *, tokenizer: str = "roberta-base", gate: str | 
         model: folder written by `save_model`, hub name of such a folder, or a `.pth` file as its authors
             published it.
         tokenizer: folder or hub name, for a `.pth`, which holds none.
-        gate: for a `.pth`, whose keys do not tell scalar from vector gates: by default `vector` on ResNet
+        gate: for a `.pth`, where scalar and vector gates have equal keys: by default `vector` on ResNet
             and `scalar` on Swin, as released.
 
     Raises:
@@ -66,7 +66,7 @@ def read_published(path: str | Path) -> dict[str, Tensor]:
 
 
 def published_blueprint(state: Mapping[str, Tensor], gate: str | None = None) -> Blueprint | None:
-    """What a checkpoint was built from, by the first model of the zoo that knows it; None if none does."""
+    """What a checkpoint was built from, by the first model that recognises it; None if none does."""
     for name in MODELS:
         reader = family(name).published
         if reader is not None and (found := reader.blueprint(state, gate)) is not None:

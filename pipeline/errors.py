@@ -23,7 +23,7 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True)
 class RunResult:
-    """What `execute.run` hands back.
+    """What `execute.run` returns.
 
     Args:
         outcome: complete, incomplete or failed.
@@ -31,7 +31,7 @@ class RunResult:
         committed: shards committed by this call, per stage (stages with none are left out).
         dataset_hash: hash over the content of every table, once complete; else None.
         seconds: wall time of the call.
-        warnings: what the user has to know of a complete run, one sentence each.
+        warnings: what the user needs to be told of a complete run, one sentence each.
     """
 
     outcome: Outcome
@@ -43,7 +43,7 @@ class RunResult:
 
 
 class RunError(Exception):
-    """The run cannot start or go on. The base of all that `relforge` reports without a traceback."""
+    """The run cannot start or continue. The base of all that `relforge` reports without a traceback."""
 
 
 class ChangedInputs(RunError):
@@ -59,7 +59,7 @@ class StorageError(RunError):
 
 
 class BrokenShard(RunError):
-    """A committed shard no longer is what its sidecar says."""
+    """A committed shard no longer matches its sidecar."""
 
     def __init__(self, table: str, shard: int, why: str) -> None:
         self.table, self.shard, self.why = table, shard, why

@@ -22,7 +22,7 @@ class Unfinished(RunError):
 
 
 def default_path(run: str, to: str) -> str:
-    """Where an export goes when no path is given: `RUN/export/rlipv2.json`."""
+    """Where an export is written when no path is given: `RUN/export/rlipv2.json`."""
     return f"{run.rstrip('/')}/export/{to}{SUFFIXES.get(to, '')}"
 
 

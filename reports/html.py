@@ -22,7 +22,7 @@ def fill(package: str, template: str, title: str, data: object = None, body: str
         template: file name. `{{title}}`, `{{data}}` and `{{body}}` in it are replaced.
         title: text; escaped here.
         data: goes into a `<script type="application/json">`; texts in it stay texts, whatever they contain.
-        body: HTML, escaped by whoever made it.
+        body: HTML, already escaped.
     """
     page = resources.files(package).joinpath(template).read_text(encoding="utf-8")
     packed = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(_UNSAFE)

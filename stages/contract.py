@@ -1,6 +1,6 @@
 """What a stage is: tables in, tables and an account of every record out.
 
-A stage knows nothing of Ray, of files or of other stages. `pipeline/` reads its input tables, calls
+A stage uses neither Ray nor files nor other stages. `pipeline/` reads its input tables, calls
 `process` once per shard and commits what comes back.
 """
 
@@ -45,7 +45,7 @@ class StageResult:
         dropped: reason code -> primary input rows left out by a rule.
         quarantined: primary input rows that failed.
         notes: small JSON-able facts for the sidecar (kernel chosen, cache hits, ...). Never timing
-            or anything else that differs between two runs of the same input. `losses` says what was read
+            or anything else that differs between two runs of the same input. `losses` holds what was read
             and lost of each kind (`Account.lose`); without it, the quarantined rows of the primary input are.
     """
 
@@ -64,7 +64,7 @@ class Stage(Protocol):
 
     * `neutral_options: tuple[str, ...]`: options that cannot change a bit of the output (device, threads,
       batch sizes, caches). They stay out of the fingerprint, so changing one redoes nothing.
-    * `schemas: Mapping[str, TableSpec]`: the tables among `outputs` that relforge does not know.
+    * `schemas: Mapping[str, TableSpec]`: the tables among `outputs` that relforge does not define.
     """
 
     name: str
@@ -123,13 +123,13 @@ class Source(Protocol):
 
         Shard i is the i-th result; the same files always give the same shards. Every result has the
         tables `images`, `boxes` and `gold` (empty where the source has none), and may have `classes`. Records
-        are the source's image, box and relation rows: `notes["rows_in"]` says how many the shard read, and
+        are the source's image, box and relation rows: `notes["rows_in"]` is how many the shard read, and
         equals `kept + sum(dropped.values()) + len(quarantined)`.
 
         Args:
             shard_images: images per shard.
-            relations: make a `relations` table too, with all that the source says of its relations; ingest
-                wants none.
+            relations: make a `relations` table too, with all that the source has of its relations; ingest
+                needs none.
 
         Raises:
             SourceError: a file cannot be read.

@@ -1,4 +1,4 @@
-"""The schema of every table that relforge's own stages write (docs/formats.md says the same in words).
+"""The schema of every table that relforge's own stages write (docs/formats.md describes the same).
 
 Tables are flat and long, one row per fact, sorted by `image_id` and then by the ids that follow it. A stage
 that writes another table declares it as a `TableSpec` in its attribute `schemas`.
@@ -79,9 +79,9 @@ _CANDIDATE = [
     *_PAIR,
     # order of first appearance of (subject class, predicate, object class) in the image's captions
     pa.field("position", pa.int32(), nullable=False),
-    pa.field("support", pa.int32(), nullable=False),  # how many captions say so
+    pa.field("support", pa.int32(), nullable=False),  # how many captions state it
     pa.field("caption_ids", pa.list_(pa.int32()), nullable=False),
-    # every triplet that says so, by caption and triplet id; a caption may say it more than once
+    # every triplet that states it, by caption and triplet id; a caption may do so more than once
     pa.field("triplet_ids", pa.list_(TRIPLET_KEY), nullable=False),
     pa.field("rule", pa.string(), nullable=False),  # which matching rule fired, subject|object
 ]
@@ -130,7 +130,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             pa.field("synonyms", pa.list_(pa.string()), nullable=False),  # the source's own, mostly none
         ]
     ),
-    # relations known from the source (Visual Genome, Open Images, the demo world)
+    # relations of the source (Visual Genome, Open Images, the demo world)
     "gold": pa.schema(_PAIR),
     "captions": pa.schema(
         [
@@ -158,7 +158,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             pa.field("subject_lemma", pa.string(), nullable=False),
             pa.field("predicate_lemma", pa.string(), nullable=False),
             pa.field("object_lemma", pa.string(), nullable=False),
-            # character offsets [start, end) in the caption text, where the parser knows them
+            # character offsets [start, end) in the caption text, where the parser gives them
             pa.field("subject_start", pa.int32()),
             pa.field("subject_end", pa.int32()),
             pa.field("predicate_start", pa.int32()),

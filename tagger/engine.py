@@ -86,7 +86,7 @@ class Engine:
         self.max_pairs = model.max_pairs
 
     def run(self, requests: Iterable[Request]) -> Iterator[Result | Failure]:
-        """Process every request, in the order in which batches fill up; `image_id` says which is which."""
+        """Process every request, in the order in which batches fill up; `image_id` identifies them."""
         for batch in batches_of_equal_size(requests, self.batch_size, self.max_waiting):
             yield from self._process(batch)
 

@@ -18,7 +18,7 @@ class Captioner(nn.Module):
 
     Captions alone train a vision transformer slowly: the published BLIP starts from one that was
     trained on ImageNet's labels. Here the labels are the words of an image's captions (class token) and the
-    classes whose boxes lie over each patch.
+    classes whose boxes cover each patch.
 
     Args:
         vision, text: keys of transformers' `BlipVisionConfig` and `BlipTextConfig`.
@@ -35,7 +35,7 @@ class Captioner(nn.Module):
         shares: Tensor,
     ) -> None:
         super().__init__()
-        # transformers draws vision weights with a standard deviation of 1e-10 unless told otherwise
+        # transformers draws vision weights with a standard deviation of 1e-10 by default
         initial = {"initializer_range": 0.02}
         no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
         ids = {

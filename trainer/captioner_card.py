@@ -17,7 +17,7 @@ def format_captioner_card(folder: Path, settings: Mapping[str, Any], data: Capti
     """Text of `README.md` for a finished model's folder.
 
     Args:
-        folder: the model, saved; the run's `log.jsonl` lies beside it.
+        folder: the model, saved; the run's `log.jsonl` is beside it.
         settings: of the run, all of them.
         data: what it was trained on.
     """

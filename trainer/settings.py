@@ -26,7 +26,7 @@ class Settings:
             `kind` beside it, the parts that both kinds have are taken over, as when ParSeD starts from an
             R-Tagger (RLIPv2, Table 4). A `.pth` may have `tokenizer` and `gate` beside it; a `.pth` that was
             converted from a detector needs `kind`, `sizes`, `backbone` and `text`, for what it does not hold.
-        epochs, steps: length of the run; `steps` wins.
+        epochs, steps: length of the run; `steps` takes precedence.
         batch, optimisation: fields of `BatchOptions` and `Optimisation`.
         losses: options of the model's losses, such as `relations: focal` or `weights: {labels: 2}`.
         noise: options of the pairs that the model is given (R-Tagger: fields of `Noise`).

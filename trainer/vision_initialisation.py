@@ -63,7 +63,7 @@ def _sinusoids(grid: int, width: int) -> Tensor:
 
 
 def _initialise_attention(attention: torch.nn.Module, generator: torch.Generator) -> None:
-    """Query and key weights near the identity, so that tokens attend to similar ones and so to neighbours,
+    """Query and key weights near the identity, so that tokens attend to similar ones and so to adjacent ones,
     whose positions are similar; value weights near minus the identity (Trockman and Kolter, 2023, "Mimetic
     Initialization of Self-Attention Layers", equations 3 to 6)."""
     width, heads = attention.embed_dim, attention.num_heads

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 
 def digest(settings: Any, work: Path) -> str:
-    """Twelve hexadecimal digits; the same wherever the work folder lies."""
+    """Twelve hexadecimal digits; the same wherever the work folder is."""
     text = json.dumps(settings, sort_keys=True).replace(str(work), "")
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -1,6 +1,6 @@
 """Pseudo-labels for a detector: a ParSeD, which has to find the boxes as well (RLIPv2, Table 8).
 
-Both ParSeDs start from the R-Tagger that learnt from gold, and learn to search for pairs. That
+Both ParSeDs start from the R-Tagger that was trained on gold, and learn to search for pairs. That
 takes thousands of steps, hours on a CPU, so this experiment runs only when it is named.
 """
 

@@ -1,7 +1,7 @@
 """Taggers, each with and without the overlap prior (RLIPv2, Table 5).
 
 Candidates come from five human-like captions of an image. With the prior only pairs whose boxes overlap
-are kept. The frequency prior stands where the paper has CLIP: it ranks by class pair and predicate, from
+are kept. The frequency prior takes the place of the paper's CLIP: it ranks by class pair and predicate, from
 the gold of the other half of the images, and uses no image.
 """
 

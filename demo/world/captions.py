@@ -1,4 +1,4 @@
-"""Captions as people write them: each tells some of the facts, in varying words."""
+"""Captions as people write them: each states some of the facts, in varying words."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _PLURALS = {
     "lady": "ladies",
 }
 _SPATIAL_SHARE = 0.25
-"""How readily people mention where things stand, against what is done."""
+"""How readily people mention where things are, against what is done."""
 
 
 def write_captions(scene: Scene, facts: list[Fact], rng: np.random.Generator, count: int = 5) -> list[str]:
@@ -76,7 +76,7 @@ def _caption(scene: Scene, facts: list[Fact], weights: np.ndarray, rng: np.rando
     subject, predicate, _ = first
     form = rng.random()
     shared = [f for f in facts if f[1] == predicate and f[0] != subject and _same_classes(scene, f, first)]
-    if predicate == "hugging":  # who hugs is hugged: no plural says it well
+    if predicate == "hugging":  # hugging is mutual: no plural words it well
         shared = []
     again = [f for f in facts if f[0] == subject and f != first]
     if shared and form < 0.6:

@@ -1,4 +1,4 @@
-"""Images of the world side by side, each over one of its captions: to be judged by eye.
+"""Images of the world side by side, each over one of its captions: to be checked by eye.
 
 python -m relforge.demo.world.contact_sheet docs/world.jpg [--columns N] [--rows N] [--seed N] [--size PIXELS]
 """

@@ -36,7 +36,7 @@ def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 
     """Draw and write one split; the same arguments give the same bytes, and are not drawn again.
 
     Args:
-        folder: the split goes to `folder/name`.
+        folder: the split is written to `folder/name`.
         name: a key of `SPLITS`; each has images of its own.
         count: number of images.
         size: longer side in pixels.

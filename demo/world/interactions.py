@@ -1,6 +1,6 @@
 """Interactions by name. Each function places the things that take part and records the facts.
 
-Every predicate can be seen in the image and not from the boxes alone: who rides sits astride with
+Every predicate is visible in the image and not from the boxes alone: who rides sits astride with
 bent knees, who stands beside does not; what is eaten is at the mouth, what is held is not.
 """
 

@@ -48,7 +48,7 @@ class AmxLinear:
             sums stay float32).
 
     Raises:
-        LibraryUnavailable: no AMX or no library on this machine; `library.why_unavailable` says so before.
+        LibraryUnavailable: no AMX or no library on this machine; see `library.why_unavailable`.
         ValueError: another precision, dtype or size.
     """
 
@@ -95,7 +95,7 @@ class AmxLinear:
         self, x: Tensor, norm: tuple[Tensor, Tensor] | None = None, eps: float = 1e-5, gelu: bool = False
     ) -> PackedRows:
         """gelu(norm(x) W^T + b), packed as the next layer's input, which saves one write and one read of it.
-        Here the activation comes after the linear map, as it stands between the two layers of an MLP."""
+        Here the activation comes after the linear map, as it is between the two layers of an MLP."""
         size = load().rf_packed_rows_bytes(len(x), self.out_features, self.parts)
         made = PackedRows(allocate(size), len(x), self.out_features, self.parts)
         self._run(x, norm, eps, gelu, None, packed_y=made.memory)

@@ -1,6 +1,6 @@
-"""Which kernel runs a call: by device, dtype and availability, or as the user says.
+"""Which kernel runs a call: by device, dtype and availability, or as the user chooses.
 
-`RELFORGE_MSDA=reference|cpu|triton` (or the `kernel` argument, which wins) forces one; a forced kernel that
+`RELFORGE_MSDA=reference|cpu|triton` (or, before it, the `kernel` argument) forces one; a forced kernel that
 cannot run is an error, never a silent fallback. `auto` takes the native kernel of the device where there is
 one, else the reference.
 """
@@ -19,7 +19,7 @@ NAMES = ("auto", "reference", "cpu", "triton")
 
 
 class KernelUnavailable(RuntimeError):
-    """The requested kernel cannot run here; the message says why and what to do."""
+    """The requested kernel cannot run here; the message gives the reason and the fix."""
 
 
 def why_not(name: str, device_type: str, dtype: torch.dtype) -> str | None:

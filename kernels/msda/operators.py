@@ -1,6 +1,6 @@
 """`relforge::msda_forward`, `relforge::msda_fused_forward` and their gradients, as operators of PyTorch.
 
-Registered through `torch.library`, so autograd, `torch.compile` and autocast see ordinary operators while the
+Registered through `torch.library`, so autograd, `torch.compile` and autocast get ordinary operators while the
 kernels depend on no PyTorch ABI. `kernel` is the name that `dispatch.choose` returned.
 """
 

@@ -32,7 +32,7 @@ AMX_FLAGS = (*MSDA_X86_UNITS["avx512"], "-mavx512bf16", "-mamx-tile", "-mamx-bf1
 
 
 class BuildError(RuntimeError):
-    """A native library could not be compiled; the message says why."""
+    """A native library could not be compiled; the message gives the reason."""
 
 
 def compiler() -> str | None:
@@ -79,7 +79,7 @@ class Library:
         that have loaded an earlier build keep it, where overwriting it in place would kill them.
 
         Raises:
-            BuildError: no compiler, or what the compiler says.
+            BuildError: no compiler, or the compiler's message.
         """
         command = compiler()
         if command is None:

@@ -14,7 +14,7 @@ from relforge.kernels.native.build import BuildError, Library
 
 
 class LibraryUnavailable(RuntimeError):
-    """There is no native library here; the message says why."""
+    """There is no native library here; the message gives the reason."""
 
 
 def load(library: Library) -> ctypes.CDLL:
@@ -78,7 +78,7 @@ def _file_lock(path: Path) -> Iterator[None]:
     """One process at a time: the workers of a job wait for one compilation instead of doing it each."""
     try:
         import fcntl
-    except ImportError:  # not a Unix: they all compile, and the last rename wins
+    except ImportError:  # not a Unix: they all compile, and the last rename stays
         yield
         return
     path.parent.mkdir(parents=True, exist_ok=True)

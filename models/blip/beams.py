@@ -127,7 +127,7 @@ class _Hypotheses:
         """
         groups, beams, vocabulary = scores.shape
         total = (scores + self.running_scores[:, :, None]).flatten(1)
-        values, flat = total.topk(2 * beams, dim=1)  # enough that `beams` of them go on
+        values, flat = total.topk(2 * beams, dim=1)  # enough that `beams` of them continue
         parent, token = flat // vocabulary, flat % vocabulary
         grown = _pick(self.running, parent)
         grown[:, :, length] = token

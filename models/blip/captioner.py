@@ -70,7 +70,7 @@ class BlipCaptioner:
                 f"max_length {settings.max_length} exceeds the model's {shape.text.positions} positions"
             )
         rows_per_image = settings.num_beams if isinstance(settings, Beams) else samples
-        # one image at a time keeps a CPU busy; a GPU wants more
+        # one image at a time keeps a CPU busy; a GPU needs more
         self.batch_size = 1 if device.type == "cpu" else 16
         self.arithmetic, self.dtype = choose_arithmetic(device, dtype), dtype
         self.encoder = VisionEncoder(checkpoint.state, shape.vision, self.batch_size, self.arithmetic)

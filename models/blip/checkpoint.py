@@ -28,7 +28,7 @@ _POSITIONS = "vision_model.embeddings.position_embedding"
 class Checkpoint:
     """What a captioner is built from: sizes, weights, tokenizer, prompt and pixel statistics."""
 
-    name: str  # what `captions.source` says
+    name: str  # the value of `captions.source`
     shape: BlipShape
     state: dict[str, Tensor]  # fp32, transformers' names
     tokenizer: Any  # a transformers tokenizer

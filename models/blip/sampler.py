@@ -83,7 +83,7 @@ class Sampler:
         self.random_key = torch.zeros(rows, dtype=torch.long, device=device)
         self.sample = torch.zeros(rows, dtype=torch.long, device=device)
         self.logprob = torch.zeros(rows, dtype=torch.float64, device=device)
-        # as `TextDecoder.step` wants them
+        # as `TextDecoder.step` takes them
         self.rows_of_images = torch.full((decoder.images, samples), rows, dtype=torch.long, device=device)
         self.row_in_images = torch.zeros(rows, dtype=torch.long, device=device)
         self.logits_buffer = torch.empty(rows, decoder.shape.vocabulary, device=device)

@@ -11,7 +11,7 @@ _LOW = 0xFFFFFFFF
 
 
 def derive_random_key(seed: int, image_id: str) -> int:
-    """64 bits, signed, that stand for (run seed, image) in every draw for that image's captions."""
+    """64 bits, signed, of (run seed, image) in every draw for that image's captions."""
     digest = hashlib.blake2b(f"{seed}\0{image_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
 

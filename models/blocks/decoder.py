@@ -73,7 +73,7 @@ class DecoderLayer(nn.Module):
         """One layer.
 
         An image may have several decoder batches: each is a row of N for the self-attention; for the
-        cross-attention those of one image lie side by side, so that the image's values are projected once.
+        cross-attention those of one image are adjacent, so that the image's values are projected once.
 
         Args:
             queries: N x Q x dim, N = B * decoder batches, those of an image next to each other.

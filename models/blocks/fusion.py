@@ -80,7 +80,7 @@ def _attend_mask(padding: Tensor | None) -> Tensor | None:
 class Fusion(nn.Module):
     """Layer norm, attention both ways, gate, residual.
 
-    The residual starts from the normalised features, not the raw ones: a quirk of the published code
+    The residual starts from the normalised features, not the raw ones: a property of the published code
     that its weights depend on (docs/method.md, "Language fusion").
 
     Args:

@@ -1,4 +1,4 @@
-"""The state of an ordered pair: what tells "dog chasing cat" from "cat chasing dog"."""
+"""The state of an ordered pair: what distinguishes "dog chasing cat" from "cat chasing dog"."""
 
 from __future__ import annotations
 

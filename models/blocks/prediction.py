@@ -1,4 +1,4 @@
-"""What goes into a model beside images, and what it returns: label lists, predictions, the output."""
+"""What a model takes beside images, and what it returns: label lists, predictions, the output."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ _HEAD_WIDTH = 64  # of RoBERTa and of its layers in the encoder, whatever their 
 
 
 def rename_by(rules: Sequence[Rule], key: str) -> str | None:
-    """The name by the first rule that knows the key, or None."""
+    """The name by the first rule that covers the key, or None."""
     for pattern, replacement in rules:
         name, count = re.subn(pattern, replacement, key)
         if count:
@@ -175,5 +175,5 @@ def count_layers(state: Mapping[str, Tensor], prefix: str) -> int:
 
 
 def unnamed(what: str, count: int) -> tuple[str, ...]:
-    """Stand-ins for label names, which the authors' files do not hold: `relation 0`, `relation 1`, ..."""
+    """Placeholders for label names, which the authors' files do not hold: `relation 0`, `relation 1`, ..."""
     return tuple(f"{what} {index}" for index in range(count))

@@ -25,7 +25,7 @@ our_name = partial(rename_by, [*DEFORMABLE_RULES, *LINEAR_RULES])
 
 
 def blueprint_of(state: Mapping[str, Tensor], gate: str | None = None) -> Blueprint | None:
-    """What a file was built from; None if it is of another model. A file does not say whether the object
+    """What a file was built from; None if it is of another model. A file does not state whether the object
     classifier was meant for subjects too, nor the names of its labels."""
     wanted = ("transformer.ho_encoder.layers.0.linear1.weight", "obj_class_embed.0.weight")
     if has_text_encoder(state) or not all(key in state for key in wanted):

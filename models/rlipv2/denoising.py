@@ -19,7 +19,7 @@ class Noise:
     Args:
         box: lambda of the box noise; centres move by up to half a side times it, sides change by it.
         label: probability of replacing a label.
-        mask: keep queries that stand for the same clean region from attending to each other.
+        mask: keep queries of the same clean region from attending to each other.
         published_flips: draw replacement labels from [0, batch size) as the published code does by mistake
             (docs/method.md, "Denoising"), instead of from all object labels.
         published_mask: drop every mask of a batch in which any query is padding, as the published code does

@@ -54,7 +54,7 @@ def unused_names(model: str) -> tuple[str, ...]:
 
 
 def our_name(key: str) -> str | None:
-    """Our name of a published key outside the backbone, or None where no rule knows it."""
+    """Our name of a published key outside the backbone, or None where no rule covers it."""
     name = rename_by(_RULES, key)
     if name is not None:
         for pattern, replacement in (*_FUSION, *_LANGUAGE):

@@ -14,7 +14,7 @@ class ImageTargets:
 
     Args:
         objects: O, object labels that have a box; the last one, "no objects", is 0.
-        relations: R, relation labels that some pair stands in.
+        relations: R, relation labels that some pair has.
         interactions: I, (predicate, object) labels that some pair has; I = 0 without a list of them.
     """
 

@@ -2,7 +2,7 @@
 
 The published scripts have defects that change labels. The profile `fixed` does the right thing; `compat`
 reproduces the published behaviour for comparison with released files. A switch is an ordinary option of a
-backend: a config that names it wins over the profile, and run.json records the value either way.
+backend: a config that names it takes precedence over the profile, and run.json records the value either way.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _stage(
 
 
 def _complete(target: Callable[..., Any], options: dict[str, Any], context: dict[str, Any]) -> dict[str, Any]:
-    """Add what the run knows (seed, dataset, ...) where the constructor takes it by name."""
+    """Add the values of the run (seed, dataset, ...) where the constructor takes it by name."""
     wanted = {name: context[name] for name in parameters(target)[0] if name in context}
     return wanted | options
 

@@ -77,7 +77,7 @@ class Run(_Strict):
 
 
 class Resources(_Strict):
-    """What one worker of a stage takes from Ray; `pipeline.run.job.Resources` says what each means."""
+    """What one worker of a stage takes from Ray; `pipeline.run.job.Resources` explains each."""
 
     num_cpus: float | None = Field(default=None, ge=0)
     num_gpus: float = Field(default=0.0, ge=0)

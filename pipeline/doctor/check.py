@@ -14,7 +14,7 @@ class Check:
 
     Args:
         topic: group of the check, e.g. `versions`.
-        name: what was looked at.
+        name: what was checked.
         state: `ok`; `absent`, which only some runs need; `broken`, which no run survives.
         detail: what was found, and the fix where something is to be done.
     """

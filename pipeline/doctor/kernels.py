@@ -20,7 +20,7 @@ def check_kernels() -> Iterator[Check]:
         from relforge.kernels.msda.self_test import self_test
         from relforge.kernels.self_test import SelfTestFailed
     except ImportError:
-        return  # the version check has said that torch is missing
+        return  # the version check has reported that torch is missing
     for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
         try:
             found = describe(device)

@@ -52,7 +52,7 @@ def check_devices() -> Iterator[Check]:
     try:
         import torch
     except ImportError:
-        return  # the version check has said so
+        return  # the version check has reported it
     yield _bfloat16()
     if not torch.cuda.is_available():
         yield Check("devices", "gpu", "absent", "no CUDA device; models run on the CPU")
@@ -80,7 +80,7 @@ def _bfloat16() -> Check:
 
 
 def check_cluster() -> Iterator[Check]:
-    """The cluster of RAY_ADDRESS, or a local one; and whether a token is at hand for `submit`."""
+    """The cluster of RAY_ADDRESS, or a local one; and whether there is a token for `submit`."""
     address = os.environ.get("RAY_ADDRESS")
     yield Check("ray", "cluster", "ok", f"joins {address} (RAY_ADDRESS)" if address else "starts a local one")
     from relforge.pipeline.submit.client import token_source

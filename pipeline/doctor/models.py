@@ -1,4 +1,4 @@
-"""Which models lie on this machine, so that a run needs no download."""
+"""Which models are on this machine, so that a run needs no download."""
 
 from __future__ import annotations
 

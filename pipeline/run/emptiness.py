@@ -28,7 +28,7 @@ _HINTS = {
 
 
 def find_warnings(survey: Survey) -> list[str]:
-    """What a user of a complete run has to know: one sentence each."""
+    """What the user of a complete run needs to be told: one sentence each."""
     if not survey.complete:
         return []
     empty = find_emptiness(survey)
@@ -36,7 +36,7 @@ def find_warnings(survey: Survey) -> list[str]:
 
 
 def find_refusal(survey: Survey) -> str | None:
-    """The sentence with which a complete run without a result fails, where the job wants that."""
+    """The sentence with which a complete run without a result fails, where the job requires a result."""
     if survey.plan.job.limits.on_empty != "fail" or not survey.complete:
         return None
     empty = find_emptiness(survey)

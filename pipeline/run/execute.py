@@ -56,7 +56,7 @@ def run(
         job: what to run.
         executor: `ray`, or `loop` for a plain loop in this process.
         progress: called with `Started`, `ShardDone` and `Notice`, always from this thread.
-        accept_changes: go on though input files or the shard layout differ from those the folder was
+        accept_changes: continue although input files or the shard layout differ from those the folder was
             made from; all that depends on them is redone.
         storage: instead of the one `job.folder` names.
 

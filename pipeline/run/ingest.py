@@ -21,14 +21,14 @@ def ingest(plan: Plan, folder: RunFolder, forced: frozenset[int] = frozenset()) 
     """Read the source once and commit every shard that is not committed yet.
 
     The stream always starts at the beginning, since that is how the shards are defined; what is done is
-    read past and not written again. At the end the manifest says how many shards there are, and shards
+    read past and not written again. At the end the manifest records how many shards there are, and shards
     of an earlier, longer ingest are removed.
 
     Yields:
         one report per shard, as soon as it is committed.
 
     Raises:
-        StageFailed, BrokenInvariant: the source raised or lost count; see `logs/failed`.
+        StageFailed, BrokenInvariant: the source raised or its account did not add up; see `logs/failed`.
         StorageError: the storage refuses writes.
     """
     shard, reported = -1, 0

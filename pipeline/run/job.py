@@ -100,11 +100,11 @@ class Job:
 
     Args:
         folder: the run folder, a local path or a URI (`s3://bucket/run`).
-        dataset: the name that goes into relation ids.
+        dataset: the name that is part of relation ids.
         source: what is ingested.
         stages: in any order; the plan orders them by their inputs and outputs.
         shard_images: images per shard. Part of the layout: changing it redoes everything.
-        seed, profile: recorded in run.json. A backend sees them only through its options.
+        seed, profile: recorded in run.json. A backend gets them only through its options.
         limits: when to give up; not part of any fingerprint.
         config: the resolved configuration as the user would write it, for run.json.
     """

@@ -1,6 +1,6 @@
 """The job as a plain loop in this process: no Ray, one shard after the other.
 
-It is what Ray is measured against, and what runs where only this process can see the storage
+It is what Ray is measured against, and what runs where only this process can reach the storage
 (`memory://`).
 """
 

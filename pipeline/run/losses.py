@@ -100,7 +100,7 @@ def check_losses(
 
     Args:
         folder: where an example is looked up.
-        min_read: kinds of which less was read are not judged yet.
+        min_read: kinds of which less was read are not checked yet.
     """
     for kind in sorted(losses, key=_ORDER.index):
         loss = losses[kind]

@@ -1,4 +1,4 @@
-"""The steps of a run in order, with the key of each: everything a worker needs to know.
+"""The steps of a run in order, with the key of each: everything a worker needs.
 
 The graph is not written down anywhere: a stage comes after the stages that write the tables it reads, and
 two stages may read the same table.

@@ -93,7 +93,7 @@ class Preview:
 
     Args:
         new: the folder holds no run yet.
-        total: shards of the dataset; None until ingest has seen its end.
+        total: shards of the dataset; None until ingest has reached its end.
         steps: all steps in order.
         todo: step -> state (`missing`, `stale`, `broken`) -> shards to make, as far as known; a step that
             is absent has nothing to do.

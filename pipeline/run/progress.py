@@ -19,7 +19,7 @@ class Started:
 
     Args:
         todo: stage -> shards to make, as far as known now.
-        total: shards of the dataset; None until ingest has seen its end.
+        total: shards of the dataset; None until ingest has reached its end.
     """
 
     todo: Mapping[str, int]
@@ -47,7 +47,7 @@ class ShardDone:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something the user should know; one sentence."""
+    """A message for the user; one sentence."""
 
     text: str
 

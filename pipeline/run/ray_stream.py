@@ -76,7 +76,7 @@ def run_ray(
                 tick()
         except BaseException:
             driver.halt()
-            if ours:  # the stream dies with its Ray, and would report that as a fault
+            if ours:  # the stream ends with its Ray, and would report that as a fault
                 logging.getLogger("ray.data").setLevel(logging.CRITICAL + 1)
             else:
                 consumer.join()  # shards begun are finished; only a Ray of our own may be killed
@@ -118,7 +118,7 @@ def _stream(worker: WorkerContext, local: bool) -> Callable[[], Iterator[Row]]:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    # one descriptor, one block: a shard goes on as soon as it is committed
+    # one descriptor, one block: a shard moves on as soon as it is committed
     context.target_max_block_size = 1
     context.target_min_block_size = 1
     logging.getLogger("ray.data").setLevel(logging.ERROR)

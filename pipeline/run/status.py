@@ -25,7 +25,7 @@ class StageStatus:
 
     Args:
         stage: its name.
-        total: shards of the dataset; None until ingest has seen its end.
+        total: shards of the dataset; None until ingest has reached its end.
         done, running, stale, broken, missing: shards in that state; they add up to those known.
         failed: shards whose last attempt raised (they are also missing, stale or broken).
         rows_in, rows_out: of the done shards; rows_out of the stage's first table.
@@ -64,7 +64,7 @@ class RunStatus:
         stages: ingest first.
         stopped: why the run failed though its shards are done: too much was lost, or the result is empty and
             may not be.
-        warnings: what the user has to know of a complete run, one sentence each.
+        warnings: what the user needs to be told of a complete run, one sentence each.
     """
 
     folder: str

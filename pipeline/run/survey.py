@@ -60,7 +60,7 @@ class Survey:
             raise folder.damaged(INGEST_MANIFEST, "it needs `key`, a text, and `shards`, a number")
         current = manifest is not None and manifest.get("key") == plan.ingest.key
         self.shards: int | None = manifest["shards"] if manifest and current else None
-        """How many shards the dataset has; None until ingest has seen its end."""
+        """How many shards the dataset has; None until ingest has reached its end."""
         self._findings: dict[str, dict[int, Finding]] = {}
         for step in plan.steps:
             self._findings[step.name] = {shard: self._judge(step, shard) for shard in self.indices}

@@ -1,4 +1,4 @@
-"""One shard of one stage, from committed input to committed output. Knows nothing of Ray."""
+"""One shard of one stage, from committed input to committed output. Does not import Ray."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ShardReport:
 
     @property
     def usable(self) -> bool:
-        """Whether the stages that read its output can go on."""
+        """Whether the stages that read its output can continue."""
         return self.state in (COMMITTED, KEPT)
 
 

@@ -34,7 +34,7 @@ from relforge.stages.tables import SCHEMA_VERSION, TableSpec, conform
 
 @dataclass(frozen=True)
 class CommitContext:
-    """What a commit needs to know beside the rows.
+    """What a commit needs beside the rows.
 
     Args:
         stage: name of the stage.

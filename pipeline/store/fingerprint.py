@@ -1,7 +1,7 @@
 """Fingerprints: equal when, and only when, a shard would come out the same.
 
 A stage has one key for the whole run (its name, version, options and files); a shard's fingerprint adds
-the content of its input shards. So `status` can tell done from stale with `run.json` and sidecars alone.
+the content of its input shards. So `status` needs `run.json` and sidecars alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def stage_key(
     Args:
         name, version, backend: as in the stage.
         options: its resolved options. A value that is the path of one of `file_hashes` counts by the
-            file's content, so that a run goes on after its files moved.
+            file's content, so that a run continues after its files moved.
         file_hashes: path -> content hash, in the order of `Stage.files`.
         neutral: options that cannot change the output (batch size, device), left out.
         schemas: tables that the stage declares itself; the built-in ones count by `SCHEMA_VERSION`.

@@ -1,4 +1,4 @@
-"""Run folders on an object store, or on anything else fsspec knows by a URI."""
+"""Run folders on an object store, or on anything else that fsspec opens by URI."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ObjectStorage:
 
     def __init__(self, uri: str) -> None:
         self.root = uri.rstrip("/")
-        # objects written by other processes must be seen: no cached listings
+        # objects written by other processes must be listed: no cached listings
         scheme = self.root.split("://")[0]
         try:
             self._fs = fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=False)

@@ -30,7 +30,7 @@ QUARANTINE_SCHEMA = pa.schema(
 def write_quarantine(
     folder: RunFolder, stage: str, shard: int, records: Sequence[Quarantined], attempt: int
 ) -> None:
-    """Replace a shard's file of quarantined records; without any, the file goes."""
+    """Replace a shard's file of quarantined records; without any, the file is deleted."""
     path = folder.quarantine_path(stage, shard)
     if not records:
         folder.storage.delete(path)

@@ -25,7 +25,7 @@ INGEST_MANIFEST = "ingest.json"
 RUNNING = "logs/running"
 FAILED = "logs/failed"
 STATE = "_state"
-"""Sidecars lie under it, so that a table's folder holds Parquet files alone."""
+"""Sidecars are under it, so that a table's folder holds Parquet files alone."""
 _READERS = 16
 
 
@@ -211,7 +211,7 @@ class RunFolder:
             self.storage.delete(self.data_path(table, shard))
 
     def _entry(self, path: str, size: int | None) -> Entry:
-        """What the sidecar at `path` says of data of that size."""
+        """Whether and what the sidecar at `path` records of data of that size."""
         try:
             sidecar = Sidecar.from_bytes(self.storage.read(path))
         except FileNotFoundError:

@@ -11,7 +11,7 @@ import msgspec
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What `part-00042.json` says about `part-00042.parquet`.
+    """What `part-00042.json` records about `part-00042.parquet`.
 
     Args:
         stage, table, shard: whose output it is.
@@ -26,7 +26,7 @@ class Sidecar:
         seconds: reading, processing and writing. The commit itself is not in it.
         finished: seconds since the epoch.
         attempt: 1 for the first try in its run.
-        host, pid, code_version: who wrote it.
+        host, pid, code_version: the writer.
     """
 
     stage: str

@@ -1,7 +1,7 @@
 """The operations that a run folder needs of a file system.
 
 A write is in two halves. `stage` does the slow and fallible part (temporary file, flush, check);
-`Pending.publish` makes the bytes appear under their name at once or not at all. Readers never see half
+`Pending.publish` makes the bytes appear under their name at once or not at all. Readers never get half
 a file.
 """
 
@@ -16,7 +16,7 @@ Check = Callable[[bytes], None]
 
 
 class Stat(NamedTuple):
-    """What a listing says about a file: its size in bytes, and a time of the last change that is only ever
+    """What a listing holds about a file: its size in bytes, and a time of the last change that is only ever
     compared for equality."""
 
     size: int
@@ -45,7 +45,7 @@ class Storage(Protocol):
         ...
 
     def stage(self, path: str, data: bytes, check: Check | None = None) -> Pending:
-        """Prepare a write; `check` sees the bytes as the storage holds them."""
+        """Prepare a write; `check` reads the bytes as the storage holds them."""
         ...
 
     def write(self, path: str, data: bytes, *, durable: bool = True) -> None:

@@ -71,7 +71,7 @@ class JobServer:
         )
 
     def details(self, job: str) -> JobDetails:
-        """What the server knows about a job."""
+        """What the server has about a job."""
         return self._call(lambda: self._client.get_job_info(job))
 
     def stop(self, job: str) -> None:

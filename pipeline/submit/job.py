@@ -21,7 +21,7 @@ class Submission:
     """A run ready to be sent.
 
     Args:
-        run_folder: absolute path or URI, as the cluster will see it.
+        run_folder: absolute path or URI, as the cluster will read it.
         values: the config's values.
         environment: fields of Ray's `runtime_env` beyond the working directory.
     """
@@ -52,7 +52,7 @@ def prepare(
 ) -> Submission:
     """Check a config as far as this machine can and make it ready to be sent.
 
-    Files are looked for by the job itself, since they lie on the cluster.
+    Files are looked for by the job itself, since they are on the cluster.
 
     Args:
         config, overrides: as for `relforge run`.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from relforge.pipeline.store.sidecar import Sidecar
 
 _NOT_COUNTED = ("gold", "classes")
-"""Gold, which labels are judged by, and the list of classes, which every shard repeats."""
+"""Gold, which labels are evaluated with, and the list of classes, which every shard repeats."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def gather(run: str) -> dict[str, Any]:
         `run`, `dataset`, `profile`, `complete`, `stopped` and `warnings` (as `status` has them), `survival`
         (rows by table), `steps` (every loss by reason),
         `shown` (the table described), `predicates` and `pairs` (most frequent), `histogram` of scores (None
-        where nothing is scored), and `quality` (None where the run knows no gold).
+        where nothing is scored), and `quality` (None where the run has no gold).
 
     Raises:
         RunError: not a run folder.

@@ -58,7 +58,7 @@ def render_body(data: dict[str, Any]) -> str:
 
 
 def _sentences(data: dict[str, Any]) -> list[str]:
-    """What the reader has to know before the figures."""
+    """What the reader needs before the figures."""
     return ([f"The run failed: {data['stopped']}"] if data["stopped"] else []) + data["warnings"]
 
 

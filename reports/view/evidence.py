@@ -26,7 +26,7 @@ def find_evidence(
     """Where the captions of an image state one relation.
 
     Args:
-        relation: row of `relations`, `scores` or `candidates`. Its `triplet_ids` say what to highlight; an
+        relation: row of `relations`, `scores` or `candidates`. Its `triplet_ids` name what to highlight; an
             imported relation, and a run of an older version, has none, so its captions stay unmarked.
         texts: caption_id -> text.
         triplets: of the same image.
@@ -50,7 +50,7 @@ def find_spans(text: str, triplets: Iterable[Row]) -> list[Span]:
         triplets: rows of `triplets`, parsed from it.
 
     Returns:
-        spans in order, none overlapping; empty where the parser knows no offsets.
+        spans in order, none overlapping; empty where the parser gives no offsets.
     """
     found: list[Span] = []
     for one in triplets:

@@ -34,7 +34,7 @@ def gather(run: str, max_images: int = 200, only: Sequence[str] = ()) -> dict[st
         only: these images instead.
 
     Returns:
-        `run`, `dataset`, `shown` (the table drawn), `gold` (whether the run knows any), `total` images,
+        `run`, `dataset`, `shown` (the table drawn), `gold` (whether the run has any), `total` images,
         `left_out` of them, and `images` (`scene` with `thumbnail` and, where there is none, `no_thumbnail`).
 
     Raises:

@@ -31,7 +31,7 @@ class Blip:
         revision: of a hub name.
         device: `auto` (a GPU if there is one), `cpu`, `cuda`, ...
         dtype: `auto` (bfloat16 on a GPU, float32 elsewhere), `float32` or `bfloat16`; on a CPU with AMX
-            float32 products split their operands in two and bfloat16 rounds nothing but operands.
+            float32 GEMMs split their operands in two and bfloat16 rounds nothing but operands.
         rows: captions decoded together; 0 chooses 120 on a CPU and 640 on a GPU. Without AMX another number
             may change the last bits of a logit, and so, rarely, a word.
         graphs: replay each decoding step as one CUDA graph; `nucleus` on a GPU only.

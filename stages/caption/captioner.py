@@ -39,7 +39,7 @@ class Caption(NamedTuple):
 
 @dataclass(frozen=True)
 class LoadedCaptioner:
-    """What the stage has to know of a captioner and loading it shows.
+    """What the stage needs of a captioner, available once it is loaded.
 
     Args:
         source: model id, for the `source` column.

@@ -23,7 +23,7 @@ def import_lavis() -> Any:
     and `qnms` are missing. LAVIS never calls them, so declaring their signatures is enough.
 
     Raises:
-        ImportError: LAVIS is not in this environment, saying how to get one that has it.
+        ImportError: LAVIS is not in this environment, with the way to get one that has it.
     """
     try:
         import torchvision  # noqa: F401

@@ -100,7 +100,7 @@ class CaptionStage:
     def _read(
         self, images: pa.Table, size: int | None, account: Account, uncaptioned: set[str]
     ) -> Iterator[Image]:
-        """The images that can be read, in table order; each is added to `uncaptioned` as it is handed out."""
+        """The images that can be read, in table order; each is added to `uncaptioned` as it is yielded."""
 
         def prepare(uri: str | None, embedded: bytes | None) -> Tensor:
             pixels = decode(read(uri, embedded))

@@ -1,6 +1,6 @@
 """Captions by any image-to-text model of transformers (backend `transformers`), BLIP-2 included.
 
-The slow path: one image per call of the model's own `generate`. BLIP goes faster through backend `blip`.
+The slow path: one image per call of the model's own `generate`. BLIP is faster through backend `blip`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Transformers:
 
         Raises:
             FileNotFoundError: no such model.
-            ValueError: transformers knows no image-to-text model of that type.
+            ValueError: transformers has no image-to-text model of that type.
         """
         from transformers import AutoModelForImageTextToText, AutoProcessor
 

@@ -16,7 +16,7 @@ from relforge.stages.export.scenes import Scene, as_number_or_text, read_scenes
 
 
 def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int]:
-    """`images`, `annotations`, `relations` and `categories`; any COCO reader ignores what it does not know.
+    """`images`, `annotations`, `relations` and `categories`; COCO readers ignore unknown fields.
 
     Annotations are numbered from 1, and have `source_id` (the id in the dataset relforge read) and
     `box_id`. A relation has id, image_id, subject_id and object_id (annotation ids), predicate and, where

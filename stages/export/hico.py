@@ -18,7 +18,7 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path, subject: str = "
 
     `annotations[]` has bbox (x1, y1, x2, y2 in pixels), category_id and category; `hoi_annotation[]` has
     subject_id and object_id (places in `annotations`), category_id and verb, and score. Numbers of
-    categories and verbs start at 1 in order of first appearance; the names stand beside them.
+    categories and verbs start at 1 in order of first appearance; the names are listed beside them.
 
     Args:
         subject: the class that acts; relations of other subjects are counted as `left_out`.

@@ -21,7 +21,7 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int
 
     `objects[]` has object_id, x, y, w, h (float pixels, top-left) and names (one text);
     `relationships[]` has relationship_id, predicate, subject_id, object_id and confidence. Ids are unique
-    inside an image. Fields the published loader does not know and leaves alone: width, height, box_id.
+    inside an image. Fields that the published loader ignores: width, height, box_id.
     A crowd region is written only where a relation names it: the loader drops them for COCO.
     """
     return _write(tables, path, _rlipv2_image)

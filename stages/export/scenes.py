@@ -1,4 +1,4 @@
-"""Flat tables back to images that hold their boxes and relations, as annotation formats want them."""
+"""Flat tables back to images that hold their boxes and relations, as annotation formats have them."""
 
 from __future__ import annotations
 

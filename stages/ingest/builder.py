@@ -1,4 +1,4 @@
-"""The one builder of shards: every adapter hands it its records, a file or a batch of images at a time."""
+"""The one builder of shards: every adapter passes it its records, a file or a batch of images at a time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ShardBuilder:
     Args:
         ids: what the codes mean; one for a source.
         shard_images: image records per shard.
-        relations: whether shards have a `relations` table too, which keeps all that the source says of a
+        relations: whether shards have a `relations` table too, which keeps all that the source has of a
             relation; `gold` has only the fact.
     """
 
@@ -61,7 +61,7 @@ class ShardBuilder:
             self._shares = records.file
         if not records.nested:
             self.end()
-        # of a file that is read in batches, one batch cannot tell
+        # of a file that is read in batches, one batch does not show it
         known = images.file_names if images.uris is None else pc.coalesce(images.file_names, images.uris)
         images.shared_names = pa.nulls(count, pa.bool_()) if records.nested else find_shared_names(known)
         faults = self._find_image_faults(images, image_files)

@@ -72,7 +72,7 @@ class ImageRecord:
         width, height: pixels.
         file_name: what is joined to the images folder; None where there is no file.
         boxes, relations: in the order of the file.
-        dataset, split: where the record says them; None: those of the source.
+        dataset, split: where the record has them; None: those of the source.
     """
 
     image_id: object

@@ -38,7 +38,7 @@ _SHORT = 32
 
 
 def read_boxes(stream: JsonStream, ids: Ids) -> Iterator[np.ndarray]:
-    """The records of the array at hand as `BOX` rows, in their order.
+    """The records of the current array as `BOX` rows, in their order.
 
     Args:
         stream: at the array.
@@ -73,7 +73,7 @@ def decode_annotations(array: bytes) -> list[Annotation]:
 
 
 def _lenient(record: Any) -> Annotation:
-    """A record that does not fit, with what is usable of it; `box_id` says if something needed is not."""
+    """A record that does not fit, with what is usable of it; `box_id` marks a missing needed one."""
     record = record if isinstance(record, dict) else {}
     box = record.get("bbox")
     box = box if isinstance(box, list) else []

@@ -32,7 +32,7 @@ _IMAGES = msgspec.json.Decoder(list[Image])
 
 
 def read_images(stream: JsonStream, ids: Ids, file_name: Callable[[str], str]) -> ImageColumns:
-    """The records of the array at hand.
+    """The records of the current array.
 
     Args:
         stream: at the array.

@@ -58,7 +58,7 @@ def find_box_faults(
 ) -> np.ndarray:
     """The fault of each box: an index into `BOX_REASONS`, or -1 for a usable box.
 
-    Boxes that reach partly outside are kept as annotated: clamping is up to who reads them.
+    Boxes that reach partly outside are kept as annotated: clamping is left to their readers.
 
     Args:
         xywh: N x 4 float, pixels, top-left corner and size.

@@ -75,7 +75,7 @@ class Ids:
 
 
 class IdSet:
-    """Id codes that were seen, for sources of many files or many small batches."""
+    """Id codes already read, for sources of many files or many small batches."""
 
     def __init__(self) -> None:
         self._parts: list[np.ndarray] = []  # each sorted

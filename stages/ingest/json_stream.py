@@ -1,7 +1,7 @@
 """Large JSON files as a stream of decoded batches, in bounded memory.
 
 A detection file is one object with a few huge arrays of records. This reader walks the object's members and
-hands an array to the decoder a window at a time. Where to cut a window is guessed (the last `}, {"first key"`
+gives an array to the decoder a window at a time. Where to cut a window is guessed (the last `}, {"first key"`
 in it) and then proved: a slice that starts at a record and parses as a JSON array can only end at the
 end of a record. A guess that does not parse is replaced by an exact scan over strings and brackets.
 """
@@ -90,7 +90,7 @@ class JsonStream:
         window: bytes read at a time.
 
     Raises:
-        SourceError: the file is empty, truncated or malformed; the message says near which byte.
+        SourceError: the file is empty, truncated or malformed; the message names the byte nearby.
     """
 
     def __init__(self, file: BinaryIO, name: str, window: int = WINDOW) -> None:
@@ -143,7 +143,7 @@ class JsonStream:
                 return
 
     def is_array(self) -> bool:
-        """Whether the value at hand is an array."""
+        """Whether the current value is an array."""
         return self._peek() == b"["
 
     def elements(
@@ -151,7 +151,7 @@ class JsonStream:
         decode: Callable[[bytes], T],
         scan: Callable[[memoryview], tuple[S, int]] | None = None,
     ) -> Iterator[T | S]:
-        """The records of the array at hand, a window at a time.
+        """The records of the current array, a window at a time.
 
         Args:
             decode: turns the bytes of a JSON array into a batch of records; raises ValueError where they
@@ -179,7 +179,7 @@ class JsonStream:
         try:
             batch, length = scan(memoryview(self._buffer)[self._at : self._end])
         except ValueError:
-            return None  # `decode` says what is wrong
+            return None  # `decode` reports what is wrong
         self._at += length
         return batch if length else None
 

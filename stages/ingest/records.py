@@ -1,4 +1,4 @@
-"""What an adapter hands to the shard builder: records as arrays, read and not yet checked."""
+"""What an adapter passes to the shard builder: records as arrays, read and not yet checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The relations that a source knows: found boxes, checked fields, repetitions merged."""
+"""The relations that a source has: found boxes, checked fields, repetitions merged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Score = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Relation(msgspec.Struct):
-    """What a file may say of a relation beside its two ends; see the `relations` table."""
+    """What a file may have of a relation beside its two ends; see the `relations` table."""
 
     predicate: Annotated[str, msgspec.Meta(pattern=r"\S")]
     position: _Count = 0

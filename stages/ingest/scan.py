@@ -1,7 +1,7 @@
 """COCO's records read by native code (csrc/), which makes rows of numbers without an object per record.
 
 It reads what is plain: members in any order, integers of up to 18 digits as ids, boxes of decimal numbers,
-text in ASCII without escapes. Every other record goes to the general reader, alone. The numbers of polygons
+text in ASCII without escapes. Any other record is read by the general reader. The numbers of polygons
 are not read.
 """
 
@@ -44,7 +44,7 @@ class Scanned(Generic[T]):
     """Records, in their order.
 
     Args:
-        rows: N of the scanner's dtype; without meaning where `irregular` says so.
+        rows: N of the scanner's dtype; without meaning in rows that `irregular` names.
         irregular: places in `rows` of the records that are not plain.
         decoded: what the general reader made of those.
         names: file names one behind the other, uint8 ASCII.

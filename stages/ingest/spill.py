@@ -18,7 +18,7 @@ BOX = np.dtype(
     [
         ("image", "<i8"),  # codes of relforge.stages.ingest.ids
         ("annotation", "<i8"),
-        ("source", "<i8"),  # what the tables call it; the annotation id unless the file says otherwise
+        ("source", "<i8"),  # the name in the tables; the annotation id unless the file has its own
         ("category", "<i8"),
         ("xywh", "<f8", (4,)),  # pixels, top-left
         ("box_id", "<i4"),  # -1: the place among the image's records
@@ -33,7 +33,7 @@ RELATION = np.dtype(
         ("image", "<i8"),
         ("subject", "<i8"),  # annotation codes, or box ids
         ("object", "<i8"),
-        ("start", "<i8"),  # where its other fields lie in the payload file, as JSON
+        ("start", "<i8"),  # where its other fields are in the payload file, as JSON
         ("length", "<i4"),
     ]
 )

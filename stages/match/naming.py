@@ -72,7 +72,7 @@ def name_by_substring(
 ) -> Named:
     """The published rule: a class is named when one of its synonyms is a substring of the lower-cased
     phrase; of the image's classes (all annotation rows, crowds included, in order of first appearance)
-    the last one named wins."""
+    the last one counts."""
     pairs = box_image * max(len(categories), 1) + box_category
     distinct, first = np.unique(pairs, return_index=True)
     order = first.astype(np.int64)  # boxes are sorted by (image, box_id): annotation order

@@ -1,7 +1,7 @@
 """Which classes a noun phrase names (profile `fixed`).
 
-The head noun decides: "a wooden chair" is a chair, "a hot dog stand" is nothing that COCO knows. Of the
-synonyms that end at the head the longest wins ("hot dog" over "dog"); one that belongs to several classes
+The head noun decides: "a wooden chair" is a chair, "a hot dog stand" is no class of COCO. Of the
+synonyms that end at the head the longest counts ("hot dog" over "dog"); one that belongs to several classes
 names them all. Words are compared whole, in singular form.
 """
 
@@ -43,7 +43,7 @@ class PhraseMatcher:
     Args:
         vocabulary: the tables.
         categories: the dataset's class names; hits are among these. Of names that mean the same class, the
-            first stands for all.
+            the first is used for all.
     """
 
     def __init__(self, vocabulary: Vocabulary, categories: list[str]) -> None:
@@ -81,7 +81,7 @@ class PhraseMatcher:
 
         Args:
             text: the phrase, e.g. "two men".
-            head: its head noun as it stands in the text; empty: the last word before a preposition.
+            head: its head noun as it is in the text; empty: the last word before a preposition.
             lemma: lemmas of its words, single spaces between.
         """
         surface = words(text)

@@ -27,7 +27,7 @@ class MatchStage:
     Args:
         synonyms: tables, by built-in name (`coco`, `objects365`) or path; later ones add to earlier.
         method: `boundary` (whole words, lemmas, head noun first, longest synonym, several classes) or
-            `substring` (the published rule: raw substring of the noun phrase, last class wins).
+            `substring` (the published rule: raw substring of the noun phrase, last class counts).
         original_names: with `substring`: class names only, no synonyms (published `original_text`).
         overlap_prior: keep only pairs of overlapping boxes.
         crowd_boxes: let boxes flagged as crowds take part in pairs.

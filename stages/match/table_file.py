@@ -1,7 +1,7 @@
 """One file of synonyms, read and checked: YAML or JSON, every fault in one sentence that names file and key.
 
 The short form is the published one, `{class: [synonym, ...]}`. The long form has the keys `classes`, `names`
-(class -> other names under which data sets have it), `hypernyms` (word -> classes it may stand for) and
+(class -> other names under which data sets have it), `hypernyms` (word -> classes it may mean) and
 `exceptions` (phrases that end in a synonym and mean something else).
 """
 

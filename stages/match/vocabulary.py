@@ -67,7 +67,7 @@ class Vocabulary:
                 for word, classes in self.hypernyms.items()}  # fmt: skip
 
     def find(self, category: str) -> list[str]:
-        """The classes of the tables that a class of the data set is; none where no table knows it.
+        """The classes of the tables that a class of the data set is; none where no table has it.
 
         A name is looked up whole, then by the names it offers and those that the source gives. One in
         brackets must agree: `bat (animal)` is no `bat` of a table whose animals have none.

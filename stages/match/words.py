@@ -1,6 +1,6 @@
 """Words of a noun phrase and their singular forms, for matching against class synonyms.
 
-Captions come with the parser's lemmas, but a parser that has never seen "surfboards" gets them wrong, so
+Captions come with the parser's lemmas, but parsers get unfamiliar words ("surfboards") wrong, so
 plural endings are undone here as well. Matching tries every form; a wrong singular ("gla" for "glas")
 matches nothing and does no harm.
 """

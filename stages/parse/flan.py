@@ -1,4 +1,4 @@
-"""Parser `flan_t5`: FACTUAL's Flan-T5 scene graph models, for those who have them."""
+"""Parser `flan_t5`: FACTUAL's Flan-T5 scene graph models, where they are installed."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class FlanParser:
 
 
 def spaced(text: str) -> str:
-    """Triples with the spaces of a gold file, whatever the tokenizer did; an unfinished one goes."""
+    """Triples with the spaces of a gold file, whatever the tokenizer did; an unfinished one is left out."""
     text = text[: text.rfind(")") + 1]
     for mark in "(),":
         text = text.replace(mark, f" {mark} ")

@@ -29,7 +29,7 @@ class Entity:
 
 @dataclass(frozen=True)
 class Relation:
-    """`subject` stands in `predicate` to `object`; both are indices into the graph's entities.
+    """`subject` has the relation `predicate` to `object`; both are indices into the graph's entities.
 
     Args:
         predicate: surface text, verb kept with its preposition where the parser can.
@@ -68,7 +68,7 @@ class Parser(Protocol):
         """Files of the model, whose content decides the output. Callable before `setup`.
 
         Raises:
-            ValueError, OSError: the model is missing; the sentence tells what to do.
+            ValueError, OSError: the model is missing; the sentence gives the fix.
         """
         ...
 

@@ -2,8 +2,8 @@
 
 Two facts are used. The embedding stage reads one token at a time, so its output is cached per
 distinct token. And the window layers, run over all documents of a batch laid end to end with a gap, are
-one matrix product each, which NumPy's BLAS does faster than the library's own.
-Results differ from spaCy's by rounding (about 1e-6); tests hold the parses to be the same.
+one GEMM each, which NumPy's BLAS does faster than the library's own.
+Results differ from spaCy's by rounding (about 1e-6); tests compare the parses.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class PackedTok2Vec:
         return [x[s : s + n] for s, n in zip(starts[:-1], lengths, strict=True)]
 
     def _rows(self, features: np.ndarray) -> np.ndarray:
-        """Index into `vectors` of each token, embedding the ones not seen before."""
+        """Index into `vectors` of each token, embedding new ones."""
         if len(self.known) > MAX_CACHED:
             self.known.clear()
         keys = [row.tobytes() for row in features]

@@ -36,7 +36,7 @@ def pipeline_folder(pipeline: str) -> Path:
             of a folder written by `nlp.to_disk`.
 
     Raises:
-        ValueError: there is no such pipeline; the sentence tells how to get one.
+        ValueError: there is no such pipeline; the sentence names how to get one.
     """
     if pipeline == EMBEDDED:
         return EMBEDDED_PATH

@@ -34,7 +34,7 @@ class PredicatePolicy:
             Visual Genome mostly does ("sitting on") and leaves the rest; `lemma` writes "sit on", so that
             "holds", "holding" and "held" are one label.
         prepositions: `kept` leaves a verb with its preposition; `collapsed` does as the published
-            parser: the verb goes and the preposition stays, except in the two-word phrasal verbs on
+            parser: the verb is removed and the preposition stays, except in the two-word phrasal verbs on
             SceneGraphParser's list ("sit on").
         min_confidence: relations the parser is less sure of are dropped; those without a confidence stay.
         stop: predicates (lemma or surface, as the parser gives them) whose relations are dropped.
@@ -99,7 +99,7 @@ def collapse(predicate: str, lemma: str, phrasal: Callable[[str], bool] | None =
     """A verb with a preposition, down to the preposition, unless the two are a phrasal verb.
 
     Args:
-        phrasal: tells phrasal verbs ("sit on") by their lemma; None: the published list.
+        phrasal: recognises phrasal verbs ("sit on") by their lemma; None: the published list.
     """
     words = lemma.split()
     at = next((i for i, word in enumerate(words) if word.lower() in PREPOSITIONS), 0)

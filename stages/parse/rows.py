@@ -27,7 +27,7 @@ def triplet_rows(
         captions: N captions with `image_id` and `caption_id`.
         which: N integers, the index in `graphs` of each caption.
         graphs: scene graphs of the distinct captions.
-        parser: what goes into the `parser` column.
+        parser: the value of the `parser` column.
         lower_spans: lower-case the subject and object phrases.
 
     Returns:

@@ -44,7 +44,7 @@ class RTagger:
         decoder_batches: decoder batches computed in one call at most.
         cache: folder for text features; None keeps them in memory.
         tokenizer: folder or hub name, for a `.pth`.
-        gate: of a `.pth`, whose keys do not tell scalar from vector gates: by default `vector` on ResNet and
+        gate: of a `.pth`, where scalar and vector gates have equal keys: by default `vector` on ResNet and
             `scalar` on Swin, as released.
 
     Raises:

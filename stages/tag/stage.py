@@ -189,7 +189,7 @@ class _Rows:
 
 
 def decode_as_annotated(data: bytes, width: int, height: int) -> NDArray[np.uint8]:
-    """Decode an image whose annotation says that it is `width` x `height` pixels.
+    """Decode an image whose annotated size is `width` x `height` pixels.
 
     Raises:
         ImageError: it cannot be decoded, or has another shape (`size_mismatch`): its boxes would point

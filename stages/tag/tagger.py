@@ -87,7 +87,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class LoadedTagger:
-    """What the stage has to know of a tagger and loading it shows.
+    """What the stage needs of a tagger, available once it is loaded.
 
     Args:
         name: for the `tagger` column, e.g. `rtagger:0123456789ab`.
@@ -104,7 +104,7 @@ class Tagger(Protocol[P]):
     version: int
     """Raise it when the same candidates would get other scores."""
     neutral_options: tuple[str, ...]
-    """Options that decide nothing, such as the device: a run goes on when one changes."""
+    """Options that decide nothing, such as the device: a run continues when one changes."""
 
     def files(self) -> Sequence[str]:
         """Paths of the files that decide the scores; callable before `load`.

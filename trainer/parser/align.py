@@ -57,7 +57,7 @@ class Aligned:
 
 
 class Associations:
-    """Which word usually stands for a gold name it does not spell: guy for person, he for man."""
+    """Which word usually denotes a gold name that it does not spell: guy for person, he for man."""
 
     def __init__(self, min_count: int = 5, min_share: float = 0.15) -> None:
         self.min_count, self.min_share = min_count, min_share
@@ -120,7 +120,7 @@ def align(pair: GoldCaption, associations: Associations | None = None, learn: bo
     """Tie one gold graph to its caption.
 
     Args:
-        associations: learnt stand-ins; with `learn` the pair is counted into it instead of read from it.
+        associations: counted stand-ins; with `learn` the pair is counted into it instead of read from it.
     """
     text = words(pair.caption).text
     out = Aligned(text)
@@ -240,7 +240,7 @@ def _tie_attributes(
 
 
 def align_all(pairs: Sequence[GoldCaption]) -> tuple[list[Aligned], Associations]:
-    """Align a corpus: stand-ins are learnt in a first pass, used in the second."""
+    """Align a corpus: stand-ins are counted in a first pass and used in the second."""
     associations = Associations()
     for pair in pairs:
         align(pair, associations, learn=True)

@@ -76,7 +76,7 @@ def example(aligned: Aligned, tables: Tables, index: dict[str, int]) -> Example:
 
 
 def joined(left: Example, right: Example, glue: Sequence[int]) -> Example:
-    """Two captions as one longer caption: nothing of the one stands in relation to the other.
+    """Two captions as one longer caption: nothing of the one has a relation to the other.
 
     Gold captions rarely exceed ten words, captioners write twenty; these train longer distances.
     """

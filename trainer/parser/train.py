@@ -41,7 +41,7 @@ AVERAGE_EVERY = 8
 
 
 class TrainingWords:
-    """Rows of the training vocabulary, with words hidden at random so that spelling is learnt too."""
+    """Rows of the training vocabulary, with words hidden at random so that spelling is trained too."""
 
     def __init__(self, lexicon: Lexicon, vocabulary: Sequence[str], hidden: float, rng: np.random.Generator):
         self.rows, self.shapes, flat, offsets = lexicon.encode(vocabulary)

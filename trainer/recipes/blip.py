@@ -47,7 +47,7 @@ class Settings:
         vision_steps: of vision pre-training; they cost a third of the others.
         steps: of caption pre-training, after that.
         batch, optimisation: fields of `CaptionOptions` and `Optimisation`.
-        about: what the model card says first.
+        about: the first text of the model card.
         half: store the finished model's weights as float16, half the size.
         save_every, log_every: steps.
     """

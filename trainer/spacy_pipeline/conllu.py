@@ -11,7 +11,7 @@ from relforge.trainer.spacy_pipeline.tree import ROOT, Tree
 def read_conllu(path: Path) -> Iterator[Tree]:
     """Every sentence of a file, with Universal Dependencies labels.
 
-    Empty nodes are skipped, and the words of a multiword token stand by themselves.
+    Empty nodes are skipped, and the words of a multiword token are tokens of their own.
 
     Raises:
         ValueError: a line without ten columns, naming file and line.

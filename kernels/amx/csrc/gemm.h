@@ -25,7 +25,7 @@ inline int64_t blocks(int64_t n, int64_t size) { return (n + size - 1) / size; }
 template <int PARTS>
 constexpr int64_t STEP = 2 * PARTS * TILE;
 
-// GCC's intrinsics do not say what memory the tile instructions read: without this the compiler may move the writes to it
+// GCC's intrinsics do not declare what memory the tile instructions read: without this the compiler may move the writes to it
 // behind them.
 inline void compiler_barrier(const void* memory) { asm volatile("" : : "r"(memory) : "memory"); }
 

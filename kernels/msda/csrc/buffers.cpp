@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t PAGE = 4096;
 constexpr size_t HUGE_PAGE = size_t{2} << 20;
-constexpr size_t KEEP_BYTES = size_t{64} << 20;  // idle memory beyond this goes back to the system
+constexpr size_t KEEP_BYTES = size_t{64} << 20;  // idle memory beyond this is returned to the system
 
 struct Block {
     float* data;

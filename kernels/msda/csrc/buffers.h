@@ -22,7 +22,7 @@ private:
 // Return all idle blocks to the system; the number of bytes freed.
 size_t release_buffers();
 
-// Ask for huge pages behind memory about to be written for the first time; a hint, ignored where unsupported.
+// Request huge pages for memory about to be written for the first time; a hint, ignored where unsupported.
 void prefer_huge_pages(void* data, size_t bytes);
 
 }  // namespace relforge

@@ -1,4 +1,4 @@
-// One call of the operator as the C interface sees it, and the padded layout that the kernels use.
+// One call of the operator as the C interface takes it, and the padded layout that the kernels use.
 #pragma once
 
 #include <stdint.h>

@@ -1,4 +1,4 @@
-// Where the corners of a sampling point lie in memory: in a packed slice, or in the tensor as it is.
+// Where the corners of a sampling point are in memory: in a packed slice, or in the tensor as it is.
 #pragma once
 
 #include <type_traits>

@@ -9,7 +9,7 @@ Plan::Plan(const rf_call& call, int64_t width, bool packed)
       padded_((count_ + width - 1) / width * width),
       lanes_((call.channels + width - 1) / width * width) {
     const size_t n = static_cast<size_t>(padded_);
-    width_.assign(n, -1.0f);  // padding lanes lie outside every level: four readable zero corners, weight zero
+    width_.assign(n, -1.0f);  // padding lanes are outside every level: four readable zero corners, weight zero
     height_.assign(n, -1.0f);
     for (auto* table : {&stride_, &origin_, &outside_, &reference_}) table->assign(n, 0);
     int64_t token = 0;

@@ -87,7 +87,7 @@ RF_INLINE void softmax(const float* logits, int64_t count, float* out) {
     for (int64_t k = 0; k < count; k += V::N) V::store(out + k, V::load(out + k) * scale);
 }
 
-// A head's numbers of the next query lie a whole row of all heads away, which no hardware prefetcher follows.
+// A head's numbers of the next query are a whole row of all heads away, which no hardware prefetcher follows.
 RF_INLINE void prefetch_query(const rf_call& c, const Points& points, int64_t row, int64_t h) {
     const int64_t first = (row * c.heads + h) * points.count;
     for (int64_t k = 0; k < points.count; k += 16) {

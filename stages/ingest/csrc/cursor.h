@@ -131,7 +131,7 @@ class Cursor {
         return true;
     }
 
-    // whatever stands in the brackets here; false where they do not end in this text
+    // whatever is in the brackets here; false where they do not end in this text
     bool brackets() {
         for (int depth = 0; at < end;) {
             const char mark = *at++;

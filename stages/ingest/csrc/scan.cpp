@@ -40,7 +40,7 @@ struct rf_scan {
 
 namespace {
 
-constexpr double LARGE = 1e15;  // beyond, the general reader says what is a coordinate
+constexpr double LARGE = 1e15;  // beyond, the general reader decides what is a coordinate
 
 // Which of the members that a row needs were there: once each.
 struct Members {

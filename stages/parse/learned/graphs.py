@@ -15,10 +15,10 @@ DETERMINERS = frozenset(_DETERMINERS.split())
 
 _PERSONS = "he him she they them someone somebody anyone everyone i we us you"
 PERSONS = frozenset(_PERSONS.split())
-"""Words that point at a person; their usual name (he: man) stands as the lemma, as matching needs it."""
+"""Words that point at a person; their usual name (he: man) is the lemma, as matching needs it."""
 
 SAID_AS = {"lay": ("lying", "lie", "lies", "laid"), "wear": ("dressed",)}
-"""Gold predicates that are usually said by forms of another verb."""
+"""Gold predicates that captions usually word by forms of another verb."""
 
 
 def scene_graph(caption: str, words: Words, parse: Parse, tables: Tables) -> SceneGraph:
@@ -54,7 +54,7 @@ def scene_graph(caption: str, words: Words, parse: Parse, tables: Tables) -> Sce
 
 
 def _phrase_start(text: list[str], first: int, own: list[tuple[int, int]], entity_at: dict[int, int]) -> int:
-    """Where the noun phrase begins: its own attributes and determiners that stand right before the noun."""
+    """Where the noun phrase begins: its own attributes and determiners directly before the noun."""
     mine = {word for a, b in own for word in range(a, b + 1)}
     begin = first
     while begin > 0 and begin - 1 not in entity_at:
@@ -92,10 +92,10 @@ def _relation(
 def _place(
     text: list[str], parse: Parse, subject: int, obj: int, frame: str, filler: int
 ) -> tuple[int, int, str]:
-    """Words [first, last] that say the predicate, and how the caption words it.
+    """Words [first, last] that express the predicate, and how the caption words it.
 
-    Function words the gold style leaves out are stepped over ("on the side of" says `on side of`); where
-    the words are scattered the span covers the filled word alone, and where nothing in the caption says
+    Function words the gold style leaves out are stepped over ("on the side of" is `on side of`); where
+    the words are scattered the span covers the filled word alone, and where nothing in the caption expresses
     the predicate, the words between the two entities do.
     """
     parts = frame.split()

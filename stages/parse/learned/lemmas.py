@@ -1,4 +1,4 @@
-"""Dictionary forms of English verbs by rule, for words no table knows."""
+"""Dictionary forms of English verbs by rule, for words in no table."""
 
 from __future__ import annotations
 

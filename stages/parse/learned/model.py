@@ -8,13 +8,13 @@ from torch.nn import functional as F
 
 TAGS = ("O", "B-ENT", "I-ENT", "B-ATT", "I-ATT")
 REACH = 8
-"""Distances between two words beyond this many words are told apart by sign only."""
+"""Distances between two words beyond this many words are distinguished by sign only."""
 
 
 class WordEncoder(nn.Module):
     """A vector per distinct word, from its own row, its shape and its letter n-grams.
 
-    It sees one word at a time, so at inference its output is kept per word.
+    It takes one word at a time, so at inference its output is kept per word.
     """
 
     def __init__(self, known: int, buckets: int, shapes: int, width: int, inner: int = 96) -> None:

@@ -31,7 +31,7 @@ class Parse:
 
 
 def assemble(sentences: Sequence[Sequence[str]], decisions: Decisions, tables: Tables) -> list[Parse]:
-    """Hand the flat decisions of a batch out to its sentences."""
+    """Distribute the flat decisions of a batch to its sentences."""
     parses = [Parse(sentence) for sentence in sentences]
     starts = decisions.start.tolist()
     sentence_of: list[int] = (decisions.start.searchsorted(decisions.entity[:, 0], "right") - 1).tolist()

@@ -1,4 +1,4 @@
-"""What the parser knows besides its weights: words, frames and usual names, as one JSON file."""
+"""What the parser has besides its weights: words, frames and usual names, as one JSON file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_RELATION = ""
 
 @dataclass(frozen=True)
 class Tables:
-    """Vocabularies and translations learnt by counting.
+    """Vocabularies and translations counted from the training data.
 
     Args:
         known: words with an embedding of their own.

@@ -1,4 +1,4 @@
-"""Words of a caption and where they stand in it."""
+"""Words of a caption and where they are in it."""
 
 from __future__ import annotations
 
