@@ -16,7 +16,7 @@ SHARED = Path(os.environ.get("RELFORGE_SHARED", ROOT.parent / "shared"))
 
 
 def shared_path(relative: str) -> Path:
-    """A file of `tests/goldens` or of the development data, or a skip that says what is missing."""
+    """A file of `tests/goldens` or of the development data, or a skip that names what is missing."""
     path = ROOT / "tests" / relative
     if relative.startswith("goldens/") and path.exists():
         return path

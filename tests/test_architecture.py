@@ -88,7 +88,7 @@ def _top_level(tree: ast.Module) -> Iterator[ast.AST]:
 
 
 def resolve(name: str, known: dict[str, Path]) -> str | None:
-    """The module of ours that an imported name is, or lies in."""
+    """The module of ours that an imported name is, or is in."""
     while name:
         if name in known:
             return name

@@ -33,7 +33,7 @@ CURRENT = {page: text for page, text in PAGES.items() if page != "CHANGELOG.md"}
 
 
 def code_spans(text: str) -> list[str]:
-    """What stands in backticks outside code blocks."""
+    """What is in backticks outside code blocks."""
     return CODE.findall(FENCE.sub("", text))
 
 

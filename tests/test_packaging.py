@@ -30,7 +30,7 @@ LEFT_OUT = shutil.ignore_patterns(
 
 
 def run(*command: object, cwd: Path, **variables: str) -> str:
-    """Standard output of a command; what it said on standard error when it fails."""
+    """Standard output of a command; its standard error when it fails."""
     inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
         list(map(str, command)), cwd=cwd, env={**inherited, **variables}, capture_output=True, text=True
@@ -79,7 +79,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def bare_python(folder: Path) -> Path:
-    """A fresh environment that sees this one's packages, but none of its editable installs."""
+    """A fresh environment that uses this one's packages, but none of its editable installs."""
     run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
     packages = next(folder.glob("lib/python3*/site-packages"))
     borrowed = [path for path in sys.path if path.endswith("site-packages")]

@@ -1,4 +1,4 @@
-"""What `benchmarks/msda.py` compares: GPU peers through stand-ins of their documented signatures."""
+"""What `benchmarks/msda.py` compares: GPU peers through substitutes with their documented signatures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def bench(monkeypatch):
 
 @pytest.fixture
 def install(monkeypatch):
-    """`install("a.b", f=...)`: a stand-in for a package that is not installed here."""
+    """`install("a.b", f=...)`: a substitute for a package that is not installed here."""
 
     def add(name: str, **members: object) -> None:
         parts = name.split(".")

@@ -19,7 +19,7 @@ from relforge.trainer.recipes import relations
 
 
 def run_with(folder: Path, gold: list[str], scored: list[tuple[str, float]]) -> Path:
-    """A run folder where box 0 stands in these predicates to box 1 of image 1."""
+    """A run folder where box 0 has these predicates to box 1 of image 1."""
     pair = {"image_id": "1", "subject_box": 0, "object_box": 1}
     score = {
         "position": 0,

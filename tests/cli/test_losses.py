@@ -1,4 +1,4 @@
-"""What a run says when much of its input is lost, and when its result is empty."""
+"""What a run reports when much of its input is lost, and when its result is empty."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_instances(path: Path, ids: Sequence[int], boxes: Sequence[tuple[str, l
 
 @pytest.fixture
 def job(tmp_path: Path, relforge) -> Callable[..., Any]:
-    """`job(captions={...}, **dataset)` runs the whole pipeline and gives what was said."""
+    """`job(captions={...}, **dataset)` runs the whole pipeline and gives the output."""
 
     def run(*overrides: str, captions: dict[str, list[str]] | None = None, **dataset: Any):
         (tmp_path / "captions.json").write_text(json.dumps(captions or {}))

@@ -105,7 +105,7 @@ def test_rerun_redoes_the_shards_it_is_given(relforge, finished) -> None:
 def test_rerun_of_quarantined_records_takes_the_shards_that_hold_them(relforge, finished) -> None:
     said = relforge("rerun", finished, "--stage", "ingest", "--quarantined", "--executor", "loop", "--json")
 
-    assert said.json["committed"] == {"ingest": 2}  # images 3, 8 and 9 lie in shards 0 and 2
+    assert said.json["committed"] == {"ingest": 2}  # images 3, 8 and 9 are in shards 0 and 2
 
 
 def test_changed_input_is_refused_until_it_is_accepted(relforge, config, source) -> None:

@@ -1,4 +1,4 @@
-"""A stage that relforge does not know, with a table of its own, appears wherever stages and tables do."""
+"""A stage that relforge does not define, with a table of its own, appears wherever stages and tables do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shipped R-Tagger: its recipe learns as recorded, and the weights tell relations apart."""
+"""The shipped R-Tagger: its recipe trains as recorded, and the weights distinguish relations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIRST, LAST = 35.3, 28.8
 """Losses of the run below as recorded: of its first step, and the mean of its last four."""
 
 BLANK = {"support": 1, "caption_ids": [0], "triplet_ids": [], "rule": "gold"}
-"""What a candidate says of captions, where there are none."""
+"""What a candidate holds of captions, where there are none."""
 
 
 def test_a_short_training_lowers_the_loss_as_recorded(tmp_path: Path) -> None:

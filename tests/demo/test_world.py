@@ -1,4 +1,4 @@
-"""The drawn world: the same arguments give the same bytes, and what it says of itself is so."""
+"""The drawn world: the same arguments give the same bytes, and its annotation is true."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every benchmark by its name: it keeps the protocol, and the frequency prior stands beside its numbers."""
+"""Every benchmark by its name: it keeps the protocol, and the frequency prior is beside its numbers."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def graphs_file(tmp_path: Path) -> Path:
 def test_hico_reports_the_prior_beside_each_number_and_unseen_predicates_apart(graphs_file: Path) -> None:
     evaluator = HicoEvaluator(str(graphs_file), protocol="plain", unseen=["feeding"])
     gold = evaluator.read_gold("")
-    # given a perfect detector that also sees riding, with less confidence, where the horse is fed
+    # given a perfect detector that also detects riding, with less confidence, where the horse is fed
     rows = [(image, "person", "riding", "horse", 0.9) for image in (*FIRST, SECOND[0])]
     rows += [(SECOND[1], "person", "feeding", "horse", 0.8), (SECOND[1], "person", "riding", "horse", 0.3)]
 

@@ -33,7 +33,7 @@ def canonical(key, dec_layers=3):
 
 
 def grid_bias(n_heads=8, n_levels=4, n_points=4):
-    """The usual deformable-attention start: head h looks along angle 2*pi*h/8, point p reaches p+1."""
+    """The usual deformable-attention start: head h points along angle 2*pi*h/8, point p reaches p+1."""
     t = np.arange(n_heads, dtype=np.float64) * (2.0 * math.pi / n_heads)
     g = np.stack([np.cos(t), np.sin(t)], -1)
     g = g / np.abs(g).max(-1, keepdims=True)
@@ -71,7 +71,7 @@ def value(key, shape, dec_layers=3):
 
 
 def image(h, w, phase):
-    """3 x h x w float32 test picture (already in the range the model takes; no further normalising)."""
+    """3 x h x w float32 test image (already in the range the model takes; no further normalising)."""
     y, x = np.meshgrid(np.arange(h, dtype=np.float64), np.arange(w, dtype=np.float64), indexing="ij")
     c = np.arange(3, dtype=np.float64)[:, None, None]
     im = np.sin(0.05 * (c + 1) * x + 0.03 * y + c + phase) * np.cos(

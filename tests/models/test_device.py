@@ -1,4 +1,4 @@
-"""Devices and number types: what is asked for, what is there, and what would be slow."""
+"""Devices and number types: what is requested, what is there, and what would be slow."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from relforge.stages.contract import neutral_options
 from relforge.stages.registry import BACKENDS, build
 
 NEUTRAL = {"device", "threads", "batch_size", "decoder_batches", "cache"}
-"""Options that say where and in which portions the work is done. What can change bits (dtype, the number of
+"""Options for where and in which portions the work is done. What can change bits (dtype, the number of
 captions decoded together) is not among them."""
 REQUIRED: dict[str, Any] = {"model": "no/model", "files": "captions.json"}
 """Values for options without a default; nothing is read when a stage is built."""

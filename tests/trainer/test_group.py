@@ -53,7 +53,7 @@ def test_two_processes_train_as_one_on_the_batches_of_both(settings: dict[str, A
     for name in alone:
         assert torch.equal(first[name], second[name])
         assert torch.allclose(first[name], alone[name], atol=1e-5)
-    # and the log tells the mean loss of both
+    # and the log has the mean loss of both
     losses = [
         [json.loads(line)["total"] for line in (tmp_path / folder / "log.jsonl").read_text().splitlines()]
         for folder in ("line", "alone")

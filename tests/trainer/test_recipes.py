@@ -148,7 +148,7 @@ def test_a_published_file_is_a_start(settings: dict[str, Any], tmp_path: Path) -
 
 
 def test_a_converted_detector_is_a_start(settings: dict[str, Any], tmp_path: Path) -> None:
-    # given a detector, which holds no text encoder, and a recipe that says what it lacks
+    # given a detector, which holds no text encoder, and a recipe that states what it lacks
     ours = tiny_published.model("parsed").state_dict()
     state = tiny_published.as_detector(tiny_published.published_state("parsed", ours))
     path = tiny_published.write(tmp_path / "detector.pth", state)

@@ -35,7 +35,7 @@ def make_case(
     seed: int = 0,
     spread: float = 1.3,
 ) -> Case:
-    """Locations lie in a square `spread` times the image, so that some are outside."""
+    """Locations are in a square `spread` times the image, so that some are outside."""
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(*shape: int) -> Tensor:

@@ -33,7 +33,7 @@ def kernel(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def native() -> ctypes.CDLL:
-    """The native library, or a skip that says why there is none."""
+    """The native library, or a skip with the reason."""
     if REASON:
         pytest.skip(REASON)
     return load()

@@ -1,4 +1,4 @@
-"""The user sees and controls which kernel runs, and a forced one never falls back silently."""
+"""The user can read and choose which kernel runs, and a forced one never falls back silently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference is what the definition says, with correct gradients."""
+"""The reference equals the definition, with correct gradients."""
 
 from __future__ import annotations
 

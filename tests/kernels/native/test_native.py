@@ -21,7 +21,7 @@ extern "C" __attribute__((visibility("default"))) int rf_answer() {{ return {}; 
 
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> build.Library:
-    """A library of one function, whose sources and cache lie in a folder of the test."""
+    """A library of one function, whose sources and cache are in a folder of the test."""
     monkeypatch.setattr(build, "ROOT", tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     write_source(tmp_path, 1)

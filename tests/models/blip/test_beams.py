@@ -54,4 +54,4 @@ def test_captions_and_scores_are_transformers(
             score = caption.logprob / (len(theirs) + ended)
             assert score == pytest.approx(float(out.sequences_scores[0]), abs=1e-4)
         lengths.add(len(theirs))
-    assert len(lengths) > 1  # early and late endings were both seen
+    assert len(lengths) > 1  # early and late endings both occur

@@ -45,7 +45,7 @@ def captioner(folder: Path, gemm: str) -> BlipCaptioner:
 
 
 def tolerance(captioner: BlipCaptioner, exact: float, split: float) -> float:
-    """Split products hold 16 bits of their operands, float32 24."""
+    """Split GEMMs keep 16 bits of their operands, float32 24."""
     return exact if captioner.arithmetic.amx is None else split
 
 

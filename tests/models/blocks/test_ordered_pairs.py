@@ -1,4 +1,4 @@
-"""Direction: what a relation query of the R-Tagger can know of who does what to whom."""
+"""Direction: whether a relation query of the R-Tagger depends on the order of the pair."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A config becomes a job, or one sentence that says what is wrong."""
+"""A config becomes a job, or one sentence that names what is wrong."""
 
 from __future__ import annotations
 

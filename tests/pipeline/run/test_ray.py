@@ -236,7 +236,7 @@ def wait_for(path: Path) -> None:
 
 
 def process_table() -> dict[int, tuple[int, str]]:
-    """pid -> (parent, start time) of every process that is not dead already."""
+    """pid -> (parent, start time) of every process that is still alive."""
     table = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -249,7 +249,7 @@ def process_table() -> dict[int, tuple[int, str]]:
 
 
 def descendants(pid: int) -> dict[int, str]:
-    """Children, grandchildren, ... -> their start time, which tells a process from a later one of its id."""
+    """Children, grandchildren, ... -> their start time, which distinguishes a process from a later one of its id."""
     table = process_table()
     found: dict[int, str] = {}
     frontier = {pid}

@@ -82,7 +82,7 @@ def test_where_the_redone_rows_are_equal_nothing_further_is_redone(tmp_path, sou
     result = run(tiny_job(tmp_path / "run", path, caption={"word": "title"}), executor="loop")
 
     assert result.outcome == Outcome.COMPLETE
-    assert result.committed == {"caption": 3, "parse": 3}  # the triplets say "thing" either way
+    assert result.committed == {"caption": 3, "parse": 3}  # the triplets have "thing" either way
 
 
 def test_status_counts_shards_and_records(tmp_path, source):

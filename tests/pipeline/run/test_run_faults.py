@@ -1,4 +1,4 @@
-"""What a run says and does when storage, input, stages or other drivers fail (plain loop)."""
+"""What a run reports and does when storage, input, stages or other drivers fail (plain loop)."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 LONG = 48
-"""Shards of the job that is to be killed: the client alone takes seconds to say so."""
+"""Shards of the job that is to be killed: the client alone takes seconds to report it."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Which images the page shows, and what it says about them."""
+"""Which images the page shows, and what it states about them."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_threads_and_device_redo_nothing(backend: str, make_job: MakeJob, folder
     [(backend, {"captions": 3}) for backend in MODELS]
     + [(backend, {"drop": []}) for backend in MODELS]
     + [(backend, {"dtype": "bfloat16"}) for backend in ("blip", "transformers")]
-    # rows are part of torch's products, and no replay of a GPU was compared bit by bit
+    # rows are part of torch's GEMMs, and no replay of a GPU was compared bit by bit
     + [("blip", {"rows": 64}), ("blip", {"graphs": True})],
 )
 def test_whatever_may_change_a_bit_redoes_all(

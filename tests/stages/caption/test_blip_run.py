@@ -1,5 +1,5 @@
 """Caption, parse and match with a small BLIP through Ray, driver killed half-way: the same captions as an
-undisturbed run. On the real photos where they are at hand, else on generated images."""
+undisturbed run. On the real photos where they are available, else on generated images."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ Captioned = tuple[str, Sequence[Caption]]
 
 
 class Small:
-    """A captioner that does with the images what a test says."""
+    """A captioner that does with the images what a test defines."""
 
     version = 4
     neutral_options = ("device",)

@@ -1,4 +1,4 @@
-"""Which file names are told apart by their folder alone."""
+"""Which file names differ in folder, case or extension alone."""
 
 from __future__ import annotations
 

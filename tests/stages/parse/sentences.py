@@ -1,7 +1,7 @@
 """Captions written by hand with the graphs they ought to have.
 
 A relation is `subject | predicate lemma | object` by head nouns; `owner: a, b` lists attributes.
-Where the training data has one way of saying a thing ("covered with": the cover covers; "in a shirt":
+Where the training data has one wording ("covered with": the cover covers; "in a shirt":
 wears), the graphs follow it. None of the captions is in that data. The kinds are those that public
 reports on rule parsers name.
 """

@@ -43,7 +43,7 @@ PARSED = {
 
 @Language.component("relforge_test_annotations")
 def annotate(doc: Doc) -> Doc:
-    """Stands in for a trained pipeline: reads the parse off `PARSED`."""
+    """In place of a trained pipeline: reads the parse off `PARSED`."""
     for token, (lemma, pos, head, dep) in zip(doc, PARSED[doc.text], strict=True):
         token.lemma_, token.pos_, token.dep_, token.head = lemma, pos, dep, doc[head]
     return doc

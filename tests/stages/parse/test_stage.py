@@ -90,7 +90,7 @@ def test_writes_one_row_per_relation_with_its_caption(stage: ParseStage) -> None
         ("dog", "in", "car"),
     ]
     assert (rows[0]["object_start"], rows[0]["object_end"]) == (7, 10)
-    assert rows[0]["predicate_start"] is None  # the parser does not say
+    assert rows[0]["predicate_start"] is None  # the parser gives none
     assert (rows[0]["confidence"], rows[0]["parser"]) == (0.5, "words")
 
 
