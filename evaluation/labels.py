@@ -1,4 +1,4 @@
-"""The labels of a run folder against the gold that its source brought along, box pair by box pair.
+"""The labels of a run folder against the gold of its source, box pair by box pair.
 
 Boxes are given and the same on both sides, so a relation is right when (image, subject box, predicate,
 object box) is in the gold; no overlap threshold is involved.

@@ -36,7 +36,7 @@ def read(uri: str | None, embedded: bytes | None = None) -> bytes:
             if error.errno not in _NO_SUCH_NAME:
                 raise
             raise ImageError("missing_file", f"no image file at {uri} ({error.strerror})") from error
-        except ValueError as error:  # a NUL in the name, a scheme that nothing knows
+        except ValueError as error:  # a NUL in the name, an unknown scheme
             raise ImageError("missing_file", f"no image file at {uri} ({error})") from error
     if not data:
         raise ImageError("empty_file", f"the image {uri or '(embedded)'} has zero bytes")

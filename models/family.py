@@ -38,7 +38,7 @@ class Build(Protocol):
 
 
 class Losses(Protocol):
-    """The losses of a batch. `Criterion` is one; a model may bring its own."""
+    """The losses of a batch. `Criterion` is one; a model may have its own."""
 
     def __call__(self, output: Any, targets: Any, pairs: float) -> dict[str, Tensor]:
         """Named terms; `total` is minimised.

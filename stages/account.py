@@ -56,7 +56,7 @@ class Account:
         self._read[kind] += count
 
     def lose(self, kind: str, reason: str, count: int = 1) -> None:
-        """Input of that kind, counted by `read`, that the run continues without though no rule asks for it.
+        """Input of that kind, counted by `read`, that is lost, though no rule of a stage drops it.
 
         Args:
             reason: why; what a lost image carries is lost for the image's reason.

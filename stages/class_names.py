@@ -62,7 +62,7 @@ def own_names(name: str) -> list[str]:
 
 
 def qualifiers(name: str) -> list[str]:
-    """What stands in a name's brackets: `bat (animal)` -> animal."""
+    """What is in a name's brackets: `bat (animal)` -> animal."""
     return [found[1:-1].strip() for found in _BRACKETS.findall(class_words(name))]
 
 

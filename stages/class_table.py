@@ -1,4 +1,4 @@
-"""The table `classes`: what the source's own list says of its classes."""
+"""The table `classes`: what the source's own list has of its classes."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def list_tensors(shape: BlipShape) -> dict[str, tuple[int, ...]]:
 
 
 def _linear(names: dict[str, tuple[int, ...]], name: str, rows: int, columns: int) -> None:
-    """-1 stands for the feed-forward width, which follows from the weights."""
+    """-1: the feed-forward width, which follows from the weights."""
     names[name + ".weight"] = (rows, columns)
     names[name + ".bias"] = (rows,)
 

@@ -38,7 +38,7 @@ class Dataset(_Strict):
 
 
 class Run(_Strict):
-    """Where a run lives and how it is cut.
+    """Where a run is stored and how it is divided.
 
     Args:
         folder: run folder; a local path or any fsspec/pyarrow URI.

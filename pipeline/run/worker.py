@@ -110,7 +110,7 @@ class ShardWorker:
                 if not is_transient(error):
                     raise
                 if not left:
-                    with suppress(OSError, RunError):  # the next pass must not take it for a dead worker's
+                    with suppress(OSError, RunError):  # or the next attempt counts it
                         self.folder.storage.delete(self.folder.running_path(self.stage_name, shard))
                     detail = f"{type(error).__name__}: {error}, {retries + 1} times in a row"
                     return ShardReport(self.stage_name, shard, RETRIES_EXHAUSTED, detail=detail)

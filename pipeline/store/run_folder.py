@@ -101,7 +101,7 @@ class RunFolder:
         return value
 
     def damaged(self, path: str, what: str) -> RunError:
-        """The error that says that a file of the folder is not what it should be."""
+        """The error for when a file of the folder is not what it should be."""
         return RunError(f"{self.uri}/{path} is damaged ({what}); restore or delete it")
 
     def write_json(self, path: str, value: Any, *, durable: bool = True) -> None:

@@ -18,7 +18,7 @@ _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-
 
 
 class Entry(NamedTuple):
-    """One caption of a file. `text` is None where the file has something that is no text (`fault` says what):
+    """One caption of a file. `text` is None where the file has something that is no text (`fault` names it):
     `null_caption` or `not_text`."""
 
     key: str

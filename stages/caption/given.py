@@ -1,7 +1,7 @@
 """The caption stage for captions that exist already (backends `oracle` and `import`).
 
 No `Captioner`: it reads no image, so that a run on given captions needs none. Captions are cleaned of markup
-(`clean`), not judged.
+(`clean`), not checked for quality.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MISSING = "no_caption"
 EMPTY = "empty_captions"
 """Drop reason: the file has the image, with nothing but white space, markup or null."""
 AMBIGUOUS = "ambiguous_name"
-"""Quarantine reason: the names do not tell whose captions these are."""
+"""Quarantine reason: the names leave open whose captions these are."""
 
 
 class GivenCaptions:

@@ -41,7 +41,7 @@ class KeyIndex:
             shared: whether another image has the name but for folder, case and extension; None: not known.
 
         Raises:
-            AmbiguousName: the names tell neither which key nor which image.
+            AmbiguousName: the names determine neither the key nor the image.
         """
         if image_id in self._keys:
             return image_id

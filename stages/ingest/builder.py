@@ -52,7 +52,7 @@ class ShardBuilder:
             image_files: where the image files are.
 
         Raises:
-            SourceError: every box of the file lies within one pixel. Of `nested` records only `end` knows.
+            SourceError: every box of the file is within one pixel. For `nested` records `end` raises it.
         """
         images = records.images
         count = len(images.codes)
@@ -85,7 +85,7 @@ class ShardBuilder:
         """To be called behind the last of `nested` records.
 
         Raises:
-            SourceError: every box lies within one pixel.
+            SourceError: every box is within one pixel.
         """
         if self._shares and not self._pixels:
             raise SourceError(
@@ -122,7 +122,7 @@ class ShardBuilder:
 
 
 def _are_shares(records: Records) -> bool | None:
-    """Whether every box lies within the first pixel; None where there is no box."""
+    """Whether every box is within the first pixel; None where there is no box."""
     found = None
     for piece in records.boxes.pieces():
         x, y, w, h = piece["xywh"][~piece["malformed"]].T

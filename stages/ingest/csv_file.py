@@ -15,7 +15,7 @@ from relforge.stages.ingest.columns import read_cells
 from relforge.stages.ingest.values import as_flag, as_integer, as_number, as_text
 
 MALFORMED = "malformed"
-"""The column that says of each row whether a cell of it is no value of its column's type."""
+"""The column that marks for each row whether a cell of it is no value of its column's type."""
 
 _EMPTY = {"", "na", "n/a", "nan", "null", "none"}
 _INFINITE = {"inf", "+inf", "-inf", "infinity", "-infinity"}

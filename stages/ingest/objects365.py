@@ -43,7 +43,7 @@ def objects365(
 ) -> CocoSource:
     """A source for `zhiyuan_objv2_{train,val}.json`.
 
-    Class names are lower-cased, trimmed and corrected. Image files lie as `<split>/patchN/<file>` under the
+    Class names are lower-cased, trimmed and corrected. Image files are `<split>/patchN/<file>` under the
     images folder, whatever folders the record's `file_name` (`images/v1/patch8/...`) has in front. The
     arguments are `CocoSource`'s; `images` is the folder that holds the splits' folders, or a pattern.
     """

@@ -25,7 +25,7 @@ def as_id(value: object) -> int | str | None:
 
 
 def as_integer(value: object) -> int | None:
-    """The value where it is an integer, or a float that stands for exactly one; None for anything else."""
+    """The value where it is an integer, or a float that equals one exactly; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
@@ -40,7 +40,7 @@ def as_box_id(value: object) -> int:
 
 
 def as_text(value: object) -> str | None:
-    """The value where it is a text that a table can hold; None for anything else: JSON's escapes can say half
+    """The value where it is a text that a table can hold; None for anything else: JSON escapes may be half
     a surrogate pair, which no encoding has."""
     if not isinstance(value, str):
         return None

@@ -5,7 +5,7 @@ From https://homes.cs.washington.edu/~ranjay/visualgenome/api.html, version 1.4.
     image_data.json         [{"image_id", "width", "height", ...}, ...]
     scene_graphs.json       [{"image_id", "objects": [{"object_id", "names": [...], "x", "y", "w", "h"}, ...],
                               "relationships": [{"subject_id", "predicate", "object_id"}, ...]}, ...]
-    VG_100K/2315353.jpg     <image_id>.jpg; the rest lies in VG_100K_2, as `url` in image_data.json says
+    VG_100K/2315353.jpg     <image_id>.jpg; the rest is in VG_100K_2, as `url` in image_data.json gives
 
 Boxes are in pixels from the top-left corner. Object ids are unique in an image.
 """
@@ -44,7 +44,7 @@ class VisualGenomeSource:
             records themselves have `width` and `height`.
         images: folder, URI or pattern of the image files, or a list of them (`ImageFiles`); a folder holds
             `<image_id>.jpg`. Where it is one of Visual Genome's two, `VG_100K` and `VG_100K_2`, and
-            `image_data` says by `url` that an image is in the other, the file is searched there.
+            `image_data` has by `url` that an image is in the other, the file is searched there.
         split, dataset: written to the `images` table where the records have no `data_split`, `dataset`.
         lowercase: lower-case names and predicates, as the published preprocessing does.
         size_from_boxes: where no size is known, take the extent of the boxes.
@@ -160,7 +160,7 @@ class VisualGenomeSource:
 def _image_data(path: str, ids: Ids) -> tuple[dict[int, Size], dict[int, str]]:
     """Image id code -> size, and -> the folder of `FOLDERS` that `url` names.
 
-    Of an image that is given twice with two sizes no size is known: nothing says which one its boxes are for.
+    Of an image that is given twice with two sizes no size is known: it is open which one its boxes are for.
     """
     sizes: dict[int, Size] = {}
     folders: dict[int, str] = {}

@@ -1,6 +1,6 @@
 """How many boxes of either class a claim may pair, so that no image gives more pairs than the limit.
 
-1,200 boxes of one class are 1.4 million ordered pairs for every predicate that a caption says of them.
+1,200 boxes of one class are 1.4 million ordered pairs for every predicate that a caption states of them.
 """
 
 from __future__ import annotations

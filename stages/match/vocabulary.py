@@ -135,7 +135,7 @@ def load(tables: Iterable[str], own_name: bool = True) -> Vocabulary:
     for _, file in files:
         for category, synonyms in file.classes.items():
             name = _spelling(category)
-            if own_name:  # `Persons` of one table is `person` of another; published lists know one spelling
+            if own_name:  # `Persons` of one table is `person` of another; published lists have one spelling
                 name = spellings.setdefault(class_key(category), name)
             known = vocabulary.classes.setdefault(name, [])
             start = own_names(category) if own_name else []

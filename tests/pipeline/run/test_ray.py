@@ -249,7 +249,7 @@ def process_table() -> dict[int, tuple[int, str]]:
 
 
 def descendants(pid: int) -> dict[int, str]:
-    """Children, grandchildren, ... -> their start time, which distinguishes a process from a later one of its id."""
+    """Children, grandchildren, ... -> their start time, since a later process may have the same id."""
     table = process_table()
     found: dict[int, str] = {}
     frontier = {pid}

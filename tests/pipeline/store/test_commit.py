@@ -152,7 +152,7 @@ def test_a_second_committer_waits_for_the_first_and_then_discards_its_work(tmp_p
 
 
 def test_an_interruption_at_any_system_call_leaves_a_whole_shard_or_none(tmp_path, result):
-    """The old commit may be gone, but nothing unfinished ever counts as committed, and no temporary file stays."""
+    """The old commit may be gone, but nothing unfinished counts as committed, and no temporary file stays."""
     for n in range(1, 30):
         root = tmp_path / f"run{n}"
         commit(RunFolder(root), 0, result, replace(CONTEXT, fingerprint="old"))
