@@ -11,7 +11,7 @@ from transformers import BertTokenizer
 
 from relforge.data.captions import CaptionData, CaptionedImage
 from relforge.data.order import Order, compute_ahead
-from relforge.images import decode, read
+from relforge.images import decode, decode_as_annotated, read
 from relforge.images.resize import normalise, resize
 from relforge.models.blip.checkpoint import CLIP_MEAN, CLIP_STD
 
@@ -112,7 +112,10 @@ class CaptionBatches:
         pixels, rows, grids = [], [], []
         for index in self._order.examples(step):
             image, mirror = self._data.images[index], bool(rng.random() < options.mirror)
-            resized = resize(decode(read(str(image.file), None)), self._side, self._side, "bicubic")
+            data = read(str(image.file))
+            boxes = self._data.classes and len(image.boxes)
+            decoded = decode_as_annotated(data, image.size).pixels if boxes else decode(data)
+            resized = resize(decoded, self._side, self._side, "bicubic")
             pixels.append(resized.flip(2) if mirror else resized)
             captions = self._tokens[index]
             rows.append([captions[i] for i in rng.permutation(len(captions))[: options.captions]])

@@ -26,12 +26,14 @@ class CaptionedImage:
 
     Args:
         file: of the image.
+        size: (width, height) in pixels that the boxes were written for.
         captions: at least one.
         boxes: n x 4 xywh as shares of the image's width and height; classes: n indices into
             `CaptionData.classes`.
     """
 
     file: Path
+    size: tuple[int, int]
     captions: list[str]
     boxes: np.ndarray
     classes: np.ndarray
@@ -97,7 +99,8 @@ def load_captions(
         shares = np.array([box for box, _ in own], np.float32).reshape(-1, 4)
         shares /= np.array([image["width"], image["height"]] * 2, np.float32)
         classes = np.array([code for _, code in own], np.int64)
-        loaded.append(CaptionedImage(Path(images) / image["file_name"], texts[image["id"]], shares, classes))
+        file, size = Path(images) / image["file_name"], (image["width"], image["height"])
+        loaded.append(CaptionedImage(file, size, texts[image["id"]], shares, classes))
     if not loaded:
         raise ValueError(f"data.captions: {captions} has no captioned image")
     return CaptionData(loaded, names, digest.hexdigest())

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from relforge.data.relations import RelationData, take
+from relforge.images import MAX_PIXELS
 from relforge.stages.columns import encode, flatten
 
 MAX_PAIRS = 100
@@ -21,6 +22,8 @@ def from_tables(
     max_pairs: int = MAX_PAIRS,
     first_rows: bool = False,
     keep_empty: bool = False,
+    orientation: str | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> RelationData:
     """Join the run folder's tables.
 
@@ -31,6 +34,7 @@ def from_tables(
         first_rows: of an image with more rows keep the first ones in file order,
             duplicates counted, as the published loader does; else the best by score.
         keep_empty: keep images without a relation.
+        orientation, max_pixels: of the images, see `images.decode_oriented`.
 
     Raises:
         ValueError: a relation names a box that is not there.
@@ -68,7 +72,9 @@ def from_tables(
     relation_start = np.append(np.flatnonzero(first), len(image))
     pair_image = image[first]
     data = RelationData(
-        images=images.select(["image_id", "uri", "width", "height", "bytes"]),
+        images=images.select(["image_id", "uri", "width", "height", "bytes"])
+        .append_column("orientation", pa.repeat(pa.scalar(orientation, pa.string()), len(ids)))
+        .append_column("max_pixels", pa.repeat(pa.scalar(max_pixels, pa.int64()), len(ids))),
         boxes=np.stack([boxes[c].to_numpy() for c in "xywh"], 1).astype(np.float32),
         box_category=encode(boxes["category"], pc.unique(flatten(boxes["category"]))),
         box_start=box_start,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from relforge.images import MAX_PIXELS
+
 
 @dataclass(frozen=True)
 class Example:
@@ -15,6 +17,7 @@ class Example:
 
     Args:
         uri, data: where the encoded image is, or its bytes.
+        orientation, max_pixels: of the data set, see `images.decode_oriented`.
         size: (width, height), pixels.
         boxes: n x 4 xywh, pixels.
         categories: n codes into `RelationData.categories`.
@@ -29,6 +32,8 @@ class Example:
     categories: np.ndarray
     pairs: np.ndarray
     predicates: list[np.ndarray]
+    orientation: str | None = None
+    max_pixels: int = MAX_PIXELS
 
 
 @dataclass
@@ -36,7 +41,7 @@ class RelationData:
     """A training set. `*_start` arrays have one entry more than there are images (or pairs).
 
     Args:
-        images: table of image_id, uri, width, height, bytes.
+        images: table of image_id, uri, width, height, bytes, orientation, max_pixels.
         boxes, box_category: all boxes (xywh, pixels) and their category codes.
         pairs, pair_start: rows of the image's boxes.
         relations, relation_start: predicate codes of every pair.
@@ -58,7 +63,7 @@ class RelationData:
         return self.images.num_rows
 
     def __getitem__(self, index: int) -> Example:
-        row = {name: self.images[name][index].as_py() for name in ("uri", "bytes", "width", "height")}
+        row = {name: self.images[name][index].as_py() for name in self.images.column_names}
         boxes = slice(self.box_start[index], self.box_start[index + 1])
         first, last = self.pair_start[index], self.pair_start[index + 1]
         starts = self.relation_start
@@ -70,6 +75,8 @@ class RelationData:
             categories=self.box_category[boxes],
             pairs=self.pairs[first:last],
             predicates=[self.relations[starts[p] : starts[p + 1]] for p in range(first, last)],
+            orientation=row.get("orientation"),
+            max_pixels=row.get("max_pixels", MAX_PIXELS),
         )
 
     def category_counts(self) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from pyarrow import fs
 
 from relforge.data.relation_tables import MAX_PAIRS, from_tables
 from relforge.data.relations import RelationData, concatenate
+from relforge.images import MAX_PIXELS
 from relforge.stages.registry import build_source
 from relforge.stages.tables import SCHEMAS
 
@@ -38,9 +40,11 @@ def load_relations(
     for part in parts:
         if "run" in part:
             tables = _read_run(part["run"], part.get("relations", "relations"), part.get("threshold"))
+            written = _read_dataset(part["run"])
         elif "format" in part:
             adapter = {k: v for k, v in part.items() if k not in {"format", "limit"}}
             tables = _read_source(part["format"], adapter)
+            written = adapter
         else:
             raise ValueError(f"data: an entry needs `run` or `format`, found {sorted(part)}")
         images, boxes, relations = tables
@@ -48,7 +52,14 @@ def load_relations(
             images = images.slice(0, part["limit"])
             relations = relations.filter(pc.is_in(relations["image_id"], images["image_id"].combine_chunks()))
         data = from_tables(
-            images, boxes, relations, max_pairs=max_pairs, first_rows=first_rows, keep_empty=keep_empty
+            images,
+            boxes,
+            relations,
+            max_pairs=max_pairs,
+            first_rows=first_rows,
+            keep_empty=keep_empty,
+            orientation=written.get("orientation"),
+            max_pixels=written.get("max_pixels", MAX_PIXELS),
         )
         if not len(data):
             raise ValueError(f"data: {part.get('run') or part.get('format')} has no image with relations")
@@ -65,13 +76,28 @@ def _read_run(folder: str, name: str, threshold: float | None) -> tuple[pa.Table
     return tables[0], tables[1], tables[2]
 
 
+def _read_dataset(folder: str) -> Mapping[str, Any]:
+    """The section `dataset` of a run's config; empty where the folder has tables alone."""
+    filesystem, path = _open_filesystem(folder)
+    try:
+        with filesystem.open_input_stream(f"{path}/run.json") as file:
+            written: Mapping[str, Any] = json.loads(file.read())["job"]["config"].get("dataset", {})
+    except (FileNotFoundError, KeyError):
+        return {}
+    return written
+
+
+def _open_filesystem(folder: str) -> tuple[fs.FileSystem, str]:
+    return fs.FileSystem.from_uri(folder) if "://" in folder else (fs.LocalFileSystem(), folder)
+
+
 def read_table(folder: str, table: str) -> pa.Table:
     """All shards of one table of a run folder (a path or URI).
 
     Raises:
         ValueError: it has none.
     """
-    filesystem, path = fs.FileSystem.from_uri(folder) if "://" in folder else (fs.LocalFileSystem(), folder)
+    filesystem, path = _open_filesystem(folder)
     selector = fs.FileSelector(f"{path}/{table}", allow_not_found=True)
     parts = sorted(f.path for f in filesystem.get_file_info(selector) if f.path.endswith(".parquet"))
     if not parts:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from relforge.data.relations import Example
-from relforge.images import decode, read
+from relforge.images import decode_as_annotated, read
 from relforge.images.detection_resize import DetectionResize, normalise_imagenet
 
 _MIRRORED = {"left": "right", "right": "left"}
@@ -26,7 +26,9 @@ def load_image(example: Example, short_side: int, long_side: int, mirror: bool) 
     Raises:
         ImageError: it cannot be read or decoded, or its size is not the annotated one.
     """
-    pixels = decode(read(example.uri, example.data), example.size)
+    pixels = decode_as_annotated(
+        read(example.uri, example.data), example.size, example.max_pixels, example.orientation
+    ).pixels
     if mirror:
         pixels = np.ascontiguousarray(pixels[:, ::-1])
     return normalise_imagenet(DetectionResize(short_side, long_side)(pixels))

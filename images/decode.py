@@ -1,15 +1,27 @@
-"""Encoded bytes to upright 8-bit RGB, by content, not by the file's name."""
+"""Encoded bytes to 8-bit RGB, by content, not by the file's name."""
 
 from __future__ import annotations
 
+import functools
 import io
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from relforge.images.error import ImageError
+from relforge.images.orientation import (
+    ORIENTATION_TAG,
+    choose_turn,
+    read_orientation,
+    turn_back,
+    turn_upright,
+)
 
 try:
     import simplejpeg
@@ -17,28 +29,54 @@ except ImportError:  # optional: Pillow decodes the same pixels more slowly
     simplejpeg = None
 
 MAX_PIXELS = 89_478_485
-"""Pixels above which an image is refused unread (Pillow's own limit: 256 MiB of RGB)."""
+"""Pixels above which an image is refused before any is decoded (Pillow's own limit: 256 MiB of RGB)."""
 
-_ORIENTATION = 0x0112  # EXIF tag
+FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "JPEG2000", "AVIF", "PPM")
+"""What is read, by content. Pillow knows more, and some of those start other programs on the image's bytes
+(Ghostscript for PostScript) or have no mark by which to tell them."""
+
+_FILTERS = threading.Lock()  # Python's list of filters is one for all threads
+
+
+class Decoded(NamedTuple):
+    """Args:
+    pixels: H x W x 3 array of uint8, row-major.
+    unsettled: see `orientation.Choice`.
+    """
+
+    pixels: NDArray[np.uint8]
+    unsettled: bool
 
 
 def decode(
-    data: bytes, annotated: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS
+    data: bytes,
+    annotated: tuple[int, int] | None = None,
+    max_pixels: int = MAX_PIXELS,
+    orientation: str | None = None,
 ) -> NDArray[np.uint8]:
-    """Decode an image to upright RGB.
+    """The pixels of `decode_oriented`."""
+    return decode_oriented(data, annotated, max_pixels, orientation).pixels
 
-    Plain JPEGs go through libjpeg-turbo directly, everything else through Pillow; both give the same
-    pixels. EXIF orientation is applied. CMYK, palette and grey images become RGB, 16-bit ones keep
-    their high byte, transparency is dropped, animations give their first frame.
+
+def decode_oriented(
+    data: bytes,
+    annotated: tuple[int, int] | None = None,
+    max_pixels: int = MAX_PIXELS,
+    orientation: str | None = None,
+) -> Decoded:
+    """Decode an image to RGB, turned as the boxes are.
+
+    Pillow reads the header: format, size and orientation. The pixels of plain JPEGs come from libjpeg-turbo
+    directly, all others from Pillow; both give the same. CMYK, palette and grey images become RGB, 16-bit
+    ones keep their high byte, transparency is dropped, animations give their first frame.
 
     Args:
         data: the encoded file.
-        annotated: (width, height) of the annotation, in pixels. Where only the stored image has that size,
-            not the upright one, the boxes were drawn on the unrotated image, and it stays unrotated.
-        max_pixels: refuse images with more, before any pixel is decoded.
-
-    Returns:
-        H x W x 3 array of uint8, row-major.
+        annotated: (width, height) of the annotation, in pixels; None for an image without boxes.
+        max_pixels: refuse images with more, before any pixel is decoded. An image at the limit takes about
+            12 bytes a pixel while it is decoded, and 3 after.
+        orientation: what boxes were written for, `stored` or `upright` pixels; None: as the sizes say
+            (`orientation.choose_turn`).
 
     Raises:
         ImageError: `empty_file`, `not_an_image`, `truncated`, `undecodable`, `unsupported_pixels` or
@@ -46,16 +84,13 @@ def decode(
     """
     if not data:
         raise ImageError("empty_file", "the image has zero bytes")
-    if simplejpeg is not None and data[:3] == b"\xff\xd8\xff" and b"Exif\0" not in data[:65536]:
-        pixels = _turbo(data, max_pixels)
-        if pixels is not None:
-            return pixels
     try:
-        return _pillow(data, annotated, max_pixels)
+        return _decode(data, annotated, max_pixels, orientation)
     except (ImageError, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        raise ImageError("not_an_image", f"no known image format ({len(data)} bytes)") from error
+        detail = f"no image of a format that is read ({', '.join(FORMATS)}); {len(data)} bytes"
+        raise ImageError("not_an_image", detail) from error
     except Image.DecompressionBombError as error:
         raise ImageError("too_large", str(error)) from error
     except Exception as error:  # Pillow's plugins raise many types on malformed bytes
@@ -63,43 +98,85 @@ def decode(
         raise ImageError(reason, f"{type(error).__name__}: {error}") from error
 
 
-def _turbo(data: bytes, max_pixels: int) -> NDArray[np.uint8] | None:
-    """Pixels of a plain JPEG, or None where Pillow must decode it (CMYK, or a damaged file)."""
+def _decode(
+    data: bytes, annotated: tuple[int, int] | None, max_pixels: int, orientation: str | None
+) -> Decoded:
+    with _quiet():
+        image: Image.Image = Image.open(io.BytesIO(data), formats=_formats())
+    _check_size(*image.size, max_pixels)
+    pixels = _turbo(data, image)
+    if pixels is not None:
+        value, is_upright = _read_orientation(image), False
+    else:
+        pixels, value, is_upright = _pillow(image)
+    height, width = pixels.shape[:2]
+    stored = (height, width) if is_upright and value >= 5 else (width, height)
+    turn, unsettled = choose_turn(stored, value, annotated, orientation)
+    if turn != is_upright:
+        pixels = turn_upright(pixels, value) if turn else turn_back(pixels, value)
+    return Decoded(pixels, unsettled)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Pillow's warnings: the size is checked here, and broken metadata is no fault."""
+    with _FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _read_orientation(image: Image.Image) -> int:
+    with _quiet():
+        return read_orientation(image)
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow was built with."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _turbo(data: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
+    """Stored pixels of a plain JPEG, or None where Pillow must decode it (CMYK, or a damaged file)."""
+    if simplejpeg is None or image.format not in ("JPEG", "MPO") or image.mode not in ("L", "RGB"):
+        return None
     try:
-        height, width, space, _ = simplejpeg.decode_jpeg_header(data)
-        if space not in ("YCbCr", "Gray", "RGB"):
-            return None
-        _check_size(width, height, max_pixels)
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, colorspace="RGB")
-        return pixels
     except ValueError:
         return None
+    return pixels if pixels.shape[1::-1] == image.size else None
 
 
-def _pillow(data: bytes, annotated: tuple[int, int] | None, max_pixels: int) -> NDArray[np.uint8]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its size and metadata warnings: the size is checked here
-        image: Image.Image = Image.open(io.BytesIO(data))
-    _check_size(*image.size, max_pixels)
-    stored = image.size
-    # load before exif_transpose: a truncated file must fail, not come back half grey
-    image.load()
-    if image.getexif().get(_ORIENTATION, 1) != 1:
-        upright = ImageOps.exif_transpose(image)
-        if annotated is None or upright.size == annotated or stored != annotated:
-            image = upright
-    return _to_rgb(image)
+def _pillow(image: Image.Image) -> tuple[NDArray[np.uint8], int, bool]:
+    """Pixels, the file's orientation, and whether Pillow has turned the pixels by it already (TIFF)."""
+    is_tiff = image.format == "TIFF"
+    value = _read_orientation(image) if is_tiff else 1
+    tagged = is_tiff and ORIENTATION_TAG in image.getexif()
+    image.load()  # a truncated file fails here, and a PNG's metadata may follow its pixels
+    if not is_tiff:
+        value = _read_orientation(image)
+    is_upright = tagged and value != 1 and ORIENTATION_TAG not in image.getexif()
+    return _to_rgb(image), value, is_upright
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode == "F":
         raise ImageError("unsupported_pixels", "floating-point pixels have no defined white")
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it to white
-        grey = np.asarray(image).astype(np.int64)
+        grey = np.asarray(image)
         if grey.max(initial=0) > 0xFFFF or grey.min(initial=0) < 0:
             raise ImageError("unsupported_pixels", "32-bit grey pixels outside 0..65535")
         return np.repeat((grey >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
     return np.array(image.convert("RGB"))
+
+
+def check_max_pixels(max_pixels: int) -> None:
+    """Raises:
+    ValueError: not a number of pixels, or more than Pillow ever opens.
+    """
+    if not 1 <= max_pixels <= 2 * MAX_PIXELS:
+        raise ValueError(f"max_pixels is {max_pixels}; choose 1 to {2 * MAX_PIXELS}")
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:

@@ -7,8 +7,9 @@ class ImageError(Exception):
     """An image that cannot be used: a bad record for quarantine, never a reason to stop the run.
 
     Args:
-        reason: a stable snake_case code: `no_image`, `missing_file`, `not_a_file`, `empty_file`,
-            `not_an_image`, `truncated`, `undecodable`, `unsupported_pixels` or `too_large`.
+        reason: a stable snake_case code: `no_image`, `missing_file`, `bad_file_name`, `not_a_file`,
+            `empty_file`, `not_an_image`, `truncated`, `undecodable`, `unsupported_pixels`, `too_large` or
+            `size_mismatch`.
         detail: the sentence that a person reads.
     """
 

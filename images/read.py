@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 
 from relforge.images.error import ImageError
 
-_NO_SUCH_NAME = (errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
+MAX_BYTES = 1 << 30
+"""Of an encoded image; more is refused unread."""
+
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::[A-Za-z][A-Za-z0-9+.-]*)*://")
+_NO_NAME = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
+_LOCAL = re.compile(r"(file|local)://")
 
 
 def read(uri: str | None, embedded: bytes | None = None) -> bytes:
     """Bytes of one image: those in the row where they are embedded, else what the URI names.
+
+    Of local files only regular ones are opened: a FIFO would wait for a writer, and a device may never end.
 
     Args:
         uri: local path, `file://` or any URI fsspec opens (`s3://bucket/key`, `https://...`).
         embedded: the encoded image itself, which takes precedence over `uri`.
 
     Raises:
-        ImageError: there is no image, no such file, what is there is no plain file (a pipe, a device), or the
-            file is empty.
+        ImageError: there is no image (`no_image`), no such file (`missing_file`), a name that no file can
+            have (`bad_file_name`), something else than a file (`not_a_file`), an empty file (`empty_file`) or
+            more than `MAX_BYTES` (`too_large`).
         OSError: anything else (permissions, network): not the image's fault, so the shard is retried.
     """
     if embedded is not None:
@@ -28,33 +37,62 @@ def read(uri: str | None, embedded: bytes | None = None) -> bytes:
     elif uri is None:
         raise ImageError("no_image", "the row has neither a uri nor embedded bytes")
     else:
-        try:
-            data = _fetch(uri)
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise ImageError("missing_file", f"no image file at {uri}") from error
-        except OSError as error:
-            if error.errno not in _NO_SUCH_NAME:
-                raise
-            raise ImageError("missing_file", f"no image file at {uri} ({error.strerror})") from error
-        except ValueError as error:  # a NUL in the name, an unknown scheme
-            raise ImageError("missing_file", f"no image file at {uri} ({error})") from error
+        data = _fetch(uri)
     if not data:
-        raise ImageError("empty_file", f"the image {uri or '(embedded)'} has zero bytes")
+        raise ImageError("empty_file", f"the image {_shown(uri) if uri else '(embedded)'} has zero bytes")
     return data
 
 
 def _fetch(uri: str) -> bytes:
-    if uri.startswith("file:///"):
-        uri = uri.removeprefix("file://")
-    if "://" not in uri:
-        path = os.path.expanduser(uri)
-        if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
-            # opening a pipe waits for a writer, and some devices never end
-            raise ImageError("not_a_file", f"{uri} is a pipe or a device; an image is a plain file")
-        with open(path, "rb") as file:
-            return file.read()
+    try:
+        if not _URI.match(uri):
+            return _read_local(os.path.expanduser(uri))
+        if local := _LOCAL.match(uri):
+            return _read_local(uri[local.end() :])
+        return _read_remote(uri)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise ImageError("missing_file", f"no image file at {_shown(uri)}") from error
+    except ValueError as error:  # a NUL, half a surrogate pair, or a scheme that fsspec does not know
+        raise ImageError("bad_file_name", f"no file can be at {_shown(uri)}: {error}") from error
+    except OSError as error:
+        if error.errno in _NO_NAME:
+            raise ImageError("bad_file_name", f"no file can be at {_shown(uri)}: {error.strerror}") from error
+        if error.errno == errno.ELOOP:
+            raise ImageError("missing_file", f"the links at {_shown(uri)} lead to no file") from error
+        raise
+
+
+def _read_local(path: str) -> bytes:
+    _check_regular(os.stat(path), path)  # before it is opened: opening some devices has effects
+    # without waiting, should something else have taken its place
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        _check_regular(os.fstat(file.fileno()), path)
+        return file.read() or b""
+
+
+def _check_regular(found: os.stat_result, path: str) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise ImageError("not_a_file", f"{path} is a FIFO, socket or device; only files are read")
+    _check_length(found.st_size, path)
+
+
+def _read_remote(uri: str) -> bytes:
     import fsspec  # here, so that local images need no fsspec
 
     with fsspec.open(uri, "rb") as file:
-        data: bytes = file.read()
+        data: bytes = file.read(MAX_BYTES + 1)
+    _check_length(len(data), uri)
     return data
+
+
+def _check_length(length: int, uri: str) -> None:
+    if length > MAX_BYTES:
+        raise ImageError("too_large", f"{_shown(uri)} has over {MAX_BYTES} bytes")
+
+
+def _shown(uri: str) -> str:
+    """The name as an error can carry it: any text that is not too long."""
+    safe = uri.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+    return safe if len(safe) <= 300 else f"{safe[:200]}...{safe[-60:]}"

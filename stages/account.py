@@ -23,6 +23,7 @@ class Account:
         self.quarantined: list[Quarantined] = []
         self._read: Counter[str] = Counter()
         self._lost: dict[str, Counter[str]] = {}
+        self._noted: Counter[str] = Counter()
 
     @property
     def total(self) -> int:
@@ -64,14 +65,19 @@ class Account:
         if count:
             self._lost.setdefault(kind, Counter())[reason] += count
 
+    def note(self, name: str, count: int = 1) -> None:
+        """Counts records, whatever becomes of them, under a name in the notes; 0 leaves no trace."""
+        if count:
+            self._noted[name] += count
+
     def result(self, tables: Mapping[str, pa.Table], notes: Mapping[str, Any] | None = None) -> StageResult:
         """The shard's tables with this account.
 
         Args:
             tables: table name -> rows in that table's schema.
-            notes: small JSON-able facts for the sidecar.
+            notes: small JSON-able facts for the sidecar; those of `note` are added.
         """
-        noted = dict(notes or {})
+        noted: dict[str, Any] = {**self._noted, **(notes or {})}
         if self._read:
             noted["losses"] = {
                 kind: {"read": count, "lost": dict(sorted(self._lost.get(kind, {}).items()))}

@@ -21,6 +21,8 @@ from relforge.stages.tables import SCHEMAS, TABLES
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
 CHOICES = [(stage, name) for stage, backends in BACKENDS.items() for name in backends]
+FROM_THE_DATASET = {"dataset", "split", "orientation", "max_pixels"}
+"""Options that are written once, in the config's section `dataset`."""
 ROLES = ("subject", "predicate", "object")
 
 
@@ -54,7 +56,7 @@ def code_words(text: str) -> set[str]:
 def options(target: Callable[..., Any]) -> set[str]:
     """Names of what a config can set: functions are for code."""
     declared = inspect.signature(target).parameters.values()
-    return {one.name for one in declared if "Callable" not in str(one.annotation)} - {"dataset", "split"}
+    return {one.name for one in declared if "Callable" not in str(one.annotation)} - FROM_THE_DATASET
 
 
 def test_every_dataset_format_is_listed() -> None:
@@ -134,7 +136,7 @@ def test_every_option_of_a_backend_is_listed_as_needed_other_or_neutral(stage: s
     built = backend(**{one: ["x"] if one == "files" else "x" for one in needed})
 
     assert needed == {one for one in parameters if parameters[one].default is inspect.Parameter.empty}
-    assert needed | other | neutral == set(parameters) - {"seed"}
+    assert needed | other | neutral == set(parameters) - {"seed"} - FROM_THE_DATASET
     assert neutral == set(neutral_options(built))
 
 

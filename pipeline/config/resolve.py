@@ -48,6 +48,8 @@ def resolve(config: Config, source: Source) -> Job:
         "split": config.dataset.split,
         "seed": run.seed,
         "profile": run.profile,
+        "orientation": config.dataset.orientation,
+        "max_pixels": config.dataset.max_pixels,
     }
     adapter = SourceSpec(config.dataset.format, _source_options(config, source, context))
     built = {name: _stage(name, choice, source, context) for name, choice in config.stages.items()}

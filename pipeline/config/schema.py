@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
 
+from relforge.images.decode import MAX_PIXELS
 from relforge.pipeline.config.source import ConfigError, Source, unknown_key
 from relforge.registry import Registry
 from relforge.stages.registry import BACKENDS
@@ -23,6 +24,9 @@ class Dataset(_Strict):
         split: e.g. `train2017`.
         format: a source format, e.g. `coco`; the rest of the keys are that format's own options
             (annotation files, image folder, ...).
+        orientation: what boxes were written for, the pixels as the files store them or `upright` ones;
+            by default, as the annotated size says.
+        max_pixels: an image of more pixels is set aside before any is decoded, by every stage that reads it.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -30,6 +34,8 @@ class Dataset(_Strict):
     name: str = Field(min_length=1)
     split: str = Field(min_length=1)
     format: str
+    orientation: Literal["stored", "upright"] | None = None
+    max_pixels: int = Field(default=MAX_PIXELS, ge=1, le=2 * MAX_PIXELS)
 
     @property
     def options(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from relforge.images.decode import MAX_PIXELS
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.store.run_folder import RunFolder
@@ -56,9 +57,13 @@ def gather(run: str, max_images: int = 200, only: Sequence[str] = ()) -> dict[st
     images = {row["image_id"]: row for row in _rows(connection, "images", chosen)}
     scenes = [describe_image(images[one], rows[one], shown, gold) for one in chosen]
 
+    written = job.config.get("dataset", {})
+    orientation, max_pixels = written.get("orientation"), written.get("max_pixels", MAX_PIXELS)
+
     def thumbnail(one: str) -> tuple[str | None, str]:
         row = images[one]
-        return encode_thumbnail(row["uri"], row["bytes"], (row["width"], row["height"]))
+        size = (row["width"], row["height"])
+        return encode_thumbnail(row["uri"], row["bytes"], size, max_pixels, orientation)
 
     with ThreadPoolExecutor(_READERS) as readers:
         for facts, (packed, reason) in zip(scenes, readers.map(thumbnail, chosen), strict=True):

@@ -7,7 +7,8 @@ import io
 
 from PIL import Image
 
-from relforge.images.decode import decode
+from relforge.images.annotated import decode_as_annotated
+from relforge.images.decode import MAX_PIXELS
 from relforge.images.error import ImageError
 from relforge.images.read import read
 
@@ -17,24 +18,30 @@ _QUALITY = 82
 
 
 def encode_thumbnail(
-    uri: str | None, embedded: bytes | None, annotated: tuple[int, int]
+    uri: str | None,
+    embedded: bytes | None,
+    annotated: tuple[int, int],
+    max_pixels: int = MAX_PIXELS,
+    orientation: str | None = None,
 ) -> tuple[str | None, str]:
     """A JPEG of at most 640 pixels a side.
 
     Args:
         uri, embedded: of the image, as in the `images` table.
         annotated: (width, height) in pixels that the boxes are written for.
+        max_pixels, orientation: of the dataset, see `images.decode_oriented`.
 
     Returns:
         the URI and an empty text, or None and the reason why the image cannot be shown. Nothing raises: a
         page about labels is useful without the pixels.
     """
     try:
-        image = Image.fromarray(decode(read(uri, embedded), annotated))
+        decoded = decode_as_annotated(read(uri, embedded), annotated, max_pixels, orientation)
     except ImageError as error:
         return None, str(error)
     except Exception as error:  # a remote store raises exceptions of its own
         return None, f"{uri or 'the image'} cannot be read: {error}"
+    image = Image.fromarray(decoded.pixels)
     image.thumbnail((LONGER_SIDE, LONGER_SIDE), Image.Resampling.LANCZOS)
     packed = io.BytesIO()
     image.save(packed, "JPEG", quality=_QUALITY, optimize=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pyarrow as pa
 from torch import Tensor
 
-from relforge.images import ImageError, decode, read
+from relforge.images import MAX_PIXELS, ImageError, check_max_pixels, decode, read
 from relforge.images.prefetch import prefetch
 from relforge.images.resize import resize
 from relforge.models.blip.uniform import derive_random_key
@@ -28,9 +28,10 @@ class CaptionStage:
         seed: run seed; with the image id and the sample index it decides every caption.
         drop: quality reasons whose captions are left out (`stages.caption.quality`); all are counted.
         threads: image decoders.
+        max_pixels: of the dataset's images, see `images.decode_oriented`.
 
     Raises:
-        ValueError: an unknown reason in `drop`.
+        ValueError: an unknown reason in `drop`, or a limit that cannot be.
     """
 
     name = "caption"
@@ -38,9 +39,16 @@ class CaptionStage:
     outputs: tuple[str, ...] = ("captions",)
 
     def __init__(
-        self, captioner: Captioner, seed: int = 0, drop: Sequence[str] = REASONS, threads: int = 2
+        self,
+        captioner: Captioner,
+        seed: int = 0,
+        drop: Sequence[str] = REASONS,
+        threads: int = 2,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         check_reasons(drop)
+        check_max_pixels(max_pixels)
+        self.max_pixels = max_pixels
         self.captioner, self.seed, self.drop, self.threads = captioner, seed, frozenset(drop), threads
         self.version = captioner.version
         self.neutral_options = ("threads", *captioner.neutral_options)
@@ -103,7 +111,8 @@ class CaptionStage:
         """The images that can be read, in table order; each is added to `uncaptioned` as it is yielded."""
 
         def prepare(uri: str | None, embedded: bytes | None) -> Tensor:
-            pixels = decode(read(uri, embedded))
+            # upright, whatever the boxes were written for: a caption tells what a viewer sees
+            pixels = decode(read(uri, embedded), max_pixels=self.max_pixels)
             height, width = (size, size) if size else pixels.shape[:2]
             return resize(pixels, height, width, "bicubic")
 

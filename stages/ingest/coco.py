@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from relforge.images import MAX_PIXELS
 from relforge.stages.contract import SourceError, StageResult
 from relforge.stages.ingest.builder import ShardBuilder
 from relforge.stages.ingest.coco_boxes import read_boxes
@@ -48,7 +49,7 @@ class CocoSource:
             None where there are none.
         split: name of the split where `annotations` is one file.
         dataset: name written to the `images` table.
-        require_images, embed_images, follow_links: see `ImageFiles`.
+        require_images, embed_images, follow_links, orientation, max_pixels: see `ImageFiles`.
         class_name, file_name: what the tables have for a class's name and a record's `file_name`.
     """
 
@@ -64,12 +65,14 @@ class CocoSource:
         require_images: bool = False,
         embed_images: bool = False,
         follow_links: bool = False,
+        orientation: str | None = None,
+        max_pixels: int = MAX_PIXELS,
         class_name: Callable[[str], str] = str,
         file_name: Callable[[str], str] = str,
     ) -> None:
         self._files = {split: annotations} if isinstance(annotations, str) else dict(annotations)
         roots = images if isinstance(images, Mapping) else dict.fromkeys(self._files, images)
-        options = (require_images, embed_images, follow_links)
+        options = (require_images, embed_images, follow_links, orientation, max_pixels)
         self._image_files = {s: ImageFiles(roots.get(s), *options) for s in self._files}
         self._dataset = dataset
         self._class_name = class_name

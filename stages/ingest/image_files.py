@@ -11,7 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from relforge.images import ImageError, decode, read
+from relforge.images import (
+    MAX_PIXELS,
+    ImageError,
+    check_max_pixels,
+    check_orientation,
+    decode_oriented,
+    read,
+)
 
 _FIELDS = ("image_id", "file_name", "split")
 _BY_NAME = "{file_name}"
@@ -33,9 +40,11 @@ class ImageFiles:
             whose captions exist already needs none, so the default is to read no image at all.
         embed: store the encoded images in the `images` table; implies `require`.
         follow_links: use names that leave the folder too; an absolute one is then the file itself.
+        orientation, max_pixels: of images that are required, see `images.decode_oriented`.
 
     Raises:
-        ValueError: a field the pattern cannot have, or images required without a root.
+        ValueError: a field the pattern cannot have, images required without a root, an unknown orientation,
+            or a limit that cannot be.
     """
 
     def __init__(
@@ -44,7 +53,12 @@ class ImageFiles:
         require: bool = False,
         embed: bool = False,
         follow_links: bool = False,
+        orientation: str | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
+        check_orientation(orientation)
+        check_max_pixels(max_pixels)
+        self._orientation, self._max_pixels = orientation, max_pixels
         roots = [] if root is None else [root] if isinstance(root, str) else list(root)
         self._patterns = [_pattern(one) for one in roots]
         self.required = require or embed
@@ -139,8 +153,9 @@ class ImageFiles:
             )
         return self._linked[folder]
 
-    def check(self, uri: str | None, annotated: tuple[int, int]) -> bytes | None:
-        """Decode the image; gives the bytes of its file where they are embedded.
+    def check(self, uri: str | None, annotated: tuple[int, int]) -> tuple[bytes | None, bool]:
+        """Decode the image; gives the bytes of its file where they are embedded, and whether its orientation
+        is unsettled (`images.orientation.Choice`).
 
         Raises:
             ImageError: the file is missing, cannot be decoded, or has neither upright nor as stored the
@@ -148,13 +163,14 @@ class ImageFiles:
             OSError: the storage fails; the run tries again.
         """
         data = read(uri)
-        height, width, _ = decode(data, annotated).shape
+        decoded = decode_oriented(data, annotated, self._max_pixels, self._orientation)
+        height, width, _ = decoded.pixels.shape
         if (width, height) != annotated:
             raise ImageError(
                 "image_size_mismatch",
                 f"{uri} has {width} x {height} pixels, the annotations say {annotated[0]} x {annotated[1]}",
             )
-        return data if self._embed else None
+        return data if self._embed else None, decoded.unsettled
 
 
 def _pattern(root: str) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from relforge.images import MAX_PIXELS
 from relforge.stages.ingest.coco import CocoSource
 
 CORRECTED: dict[str, str] = {
@@ -40,6 +41,8 @@ def objects365(
     require_images: bool = False,
     embed_images: bool = False,
     follow_links: bool = False,
+    orientation: str | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> CocoSource:
     """A source for `zhiyuan_objv2_{train,val}.json`.
 
@@ -48,7 +51,7 @@ def objects365(
     arguments are `CocoSource`'s; `images` is the folder that holds the splits' folders, or a pattern.
     """
     pattern = images if images is None or "{" in images else images.rstrip("/") + "/{split}/{file_name}"
-    options = (pattern, split, dataset, require_images, embed_images, follow_links)
+    options = (pattern, split, dataset, require_images, embed_images, follow_links, orientation, max_pixels)
     source = CocoSource(annotations, *options, class_name=class_name, file_name=_patch_and_file)
     source.name = "objects365"
     return source

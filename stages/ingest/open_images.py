@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from relforge.images import MAX_PIXELS
 from relforge.stages.contract import SourceError, StageResult
 from relforge.stages.ingest.builder import ShardBuilder
 from relforge.stages.ingest.columns import read_pixels
@@ -76,7 +77,7 @@ class OpenImagesSource:
             shares of it. Open Images publishes no sizes with its annotations.
         images: folder, URI or pattern of the image files (`ImageFiles`); a folder holds `<ImageID>.jpg`.
         split, dataset: written to the `images` table.
-        require_images, embed_images, follow_links: see `ImageFiles`.
+        require_images, embed_images, follow_links, orientation, max_pixels: see `ImageFiles`.
     """
 
     name = "openimages"
@@ -95,6 +96,8 @@ class OpenImagesSource:
         require_images: bool = False,
         embed_images: bool = False,
         follow_links: bool = False,
+        orientation: str | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         if relations is None and boxes is None:
             raise ValueError("openimages needs `boxes`, `relations` or both: the paths of the CSV files")
@@ -112,7 +115,9 @@ class OpenImagesSource:
         self._classes = classes
         self._sizes = sizes
         self._image_size = image_size
-        self._image_files = ImageFiles(images, require_images, embed_images, follow_links)
+        self._image_files = ImageFiles(
+            images, require_images, embed_images, follow_links, orientation, max_pixels
+        )
         self._split = split
         self._dataset = dataset
 

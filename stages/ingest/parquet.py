@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from relforge.images import MAX_PIXELS
 from relforge.stages.contract import SourceError, StageResult
 from relforge.stages.ingest.builder import ShardBuilder
 from relforge.stages.ingest.columns import (
@@ -54,7 +55,8 @@ class ParquetSource:
         root: a folder (no pattern) of `relforge export --to parquet`, in place of the patterns below.
         images, boxes, relations: paths, URIs or glob patterns.
         split, dataset: written to the `images` table.
-        require_images, embed_images, follow_links: see `ImageFiles`; the files are those of the `uri` column.
+        require_images, embed_images, follow_links, orientation, max_pixels: see `ImageFiles`; the files
+            are those of the `uri` column.
     """
 
     name = "parquet"
@@ -71,6 +73,8 @@ class ParquetSource:
         require_images: bool = False,
         embed_images: bool = False,
         follow_links: bool = False,
+        orientation: str | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         if root is not None:
             folder = root.rstrip("/")
@@ -82,7 +86,9 @@ class ParquetSource:
             raise ValueError("parquet needs `root`, or `images` and `boxes`: paths or patterns of the files")
         self._images, self._boxes, self._relations = images, boxes, relations
         # the `uri` column takes the place of a file name
-        self._image_files = ImageFiles("{file_name}", require_images, embed_images, follow_links)
+        self._image_files = ImageFiles(
+            "{file_name}", require_images, embed_images, follow_links, orientation, max_pixels
+        )
         self._split = split
         self._dataset = dataset
 

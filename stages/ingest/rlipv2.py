@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from relforge.images import MAX_PIXELS
 from relforge.stages.ingest.visual_genome import VisualGenomeSource
 
 
@@ -28,6 +29,8 @@ def rlipv2(
     require_images: bool = False,
     embed_images: bool = False,
     follow_links: bool = False,
+    orientation: str | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> VisualGenomeSource:
     """A source for such a file: texts are kept as they are, and sizes that are missing come from the boxes.
 
@@ -44,6 +47,8 @@ def rlipv2(
         require_images,
         embed_images,
         follow_links,
+        orientation,
+        max_pixels,
     )
     source.name = "rlipv2"
     return source

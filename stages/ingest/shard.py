@@ -68,7 +68,8 @@ def _images(
     for k in np.flatnonzero(good).tolist() if image_files.required else ():
         width, height = images.sizes[k].tolist()
         try:
-            embedded[k] = image_files.check(uris[k].as_py(), (width, height))
+            embedded[k], unsettled = image_files.check(uris[k].as_py(), (width, height))
+            account.note("orientation_unsettled", int(unsettled))
         except ImageError as error:
             good[k] = False
             reasons[k] = error.reason

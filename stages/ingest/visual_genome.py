@@ -18,6 +18,7 @@ from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
 
+from relforge.images import MAX_PIXELS
 from relforge.stages.contract import SourceError, StageResult
 from relforge.stages.ingest.by_image import BoxRecord, ImageRecord, RelationRecord, build_shards
 from relforge.stages.ingest.ids import NONE, Ids
@@ -48,7 +49,7 @@ class VisualGenomeSource:
         split, dataset: written to the `images` table where the records have no `data_split`, `dataset`.
         lowercase: lower-case names and predicates, as the published preprocessing does.
         size_from_boxes: where no size is known, take the extent of the boxes.
-        require_images, embed_images, follow_links: see `ImageFiles`.
+        require_images, embed_images, follow_links, orientation, max_pixels: see `ImageFiles`.
     """
 
     name = "visual_genome"
@@ -66,6 +67,8 @@ class VisualGenomeSource:
         require_images: bool = False,
         embed_images: bool = False,
         follow_links: bool = False,
+        orientation: str | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self._path = annotations
         self._image_data = image_data
@@ -73,7 +76,9 @@ class VisualGenomeSource:
         if isinstance(images, str) and PurePosixPath(images).name in FOLDERS:
             images, _, self._folder = f"./{images}".rstrip("/").rpartition("/")
             images = images.removeprefix("./") if images != "." else images
-        self._image_files = ImageFiles(images, require_images, embed_images, follow_links)
+        self._image_files = ImageFiles(
+            images, require_images, embed_images, follow_links, orientation, max_pixels
+        )
         self._split = split
         self._dataset = dataset
         self._lowercase = lowercase

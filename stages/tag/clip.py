@@ -37,7 +37,7 @@ class ClipTagger:
         batch_size: rectangles computed in one batch at most.
     """
 
-    version = 2
+    version = 3
     neutral_options: tuple[str, ...] = ("device", "batch_size")
 
     def __init__(

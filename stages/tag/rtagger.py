@@ -51,7 +51,7 @@ class RTagger:
         ValueError: an unknown choice, or a class file that cannot be read (from `load`).
     """
 
-    version = 2
+    version = 3
     neutral_options: tuple[str, ...] = ("device", "batch_size", "decoder_batches", "cache")
 
     def __init__(

@@ -11,7 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from relforge.images import ImageError, decode, read
+from relforge.images import (
+    MAX_PIXELS,
+    ImageError,
+    check_max_pixels,
+    check_orientation,
+    decode_as_annotated,
+    read,
+)
 from relforge.images.prefetch import prefetch
 from relforge.stages.account import Account
 from relforge.stages.contract import StageResult
@@ -27,19 +34,30 @@ class TagStage(Generic[P]):
         tagger: the model.
         floor: scores not above it are counted as `below_floor` and not written (0.05 published).
         threads: image decoders.
+        orientation, max_pixels: of the dataset's images, see `images.decode_oriented`.
 
     Raises:
-        ValueError: a floor outside [0, 1).
+        ValueError: a floor outside [0, 1), an unknown orientation, or a limit that cannot be.
     """
 
     name = "tag"
     inputs: tuple[str, ...] = ("candidates", "boxes", "images")
     outputs: tuple[str, ...] = ("scores",)
 
-    def __init__(self, tagger: Tagger[P], floor: float = 0.05, threads: int = 2) -> None:
+    def __init__(
+        self,
+        tagger: Tagger[P],
+        floor: float = 0.05,
+        threads: int = 2,
+        orientation: str | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
         if not 0 <= floor < 1:
             raise ValueError(f"floor is {floor}; it must be a probability below 1")
+        check_orientation(orientation)
+        check_max_pixels(max_pixels)
         self.tagger, self.floor, self.threads = tagger, floor, threads
+        self.orientation, self.max_pixels = orientation, max_pixels
         self.version = tagger.version
         self.neutral_options = ("threads", *tagger.neutral_options)
         self.loaded: LoadedTagger | None = None
@@ -52,6 +70,9 @@ class TagStage(Generic[P]):
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
         """Score a shard; an image that cannot be read or computed is quarantined with its candidates.
+
+        `orientation_unsettled` of the notes counts images whose file asks for a turn, while neither the
+        option nor the annotated size says whether the boxes follow.
 
         Raises:
             ValueError: a candidate names a box or an image that is not in the tables.
@@ -95,14 +116,17 @@ class TagStage(Generic[P]):
         for image_id in groups.keys() - sizes.keys():
             raise ValueError(f"image {image_id} has candidates but no row in the images table")
 
-        def prepare(uri: str | None, data: bytes | None, width: int, height: int) -> P:
-            return self.tagger.prepare(decode_as_annotated(read(uri, data), width, height))
+        def prepare(uri: str | None, data: bytes | None, width: int, height: int) -> tuple[P, bool]:
+            decoded = decode_as_annotated(read(uri, data), (width, height), self.max_pixels, self.orientation)
+            return self.tagger.prepare(decoded.pixels), decoded.unsettled
 
-        for image_id, pixels in prefetch(images, ("uri", "bytes", "width", "height"), prepare, self.threads):
+        for image_id, image in prefetch(images, ("uri", "bytes", "width", "height"), prepare, self.threads):
             group = groups[image_id]
-            if isinstance(pixels, ImageError):
-                _quarantine(account, group, pixels.reason, pixels.detail)
+            if isinstance(image, ImageError):
+                _quarantine(account, group, image.reason, image.detail)
             else:
+                pixels, unsettled = image
+                account.note("orientation_unsettled", int(unsettled))
                 width, height = sizes[image_id]
                 yield ImageCandidates(image_id, pixels, width, height, group.boxes, group.candidates)
 
@@ -186,20 +210,3 @@ class _Rows:
         return conform(
             "scores", table.append_column("tagger", pa.array([tagger] * len(self.rows), pa.string()))
         )
-
-
-def decode_as_annotated(data: bytes, width: int, height: int) -> NDArray[np.uint8]:
-    """Decode an image whose annotated size is `width` x `height` pixels.
-
-    Raises:
-        ImageError: it cannot be decoded, or has another shape (`size_mismatch`): its boxes would point
-            elsewhere. One stored at another scale keeps its boxes in place.
-    """
-    pixels = decode(data, (width, height))
-    stored_height, stored_width = pixels.shape[:2]
-    if abs(stored_width * height - stored_height * width) > max(stored_width, stored_height, width, height):
-        raise ImageError(
-            "size_mismatch",
-            f"the image is {stored_width} x {stored_height}, its annotation says {width} x {height}",
-        )
-    return pixels

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import sys
+import tracemalloc
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,19 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from relforge.images import ImageError, decode
-
-
-def gradient(width: int = 48, height: int = 32) -> Image.Image:
-    """Smooth colours, so that JPEG changes little: red grows rightwards, green downwards."""
-    y, x = np.mgrid[0:height, 0:width]
-    rgb = np.stack([x * 255 // width, y * 255 // height, np.full_like(x, 90)], axis=2)
-    return Image.fromarray(rgb.astype(np.uint8))
-
-
-def encoded(image: Image.Image, form: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, form, **options)
-    return buffer.getvalue()
+from relforge.images.decode import FORMATS
+from tests.images.drawn import claiming, encoded, exif, gradient, postscript, segment
 
 
 def refused(data: bytes, **options: int) -> str:
@@ -85,9 +78,7 @@ def test_the_content_decides_and_not_the_extension(tmp_path) -> None:
 
 
 def turned(orientation: int) -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return encoded(gradient(), "JPEG", exif=exif, quality=95)
+    return encoded(gradient(), "JPEG", exif=exif(orientation), quality=95)
 
 
 def test_exif_orientation_is_applied() -> None:
@@ -127,6 +118,69 @@ def test_a_decompression_bomb_is_refused_before_its_pixels_are_made() -> None:
 
 def test_floating_point_pixels_are_refused() -> None:
     assert refused(encoded(Image.new("F", (4, 4)), "TIFF")) == "unsupported_pixels"
+
+
+def test_no_other_program_is_started_on_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in, ran = tmp_path / "gs", tmp_path / "ran"
+    stand_in.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # so that it is looked for again
+
+    assert refused(postscript()) == "not_an_image"
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("form", ["EPS", "PDF", "ICO", "TGA", "PCX", "SGI"])
+def test_formats_outside_the_list_are_refused_with_the_list(form: str) -> None:
+    with pytest.raises(ImageError, match=r"JPEG, .*PNG, .*TIFF") as caught:
+        decode(encoded(gradient(), form))
+    assert caught.value.reason == "not_an_image"
+
+
+@pytest.mark.parametrize("form", [form for form in FORMATS if form in Image.registered_extensions().values()])
+def test_every_format_of_the_list_is_read(form: str) -> None:
+    assert decode(encoded(gradient(), form)).shape == (32, 48, 3)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF"])
+@pytest.mark.parametrize("decoder", ["simplejpeg", "Pillow alone"])
+def test_what_the_header_claims_is_held_to_the_limit_before_any_pixel_is_made(
+    form: str, decoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if decoder == "Pillow alone":
+        monkeypatch.setattr(sys.modules["relforge.images.decode"], "simplejpeg", None)
+    data = claiming(9900, 9000, form)
+    tracemalloc.start()
+    assert refused(data, max_pixels=1_000_000) == "too_large"
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3_000_000
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "LAB", "I;16", "I"])
+def test_every_kind_of_pixel_of_a_tiff_becomes_rgb(mode: str) -> None:
+    image = gradient().convert("L").convert("I").convert(mode) if mode[0] == "I" else gradient().convert(mode)
+    assert decode(encoded(image, "TIFF")).shape == (32, 48, 3)
+
+
+def test_a_palette_with_transparency_keeps_its_colours() -> None:
+    palette = gradient().quantize(32)
+    data = encoded(palette, "PNG", transparency=bytes(range(0, 256, 8)))
+    assert np.array_equal(decode(data), np.asarray(palette.convert("RGB")))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1)])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP", "TIFF"])
+def test_strips_and_single_pixels_are_images(size: tuple[int, int], form: str) -> None:
+    assert decode(encoded(gradient(*size), form)).shape == (size[1], size[0], 3)
+
+
+def test_metadata_of_a_megabyte_changes_no_pixel() -> None:
+    plain = encoded(gradient(), "JPEG")
+    block = segment(0xE1, b"Exif\0\0" + exif(1).removeprefix(b"Exif\0\0") + bytes(65_000))
+    data = plain[:2] + 16 * block + plain[2:]
+    assert np.array_equal(decode(data), decode(plain))
 
 
 @settings(max_examples=150, deadline=None)
