@@ -11,6 +11,8 @@ EVALUATORS = Registry(
     "benchmark",
     {
         "hico": "relforge.evaluation.hico:HicoEvaluator",
+        "vcoco": "relforge.evaluation.vcoco:VcocoEvaluator",
+        "open_images": "relforge.evaluation.open_images:OpenImagesEvaluator",
         "labels": "relforge.evaluation.labels:LabelsEvaluator",
     },
 )

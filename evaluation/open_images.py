@@ -1,0 +1,145 @@
+"""Open Images' relation detection as scene-graph papers report it: R@50, wmAP_rel, wmAP_phr and score_wtd.
+
+Gold: the converted HICO-style JSON, or Open Images' own CSV files (`relforge.data.open_images`).
+Detections: a Parquet table (`detection_table`).
+
+Protocol `rlipv2`: the published numbers, with what its code does to phrases. Protocol `corrected`: wrong
+detections count on every image, and phrases are matched by their own boxes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from relforge.data.open_images import read_open_images
+from relforge.data.relations import RelationData
+from relforge.evaluation.annotated import Annotated, of_hoi, of_relations
+from relforge.evaluation.detection_table import read_detections
+from relforge.evaluation.evaluator import Measure, Result, Row
+from relforge.evaluation.kind_matches import Codes, encode
+from relforge.evaluation.open_images_quality import Ranked, measures_of, rank
+from relforge.evaluation.pair_nms import PairNms
+from relforge.evaluation.pairs import Kind, Pairs
+from relforge.evaluation.prior import frequency_scores
+
+PROTOCOLS = ("rlipv2", "corrected")
+
+
+@dataclass(frozen=True)
+class OpenImagesEvaluator:
+    """The benchmark `open_images`.
+
+    Args:
+        annotations: converted JSON (`OI_SGG_test.json`), or the CSV file of relations.
+        categories: JSON with the names behind the numbers of converted files (keys `obj` and `rel`).
+        classes: CSV of class names for CSV relations.
+        sizes: CSV of image sizes for CSV relations.
+        protocol: `rlipv2` or `corrected`.
+        nms: [alpha, beta, threshold] of pair suppression; []: none, of phrases neither.
+        score: score formula, as for `hico`.
+    """
+
+    annotations: str
+    categories: str = ""
+    classes: str = ""
+    sizes: str = ""
+    protocol: str = "rlipv2"
+    nms: Sequence[float] = (1.0, 0.5, 0.7)
+    score: str = "stored"
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(f"protocol: {self.protocol!r}; choose one of {', '.join(PROTOCOLS)}")
+        if len(self.nms) not in (0, 3):
+            raise ValueError("nms: give [alpha, beta, threshold], e.g. nms=[1,0.5,0.7], or [] for none")
+
+    def read_gold(self, target: str) -> Annotated:
+        found = read_open_images(self.annotations, self.categories, self.classes, self.sizes)
+        if isinstance(found, RelationData):
+            return of_relations(found)
+        return of_hoi(found, subject=None)
+
+    def read_detections(self, target: str, gold: Annotated) -> Pairs:
+        return read_detections(target, self.score)
+
+    def measure(self, detections: Pairs, gold: Annotated) -> Result:
+        if not len(gold.pairs):
+            raise ValueError(f"{self.annotations}: no relation")
+        known = np.isin(detections.image.astype(str), np.array(gold.images, str))
+        if len(known) and not known.any():
+            raise ValueError(
+                f"no detection is of an image of {self.annotations}: image_id is "
+                f"{detections.image[0]!r} there and {gold.images[0]!r} here"
+            )
+        nms = PairNms(*self.nms) if self.nms else None
+        quality = measure_relations(detections.take(known), gold, nms, self.protocol == "rlipv2")
+        measures = {name: Measure(value, quality.prior[name]) for name, value in quality.measures.items()}
+        counts = {"images": len(gold.images), "gold": len(gold.pairs), "detections": int(known.sum())}
+        if not known.all():
+            counts["detections of unknown images"] = int((~known).sum())
+        counts |= {f"left out: {reason}": count for reason, count in gold.reasons.items()}
+        options: Row = {
+            "nms": ", ".join(f"{value:g}" for value in self.nms) or "none",
+            "phrase nms": 0.5 if self.nms else "none",
+            "score": self.score,
+            "prior": "other half of the gold",
+        }
+        return Result("open_images", self.protocol, measures, counts, quality.classes, options)
+
+
+@dataclass(frozen=True)
+class RelationQuality:
+    """Results.
+
+    Args:
+        measures: name -> value.
+        prior: the same numbers when the detections are ranked by frequency.
+        classes: one row per triplet of the gold.
+    """
+
+    measures: dict[str, float]
+    prior: dict[str, float]
+    classes: list[Row]
+
+
+def measure_relations(
+    detections: Pairs, gold: Annotated, nms: PairNms | None, published: bool
+) -> RelationQuality:
+    """Compare.
+
+    Args:
+        detections: all of images of the gold.
+        published: as RLIPv2 (`open_images_quality.rank`).
+    """
+    kinds = sorted({*gold.pairs.kinds(), *set(detections.kinds())})
+    codes = Codes(gold.images, kinds)
+    found, right = encode(detections, codes), encode(gold.pairs, codes)
+    by_prior = replace(found, score=frequency_scores(found, right, codes))
+    values: list[dict[str, float]] = []
+    shown: list[Ranked] = []
+    for scored in (found, by_prior):
+        at_50, at_100 = (
+            rank(scored, right, gold.boxed, len(kinds), top, nms, published) for top in (50, 100)
+        )
+        values.append(measures_of(at_50, at_100, kinds, published))
+        shown.append(at_100[0])
+    return RelationQuality(values[0], values[1], _classes(kinds, *shown))
+
+
+def _classes(kinds: Sequence[Kind], found: Ranked, prior: Ranked) -> list[Row]:
+    values, by_prior = found.average_precision(), prior.average_precision()
+    return [
+        {
+            "subject": kind[0],
+            "predicate": kind[1],
+            "object": kind[2],
+            "gold": int(found.positives[code]),
+            "average_precision": float(values[code]),
+            "prior_average_precision": float(by_prior[code]),
+        }
+        for code, kind in enumerate(kinds)
+        if found.positives[code]
+    ]
