@@ -143,7 +143,7 @@ def test_a_table_of_detections_is_measured(world: Path, tmp_path: Path, relforge
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["hicco", "x"], "unknown benchmark 'hicco'; did you mean 'hico'? choose one of hico, labels, open_images, vcoco"),
+        (["hicco", "x"], "unknown benchmark 'hicco'; did you mean 'hico'? choose one of hico, labels, open"),
         (["hico", "x"], "annotations: missing"),
         (["labels", "x", "threshold"], "an override is written key=value"),
         (["labels", "nowhere"], "nowhere has no shards of table `gold`"),
