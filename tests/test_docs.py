@@ -71,6 +71,14 @@ def test_every_path_in_backticks_exists() -> None:
     assert ("CONTRIBUTING.md", "stages/account.py") in named
 
 
+def test_every_script_and_recipe_of_a_command_exists() -> None:
+    pattern = re.compile(r"(?<![\w/])(?:benchmarks|configs)/[\w/.-]+\.(?:py|yaml)")
+    named = {(page, path) for page, text in CURRENT.items() for path in pattern.findall(text)}
+
+    assert {(page, path) for page, path in named if not (ROOT / path).is_file()} == set()
+    assert ("README.md", "configs/train/parseda.yaml") in named
+
+
 def test_every_test_file_in_backticks_exists() -> None:
     there = {Path(file).name for file in files("tests/*.py")}
     named = {(page, span) for page, text in CURRENT.items() for span in code_spans(text)}
