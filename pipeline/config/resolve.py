@@ -21,7 +21,7 @@ from relforge.stages.contract import Stage
 from relforge.stages.registry import SOURCES, backends
 
 SWITCHES: dict[str, dict[str, tuple[Any, Any]]] = {
-    "parse": {"lower_spans": (False, True)},
+    "parse": {"lower_spans": (False, True), "stated_only": (True, False)},
     "match": {"method": ("boundary", "substring")},
     "tag": {"texts": ("own", "union")},
     "select": {"deduplicate": ("max", "none")},

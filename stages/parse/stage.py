@@ -13,10 +13,12 @@ import pyarrow.compute as pc
 from relforge.stages import registry
 from relforge.stages.account import Account
 from relforge.stages.contract import StageResult
+from relforge.stages.parse.check import check_graph
 from relforge.stages.parse.graph import Parser, SceneGraph
 from relforge.stages.parse.isolate import Unparsed, parse_isolated
 from relforge.stages.parse.policy import PredicatePolicy
 from relforge.stages.parse.rows import triplet_rows
+from relforge.stages.parse.sentences import join, split
 
 DEFAULT = "relforge"
 """The parser that comes with relforge."""
@@ -32,6 +34,9 @@ class ParseStage:
         parser: what turns captions into scene graphs.
         lower_spans: lower-case the subject and object phrases, as the published scripts do; the
             predicate stays as the caption has it. False keeps the caption's own spelling.
+        stated_only: keep only what the caption states (`check.check_graph`), sentence by sentence: nothing
+            denied or depicted, predicates in the caption's words. False takes graphs as the parser gives
+            them, as the published scripts do.
         predicate_form, prepositions, stop_predicates, min_confidence: how predicates are worded and
             which relations are dropped (`policy.PredicatePolicy`); the note `dropped_relations` counts the
             latter by reason.
@@ -41,7 +46,7 @@ class ParseStage:
     """
 
     name = "parse"
-    version = 1
+    version = 2
     inputs: tuple[str, ...] = ("captions",)
     outputs: tuple[str, ...] = ("triplets",)
 
@@ -50,6 +55,7 @@ class ParseStage:
         parser: Parser,
         *,
         lower_spans: bool = False,
+        stated_only: bool = True,
         predicate_form: str = "surface",
         prepositions: str = "kept",
         stop_predicates: Sequence[str] = (),
@@ -62,6 +68,7 @@ class ParseStage:
         self.parser = parser
         self.neutral_options = parser.neutral_options
         self.lower_spans = lower_spans
+        self.stated_only = stated_only
         self.policy = PredicatePolicy(predicate_form, prepositions, stop_predicates, min_confidence)
 
     def files(self) -> Sequence[str]:
@@ -82,7 +89,8 @@ class ParseStage:
             encoded = encoded.combine_chunks()
         distinct = encoded.dictionary.to_pylist()
         which = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        parsed = parse_isolated(self.parser, distinct)
+        times = np.bincount(which, minlength=len(distinct))
+        parsed, long = self._parse(distinct, times)
 
         failed = {i: found for i, found in enumerate(parsed) if isinstance(found, Unparsed)}
         rows = np.flatnonzero(np.isin(which, list(failed)))
@@ -92,7 +100,7 @@ class ParseStage:
             account.quarantine(record, failure.reason, failure.detail)
         account.keep(captions.num_rows - len(rows))
 
-        graphs, dropped = self._apply_policy(parsed, np.bincount(which, minlength=len(distinct)))
+        graphs, dropped = self._apply_policy(distinct, parsed, times)
         triplets = triplet_rows(captions, which, graphs, self.parser.name, self.lower_spans)
         without_relation = np.array(
             [
@@ -108,18 +116,41 @@ class ParseStage:
                 "distinct_captions": len(distinct),
                 "without_relation": int(without_relation[which].sum()),
                 **({"dropped_relations": dropped} if dropped else {}),
+                **({"parsed_in_parts": long} if long else {}),
             },
         )
 
+    def _parse(self, captions: Sequence[str], times: np.ndarray) -> tuple[list[SceneGraph | Unparsed], int]:
+        """Graphs in the order of the captions, and how many captions have a sentence that was too long to be
+        parsed whole."""
+        if not self.stated_only:
+            return parse_isolated(self.parser, captions), 0
+        parts = [split(caption) for caption in captions]
+        sentences = list(dict.fromkeys(text for pieces, _ in parts for _, text in pieces))
+        parsed = dict(zip(sentences, parse_isolated(self.parser, sentences), strict=True))
+        graphs: list[SceneGraph | Unparsed] = []
+        for pieces, _ in parts:
+            found = [(offset, parsed[text]) for offset, text in pieces]
+            failed = next((graph for _, graph in found if isinstance(graph, Unparsed)), None)
+            usable = [(offset, graph) for offset, graph in found if isinstance(graph, SceneGraph)]
+            graphs.append(failed if failed is not None else join(usable))
+        long = [times[k] for k, (_, cut) in enumerate(parts) if cut]
+        return graphs, int(sum(long))
+
     def _apply_policy(
-        self, parsed: Sequence[SceneGraph | Unparsed], times: np.ndarray
+        self, captions: Sequence[str], parsed: Sequence[SceneGraph | Unparsed], times: np.ndarray
     ) -> tuple[list[SceneGraph], dict[str, int]]:
-        """The graphs after the predicate policy, and dropped relations by reason, each graph counted
-        as often as captions share it."""
+        """The graphs with what the captions state, after the predicate policy, and dropped relations by
+        reason, each graph counted as often as captions share it."""
         graphs: list[SceneGraph] = []
         dropped: Counter[str] = Counter()
-        for graph, shared in zip(parsed, times.tolist(), strict=True):
-            reworded, reasons = self.policy.apply(graph if isinstance(graph, SceneGraph) else SceneGraph())
+        for caption, found, shared in zip(captions, parsed, times.tolist(), strict=True):
+            graph = found if isinstance(found, SceneGraph) else SceneGraph()
+            unstated: Counter[str] = Counter()
+            if self.stated_only:
+                graph, unstated = check_graph(caption, graph)
+            reworded, reasons = self.policy.apply(graph)
+            reasons.update(unstated)
             graphs.append(reworded)
             for reason, count in reasons.items():
                 dropped[reason] += count * shared
