@@ -93,7 +93,7 @@ def test_records_of_no_image_are_counted_and_the_others_used(case) -> None:
     records = [{"image_id": 1, "caption": RIDING}, {"caption": "a dog"}, 7, {"image_id": 1.0, "caption": 3}]
     case.write("captions.json", records)
 
-    assert case.run().code == 0
+    assert case.run("run.lost_captions_limit=1.0").code == 0
     assert case.related() == {"1"}
     notes = case.sidecar("captions")["notes"]
     assert list(notes["caption_files"].values()) == [{"no_image": 1, "not_a_record": 1}]
