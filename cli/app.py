@@ -18,6 +18,7 @@ VERBS = Registry(
     {
         "demo": "relforge.cli.demo:command",
         "validate": "relforge.cli.validate:command",
+        "synonyms": "relforge.cli.synonyms:command",
         "plan": "relforge.cli.plan:command",
         "run": "relforge.cli.run:command",
         "status": "relforge.cli.status:command",

@@ -54,11 +54,30 @@ def print_report(data: dict[str, Any]) -> None:
         print()
         rows = [(row["predicate"], f"{row['count']:,}") for row in data["predicates"][:_SHOWN]]
         print_table((f"predicate of {data['shown']}", "count"), rows)
+    if data["coverage"]:
+        _print_coverage(data["coverage"])
     if data["quality"]:
         print()
         _print_quality(data["quality"])
     else:
         print("\nno gold relations in this run: labels are counted and not judged")
+
+
+def _print_coverage(found: dict[str, Any]) -> None:
+    from relforge.reports.report.coverage import describe_coverage
+
+    if found["unknown"]:
+        print()
+        rows = [
+            (row["category"], f"{row['boxes']:,}", f"{row['named']:,}") for row in found["unknown"][:_SHOWN]
+        ]
+        print_table(("class that no synonym table knows", "boxes", "phrases that name it"), rows)
+    if found["nouns"]:
+        print()
+        counted = [(row["noun"], f"{row['count']:,}") for row in found["nouns"][:_SHOWN]]
+        print_table(("noun that names no class", "phrases"), counted)
+    for sentence in describe_coverage(found):
+        print(sentence)
 
 
 def _print_quality(found: dict[str, Any]) -> None:

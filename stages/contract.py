@@ -137,5 +137,18 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class ListsClasses(Protocol):
+    """What a source may do besides: say its classes without reading its images."""
+
+    def list_classes(self) -> Mapping[str, Sequence[str]]:
+        """Class -> the synonyms that the source gives, in the order of its files.
+
+        Raises:
+            SourceError: a file cannot be read.
+        """
+        ...
+
+
 class SourceError(ValueError):
     """A dataset that cannot be read at all: the sentence names the file, what is wrong and the fix."""

@@ -11,6 +11,9 @@ from relforge.pipeline.run.job import Job, StageSpec
 from relforge.pipeline.run.plan import make_plan
 from relforge.pipeline.run.prepare import check_folder
 from relforge.pipeline.store.run_folder import RunFolder
+from relforge.stages.contract import ListsClasses, SourceError
+from relforge.stages.match.coverage import describe_unknown_classes, find_unknown_classes
+from relforge.stages.match.vocabulary import load
 
 MIN_FREE_BYTES = 1 << 30
 
@@ -37,6 +40,7 @@ def preflight(job: Job, load_models: bool = False) -> list[tuple[str, str]]:
     findings.append(("run folder", f"{job.folder}: {'resumes' if record else 'new'}"))
     if "://" not in job.folder:
         findings.append(("disk", _disk(Path(job.folder))))
+    findings += [("match classes", found) for found in _unknown_classes(job)]
     if load_models:
         for spec in job.stages:
             _load(job, spec.name)
@@ -65,6 +69,21 @@ def _slow_dtype(spec: StageSpec) -> str | None:
     from relforge.models.device import slow_dtype  # imports torch, which other stages do not need
 
     return slow_dtype(spec.options.get("device", "auto"), spec.options["dtype"])
+
+
+def _unknown_classes(job: Job) -> list[str]:
+    """A sentence about classes that no synonym table knows, where the source lists its classes."""
+    spec = next((one for one in job.stages if one.name == "match" and one.backend == "synonyms"), None)
+    source = job.build_source()
+    if spec is None or not isinstance(source, ListsClasses):
+        return []
+    try:
+        classes = source.list_classes()
+    except SourceError as error:
+        raise ConfigError("", "dataset", str(error)) from error
+    vocabulary = load(spec.options.get("synonyms", ["coco"])).with_own(classes)
+    unknown = find_unknown_classes(vocabulary, classes)
+    return [describe_unknown_classes(unknown, len(classes))] if unknown else []
 
 
 def _load(job: Job, name: str) -> None:

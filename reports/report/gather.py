@@ -18,6 +18,7 @@ from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.reports.datasets import Datasets, open_datasets
 from relforge.reports.query import connect, select
+from relforge.reports.report.coverage import find_coverage
 from relforge.reports.report.funnel import Step, count_rows, sum_accounts
 from relforge.stages.tables import empty
 
@@ -33,8 +34,9 @@ def gather(run: str) -> dict[str, Any]:
     Returns:
         `run`, `dataset`, `profile`, `complete`, `stopped` and `warnings` (as `status` has them), `survival`
         (rows by table), `steps` (every loss by reason),
-        `shown` (the table described), `predicates` and `pairs` (most frequent), `histogram` of scores (None
-        where nothing is scored), and `quality` (None where the run has no gold).
+        `shown` (the table described), `predicates` and `pairs` (most frequent), `coverage` (`find_coverage`),
+        `histogram` of scores (None where nothing is scored), and `quality` (None where the run has no
+        gold).
 
     Raises:
         RunError: not a run folder.
@@ -61,6 +63,7 @@ def gather(run: str) -> dict[str, Any]:
         "shown": shown,
         "predicates": count_values(described, ("predicate",), _MAX_COUNTED),
         "pairs": count_values(described, ("subject_class", "object_class"), _MAX_COUNTED),
+        "coverage": find_coverage(connection, datasets, plan, survey),
         "histogram": None if scored is None else histogram(scored["score"].to_numpy()),
         "quality": _quality(connection, datasets, scored, options),
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 from relforge.reports.html import fill, write_page
 from relforge.reports.report import plots
+from relforge.reports.report.coverage import describe_coverage
 from relforge.reports.report.quality_tables import (
     COMPARED,
     PREDICATE,
@@ -50,6 +51,8 @@ def render_body(data: dict[str, Any]) -> str:
             else "",
         ),
     ]
+    if data["coverage"]:
+        parts.append(_coverage(data["coverage"]))
     if not data["quality"]:
         parts.append(
             '<p class="soft">The run knows no gold relations, so labels are counted and not judged.</p>'
@@ -60,6 +63,19 @@ def render_body(data: dict[str, Any]) -> str:
 def _sentences(data: dict[str, Any]) -> list[str]:
     """What the reader needs before the figures."""
     return ([f"The run failed: {data['stopped']}"] if data["stopped"] else []) + data["warnings"]
+
+
+def _coverage(found: dict[str, Any]) -> str:
+    unknown = [(row["category"], row["boxes"], row["named"]) for row in found["unknown"]]
+    nouns = [(row["noun"], row["count"]) for row in found["nouns"][:_BARS]]
+    return _section(
+        "Classes and captions",
+        *(f'<p class="soft">{escape(sentence)}.</p>' for sentence in describe_coverage(found)),
+        _table(("class that no synonym table knows", "boxes", "phrases that name it"), unknown)
+        if unknown
+        else "",
+        _figure("commonest nouns that name no class", plots.draw_bars(nouns)) if nouns else "",
+    )
 
 
 def _quality(found: dict[str, Any]) -> str:

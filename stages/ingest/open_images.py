@@ -180,6 +180,10 @@ class OpenImagesSource:
                 "has shares: divide them by the image's width and height"
             )
 
+    def list_classes(self) -> dict[str, list[str]]:
+        """The names that the class descriptions have; none without that file."""
+        return {name.lower(): [] for name in self._class_names().values()}
+
     def _class_names(self) -> dict[str, str]:
         if self._classes is None:
             return {}

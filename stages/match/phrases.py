@@ -66,7 +66,8 @@ class PhraseMatcher:
             found = dict.fromkeys(named for known in classes for named in meant.get(known, ()))
             self._hypernyms[_singular(words(word))] = list(found)
         self._max_words = max((len(form) for form in self._synonyms), default=1)
-        self._person = next(iter(meant.get("person", ())), None)
+        persons = (named for known, named in meant.items() if class_key(known) == "person")
+        self._person = next(persons, [None])[0]
 
     def _add(self, synonyms: list[str], category: str | None) -> None:
         """Let these words name the class, or, where it is None, none of the dataset's."""

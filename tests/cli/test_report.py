@@ -30,6 +30,10 @@ def report(**changes: Any) -> dict[str, Any]:
     step = {"stage": "match", "rows_in": 5, "kept": 4, "dropped": {"no_second_box": 1}, "quarantined": {}}
     return {
         "run": "r", "dataset": HOSTILE, "profile": "fixed", "complete": True, "stopped": None, "warnings": [],
+        "coverage": {
+            "classes": 2, "unknown": [{"category": HOSTILE, "boxes": 3, "named": 0}], "pairs_beyond_limit": 7,
+            "nouns": [{"noun": HOSTILE, "count": 2}], "problem": None,
+        },
         "shown": "relations",
         "survival": {"images": 1, "relations": 2}, "steps": [step], "histogram": [0, 2, 1],
         "predicates": [{"predicate": HOSTILE, "count": 2}],
@@ -43,7 +47,7 @@ def test_the_page_has_plots_and_texts_stay_texts(tmp_path: Path, rendered) -> No
 
     dom = rendered(tmp_path / "report.html")
 
-    assert dom.count("<svg") == 6
+    assert dom.count("<svg") == 7
     assert "<img" not in dom
     assert "&lt;img src=x&gt;{{title}}" in dom
     assert ">run 0.20<" in dom
