@@ -33,6 +33,11 @@ class Decoded:
     boxes: list[Boxes]
 
 
+def detach(boxes: Boxes) -> Boxes:
+    """The same without gradient."""
+    return boxes[0].detach(), boxes[1].detach()
+
+
 def decode_entities(
     decoder: Decoder, subject_boxes: BoxHeads, object_boxes: BoxHeads, queries: Queries, memory: Memory
 ) -> Decoded:
@@ -76,7 +81,7 @@ def decode_pairs(
 
     Args:
         state, positions: N x P x dim at the start.
-        references: at the start.
+        references: at the start; the gradient of layer 0 flows into them unless they are detached.
         memory: of the images.
         first_head: index of the box heads of layer 0.
         key_padding_mask: N x P, True where a query holds no pair.
@@ -85,15 +90,15 @@ def decode_pairs(
     """
     decoded = Decoded([], [], [])
     for k in range(len(decoder.layers)):
-        references = references[0].detach(), references[1].detach()
         decoded.references.append(references)
         middle = (references[0] + references[1]) / 2
         state = decoder.step(k, state, positions, middle, memory, None, key_padding_mask)
         with torch.set_grad_enabled(supervised and torch.is_grad_enabled()):
-            references = (
+            boxes = (
                 subject_boxes(first_head + k, state, references[0]),
                 object_boxes(first_head + k, state, references[1]),
             )
+        references = detach(boxes)
         decoded.states.append(state)
-        decoded.boxes.append(references)
+        decoded.boxes.append(boxes)
     return decoded

@@ -19,23 +19,25 @@ def _waves(position: Tensor, channels: int) -> Tensor:
     return torch.stack([angle[..., 0::2].sin(), angle[..., 1::2].cos()], -1).flatten(-2)
 
 
-def pixel_encoding(padding: Tensor, dim: int) -> Tensor:
+def pixel_encoding(padding: Tensor, dim: int, *, centred: bool = False) -> Tensor:
     """DETR's sine encoding of pixel positions, y half first.
 
-    Positions count valid pixels from 1 and are scaled to 2 pi by the last one; the published code does
-    not shift to pixel centres, and its weights depend on that.
+    Positions count valid pixels from 1 and are scaled to 2 pi by the last one. The code of RLIP and RLIPv2
+    does not shift to pixel centres, and its weights depend on that; Deformable DETR does.
 
     Args:
         padding: B x H x W, True where the image is padded.
         dim: width of the encoding.
+        centred: count from 1/2, the centre of the first pixel.
 
     Returns:
         B x dim x H x W.
     """
     valid = (~padding).to(torch.float32)
     y, x = valid.cumsum(1), valid.cumsum(2)
-    y = y / (y[:, -1:, :] + 1e-6) * (2 * math.pi)
-    x = x / (x[:, :, -1:] + 1e-6) * (2 * math.pi)
+    shift = 0.5 if centred else 0.0
+    y = (y - shift) / (y[:, -1:, :] + 1e-6) * (2 * math.pi)
+    x = (x - shift) / (x[:, :, -1:] + 1e-6) * (2 * math.pi)
     return torch.cat([_waves(y, dim // 2), _waves(x, dim // 2)], -1).permute(0, 3, 1, 2)
 
 

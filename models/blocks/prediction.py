@@ -33,6 +33,8 @@ class Prediction:
         subject_logits: N x Q x (object labels); None where the model has no subject class.
         object_logits: N x Q x (object labels).
         relation_logits: N x Q x (relation labels).
+        sigmoid_objects: object classes are trained one by one, with sigmoids, and there is no logit for
+            "no objects" (the published QAHOI). Otherwise they exclude each other, and the last is that.
     """
 
     subject_boxes: Tensor
@@ -40,6 +42,7 @@ class Prediction:
     subject_logits: Tensor | None
     object_logits: Tensor
     relation_logits: Tensor
+    sigmoid_objects: bool = False
 
 
 @dataclass

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from math import isqrt
 from typing import Any
 
 import torch
@@ -52,7 +53,7 @@ _ALIAS = re.compile(r"^transformer\.(ho_|verb_)?decoder\.(sub|obj)_bbox_embed\.(
 _TEXT = "transformer.text_encoder."
 _WORDS = f"{_TEXT}embeddings.word_embeddings.weight"
 _BUFFER = f"{_TEXT}embeddings.position_ids"
-_SWIN_WIDTHS = {96: "swin_tiny", 192: "swin_large"}
+_SWINS = {"swin_tiny": (96, 7, [2, 2, 6, 2]), "swin_large": (192, 7, [2, 2, 18, 2])}
 _RESNET_DEPTHS = {(3, 4, 6, 3): "resnet50"}
 _HEAD_WIDTH = 64  # of RoBERTa and of its layers in the encoder, whatever their width
 
@@ -123,16 +124,9 @@ def rename_all(
 
 
 def backbone_of(state: Mapping[str, Tensor]) -> str | dict[str, Any]:
-    """The backbone, as `Blueprint` has it.
-
-    Raises:
-        ValueError: a Swin backbone that was never published.
-    """
+    """The backbone, as `Blueprint` has it."""
     if is_swin(state):
-        width = state[f"{BACKBONE_PREFIX}patch_embed.proj.weight"].shape[0]
-        if width not in _SWIN_WIDTHS:
-            raise ValueError(f"a Swin backbone of width {width} is neither Swin-T (96) nor Swin-L (192)")
-        return _SWIN_WIDTHS[width]
+        return _swin_of(state)
     stages = (1, 2, 3, 4)
     depths = tuple(count_layers(state, f"{BACKBONE_PREFIX}layer{stage}.") for stage in stages)
     widths = [state[f"{BACKBONE_PREFIX}layer{stage}.0.conv3.weight"].shape[0] for stage in stages]
@@ -140,6 +134,19 @@ def backbone_of(state: Mapping[str, Tensor]) -> str | dict[str, Any]:
     if depths in _RESNET_DEPTHS and stem == 64:
         return _RESNET_DEPTHS[depths]
     return {"family": "resnet", "embedding_size": stem, "hidden_sizes": widths, "depths": list(depths)}
+
+
+def _swin_of(state: Mapping[str, Tensor]) -> str | dict[str, Any]:
+    """A Swin by name where it has windows of 7, else (windows of 12 at 384 pixels) by its numbers."""
+    width = len(state[f"{BACKBONE_PREFIX}patch_embed.proj.weight"])
+    stages = [f"{BACKBONE_PREFIX}layers.{stage}.blocks." for stage in range(4)]
+    tables = [state[f"{stage}0.attn.relative_position_bias_table"] for stage in stages]
+    window = (isqrt(len(tables[0])) + 1) // 2  # a table has (2 x window - 1) squared rows
+    depths = [count_layers(state, stage) for stage in stages]
+    if (width, window, depths) in _SWINS.values():
+        return next(name for name, numbers in _SWINS.items() if numbers == (width, window, depths))
+    heads = [table.shape[1] for table in tables]
+    return {"family": "swin", "embed_dim": width, "depths": depths, "heads": heads, "window": window}
 
 
 def has_text_encoder(state: Mapping[str, Tensor]) -> bool:

@@ -38,10 +38,12 @@ class Pyramid(nn.Module):
         channels: channels of the backbone maps.
         dim: width of the model; a multiple of 32, the number of norm groups.
         levels: number of levels; those beyond the backbone's are stride-2 convolutions of its last map.
+        centred: positions are those of pixel centres, see `pixel_encoding`.
     """
 
-    def __init__(self, channels: Sequence[int], dim: int, levels: int = 4) -> None:
+    def __init__(self, channels: Sequence[int], dim: int, levels: int = 4, *, centred: bool = False) -> None:
         super().__init__()
+        self.centred = centred
         projections = [nn.Sequential(nn.Conv2d(c, dim, 1), nn.GroupNorm(32, dim)) for c in channels]
         previous = channels[-1]
         for _ in range(levels - len(channels)):
@@ -64,7 +66,7 @@ class Pyramid(nn.Module):
         shapes = [(int(level.shape[2]), int(level.shape[3])) for level in levels]
         masks = [_shrink(padding, level) for level in levels]
         positions = [
-            pixel_encoding(mask, level.shape[1]).to(level.dtype).flatten(2).transpose(1, 2) + embed
+            self._encode(mask, level) + embed
             for mask, level, embed in zip(masks, levels, self.level_embed, strict=True)
         ]
         return Tokens(
@@ -74,6 +76,11 @@ class Pyramid(nn.Module):
             padding=None if padding is None else torch.cat([mask.flatten(1) for mask in masks], 1),
             valid_ratios=torch.stack([_valid_ratio(mask) for mask in masks], 1),
         )
+
+    def _encode(self, mask: Tensor, level: Tensor) -> Tensor:
+        """Sine encoding B x HW x dim of a level's pixels."""
+        encoding = pixel_encoding(mask, level.shape[1], centred=self.centred)
+        return encoding.to(level.dtype).flatten(2).transpose(1, 2)
 
 
 def _shrink(padding: Tensor | None, level: Tensor) -> Tensor:

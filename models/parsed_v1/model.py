@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from relforge.models.blocks.backbone import Backbone
 from relforge.models.blocks.decoder import Decoder, Memory, decoder_layers
-from relforge.models.blocks.decoding import decode_entities, decode_pairs
+from relforge.models.blocks.decoding import decode_entities, decode_pairs, detach
 from relforge.models.blocks.encoder import Encoder, encoder_layers
 from relforge.models.blocks.heads import BoxHeads, LinearClassifier
 from relforge.models.blocks.pair_queries import PairBatch
@@ -64,7 +64,7 @@ class ParSeD(nn.Module):
             *heads,
             queries.relation_content,
             subjects + objects,
-            entities.boxes[-1],
+            detach(entities.boxes[-1]),
             memory,
             first_head=len(self.entity_decoder.layers),
         )

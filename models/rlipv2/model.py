@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from relforge.models.blocks.backbone import Backbone
 from relforge.models.blocks.branch_fusion import MultiBranchFusion
 from relforge.models.blocks.decoder import Decoder, Memory
-from relforge.models.blocks.decoding import decode_entities, decode_pairs
+from relforge.models.blocks.decoding import decode_entities, decode_pairs, detach
 from relforge.models.blocks.encoder import FusionEncoder
 from relforge.models.blocks.heads import BoxHeads, LabelClassifier
 from relforge.models.blocks.language import Resizer
@@ -195,7 +195,7 @@ class RelationModel(nn.Module):
             self.object_boxes,
             state,
             positions,
-            boxes,
+            detach(boxes),
             memory,
             first_head=len(self.entity_decoder.layers),
             key_padding_mask=None if mask is None else mask[:, : queries.pairs],

@@ -33,9 +33,6 @@ def blueprint_of(state: Mapping[str, Tensor], gate: str | None = None) -> Bluepr
 
     Args:
         gate: a key of `GATES`; by default `vector` on ResNet and `scalar` on Swin, as released.
-
-    Raises:
-        ValueError: it is of the family, but on a Swin backbone that was never published.
     """
     encoder = next(
         (name for name in ("ho_encoder", "encoder") if has_prefix(state, f"transformer.{name}.")), ""

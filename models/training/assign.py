@@ -11,6 +11,7 @@ from torch import Tensor
 
 from relforge.models.blocks.boxes import generalised_iou, xyxy_from_cxcywh
 from relforge.models.blocks.prediction import Prediction
+from relforge.models.training.losses import FOCAL_ALPHA
 from relforge.models.training.targets import Targets, concatenate_targets
 
 Assignment = list[tuple[Tensor, Tensor]]
@@ -41,7 +42,7 @@ class Costs:
 
     Args:
         subject_labels: minus the probability of the right label; None where the model has no subject class.
-        object_labels: likewise.
+        object_labels: likewise; where objects have sigmoids, Deformable DETR's focal form.
         relations: minus the mean of the probabilities of being right, over true and over false relations.
         boxes: the larger L1 distance of subject and object.
         giou: the larger of both boxes' minus generalised IoU.
@@ -85,7 +86,7 @@ def matching_costs(prediction: Prediction, targets: Targets) -> Costs:
         subject_labels = -_label_probability(prediction.subject_logits)[:, targets.subject_labels]
     return Costs(
         subject_labels=subject_labels,
-        object_labels=-_label_probability(prediction.object_logits)[:, targets.object_labels],
+        object_labels=_object_cost(prediction)[:, targets.object_labels],
         relations=-right / 2,
         boxes=torch.maximum(
             torch.cdist(subject_boxes, targets.subject_boxes, p=1),
@@ -146,6 +147,16 @@ class IndexAligned:
         """All targets of every image."""
         device = prediction.subject_boxes.device
         return [(torch.arange(len(target), device=device),) * 2 for target in targets]
+
+
+def _object_cost(prediction: Prediction) -> Tensor:
+    """(all queries) x C."""
+    probability = _label_probability(prediction.object_logits)
+    if not prediction.sigmoid_objects:
+        return -probability
+    # of the softmax, though the loss is one of sigmoids: as published
+    right = FOCAL_ALPHA * (1 - probability) ** 2 * -(probability + 1e-8).log()
+    return right - (1 - FOCAL_ALPHA) * probability**2 * -(1 - probability + 1e-8).log()
 
 
 def _label_probability(logits: Tensor) -> Tensor:

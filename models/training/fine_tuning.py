@@ -21,3 +21,10 @@ def fine_tuning_losses(
     """
     terms: dict[str, Term] = {**BOX_TERMS, "labels": AllLabels(), "relations": AllRelations(relations)}
     return Criterion(Hungarian(), terms, weights or {})
+
+
+def hard_label_losses(
+    *, published: bool = False, relations: str = "focal", weights: Mapping[str, float] | None = None
+) -> Criterion:
+    """The same with hard relation targets by default (QAHOI)."""
+    return fine_tuning_losses(published=published, relations=relations, weights=weights)

@@ -9,6 +9,7 @@ from torch import Tensor
 from relforge.models.blocks.boxes import generalised_iou, xyxy_from_cxcywh
 
 NO_OBJECT_WEIGHT = 0.1  # of the last class, "no objects"
+FOCAL_ALPHA = 0.25  # share of the right class in the focal loss of objects
 PROBABILITY_MARGIN = 1e-4  # keeps the logarithms of the hard focal loss finite
 
 
@@ -28,6 +29,21 @@ def label_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) 
     weight = torch.ones(logits.shape[-1], device=logits.device)
     weight[-1] = NO_OBJECT_WEIGHT
     return F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), weight, label_smoothing=smoothing)
+
+
+def object_focal(logits: Tensor, labels: Tensor, count: float) -> Tensor:
+    """Focal loss (alpha 0.25, gamma 2) of sigmoids, summed over all queries, over `count`.
+
+    Args:
+        logits: N x Q x C.
+        labels: N x Q; C where the query has no object.
+    """
+    logits = logits.float()
+    target = F.one_hot(labels, logits.shape[-1] + 1)[..., :-1].to(logits.dtype)
+    p = logits.sigmoid()
+    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    weight = torch.where(target == 1, FOCAL_ALPHA * (1 - p) ** 2, (1 - FOCAL_ALPHA) * p**2)
+    return (weight * entropy).sum() / count
 
 
 def relation_focal(logits: Tensor, targets: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from relforge.models.training.losses import (
     box_giou,
     box_l1,
     label_cross_entropy,
+    object_focal,
     relation_cross_entropy,
     relation_focal,
     relation_quality_focal,
@@ -120,7 +121,8 @@ def assigned_labels(layer: Assigned) -> Tensor:
 
 @dataclass(frozen=True)
 class AllLabels:
-    """Cross-entropy of both ends' classes over all queries; those without target are "no objects".
+    """Cross-entropy of both ends' classes over all queries; those without target are "no objects". Where
+    objects have sigmoids: their focal loss, over the pairs.
 
     Args:
         smoothing: of the labels.
@@ -129,10 +131,15 @@ class AllLabels:
     smoothing: float = 0.0
 
     def __call__(self, layer: Assigned) -> Tensor:
+        sigmoid = layer.prediction.sigmoid_objects
         terms = []
         for logits, assigned in _label_pairs(layer):
-            labels = torch.full(logits.shape[:2], logits.shape[-1] - 1, device=logits.device)
+            none = logits.shape[-1] - (0 if sigmoid else 1)
+            labels = torch.full(logits.shape[:2], none, device=logits.device)
             labels[layer.index] = assigned
+            if sigmoid:
+                terms.append(object_focal(logits, labels, layer.pairs))
+                continue
             terms.append(label_cross_entropy(logits, labels, self.smoothing))
         return torch.stack(terms).sum()
 

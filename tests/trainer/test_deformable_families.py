@@ -21,7 +21,11 @@ from relforge.trainer.settings import settings_from
 from relforge.trainer.start import start_model
 
 SIZES = {"dim": 64, "heads": 2, "encoder_layers": 1, "feedforward": 64, "dropout": 0.0}
-FAMILIES: dict[str, dict[str, Any]] = {"parsed_v1": {"decoder_layers": 2}}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "parsed_v1": {"decoder_layers": 2},
+    "qahoi": {"decoder_layers": 2},
+    "qahoi_rlipv2": {"decoder_layers": 2},
+}
 UNTRAINED = {
     "parsed_v1": (
         "subject_boxes.mlps.2",

@@ -1,0 +1,1 @@
+"""QAHOI: one query per pair on Deformable DETR."""
