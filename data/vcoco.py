@@ -4,7 +4,7 @@
   `vcoco_val.json`, `vcoco_trainval.json` or `vcoco_test.json`: one entry an action with parallel lists
   `image_id`, `ann_id`, `label` and `role_object_id` (role after role).
 * the converted list of QPIC and its relatives (`hoi_json`): all COCO boxes of an image, and rows with verbs
-  from 0 and `object_id` -1 where a role is absent. It does not say which people nobody labelled: people
+  from 0 and `object_id` -1 where a role is absent. It does not mark people without labels: people
   without a row are taken for such.
 
 Boxes become first and last pixel, clipped to the image, as in the official code (vsrl_eval, Gupta and Malik
@@ -72,7 +72,7 @@ ROLE_COLUMNS = [column for column, action in ACTION_OF.items() if ROLES[action]]
 
 @dataclass(frozen=True)
 class VcocoData:
-    """A split as the official evaluation sees it.
+    """A split as the official evaluation reads it.
 
     Args:
         images: COCO id of every image.
@@ -237,7 +237,7 @@ def from_converted(data: HoiData, where: str) -> VcocoData:
         images = [image_number(image.file_name) for image in data.images]
     except ValueError as error:
         raise ValueError(f"{where}: file_name of every image ends in COCO's id: {error}") from error
-    first = 1  # 0 stands for no box
+    first = 1  # 0 means no box
     for place, image in enumerate(data.images):
         for row, (box, category) in enumerate(zip(image.boxes, image.classes.tolist(), strict=True)):
             corners[first + row] = box.astype(np.float32), category, place

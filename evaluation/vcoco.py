@@ -177,7 +177,7 @@ def detected_rows(
     """One row per (pair, column), agents left out.
 
     Raises:
-        ValueError: the detections do not say which object it is.
+        ValueError: the detections do not name the object.
     """
     if found.object is None:
         raise ValueError("protocol=rlipv2 compares classes: the detections need the column `object`")
@@ -206,7 +206,7 @@ def detected_rows(
 
 
 def frequency_scores(found: VcocoDetections, gold: VcocoData) -> dict[str, np.ndarray]:
-    """The frequency prior: how often people of the other half stand in a column to an object of that class,
+    """The frequency prior: how often people of the other half have a column with an object of that class,
     and for agents how often they do the action. Where classes are not known, the column's own frequency.
 
     Returns:

@@ -3,7 +3,7 @@
 Every detected person belongs to the annotated person of the image that it overlaps most. A detection whose
 annotated person nobody labelled is left out. It is right when the persons overlap by a half, the annotated
 one does the action, the role's boxes overlap by a half and no better detection took the same person. Where
-the action has no annotated role, scenario 1 wants no box (nan or zeros) and scenario 2 takes any.
+the action has no annotated role, scenario 1 requires no box (nan or zeros) and scenario 2 takes any.
 
 Boxes are float32 and sides one pixel longer, as there. The official code stops at an image without people
 and at an action that nobody does; here such detections are wrong, and such an action has no value (nan).

@@ -12,7 +12,7 @@ def decode_as_annotated(
     max_pixels: int = MAX_PIXELS,
     orientation: str | None = None,
 ) -> Decoded:
-    """Decode an image whose annotation says its (width, height) in pixels; see `decode_oriented`.
+    """Decode an image whose annotation has its (width, height) in pixels; see `decode_oriented`.
 
     Raises:
         ImageError: it cannot be decoded, or has another shape (`size_mismatch`): its boxes would point

@@ -32,8 +32,8 @@ MAX_PIXELS = 89_478_485
 """Pixels above which an image is refused before any is decoded (Pillow's own limit: 256 MiB of RGB)."""
 
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "JPEG2000", "AVIF", "PPM")
-"""What is read, by content. Pillow knows more, and some of those start other programs on the image's bytes
-(Ghostscript for PostScript) or have no mark by which to tell them."""
+"""What is read, by content. Pillow reads more; some of those start other programs on the image's bytes
+(Ghostscript for PostScript) or have no mark to recognise them by."""
 
 _FILTERS = threading.Lock()  # Python's list of filters is one for all threads
 
@@ -75,7 +75,7 @@ def decode_oriented(
         annotated: (width, height) of the annotation, in pixels; None for an image without boxes.
         max_pixels: refuse images with more, before any pixel is decoded. An image at the limit takes about
             12 bytes a pixel while it is decoded, and 3 after.
-        orientation: what boxes were written for, `stored` or `upright` pixels; None: as the sizes say
+        orientation: what boxes were written for, `stored` or `upright` pixels; None: as the sizes decide
             (`orientation.choose_turn`).
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which way up an image is: what its file says, and whether boxes were written for the stored pixels."""
+"""Which way up an image is: what its file has, and whether boxes were written for the stored pixels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _XMP = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])\b")
 class Choice(NamedTuple):
     """Args:
     turn: whether the stored pixels are turned upright.
-    unsettled: the file asks for a turn, and neither an option nor the sizes say whether the boxes follow.
+    unsettled: the file has a turn, and neither an option nor the sizes decide whether the boxes follow.
     """
 
     turn: bool
@@ -39,9 +39,9 @@ def check_orientation(orientation: str | None) -> None:
 
 
 def read_orientation(image: Image.Image) -> int:
-    """What an opened file says: the tag of EXIF (or TIFF), else of XMP, else 1.
+    """What an opened file has: the tag of EXIF (or TIFF), else of XMP, else 1.
 
-    A tag outside 1 to 8 and metadata that cannot be read say nothing: the pixels are as good without.
+    A tag outside 1 to 8 and metadata that cannot be read are ignored.
     """
     try:
         value = image.getexif().get(ORIENTATION_TAG)
@@ -64,7 +64,7 @@ def choose_turn(
 
     Args:
         stored: (width, height) of the stored pixels.
-        value: what the file says, 1 to 8.
+        value: of the file's tag, 1 to 8.
         annotated: (width, height) that the boxes are written for; None: there are no boxes, and an image
             without boxes is upright.
         orientation: what boxes were written for; None: where the stored image has the annotated size and the
@@ -81,7 +81,7 @@ def choose_turn(
 
 
 def turn_upright(pixels: NDArray[np.uint8], value: int) -> NDArray[np.uint8]:
-    """H x W x 3 stored pixels -> upright ones, by the value that the file says."""
+    """H x W x 3 stored pixels -> upright ones, by the value of the file's tag."""
     if value >= 5:  # rows are the upright image's columns
         pixels = pixels.swapaxes(0, 1)
     if value in (3, 4, 7, 8):

@@ -52,7 +52,7 @@ def _fetch(uri: str) -> bytes:
         return _read_remote(uri)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise ImageError("missing_file", f"no image file at {_shown(uri)}") from error
-    except ValueError as error:  # a NUL, half a surrogate pair, or a scheme that fsspec does not know
+    except ValueError as error:  # a NUL, half a surrogate pair, or a scheme that fsspec does not have
         raise ImageError("bad_file_name", f"no file can be at {_shown(uri)}: {error}") from error
     except OSError as error:
         if error.errno in _NO_NAME:

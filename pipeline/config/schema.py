@@ -25,7 +25,7 @@ class Dataset(_Strict):
         format: a source format, e.g. `coco`; the rest of the keys are that format's own options
             (annotation files, image folder, ...).
         orientation: what boxes were written for, the pixels as the files store them or `upright` ones;
-            by default, as the annotated size says.
+            by default, as the annotated size decides.
         max_pixels: an image of more pixels is set aside before any is decoded, by every stage that reads it.
     """
 

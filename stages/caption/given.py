@@ -95,7 +95,7 @@ class GivenCaptions:
             for text, fault in found or ():
                 readable, kinds = clean(text)
                 texts.append(readable)
-                if not readable and fault != "null_caption":  # a null says that there is no caption
+                if not readable and fault != "null_caption":  # a null means that there is no caption
                     account.lose("captions", fault or EMPTY)
                 cleaned.update(kinds)
                 unusable.update([fault] if fault else [])

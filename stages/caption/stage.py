@@ -111,7 +111,7 @@ class CaptionStage:
         """The images that can be read, in table order; each is added to `uncaptioned` as it is yielded."""
 
         def prepare(uri: str | None, embedded: bytes | None) -> Tensor:
-            # upright, whatever the boxes were written for: a caption tells what a viewer sees
+            # upright, whatever the boxes were written for: a caption describes the upright image
             pixels = decode(read(uri, embedded), max_pixels=self.max_pixels)
             height, width = (size, size) if size else pixels.shape[:2]
             return resize(pixels, height, width, "bicubic")

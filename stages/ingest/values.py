@@ -74,8 +74,8 @@ def as_pixels(value: object) -> int:
 
 
 def as_flag(value: object) -> bool | None:
-    """What a flag says, as a number or as a text: 0 and `false` say no, and so does no value at all; other
-    numbers and `true` say yes. None where it says neither."""
+    """The meaning of a flag, as a number or as a text: 0, `false` and no value are no; other
+    numbers and `true` are yes. None where it is neither."""
     if value is None or isinstance(value, bool):
         return bool(value)
     if isinstance(value, int | float):

@@ -23,7 +23,7 @@ def limit_claims(
 
     Args:
         image: of each claim.
-        order: of each claim in its image; settles who of equal claims comes first.
+        order: of each claim in its image; decides which of equal claims comes first.
         subjects, objects: boxes of its two classes in the image.
         limit: pairs of an image, a box with itself included; None: all.
 

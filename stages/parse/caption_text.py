@@ -1,4 +1,4 @@
-"""Words of a caption with their places, for rules that look at what a caption says."""
+"""Words of a caption with their places, for rules on the words of a caption."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from relforge.stages.parse.wording import reword
 def check_graph(caption: str, graph: SceneGraph) -> tuple[SceneGraph, Counter[str]]:
     """The graph with the relations that the caption states, in its words, and how many were dropped:
 
-    * `denied`: the caption says that it is not so, or not yet (`denial`).
+    * `denied`: the caption denies it, or states that it is not yet so (`denial`).
     * `depicted`: an end is on a picture or is a statue (`mentions`).
     * `quantity`: between a quantity and what it counts; other relations of the quantity become those of
       what it counts.
@@ -70,7 +70,7 @@ def _find_denied(text: CaptionText, graph: SceneGraph, denial: Denial) -> set[in
 
 
 def _add_intention(text: CaptionText, said: Relation, relation: Relation, denial: Denial) -> Relation:
-    """`hit` as `ready to hit` where the caption says so."""
+    """`hit` as `ready to hit` where the caption words it so."""
     span = denial.intention(relation.subject, relation.object, text.place(relation.start, relation.end))
     if span is None:
         return said

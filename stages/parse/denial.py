@@ -1,4 +1,4 @@
-"""What a caption denies: things it says are not there, and what nobody does, or does not do yet.
+"""What a caption denies: objects that are absent, and actions that are not done, or not yet.
 
 By words alone, so that the graphs of every parser can be checked:
 
@@ -56,7 +56,7 @@ class Denial:
     """What a caption denies.
 
     Args:
-        things: indices of entities that the caption says are not there.
+        things: indices of entities that the caption states are absent.
         cues: words after which the next verb or preposition is denied.
         intentions: words that come with the next verb: [first, last] of "getting ready to".
     """
@@ -79,7 +79,7 @@ class Denial:
             return True
         ends = [self.spans[subject], self.spans[obj]]
         if ends[0] is None or ends[1] is None:
-            return bool(self.cues)  # the words do not tell: better no relation than a wrong one
+            return bool(self.cues)  # undecided by the words: better no relation than a wrong one
         left, right = sorted(span for span in ends if span is not None)
         at = predicate[0] if predicate is not None else right[0]
         if at < left[0]:  # "on the bed is ..."
@@ -161,7 +161,7 @@ def _deny_thing(denial: Denial, owner: dict[int, int], cue: int, skip: int = 0) 
     """Deny the thing that follows the cue at once, with those coordinated to it.
 
     Args:
-        skip: adjectives that may stand between.
+        skip: adjectives that may be between.
     """
     words = denial.text.words
     at = cue if cue in owner and cue + 1 in owner and owner[cue] == owner[cue + 1] else cue + 1

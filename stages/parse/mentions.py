@@ -1,4 +1,4 @@
-"""Which mentions are things of the scene: quantities stand for what they count, depicted ones are none."""
+"""Which mentions are things of the scene: quantities denote what they count, depicted ones are none."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Predicates in the caption's own words.
 
 A parser that was trained on normal forms writes predicates no caption has: "in" for "a cup of coffee",
-"sitting into" for "sitting in the middle of". Such a predicate becomes what the caption says there, or goes.
+"sitting into" for "sitting in the middle of". Such a predicate gets the words of the caption, or is dropped.
 `have` and `wear` are conventions ("the dog's collar", "a man in a suit") and stay.
 """
 
@@ -27,7 +27,7 @@ _LINKS = PREPOSITIONS | _PLACES | frozenset(_MORE_LINKS.split())
 
 
 def reword(text: CaptionText, relation: Relation, subject: Span | None, obj: Span | None) -> Relation | None:
-    """The relation as the caption words it; None where the caption does not say it.
+    """The relation as the caption words it; None where the caption does not state it.
 
     Args:
         subject, obj: words of the two ends; None where unknown.

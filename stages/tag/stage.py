@@ -72,7 +72,7 @@ class TagStage(Generic[P]):
         """Score a shard; an image that cannot be read or computed is quarantined with its candidates.
 
         `orientation_unsettled` of the notes counts images whose file asks for a turn, while neither the
-        option nor the annotated size says whether the boxes follow.
+        option nor the annotated size decides whether the boxes follow.
 
         Raises:
             ValueError: a candidate names a box or an image that is not in the tables.

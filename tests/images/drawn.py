@@ -65,7 +65,7 @@ def postscript() -> bytes:
 
 
 def claiming(width: int, height: int, form: str) -> bytes:
-    """A small file whose header says another size than its pixels have."""
+    """A small file whose header has another size than its pixels have."""
     data = bytearray(encoded(gradient(), form))
     if form == "PNG":
         header = b"IHDR" + struct.pack(">II", width, height) + data[24:29]

@@ -20,7 +20,7 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What EXIF asks a viewer to do."""
+"""The turn that EXIF states."""
 
 PLACES = ("near", "far", "attribute", "element")
 STORED = (WIDTH, HEIGHT)
@@ -66,7 +66,7 @@ def test_other_formats_are_turned_too_or_left_as_stored(form: str, orientation: 
     data = encoded(gradient(), form, exif=exif(orientation), **options)
     assert np.array_equal(decode(data), upright(orientation))
     assert np.array_equal(decode(data, STORED, orientation="stored"), np.asarray(gradient()))
-    if orientation >= 5:  # the annotated size says for which pixels the boxes are
+    if orientation >= 5:  # the annotated size decides for which pixels the boxes are
         assert np.array_equal(decode(data, STORED), np.asarray(gradient()))
         assert np.array_equal(decode(data, STORED[::-1]), upright(orientation))
 
@@ -128,6 +128,6 @@ def test_a_tag_that_exif_does_not_know_says_nothing(orientation: int) -> None:
 def test_broken_metadata_loses_no_image(block: bytes) -> None:
     plain = encoded(gradient(), "JPEG", quality=95)
     assert nearly(decode(plain[:2] + segment(0xE1, block) + plain[2:]), np.asarray(gradient()))
-    # and what XMP says is still read
+    # and XMP is still read
     xmp = segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation='3'/>")
     assert nearly(decode(plain[:2] + segment(0xE1, block) + xmp + plain[2:]), upright(3))

@@ -78,7 +78,7 @@ def folder(tmp_path: Path) -> Path:
 )
 def test_what_is_no_regular_file_is_never_opened(folder: Path, scheme: str, name: str, code: str) -> None:
     codes: list[str] = []
-    # in a thread that the test does not wait for: who opens a FIFO waits without end
+    # in a thread that the test does not wait for: opening a FIFO waits without end
     reader = threading.Thread(target=lambda: codes.append(reason(f"{scheme}{folder}/{name}")), daemon=True)
     reader.start()
     reader.join(20)
