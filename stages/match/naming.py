@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from relforge.stages.match.context import is_contained, is_drinkware, is_eyewear
 from relforge.stages.match.pairs import BoxIndex
 from relforge.stages.match.phrases import Hit, PhraseMatcher, is_quantity
 from relforge.stages.match.vocabulary import Vocabulary
@@ -41,6 +42,7 @@ class Named:
     subject_known: np.ndarray
     object_known: np.ndarray
     quantity: np.ndarray
+    content: np.ndarray
 
 
 def name_by_boundary(
@@ -56,9 +58,15 @@ def name_by_boundary(
     quantity = of & np.array(heads, bool)[subject] if len(subject) else np.zeros(0, bool)
     subject, object_ = _resolve(triplets, image, quantity, subject, object_)
 
+    eyewear = _find_eyewear(triplets, subject, object_, phrases, hits)
+    names = {code for code, found in enumerate(hits) if any(is_drinkware(hit.category) for hit in found)}
+    for row in np.flatnonzero(eyewear & np.isin(object_, list(names))):
+        hits.append([hit for hit in hits[object_[row]] if not is_drinkware(hit.category)])
+        object_[row] = len(hits) - 1
     subjects, subject_known = _find_ends(subject, hits, code, image, boxes, ~quantity)
     objects, object_known = _find_ends(object_, hits, code, image, boxes, ~quantity)
-    return Named(subjects, objects, subject_known, object_known, quantity)
+    objects, content = _leave_out_content(triplets, subjects, objects)
+    return Named(subjects, objects, subject_known, object_known, quantity, content)
 
 
 def name_by_substring(
@@ -106,7 +114,42 @@ def name_by_substring(
 
     subjects, subject_known = last_named(subject)
     objects, object_known = last_named(object_)
-    return Named(subjects, objects, subject_known, object_known, np.zeros(len(subject), bool))
+    return Named(subjects, objects, subject_known, object_known, *np.zeros((2, len(subject)), bool))
+
+
+def _find_eyewear(
+    triplets: pa.Table,
+    subject: np.ndarray,
+    object_: np.ndarray,
+    phrases: list[tuple[str, str, str]],
+    hits: list[list[Hit]],
+) -> np.ndarray:
+    """Triplets whose object is glasses that are worn."""
+    glasses = [code for code, phrase in enumerate(phrases) if "glass" in phrase[0].lower()]
+    found = np.zeros(len(object_), bool)
+    for row in np.flatnonzero(np.isin(object_, glasses)):
+        person = any(hit.category.casefold() == "person" for hit in hits[subject[row]])
+        lemma = triplets["predicate_lemma"][int(row)].as_py()
+        found[row] = is_eyewear(person, lemma, phrases[object_[row]][0])
+    return found
+
+
+def _leave_out_content(triplets: pa.Table, subjects: Ends, objects: Ends) -> tuple[Ends, np.ndarray]:
+    """Objects without the classes that their subject has too, where one is the content of the other: wine and
+    its glass are one wine glass, not two. And, per triplet, whether that took a class away."""
+    content = np.zeros(triplets.num_rows, bool)
+    keep = np.ones(len(objects.triplet), bool)
+    classes = int(max(subjects.category.max(initial=0), objects.category.max(initial=0))) + 1
+    both = np.isin(
+        objects.triplet * classes + objects.category, subjects.triplet * classes + subjects.category
+    )
+    columns = [triplets[name] for name in ("subject_head", "predicate_lemma", "object_head")]
+    for at in np.flatnonzero(both).tolist():
+        row = int(objects.triplet[at])
+        if is_contained(*(column[row].as_py() for column in columns)):
+            keep[at] = False
+            content[row] = True
+    return Ends(objects.triplet[keep], objects.category[keep], objects.rule[keep]), content
 
 
 def _phrases(triplets: pa.Table) -> tuple[np.ndarray, np.ndarray, list[tuple[str, str, str]]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from relforge.stages.class_names import class_key
+from relforge.stages.match.likeness import is_likeness
 from relforge.stages.match.vocabulary import Vocabulary
 from relforge.stages.match.words import singular, words
 
@@ -93,13 +94,17 @@ class PhraseMatcher:
             lemmas = surface
         at = _find_head(surface, words(head))
         hits = self._match_at_head(surface, lemmas, at)
-        if hits:
+        if hits is not None:
             return hits
         if is_quantity(surface[at]) and "of" in surface[at:-1]:
             tail = surface.index("of", at) + 1
             inner = self.match(" ".join(surface[tail:]), "", " ".join(lemmas[tail:]))
             return [Hit(hit.category, "of") for hit in inner]
         noun = singular(surface[at])
+        if noun == "couple" and "of" not in surface[at:] and self._person:
+            return [Hit(self._person, "head")]
+        if is_likeness(surface[:at], "person"):
+            return []
         if self._person and noun.endswith(_PERSON_SUFFIXES) and noun not in _NOT_PERSONS:
             return [Hit(self._person, "suffix")]
         for start in range(max(0, at - 1), at + 1):
@@ -108,7 +113,8 @@ class PhraseMatcher:
                 return [Hit(category, "hypernym") for category in found]
         return []
 
-    def _match_at_head(self, surface: tuple[str, ...], lemmas: tuple[str, ...], at: int) -> list[Hit]:
+    def _match_at_head(self, surface: tuple[str, ...], lemmas: tuple[str, ...], at: int) -> list[Hit] | None:
+        """Classes of the longest synonym that ends at the head; None where there is none."""
         plain = _singular(surface)
         for start in range(max(0, at + 1 - self._max_words), at + 1):
             forms = (surface[start : at + 1], plain[start : at + 1], lemmas[start : at + 1])
@@ -117,8 +123,9 @@ class PhraseMatcher:
             found = [c for form in dict.fromkeys(forms) for c in self._synonyms.get(form, ())]
             if found or any(form in self._synonyms for form in forms):
                 rule = "head" if start == at else "compound"
-                return [Hit(category, rule) for category in dict.fromkeys(found)]
-        return []
+                named = [c for c in dict.fromkeys(found) if not is_likeness(surface[:start], c)]
+                return [Hit(category, rule) for category in named]
+        return None
 
 
 def is_quantity(word: str) -> bool:

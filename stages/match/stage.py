@@ -37,7 +37,7 @@ class MatchStage:
     """
 
     name = "match"
-    version = 2
+    version = 3
     inputs: tuple[str, ...] = ("triplets", "boxes", "images", "classes")
     outputs: tuple[str, ...] = ("candidates",)
 
@@ -202,6 +202,7 @@ def _account(named: naming.Named, triplet: np.ndarray, found: Candidates, overla
         "neither_names_a_class": ~named.subject_known & ~named.object_known,
         "subject_names_no_class": ~named.subject_known,
         "object_names_no_class": ~named.object_known,
+        "container_and_content": named.content,
         "class_has_no_box_here": ~mentioned,
         "pairs_beyond_limit": beyond,
         "no_second_box" if not overlap_prior else "no_overlapping_pair": np.ones(count, bool),
