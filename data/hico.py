@@ -5,51 +5,44 @@
   `annotation` (boxes_h, boxes_o, hoi, object, verb), `size`, `objects`, `verbs`, `correspondence`.
 * the official `anno_bbox.mat`: structs `bbox_train`, `bbox_test`, whose corners are 1-based.
 
-`hico_lists.json` holds the benchmark's facts: the 80 objects with COCO's ids, the 117 verbs as prompts, the
-600 interactions in order and the unseen interactions of four zero-shot splits.
+`stages/hico_lists.json` holds the benchmark's facts: the 80 objects with COCO's ids, the 117 verbs as
+prompts, the 600 interactions in order and the unseen interactions of four zero-shot splits.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from relforge.data.hoi import HoiData, HoiImage
 from relforge.data.hoi_json import load_json, read_hoi_json
+from relforge.stages.hico_lists import read_lists
 
 UNSEEN_SPLITS = ("UC-RF", "UC-NF", "UO", "UV")
 
 
-@cache
-def _lists() -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(Path(__file__).with_name("hico_lists.json").read_text())
-    return document
-
-
 def objects() -> list[str]:
     """80 object names in COCO's order."""
-    return list(_lists()["objects"])
+    return list(read_lists()["objects"])
 
 
 def coco_codes() -> dict[int, int]:
     """COCO category id -> place in `objects()`."""
-    return {number: code for code, number in enumerate(_lists()["coco_ids"])}
+    return {number: code for code, number in enumerate(read_lists()["coco_ids"])}
 
 
 def verbs() -> list[str]:
     """117 verbs as prompts, e.g. "brush with" and "no interaction"."""
-    return list(_lists()["verbs"])
+    return list(read_lists()["verbs"])
 
 
 def interactions() -> list[tuple[str, str]]:
     """The 600 (verb, object) in HICO's order."""
-    return [(verbs()[verb], objects()[place]) for verb, place in _lists()["interactions"]]
+    return [(verbs()[verb], objects()[place]) for verb, place in read_lists()["interactions"]]
 
 
 @cache
@@ -62,13 +55,13 @@ def unseen(split: str) -> tuple[tuple[str, str], ...]:
     if split not in UNSEEN_SPLITS:
         raise ValueError(f"no split {split!r}; the splits are {', '.join(UNSEEN_SPLITS)}")
     every = interactions()
-    return tuple(every[number] for number in _lists()["unseen"][split])
+    return tuple(every[number] for number in read_lists()["unseen"][split])
 
 
 def correct_verbs() -> np.ndarray:
     """117 x 80: whether (verb, object) is one of the 600, as `corre_hico.npy`."""
     mask = np.zeros((len(verbs()), len(objects())), bool)
-    mask[tuple(np.array(_lists()["interactions"]).T)] = True
+    mask[tuple(np.array(read_lists()["interactions"]).T)] = True
     return mask
 
 

@@ -68,6 +68,9 @@ def _shards(folder: RunFolder, survey: Survey, min_score: float) -> Iterator[Tab
             sidecar = survey.entries[name][shard].sidecar
             assert sidecar is not None  # relations count as done only when what they descend from is
             tables[name] = folder.read_table(name, shard, sidecar)
+        listed = survey.entries.get("classes", {}).get(shard)
+        if listed is not None and listed.sidecar is not None:
+            tables["classes"] = folder.read_table("classes", shard, listed.sidecar)
         if min_score > 0:
             tables["relations"] = tables["relations"].filter(pc.field("score") >= min_score)
         yield tables

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Part of every fingerprint: raise it when a built-in schema changes."""
 
 
@@ -128,6 +128,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         [
             pa.field("category", pa.string(), nullable=False),
             pa.field("synonyms", pa.list_(pa.string()), nullable=False),  # the source's own, mostly none
+            pa.field("source_id", pa.string()),  # its id in the source
+            pa.field("supercategory", pa.string()),
         ]
     ),
     # relations of the source (Visual Genome, Open Images, the demo world)

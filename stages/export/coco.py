@@ -6,12 +6,13 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 import pyarrow as pa
 
+from relforge.stages.export.numbers import Categories
 from relforge.stages.export.scenes import Scene, as_number_or_text, read_scenes
 
 
@@ -20,8 +21,9 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int
 
     Annotations are numbered from 1, and have `source_id` (the id in the dataset relforge read) and
     `box_id`. A relation has id, image_id, subject_id and object_id (annotation ids), predicate and, where
-    it was scored, all further columns of the `relations` table. Categories are numbered from 1 by first
-    appearance.
+    it was scored, all further columns of the `relations` table. `categories` are those of the source's own
+    list, with its ids and supercategories and whether or not a box has them; a class in no list gets the
+    next number.
     """
     counts = Counter(images=0, boxes=0, relations=0)
     with ExitStack() as stack:
@@ -31,7 +33,8 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int
         }
         writer = _Writer(parts, counts)
         for shard in tables:
-            for scene in read_scenes(shard):
+            writer.categories.add(shard.get("classes"))
+            for scene in read_scenes(shard, counts):
                 writer.add(scene)
         with path.open("wb") as out:
             out.write(b'{"info": {"description": "relforge"}')
@@ -41,7 +44,7 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int
                 while piece := part.read(1 << 20):
                     out.write(piece)
                 out.write(b"\n]")
-            categories = [{"id": k, "name": name} for name, k in writer.categories.items()]
+            categories = writer.categories.rows()
             out.write(b',\n"categories": ' + msgspec.json.encode(categories) + b"}\n")
     return dict(counts)
 
@@ -51,7 +54,7 @@ class _Writer:
         self._parts = parts
         self._counts = counts
         self._encode = msgspec.json.Encoder().encode
-        self.categories: dict[str, int] = {}
+        self.categories = Categories()
 
     def add(self, scene: Scene) -> None:
         image = scene.image
@@ -59,12 +62,13 @@ class _Writer:
         uri = image["uri"]
         row = {"id": image_id, "width": image["width"], "height": image["height"]}
         row |= {"dataset": image["dataset"], "split": image["split"]}
-        row |= {"file_name": PurePosixPath(uri).name, "uri": uri} if uri else {}
+        row |= {} if scene.file_name is None else {"file_name": scene.file_name}
+        row |= {"uri": uri} if uri else {}
         self._append("images", "images", row)
         annotation = {}
         for box in scene.boxes:
             annotation[box["box_id"]] = self._counts["boxes"] + 1
-            category = self.categories.setdefault(box["category"], len(self.categories) + 1)
+            category = self.categories.number(box["category"])
             row = {"id": annotation[box["box_id"]], "image_id": image_id, "category_id": category}
             row |= {"bbox": [box["x"], box["y"], box["w"], box["h"]], "area": box["w"] * box["h"]}
             row |= {"iscrowd": int(box["iscrowd"]), "box_id": box["box_id"], "source_id": box["source_id"]}

@@ -24,7 +24,7 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int
 
     def tasks() -> Iterator[dict[str, Any]]:
         for shard in tables:
-            for scene in read_scenes(shard):
+            for scene in read_scenes(shard, counts):
                 counts.update(images=1, boxes=len(scene.boxes), relations=len(scene.relations))
                 yield _task(scene)
 

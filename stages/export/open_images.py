@@ -38,7 +38,7 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int
         relation_out.writerow(RELATION_COLUMNS)
         size_out.writerow(["ImageID", "Width", "Height"])
         for shard in tables:
-            for scene in read_scenes(shard):
+            for scene in read_scenes(shard, counts):
                 image_id, width, height = (scene.image[k] for k in ("image_id", "width", "height"))
                 size_out.writerow([image_id, width, height])
                 corners = {b["box_id"]: _corners(b, width, height) for b in scene.boxes}

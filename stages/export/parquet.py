@@ -10,6 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from relforge.stages.export.scenes import drop_unfit
+
 TABLES = ("images", "boxes", "gold", "relations")
 
 
@@ -25,6 +27,8 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int
                 if name not in shard:
                     continue
                 table = shard[name]
+                if name in ("gold", "relations"):
+                    table = drop_unfit(table, counts)
                 if "triplet_ids" in table.column_names:
                     table = table.drop_columns("triplet_ids")
                 if name not in writers:

@@ -16,31 +16,41 @@ FIRST_ID = 10_000_000
 """Added to ids inside an image, as the published files do to keep clear of Visual Genome's."""
 
 
-def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int]:
+def write(tables: Iterable[Mapping[str, pa.Table]], path: Path, file_names: bool = False) -> dict[str, int]:
     """`[{image_id, dataset, data_split, objects, relationships}]`, one image per line.
 
     `objects[]` has object_id, x, y, w, h (float pixels, top-left) and names (one text);
     `relationships[]` has relationship_id, predicate, subject_id, object_id and confidence. Ids are unique
     inside an image. Fields that the published loader ignores: width, height, box_id.
     A crowd region is written only where a relation names it: the loader drops them for COCO.
+
+    Args:
+        file_names: write `file_name` too, where it is known; the published files go by the id.
     """
-    return _write(tables, path, _rlipv2_image)
+    return _write(tables, path, _rlipv2_image, file_names)
 
 
-def write_visual_genome(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int]:
+def write_visual_genome(
+    tables: Iterable[Mapping[str, pa.Table]], path: Path, file_names: bool = False
+) -> dict[str, int]:
     """The same as `scene_graphs.json` has it: no dataset and split, `names` is a list."""
-    return _write(tables, path, _visual_genome_image)
+    return _write(tables, path, _visual_genome_image, file_names)
 
 
 def _write(
-    tables: Iterable[Mapping[str, pa.Table]], path: Path, record_of: Callable[[Scene], dict[str, Any]]
+    tables: Iterable[Mapping[str, pa.Table]],
+    path: Path,
+    record_of: Callable[[Scene], dict[str, Any]],
+    file_names: bool,
 ) -> dict[str, int]:
     counts = Counter(images=0, boxes=0, relations=0)
 
     def rows() -> Iterator[dict[str, Any]]:
         for shard in tables:
-            for scene in read_scenes(shard):
+            for scene in read_scenes(shard, counts, repeats=True):
                 row = record_of(scene)
+                if file_names and scene.file_name is not None:
+                    row["file_name"] = scene.file_name
                 counts.update(images=1, boxes=len(row["objects"]), relations=len(row["relationships"]))
                 yield row
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+_FACT = ["image_id", "subject_box", "object_box", "predicate"]
 
 
 @dataclass(frozen=True)
@@ -25,14 +29,53 @@ class Scene:
     boxes: list[dict[str, Any]]
     relations: list[dict[str, Any]]
 
+    @property
+    def file_name(self) -> str | None:
+        """As the source has it, folders included; else the end of the URI, or all of it where another image
+        ends alike."""
+        name, uri = self.image.get("file_name"), self.image["uri"]
+        if name is None and uri and not self.image.get("shared_name"):
+            return PurePosixPath(uri).name
+        return name if name is not None else uri
 
-def read_scenes(tables: Mapping[str, pa.Table]) -> Iterator[Scene]:
-    """The images of one shard, in the order of their ids."""
+
+def read_scenes(
+    tables: Mapping[str, pa.Table], counts: Counter[str], repeats: bool = False
+) -> Iterator[Scene]:
+    """The images of one shard, in the order of their ids.
+
+    Args:
+        tables: of the shard.
+        counts: takes `left_out`, the relations that `drop_unfit` leaves out.
+        repeats: see `drop_unfit`.
+    """
     boxes = _by_image(tables["boxes"])
-    relations = _by_image(_short_floats(tables.get("relations", tables.get("gold"))))
+    found = tables.get("relations", tables.get("gold"))
+    relations = _by_image(None if found is None else _short_floats(drop_unfit(found, counts, repeats)))
     for image in tables["images"].drop_columns("bytes").to_pylist():
         key = image["image_id"]
         yield Scene(image, boxes.get(key, []), relations.get(key, []))
+
+
+def drop_unfit(relations: pa.Table, counts: Counter[str], repeats: bool = False) -> pa.Table:
+    """The relations of one shard that may leave: no box is related to itself, and none comes twice.
+
+    Args:
+        counts: takes `left_out` where there are others.
+        repeats: keep a relation that comes twice (`select.deduplicate: none`), for formats that number
+            relations by place; else the one with the highest score is kept, whose id the others share.
+    """
+    fit = pc.not_equal(relations["subject_box"], relations["object_box"])
+    kept = relations.filter(fit)
+    if not repeats and kept.num_rows > kept.group_by(_FACT).aggregate([]).num_rows:
+        at = kept.append_column("place", pa.array(range(kept.num_rows)))
+        order = [("score", "descending")] if "score" in kept.column_names else []
+        best = at.sort_by([*order, ("place", "ascending")]).group_by(_FACT, use_threads=False)
+        places = best.aggregate([("place", "first")])["place_first"]
+        kept = kept.take(pa.array(sorted(places.to_pylist()), pa.int64()))
+    if left_out := relations.num_rows - kept.num_rows:
+        counts["left_out"] += left_out
+    return kept
 
 
 def as_number_or_text(identity: str) -> int | str:

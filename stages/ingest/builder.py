@@ -75,7 +75,7 @@ class ShardBuilder:
             tables = build_shard(
                 account, self._ids, records, rows, faults[rows], repeats, image_files, self._with_relations
             )
-            tables["classes"] = make_classes(records.classes)
+            tables["classes"] = make_classes(records.classes, records.origins)
             if start + self._shard_images >= count:
                 self._quarantine_orphans(account, records)
             yield account.result(tables, {"rows_in": account.total})

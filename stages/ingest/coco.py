@@ -22,6 +22,7 @@ from itertools import chain
 from typing import Any
 
 from relforge.images import MAX_PIXELS
+from relforge.stages.class_table import Origin
 from relforge.stages.contract import SourceError, StageResult
 from relforge.stages.ingest.builder import ShardBuilder
 from relforge.stages.ingest.coco_boxes import read_boxes
@@ -86,18 +87,19 @@ class CocoSource:
         builder = ShardBuilder(ids, shard_images, relations)
         for split, path in self._files.items():
             with SpillBuffer(BOX) as boxes, RelationBuffer() as relation_buffer:
-                images, categories, classes = self._read(path, ids, boxes, relation_buffer)
+                images, categories, listed = self._read(path, ids, boxes, relation_buffer)
                 images.dataset, images.split = self._dataset, split
-                records = Records(images, boxes, relation_buffer, categories, file=path, classes=classes)
+                records = Records(images, boxes, relation_buffer, categories, file=path, **listed)
                 yield from builder.shards(records, self._image_files[split])
 
     def _read(
         self, path: str, ids: Ids, boxes: SpillBuffer, relations: RelationBuffer
-    ) -> tuple[ImageColumns, dict[int, str], dict[str, list[str]]]:
-        """Read one file, boxes and relations into their buffers."""
+    ) -> tuple[ImageColumns, dict[int, str], dict[str, Any]]:
+        """Read one file, boxes and relations into their buffers; what it says of its classes comes last."""
         images, seen = ImageColumns(), set()
         categories: dict[int, str] = {}
         classes: dict[str, list[str]] = {}
+        origins: dict[str, Origin] = {}
         with open_source(path) as file:
             stream = JsonStream(file, path)
             for member in stream.members():
@@ -113,7 +115,7 @@ class CocoSource:
                     for batch in stream.elements(decode_lenient):
                         _add_relations(batch, ids, relations)
                 elif member == "categories":
-                    for number, name, synonyms in self._categories(stream):
+                    for number, name, synonyms, above in self._categories(stream):
                         code = ids.code(number)
                         if code != NONE and categories.setdefault(code, name) != name:
                             raise SourceError(
@@ -121,10 +123,11 @@ class CocoSource:
                                 f"{categories[code]!r} and as {name!r}; give each class an id of its own"
                             )
                         classes.setdefault(name, []).extend(synonyms)
+                        origins.setdefault(name, Origin(ids.text(code) or None, above))
         for member in _MEMBERS[:3]:
             if member not in seen:
                 raise SourceError(f"{path}: no {member!r} array at the top level; is it a COCO file?")
-        return images, categories, classes
+        return images, categories, {"classes": classes, "origins": origins}
 
     def list_classes(self) -> dict[str, list[str]]:
         """Every class that the files list -> the synonyms they give; reads past all else."""
@@ -133,19 +136,20 @@ class CocoSource:
             with open_source(path) as file:
                 stream = JsonStream(file, path)
                 for member in stream.members():
-                    for _, name, synonyms in self._categories(stream) if member == "categories" else ():
+                    for _, name, synonyms, _ in self._categories(stream) if member == "categories" else ():
                         classes.setdefault(name, []).extend(synonyms)
         return classes
 
-    def _categories(self, stream: JsonStream) -> Iterator[tuple[Any, str, list[str]]]:
-        """Id, class name and synonyms of the categories that have a name."""
+    def _categories(self, stream: JsonStream) -> Iterator[tuple[Any, str, list[str], str | None]]:
+        """Id, class name, synonyms and supercategory of the categories that have a name."""
         for record in chain.from_iterable(stream.elements(decode_lenient)):
             if isinstance(record, dict) and (as_text(record.get("name")) or "").strip():
                 given = record.get("synonyms")
                 words = (
                     [one for one in given if (as_text(one) or "").strip()] if isinstance(given, list) else []
                 )
-                yield record.get("id"), self._class_name(record["name"]), words
+                above = as_text(record.get("supercategory")) or None
+                yield record.get("id"), self._class_name(record["name"]), words, above
 
 
 def _add_relations(batch: list[Any], ids: Ids, relations: RelationBuffer) -> None:

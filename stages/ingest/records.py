@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from relforge.stages.class_table import Origin
 from relforge.stages.ingest.spill import RelationBuffer, SpillBuffer
 
 
@@ -56,6 +57,7 @@ class Records:
         relations: `RELATION` records.
         categories: category code -> class name.
         classes: every class that the source lists -> the synonyms it gives; empty where it lists none.
+        origins: class -> its id and supercategory in that list, where it has them.
         nested: whether the file has boxes and relations inside their image's record. Then their `image` is
             the image's place in `images`, box ids need only be unique in an image, and relations are
             numbered in each image. Otherwise `image` is an image id's code, and box ids are unique.
@@ -71,3 +73,4 @@ class Records:
     file: str = ""
     left_out: Mapping[str, int] = field(default_factory=dict)
     classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    origins: Mapping[str, Origin] = field(default_factory=dict)

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from relforge.stages.export import export
+from relforge.stages.relation_ids import derive_relation_ids
 
 
 @pytest.fixture
@@ -61,7 +62,60 @@ def test_hico_has_people_as_subjects_and_counts_the_rest(shards, tmp_path):
     assert row["file_name"] == "139.jpg"
     assert row["annotations"][0] == {"bbox": [10, 10, 30, 50], "category_id": 1, "category": "person"}
     [action] = row["hoi_annotation"]
-    assert action == {"subject_id": 0, "object_id": 1, "category_id": 1, "verb": "riding", "score": 0.8}
+    assert action == {"subject_id": 0, "object_id": 1, "category_id": 77, "verb": "riding", "score": 0.8}
+
+
+def test_hico_numbers_what_its_lists_have_by_them_and_the_rest_behind(rows, tmp_path):
+    names = ["Person", "motor_bike", "lamp", "horse"]
+    predicates = ["sitting on", "wash", "no_interaction", "gazing at", "holds", "eating at"]
+    tables = {"images": rows.table("images", {"image_id": "1"}), "boxes": rows.boxes(*names)}
+    facts = [{"subject_box": 0, "object_box": 1, "predicate": predicate} for predicate in predicates]
+    tables["relations"] = rows.table("scores", *facts, score=0.5)
+
+    export("hico", iter([tables]), str(tmp_path / "out.json"))
+
+    [row] = json.loads((tmp_path / "out.json").read_text())
+    numbers = {box["category"]: box["category_id"] for box in row["annotations"]}
+    assert numbers == {"Person": 1, "motor_bike": 91, "lamp": 92, "horse": 19}
+    verbs = {action["verb"]: action["category_id"] for action in row["hoi_annotation"]}
+    assert verbs == {
+        "sitting on": 88, "wash": 112, "no_interaction": 58, "gazing at": 118, "holds": 37, "eating at": 25
+    }  # fmt: skip
+
+
+def test_no_box_is_related_to_itself_and_no_relation_comes_twice(shards, rows, tmp_path):
+    facts = [
+        {"subject_box": 0, "object_box": 1, "predicate": "riding", "score": 0.3},
+        {"subject_box": 0, "object_box": 1, "predicate": "riding", "score": 0.9},
+        {"subject_box": 0, "object_box": 0, "predicate": "near", "score": 0.9},
+        {"subject_box": 2, "object_box": 1, "predicate": "chasing", "score": 0.5},
+    ]
+    table = rows.table("scores", *facts, image_id="139")
+    shards[0]["relations"] = table.append_column(
+        "relation_id", derive_relation_ids(table, shards[0]["images"])
+    )
+
+    counts = {}
+    for to in ("coco", "hico", "label-studio", "open-images", "parquet", "rlipv2", "vg"):
+        counts[to] = export(to, iter(shards), str(tmp_path / to))
+
+    assert {to: (n["relations"], n["left_out"]) for to, n in counts.items()} == {
+        "coco": (2, 2), "hico": (1, 3), "label-studio": (2, 2), "open-images": (2, 2), "parquet": (2, 2),
+        # these number relations by place, and published files have repeats
+        "rlipv2": (3, 1), "vg": (3, 1),
+    }  # fmt: skip
+    relations = json.loads((tmp_path / "coco").read_text())["relations"]
+    assert [(r["predicate"], r["score"]) for r in relations] == [("riding", 0.9), ("chasing", 0.5)]
+    [image] = json.loads((tmp_path / "rlipv2").read_text())
+    assert len({r["relationship_id"] for r in image["relationships"]}) == 3
+
+
+def test_a_uri_stands_for_the_file_name_whole_where_its_end_is_not_unique(shards, rows, tmp_path):
+    for shared, name in ((False, "139.jpg"), (True, "p/139.jpg")):
+        image = {"image_id": "139", "uri": "p/139.jpg", "shared_name": shared}
+        shards[0]["images"] = rows.table("images", image)
+        export("hico", iter(shards), str(tmp_path / "out.json"))
+        assert json.loads((tmp_path / "out.json").read_text())[0]["file_name"] == name
 
 
 def test_pycocotools_loads_the_coco_export(shards, tmp_path):
