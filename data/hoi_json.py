@@ -58,7 +58,11 @@ def read_hoi_json(
     if not isinstance(document, list):
         raise ValueError(f"{path}: expected a list of images with file_name, annotations and {rows}")
     reader = _Reader(category_codes, len(verbs), first_verb, rows)
-    images = {image.file_name: image for record in document if (image := reader.image(record)) is not None}
+    images: dict[str, HoiImage] = {}
+    for record in document:
+        image = reader.image(record)
+        if image is not None:
+            images.setdefault(image.file_name, image)
     if not images:
         raise ValueError(f"{path}: no image with file_name, annotations and {rows} among {len(document)}")
     reader.reasons["duplicate_image"] += len(document) - len(images) - reader.reasons["malformed_image"]

@@ -66,6 +66,19 @@ ACTION_OF = {
 
 COLUMNS = list(ACTION_OF)
 
+_WORDED = {
+    "sit_instr": "sit on/at",
+    "ride_instr": "ride on",
+    "look_obj": "look at",
+    "hit_instr": "hit with",
+    "eat_instr": "eat with",
+    "lay_instr": "lay on",
+    "cut_instr": "cut with",
+    "drink_instr": "drink from",
+}
+PROMPTS = [_WORDED.get(column, action.replace("_", " ")) for column, action in ACTION_OF.items()]
+"""The columns as RLIPv2 words them for a text encoder."""
+
 ROLE_COLUMNS = [column for column, action in ACTION_OF.items() if ROLES[action]]
 """The 25 columns with a role."""
 
