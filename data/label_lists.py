@@ -10,6 +10,7 @@ import numpy as np
 
 from relforge.data.relations import RelationData
 from relforge.models.blocks.text import NO_OBJECTS
+from relforge.stages.class_names import spell_as
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,9 @@ def _index_of(names: Sequence[str], closed: Sequence[str], kind: str) -> np.ndar
     if len(index) != len(closed):
         repeated = next(name for name in closed if list(closed).count(name) > 1)
         raise ValueError(f"closed labels: {kind} {repeated!r} is in the list twice")
+    if kind == "class":  # the data set may spell a class its own way
+        spelling = spell_as(names, closed)
+        names = [spelling[name] for name in names]
     if unknown := [name for name in names if name not in index]:
         raise ValueError(
             f"closed labels: {kind} {unknown[0]!r} is not in the list of {len(closed)}; "

@@ -11,7 +11,7 @@ import numpy as np
 
 from relforge.data.hoi import NO_OBJECT, HoiData
 from relforge.data.relations import RelationData
-from relforge.evaluation.pairs import Kind, Pairs, gold_pairs
+from relforge.evaluation.pairs import Kind, Pairs, gold_pairs, spell_classes
 
 PERSON = "person"
 
@@ -35,6 +35,12 @@ class Annotated:
     kinds: Sequence[Kind] | None
     labels: list[set[str]]
     reasons: Counter[str] = field(default_factory=Counter)
+
+    def spell(self, detections: Pairs) -> Pairs:
+        """Detections with the classes spelt as here, where they mean the same."""
+        kinds = self.kinds if self.kinds is not None else self.pairs.kinds()
+        subjects, _, objects = zip(*kinds, strict=True) if kinds else ((), (), ())
+        return spell_classes(detections, dict.fromkeys(subjects), dict.fromkeys(objects))
 
 
 def image_id(file_name: str) -> str:

@@ -25,6 +25,7 @@ from relforge.evaluation.hico_protocol import Protocol, protocol
 from relforge.evaluation.hico_quality import measure_kinds
 from relforge.evaluation.pair_nms import PairNms
 from relforge.evaluation.pairs import Kind, Pairs
+from relforge.stages.class_names import spell_as
 
 ANY = "any"
 SETTINGS = ("default", "known_object")
@@ -136,11 +137,12 @@ class HicoEvaluator:
 
     def measure(self, detections: Pairs, gold: HicoGold) -> Result:
         annotated = gold.annotated
+        detections = annotated.spell(detections)
         quality = measure_kinds(
             detections,
             annotated,
             self._rules,
-            subject=self._subject,
+            subject=self._spelt_subject(annotated),
             known_object=self.setting == "known_object",
             mask=self.mask,
             training=gold.training,
@@ -180,6 +182,10 @@ class HicoEvaluator:
             counts["detections of unknown images"] = quality.unknown_images
         counts |= {f"left out: {reason}": count for reason, count in annotated.reasons.items()}
         return Result("hico", self.protocol, measures, counts, classes, self._recorded(gold))
+
+    def _spelt_subject(self, annotated: Annotated) -> str | None:
+        subject = self._subject
+        return subject and spell_as([subject], dict.fromkeys(annotated.pairs.subject.tolist()))[subject]
 
     def _is_hico(self, path: str) -> bool:
         if self.format is not None:

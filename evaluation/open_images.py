@@ -74,6 +74,7 @@ class OpenImagesEvaluator:
                 f"no detection is of an image of {self.annotations}: image_id is "
                 f"{detections.image[0]!r} there and {gold.images[0]!r} here"
             )
+        detections = gold.spell(detections)
         nms = PairNms(*self.nms) if self.nms else None
         quality = measure_relations(detections.take(known), gold, nms, self.protocol == "rlipv2")
         measures = {name: Measure(value, quality.prior[name]) for name, value in quality.measures.items()}

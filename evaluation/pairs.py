@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from relforge.data.relations import RelationData
+from relforge.stages.class_names import spell_as
 
 Kind = tuple[str, str, str]
 """(subject class, predicate, object class)."""
@@ -74,6 +75,17 @@ def gold_pairs(data: RelationData) -> Pairs:
             )
         )
     return join(parts)
+
+
+def spell_classes(pairs: Pairs, subjects: Iterable[str], objects: Iterable[str]) -> Pairs:
+    """The pairs with the classes of either end spelt as in these names, where they mean the same
+    (`class_names`): a detected `Person` is an annotated `person`."""
+    ends = {}
+    for end, known in (("subject", subjects), ("object", objects)):
+        names = getattr(pairs, end)
+        spelling = spell_as(set(names.tolist()), known)
+        ends[end] = np.array([spelling[name] for name in names.tolist()], object)
+    return replace(pairs, **ends)
 
 
 def iou(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -74,6 +74,16 @@ def group_twins(names: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
+def spell_as(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """Each name -> the known name that means the same class, or itself where none does.
+
+    A known name is its own; of known names that mean one class, others go to the first.
+    """
+    known = list(known)
+    exact, first = set(known), {class_key(name): name for name in reversed(known)}
+    return {name: name if name in exact else first.get(class_key(name), name) for name in names}
+
+
 def _split(text: str) -> list[str]:
     parts = [part.strip() for part in _OTHER_NAME.split(text) if part.strip()]
     if len(parts) < 2 or _LISTED.search(text):

@@ -30,7 +30,7 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path, subject: str = "
     names are listed beside the numbers.
 
     Args:
-        subject: the class that acts; relations of other subjects are counted as `left_out`.
+        subject: the class that acts, in any spelling; relations of other subjects are counted as `left_out`.
     """
     counts = Counter(images=0, boxes=0, relations=0, left_out=0)
     classes = Numbers({class_key(name): k for name, k in object_ids().items()}, class_key, FIRST_OTHER_CLASS)

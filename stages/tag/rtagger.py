@@ -16,6 +16,7 @@ from relforge.models.device import check_device_dtype, resolve_device_dtype
 from relforge.models.files import resolve_model
 from relforge.models.published import PUBLISHED_SUFFIXES, load_pretrained
 from relforge.stages.backend import Backend
+from relforge.stages.class_names import spell_as
 from relforge.stages.match.groups import GROUP_PAIRS, published_groups
 from relforge.stages.tag.stage import TagStage
 from relforge.stages.tag.tagger import Candidate, ImageCandidates, LoadedTagger, Scores
@@ -51,7 +52,7 @@ class RTagger:
         ValueError: an unknown choice, or a class file that cannot be read (from `load`).
     """
 
-    version = 3
+    version = 4
     neutral_options: tuple[str, ...] = ("device", "batch_size", "decoder_batches", "cache")
 
     def __init__(
@@ -167,7 +168,9 @@ def _request(image: ImageCandidates[Tensor], names: Sequence[str]) -> Request:
     limit = torch.tensor((image.width, image.height), dtype=torch.float64)
     low = xywh[:, :2].clamp(min=0).minimum(limit)
     high = (xywh[:, :2] + xywh[:, 2:]).clamp(min=0).minimum(limit)
-    labels = [image.boxes[i].category for i in box_ids]
+    given = [image.boxes[i].category for i in box_ids]
+    spelling = spell_as(dict.fromkeys(given), names)  # the model knows `person`, whatever the data set writes
+    labels = [spelling[category] for category in given]
     return Request(
         image_id=image.image_id,
         pixels=image.pixels,

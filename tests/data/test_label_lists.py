@@ -80,3 +80,9 @@ def test_a_name_that_a_closed_list_lacks_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         ClosedLabels(data, **lists)
+
+
+def test_a_closed_list_may_spell_a_class_otherwise(data: RelationData) -> None:
+    labels = ClosedLabels(data, ["Horses", "Man"]).draw([], [], RNG)
+    assert labels.objects == ["Horses", "Man", NO_OBJECTS]
+    assert sorted(labels.object_index.tolist()) == [0, 1]

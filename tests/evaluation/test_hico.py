@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from relforge.evaluation.annotated import Annotated
 from relforge.evaluation.hico_quality import measure_detections
 from relforge.evaluation.pairs import Pairs, iou
 
@@ -102,3 +103,11 @@ def test_boxes_without_area_overlap_nothing() -> None:
     empty = np.zeros(4)
     assert iou(empty, empty) == 0.0
     assert iou(np.array(MAN), np.array(shifted(MAN, 4))) == 0.5
+
+
+def test_classes_are_compared_whatever_their_spelling() -> None:
+    gold = pairs(("a", ("person", "riding", "fire hydrant"), MAN, HORSE, 1))
+    annotated = Annotated(["a"], np.ones(1, bool), gold, None, [set()])
+    found = annotated.spell(pairs(("a", ("Persons", "riding", "fire_hydrant"), MAN, HORSE, 0.9)))
+    assert found.kinds() == gold.kinds()
+    assert annotated.spell(pairs()).kinds() == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relforge.stages.class_names import class_key, class_words, group_twins, own_names, qualifiers
+from relforge.stages.class_names import class_key, class_words, group_twins, own_names, qualifiers, spell_as
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,9 @@ def test_twins_are_grouped_in_their_order() -> None:
         "dog": ["dog"],
         "person": ["Person", "person "],
     }
+
+
+def test_names_are_spelt_as_a_list_has_them() -> None:
+    known = ["person", "Person", "dog"]
+    found = spell_as(["Person", "PERSONS", "Dogs", "cat"], known)
+    assert found == {"Person": "Person", "PERSONS": "person", "Dogs": "dog", "cat": "cat"}

@@ -204,3 +204,9 @@ def test_a_format_of_ones_own_is_named_by_module_and_function(shards, tmp_path, 
     assert sorted((tmp_path / "out.txt").read_text().split("+")) == ["chasing", "riding"]
     with pytest.raises(ValueError, match="'nowhere:write' cannot be loaded"):
         export("nowhere:write", iter(shards), str(tmp_path / "out"))
+
+
+def test_hico_knows_its_subject_in_any_spelling(shards, tmp_path):
+    usual = export("hico", iter(shards), str(tmp_path / "one.json"))
+    assert export("hico", iter(shards), str(tmp_path / "other.json"), subject="Persons ") == usual
+    assert usual["relations"] > 0

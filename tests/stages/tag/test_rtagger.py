@@ -270,3 +270,12 @@ def test_the_evidence_of_a_candidate_goes_with_its_score(stage: Any, shard: Any,
     scores = stage(floor=0.0).process({**shard, "candidates": given}).tables["scores"]
 
     assert scores.select(SCHEMAS["candidates"].names) == given
+
+
+def test_a_class_of_the_list_is_the_same_in_another_spelling(stage: Any, shard: Any) -> None:
+    tagger = stage(classes=["person", "horse", "dog"], floor=0.0)
+    names = pa.array(["Persons" if c == "person" else c for c in shard["boxes"]["category"].to_pylist()])
+    at = shard["boxes"].schema.get_field_index("category")
+    other = shard | {"boxes": shard["boxes"].set_column(at, "category", names)}
+    usual, found = (tagger.process(tables).tables["scores"].select(SCORES) for tables in (shard, other))
+    assert found == usual
