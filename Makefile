@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all check bench format lavis-env clean
+.PHONY: demo test test-all fuzz check bench format lavis-env clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -23,6 +23,11 @@ test: .venv/.ready
 
 test-all: .venv/.ready
 	$(PYTEST)
+
+# Mutated inputs for every adapter and reader; FUZZ=20000 tries fewer.
+FUZZ ?= 100000
+fuzz: .venv/.ready
+	RELFORGE_FUZZ=$(FUZZ) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --timeout 0 tests/stages/test_fuzz.py
 
 check: .venv/.ready
 	$(BIN)/ruff check .

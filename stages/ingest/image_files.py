@@ -87,7 +87,8 @@ class ImageFiles:
         self, pattern: str, image_ids: pa.Array, file_names: pa.Array, split: str | pa.Array
     ) -> pa.Array:
         if pattern.endswith(f"/{_BY_NAME}") and pattern.count("{") == 1:
-            found = pc.binary_join_element_wise(pattern.removesuffix(_BY_NAME), file_names, "")
+            folder = pattern.removesuffix(_BY_NAME)
+            found = pc.binary_join_element_wise("" if folder == "./" else folder, file_names, "")
         else:
             splits = [split] * len(image_ids) if isinstance(split, str) else split.to_pylist()
             rows = zip(image_ids.to_pylist(), file_names.to_pylist(), splits, strict=True)
