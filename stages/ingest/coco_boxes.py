@@ -65,7 +65,7 @@ def decode_annotations(array: bytes) -> list[Annotation]:
     for text in (cut_polygons(array), array):
         try:
             return _ANNOTATIONS.decode(text)
-        except (msgspec.ValidationError, RecursionError):
+        except (msgspec.ValidationError, UnicodeDecodeError, RecursionError):
             break
         except msgspec.DecodeError:
             continue

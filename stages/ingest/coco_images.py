@@ -61,7 +61,7 @@ def decode_images(array: bytes) -> list[Image]:
     """
     try:
         return _IMAGES.decode(array)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return [_lenient(record) for record in decode_lenient(array)]
 
 

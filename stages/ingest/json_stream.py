@@ -54,7 +54,7 @@ def decode_any(array: bytes) -> list[Any]:
     """Decode a JSON array of any records; fast where it is plain, and like `decode_lenient` where not."""
     try:
         found: list[Any] = msgspec.json.decode(array)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return decode_lenient(array)
     return found
 
@@ -77,7 +77,7 @@ def open_source(path: str) -> Iterator[BinaryIO]:
 def _skim(array: bytes) -> list[Any]:
     try:
         return msgspec.json.decode(array, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return decode_lenient(array)
 
 

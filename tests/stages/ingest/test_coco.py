@@ -201,6 +201,113 @@ def test_a_file_of_another_kind_is_refused_in_one_sentence(tmp_path, content, sa
         shards(str(path))
 
 
+@pytest.mark.parametrize("same", ["7", 7.0])
+def test_equal_ids_are_equal_whatever_their_type(tmp_path, same):
+    boxes = [box(1, image_id=same), box(2, category_id=19.0), box("1")]
+
+    [shard] = shards(dataset(tmp_path, [image(7)], boxes))
+
+    assert reasons(shard) == ["duplicate_annotation_id"]
+    assert shard.tables["boxes"]["category"].to_pylist() == ["person", "horse"]
+
+
+@pytest.mark.parametrize(
+    ("crowd", "means"),
+    [("0", False), ("false", False), (0.0, False), (None, False), ("1", True), ("True", True), (2, True)],
+)
+def test_a_crowd_is_what_its_flag_says(tmp_path, crowd, means):
+    [shard] = shards(dataset(tmp_path, [image()], [box(1, iscrowd=crowd)]))
+
+    assert shard.tables["boxes"]["iscrowd"].to_pylist() == [means]
+
+
+@pytest.mark.parametrize("crowd", ["perhaps", [], float("nan")])
+def test_a_crowd_flag_that_says_nothing_is_malformed(tmp_path, crowd):
+    [shard] = shards(dataset(tmp_path, [image()], [box(1, iscrowd=crowd)]))
+
+    assert reasons(shard) == ["malformed_annotation"]
+
+
+def test_of_two_boxes_of_an_image_with_one_number_the_first_usable_one_is_used(tmp_path):
+    images = [image(7), image(8)]
+    boxes = [
+        box(1, (1, 1, 0, 9), box_id=3),
+        box(2, box_id=3),
+        box(3, box_id="3"),
+        box(4, image_id=8, box_id=3),
+    ]
+
+    [shard] = shards(dataset(tmp_path, images, boxes))
+
+    assert reasons(shard) == ["zero_area_box", "duplicate_box_id"]
+    assert shard.tables["boxes"]["source_id"].to_pylist() == ["2", "4"]
+
+
+@pytest.mark.parametrize("name", ["\ud800.jpg", "a\0b.jpg", 5, ["a.jpg"]])
+def test_a_file_name_that_no_file_can_have_is_set_aside(tmp_path, name):
+    [shard] = shards(dataset(tmp_path, [image(7, file_name=name), image(8)], [box(1)]))
+
+    assert reasons(shard) == ["bad_file_name"]
+    assert shard.tables["images"]["image_id"].to_pylist() == ["8"]
+
+
+def test_a_byte_that_is_not_utf_8_costs_the_record_that_holds_it(tmp_path):
+    path = tmp_path / "a.json"
+    document = {"images": [image(7), image(8, file_name="p_re.jpg")], "annotations": [box(1)]}
+    text = json.dumps(document | {"categories": [PERSON]}).encode()
+    path.write_bytes(text.replace(b"p_re", b"p\xe9re"))
+
+    [shard] = shards(str(path))
+
+    assert reasons(shard) == ["bad_file_name"]
+    assert shard.tables["boxes"].num_rows == 1
+
+
+@pytest.mark.parametrize("names", [("horse", "dog"), ("horse", "Horse ")])
+def test_an_id_of_two_classes_is_refused_with_both_names(tmp_path, names):
+    path = tmp_path / "a.json"
+    categories = [{"id": k, "name": name} for k, name in zip((2, "2"), names, strict=True)]
+    path.write_text(json.dumps({"images": [], "annotations": [], "categories": categories}))
+
+    with pytest.raises(SourceError, match=r"a\.json: categories: id 2 is given twice, as 'horse' and as"):
+        shards(str(path))
+
+
+def test_a_class_that_is_listed_twice_alike_is_one_class(tmp_path):
+    path = tmp_path / "a.json"
+    members = {"images": [image()], "annotations": [box()], "categories": [PERSON, PERSON]}
+    path.write_text(json.dumps(members))
+
+    [shard] = shards(str(path))
+
+    assert shard.tables["boxes"]["category"].to_pylist() == ["person"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"images": [], "images": []}', "the member 'images' is given twice"),
+        ('{"images": []}\n{"images": []}', "more stands behind the end of the document"),
+        ('{"images": [{"id": ' + "[" * 100_000, "near byte"),
+        ('{"images": [{"id": ' + "[" * 100_000 + "]" * 100_000 + "}]}", "nested too deeply"),
+    ],
+)
+def test_a_document_that_cannot_be_read_whole_is_refused(tmp_path, text, says):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+
+    with pytest.raises(SourceError, match=rf"a\.json.*{says}"):
+        shards(str(path))
+
+
+def test_utf_16_is_refused_by_its_name(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"images": []}', encoding="utf-16")
+
+    with pytest.raises(SourceError, match=r"a\.json: the text is UTF-16; save it as UTF-8"):
+        shards(str(path))
+
+
 junk = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.lists(st.floats())
 fields = ["id", "image_id", "category_id", "bbox", "iscrowd", "width", "height", "file_name", "box_id"]
 fuzzed = st.dictionaries(st.sampled_from(fields), junk)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -373,3 +374,95 @@ def test_no_image_is_read_unless_images_are_required(name: str, opened: Open, tm
 
     assert reasons(shard) == {}
     assert all(uri.endswith(".jpg") for (uri,) in rows(shard, "images", "uri"))
+
+
+def in_images(name: str, folder: Path) -> dict[str, Any]:
+    """The options that make a format look for its image files in a folder, whatever it adds to it."""
+    return {"images": f"{folder}/{{file_name}}" if name == "objects365" else str(folder)}
+
+
+BY_NAME = [name for name in FORMATS if name != "parquet"]
+"""Formats whose files have names; a Parquet file has URIs."""
+OWN_FILES = [name for name in BY_NAME if name != OWN]
+"""Those that take `follow_links`."""
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_boxes_as_shares_of_the_image_are_refused_in_one_sentence(name: str, opened: Open) -> None:
+    images = [Image(7), Image(8, boxes=[Box(xywh=(0.1, 0.2, 0.5, 0.5)), Box(xywh=(0, 0, 1, 1))])]
+
+    with pytest.raises(SourceError, match=r"every box lies within one pixel.*multiply") as refused:
+        read(opened(name, images), 1)
+
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_tiny_box_among_others_is_a_box(name: str, opened: Open) -> None:
+    images = [Image(7, boxes=[Box(xywh=(0.1, 0.2, 0.5, 0.5))]), Image(8, boxes=[Box()])]
+
+    found = read(opened(name, images), 1)
+
+    assert sum(shard.tables["boxes"].num_rows for shard in found) == 2
+
+
+@pytest.mark.parametrize("shard_images", [1, 10])
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "visual_genome"])
+def test_of_two_images_with_one_id_the_usable_one_is_used(name: str, shard_images: int, opened: Open) -> None:
+    # a scene graph of Visual Genome has no size: both have that of image_data
+    images = [Image(7, None), Image(7, boxes=[Box()]), Image(7, (50, 50))]
+
+    found = read(opened(name, images), shard_images)
+
+    assert sum(map(reasons, found), Counter()) == {"bad_image_size": 1, "duplicate_image_id": 1}
+    assert [row for shard in found for row in rows(shard, "images", "width")] == [(100,)]
+    assert sum(shard.tables["boxes"].num_rows for shard in found) == 1
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_an_image_outside_the_images_folder_is_set_aside(name: str, opened: Open, tmp_path: Path) -> None:
+    [shard] = read(opened(name, [Image("../7"), Image("8")], **in_images(name, tmp_path / "pics")))
+
+    assert reasons(shard) == {"path_outside_images": 1}
+    assert rows(shard, "images", "image_id") == [("8",)]
+
+
+@pytest.mark.parametrize("name", OWN_FILES)
+def test_an_image_outside_is_used_where_links_are_followed(name: str, opened: Open, tmp_path: Path) -> None:
+    options = in_images(name, tmp_path / "pics") | {"follow_links": True}
+
+    [shard] = read(opened(name, [Image("../7")], **options))
+
+    assert rows(shard, "images", "uri") == [(f"{tmp_path}/pics/../7.jpg",)]
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_a_link_that_leaves_the_images_folder_is_set_aside(name: str, opened: Open, tmp_path: Path) -> None:
+    (tmp_path / "pics").mkdir()
+    (tmp_path / "secret.jpg").write_bytes(jpeg(100, 80))
+    (tmp_path / "pics" / "7.jpg").symlink_to("../secret.jpg")
+    (tmp_path / "pics" / "8.jpg").write_bytes(jpeg(100, 80))
+    (tmp_path / "pics" / "9.jpg").symlink_to("8.jpg")
+
+    source = opened(name, [Image(7), Image(8), Image(9)], **in_images(name, tmp_path / "pics"))
+    [shard] = read(source)
+
+    assert reasons(shard) == {"path_outside_images": 1}
+    assert rows(shard, "images", "image_id") == [("8",), ("9",)]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_is_no_plain_file_is_no_image(
+    name: str, opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "pics"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    os.mkfifo("7.jpg")
+    Path("8.jpg").symlink_to("8.jpg")
+    Path("9.jpg").mkdir()
+    options = {} if name == "parquet" else in_images(name, folder)
+
+    [shard] = read(opened(name, [Image(7), Image(8), Image(9)], require_images=True, **options))
+
+    assert reasons(shard) == {"not_a_file": 1, "missing_file": 2}

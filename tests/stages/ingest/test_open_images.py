@@ -72,12 +72,73 @@ def test_an_unusable_box_takes_its_relations_with_it(tmp_path):
     [
         ({}, "needs `boxes`, `relations`"),
         ({"relations": "r.csv"}, "either `sizes`"),
+        ({"relations": "r.csv", "image_size": ["a", 9]}, "image_size: .* is not"),
+        ({"relations": "r.csv", "image_size": [9]}, "image_size: .* is not"),
         ({"relations": "nowhere.csv", "image_size": [9, 9]}, r"nowhere\.csv: cannot read"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(options, says):
     with pytest.raises(ValueError, match=says):
         read(**options)
+
+
+BOX_HEAD = "ImageID,LabelName,XMin,XMax,YMin,YMax,IsGroupOf,BoxID\n"
+GOOD = "a,/m/1,0.1,0.5,0.1,0.5,0,0\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("a,/m/1,abc,0.5,0.1,0.5,0,1", "malformed_annotation"),
+        ("a,/m/1,0.1,0.5,0.1,0.5,perhaps,1", "malformed_annotation"),
+        ("a,/m/1,0.1,0.5,0.1,0.5,0,x", "malformed_annotation"),
+        ("a,/m/1,10,50,10,50,0,1", "malformed_annotation"),
+        ("a,/m/1,,0.5,0.1,0.5,0,1", "nonfinite_box"),
+        ("a,,0.1,0.5,0.1,0.5,0,1", "unknown_category"),
+        (",/m/1,0.1,0.5,0.1,0.5,0,1", "unknown_image"),
+        ("a,/m/1,0.1,0.5,0.1,0.5,0,0", "duplicate_box_id"),
+    ],
+)
+def test_a_cell_that_is_no_value_costs_its_row(tmp_path, row, reason):
+    sizes = write(tmp_path, "sizes.csv", "ImageID,Width,Height\na,100,50\n")
+
+    [shard] = read(boxes=write(tmp_path, "b.csv", BOX_HEAD + GOOD + row + "\n"), sizes=sizes)
+
+    assert [q.reason for q in shard.quarantined] == [reason]
+    assert shard.tables["boxes"].num_rows == 1
+
+
+@pytest.mark.parametrize(("flag", "means"), [("true", True), ("1.0", True), ("false", False), ("-1", False)])
+def test_a_group_may_be_said_in_words(tmp_path, flag, means):
+    row = f"a,/m/1,0.2,0.5,0.1,0.5,{flag},1\n"
+
+    [shard] = read(boxes=write(tmp_path, "b.csv", BOX_HEAD + GOOD + row), image_size=[100, 50])
+
+    assert shard.tables["boxes"]["iscrowd"].to_pylist() == [False, means]
+
+
+@pytest.mark.parametrize(("width", "kept"), [("100.0", 1), ("abc", 0), ("nan", 0), ("1e30", 0), ("-5", 0)])
+def test_a_size_is_read_or_costs_its_image(tmp_path, width, kept):
+    sizes = write(tmp_path, "sizes.csv", f"ImageID,Width,Height\na,{width},50\nb,9,9\n")
+
+    [shard] = read(boxes=write(tmp_path, "b.csv", BOX_HEAD + GOOD), sizes=sizes)
+
+    assert shard.tables["images"].num_rows == 1 + kept
+    assert [q.reason for q in shard.quarantined] == ["bad_image_size"] * (1 - kept)
+
+
+def test_boxes_in_pixels_are_refused(tmp_path):
+    boxes = write(tmp_path, "b.csv", BOX_HEAD + "a,/m/1,0,50,10,30,0,0\n")
+
+    with pytest.raises(SourceError, match=r"b\.csv: XMin to YMax of every box look like pixels"):
+        read(boxes=boxes, image_size=[100, 50])
+
+
+def test_a_label_of_two_classes_is_refused(tmp_path):
+    classes = write(tmp_path, "c.csv", "/m/1,Man\n/m/2,Horse\n/m/2,Pony\n")
+
+    with pytest.raises(SourceError, match=r"c\.csv: label /m/2 is given twice, as 'Horse' and as 'Pony'"):
+        read(boxes=write(tmp_path, "b.csv", BOX_HEAD + GOOD), classes=classes, image_size=[9, 9])
 
 
 def test_a_file_of_another_kind_names_the_column(tmp_path):
