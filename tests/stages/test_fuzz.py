@@ -37,11 +37,23 @@ TRIES = int(os.environ.get("RELFORGE_FUZZ", "3000")) // (len(list(SOURCES)) + RE
 fuzzed = settings(max_examples=TRIES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 
 
+@pytest.fixture
+def empty(tmp_path: Path) -> Callable[[], Path]:
+    """Empties the one folder of all examples."""
+
+    def remake() -> Path:
+        for path in tmp_path.iterdir():
+            path.unlink()
+        return tmp_path
+
+    return remake
+
+
 @pytest.mark.parametrize("name", SOURCES)
 @fuzzed
 @given(data=st.data())
-def test_a_mutated_dataset(name: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    folder = tmp_path_factory.mktemp("fuzz")
+def test_a_mutated_dataset(name: str, empty: Callable[[], Path], data: st.DataObject) -> None:
+    folder = empty()
     options = FORMATS[name].write(folder, IMAGES)
     if name != "parquet" and data.draw(st.booleans()):
         options["images"] = str(folder / "images")
@@ -119,11 +131,11 @@ IMAGE_TABLE = {"image_id": ["10", "3", "9"], "width": [9, 9, 9], "height": [9, 9
 def test_a_mutated_caption_file(
     backend: Callable[..., Any],
     document: Any,
-    tmp_path_factory: pytest.TempPathFactory,
+    empty: Callable[[], Path],
     data: st.DataObject,
 ) -> None:
-    path = tmp_path_factory.mktemp("fuzz") / "captions.json"
-    text = json.dumps(mutated_json(data, document)).encode(errors="surrogateescape")
+    path = empty() / "captions.json"
+    text = json.dumps(mutated_json(data, document)).encode(errors="surrogatepass")
     path.write_bytes(mutated_bytes(data, text) if data.draw(st.integers(0, 3)) == 0 else text)
     images = SCHEMAS["images"].empty_table()
     rows = [
@@ -156,13 +168,11 @@ TABLE = {
 @pytest.mark.parametrize("suffix", [".yaml", ".json"])
 @settings(fuzzed, max_examples=max(1, TRIES // 2))
 @given(data=st.data())
-def test_a_mutated_synonym_table(
-    suffix: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
-    path = tmp_path_factory.mktemp("fuzz") / f"table{suffix}"
+def test_a_mutated_synonym_table(suffix: str, empty: Callable[[], Path], data: st.DataObject) -> None:
+    path = empty() / f"table{suffix}"
     table = mutated_json(data, data.draw(st.sampled_from([TABLE, TABLE["classes"]])))
     dumped = json.dumps(table) if suffix == ".json" or data.draw(st.booleans()) else yaml.safe_dump(table)
-    text = dumped.encode(errors="surrogateescape")
+    text = dumped.encode(errors="surrogatepass")
     path.write_bytes(mutated_bytes(data, text) if data.draw(st.integers(0, 3)) == 0 else text)
 
     try:
