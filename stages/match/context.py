@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from relforge.stages.class_names import class_key
 from relforge.stages.match.words import singular, words
 
-_DRINKWARE = frozenset({"wine glass", "wineglass", "drinking glass", "glass", "cup"})
+_DRINKWARE = frozenset(map(class_key, ("wine glass", "drinking glass", "glass", "cup")))
 _WORN = frozenset({"wear", "wearing", "wears", "worn", "put", "remove", "adjust"})
 _ABOUT_PERSONS = frozenset({"have", "with", "in", "through", "behind"})
 _EYEWEAR = frozenset(
@@ -32,7 +33,7 @@ def is_eyewear(subject_is_person: bool, predicate_lemma: str, phrase: str) -> bo
 
 
 def is_drinkware(category: str) -> bool:
-    return category.casefold() in _DRINKWARE
+    return class_key(category) in _DRINKWARE
 
 
 def is_contained(subject_head: str, predicate_lemma: str, object_head: str) -> bool:

@@ -5,6 +5,9 @@ A synonym table that lists the whole phrase ("toy poodle", "paper cup") overrule
 
 from __future__ import annotations
 
+from relforge.stages.class_names import class_words
+from relforge.stages.match.words import singular, words
+
 _LIKE = """
 toy toys stuffed plush paper papier cardboard origami fake artificial imitation inflatable cartoon animated
 lego miniature statue
@@ -45,7 +48,7 @@ def is_likeness(before: tuple[str, ...], category: str) -> bool:
         before: words of the phrase up to the synonym.
         category: the class that the synonym names.
     """
-    living = bool(LIVING & set(category.casefold().replace("/", " ").split()))
+    living = bool(LIVING & {singular(word) for word in words(class_words(category))})
     for at, word in enumerate(before):
         if word in LIKE or (word in MATERIALS and living):
             return True

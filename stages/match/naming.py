@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from relforge.stages.class_names import class_key
 from relforge.stages.match.context import is_contained, is_drinkware, is_eyewear
 from relforge.stages.match.pairs import BoxIndex
 from relforge.stages.match.phrases import Hit, PhraseMatcher, is_quantity
@@ -128,7 +129,7 @@ def _find_eyewear(
     glasses = [code for code, phrase in enumerate(phrases) if "glass" in phrase[0].lower()]
     found = np.zeros(len(object_), bool)
     for row in np.flatnonzero(np.isin(object_, glasses)):
-        person = any(hit.category.casefold() == "person" for hit in hits[subject[row]])
+        person = any(class_key(hit.category) == "person" for hit in hits[subject[row]])
         lemma = triplets["predicate_lemma"][int(row)].as_py()
         found[row] = is_eyewear(person, lemma, phrases[object_[row]][0])
     return found

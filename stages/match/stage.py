@@ -96,7 +96,8 @@ class MatchStage:
             # classes without boxes in this shard take part, so that the reason for a dropped triplet does
             # not depend on how images were sharded
             own = read_classes(tables.get("classes"))
-            categories = sorted({*names, *own, *self._vocabulary.classes})
+            listed = sorted(self._vocabulary.classes)  # first: a class goes by its name in the tables
+            categories = [*listed, *sorted({*names, *own} - set(listed))]
             number = {key: code for code, key in enumerate(group_twins(categories))}
             code_of = {name: number[class_key(name)] for name in categories}
         images = pc.unique(

@@ -90,3 +90,11 @@ def test_the_names_of_other_datasets_are_classes_of_the_table() -> None:
     matcher = PhraseMatcher(vocabulary, ["sofa", "tvmonitor"])
     assert [hit.category for hit in matcher.match("a loveseat")] == ["sofa"]
     assert [hit.category for hit in matcher.match("a television")] == ["tvmonitor"]
+
+
+@pytest.mark.parametrize("person", ["person", "Persons", "PEOPLE"])
+@pytest.mark.parametrize("glass", ["wine glass", "WineGlass", "wine_glasses"])
+def test_rules_about_a_class_hold_in_any_spelling(rows, person: str, glass: str) -> None:
+    assert pairs(rows, ("a man", "wearing", "glasses"), person, glass) == set()
+    assert pairs(rows, ("a man", "holding", "a glass"), person, glass) == {(0, 1)}
+    assert pairs(rows, ("a bronze man", "holding", "a glass"), person, glass) == set()
