@@ -18,6 +18,7 @@ MODELS = Registry(
         "qahoi": "relforge.models.qahoi.family:QAHOI",
         "qahoi_rlipv2": "relforge.models.qahoi.family:QAHOI_RLIPV2",
         "parsed_v1": "relforge.models.parsed_v1.family:FAMILY",
+        "rlip_parsed": "relforge.models.rlip_parsed.family:FAMILY",
     },
 )
 

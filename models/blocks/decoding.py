@@ -102,3 +102,28 @@ def decode_pairs(
         decoded.states.append(state)
         decoded.boxes.append(boxes)
     return decoded
+
+
+def decode_entities_then_pairs(
+    entity_decoder: Decoder,
+    relation_decoder: Decoder,
+    subject_boxes: BoxHeads,
+    object_boxes: BoxHeads,
+    queries: Queries,
+    memory: Memory,
+) -> tuple[Decoded, Decoded]:
+    """Entities, then one relation query per pair: at the mean of its ends' boxes, with the sum of their
+    states as position (RLIPv1's ParSeD)."""
+    entities = decode_entities(entity_decoder, subject_boxes, object_boxes, queries, memory)
+    subjects, objects = entities.states[-1].chunk(2, 1)
+    relations = decode_pairs(
+        relation_decoder,
+        subject_boxes,
+        object_boxes,
+        queries.relation_content,
+        subjects + objects,
+        detach(entities.boxes[-1]),
+        memory,
+        first_head=len(entity_decoder.layers),
+    )
+    return entities, relations

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from relforge.models.blocks.backbone import Backbone
 from relforge.models.blocks.decoder import Decoder, Memory, decoder_layers
-from relforge.models.blocks.decoding import decode_entities, decode_pairs, detach
+from relforge.models.blocks.decoding import decode_entities_then_pairs
 from relforge.models.blocks.encoder import Encoder, encoder_layers
 from relforge.models.blocks.heads import BoxHeads, LinearClassifier
 from relforge.models.blocks.pair_queries import PairBatch
@@ -55,18 +55,13 @@ class ParSeD(nn.Module):
         """
         tokens = self.pyramid(self.backbone(images), padding)
         memory = Memory.of(tokens, self.encoder(tokens))
-        heads = self.subject_boxes, self.object_boxes
-        queries = self.queries(len(images))
-        entities = decode_entities(self.entity_decoder, *heads, queries, memory)
-        subjects, objects = entities.states[-1].chunk(2, 1)
-        relations = decode_pairs(
+        entities, relations = decode_entities_then_pairs(
+            self.entity_decoder,
             self.relation_decoder,
-            *heads,
-            queries.relation_content,
-            subjects + objects,
-            detach(entities.boxes[-1]),
+            self.subject_boxes,
+            self.object_boxes,
+            self.queries(len(images)),
             memory,
-            first_head=len(self.entity_decoder.layers),
         )
         return Output(
             [

@@ -13,7 +13,7 @@ from relforge.models.qahoi.detections import best_classes
 from relforge.models.qahoi.model import Qahoi
 from relforge.models.qahoi.published import blueprint_of, rename, rename_refined
 from relforge.models.qahoi.sizes import RefinedSizes, Sizes
-from relforge.models.training.fine_tuning import hard_label_losses
+from relforge.models.training.search_losses import hard_label_losses
 
 
 def build(

@@ -10,44 +10,10 @@ from relforge.models.rlipv2.builders import build_parsed, build_parseda, build_r
 from relforge.models.rlipv2.denoising import Noise
 from relforge.models.rlipv2.published import blueprint_of, rename
 from relforge.models.rlipv2.sizes import Sizes
-from relforge.models.training.assign import Hungarian, IndexAligned
+from relforge.models.training.assign import IndexAligned
 from relforge.models.training.criterion import Criterion
-from relforge.models.training.terms import (
-    BOX_TERMS,
-    AllLabels,
-    AllRelations,
-    Term,
-    assigned_labels,
-    assigned_relations,
-)
-
-SMOOTHING = 0.1
-
-
-def search_losses(
-    *,
-    published: bool = False,
-    relations: str = "quality",
-    pseudo: bool | None = None,
-    weights: Mapping[str, float] | None = None,
-) -> Criterion:
-    """ParSeD's and ParSeDA's losses: queries are assigned by cost; the rest are "no objects", in no relation.
-
-    Args:
-        published: let the gradient of pseudo-label targets flow into the text encoder, as published.
-        relations: a key of `RELATION_LOSSES`; `quality` is the published pre-training, `focal` the published
-            V-COCO fine-tuning.
-        pseudo: add Relation Pseudo-Labels; by default with `quality` only, as in pre-training.
-        weights: name of a term -> weight.
-    """
-    smooth = SMOOTHING if relations == "smooth" else 0.0
-    soft = relations == "quality" if pseudo is None else pseudo
-    terms: dict[str, Term] = {
-        **BOX_TERMS,
-        "labels": AllLabels(smooth),
-        "relations": AllRelations(relations, pseudo=soft, published=published, smoothing=smooth),
-    }
-    return Criterion(Hungarian(), terms, weights or {})
+from relforge.models.training.search_losses import search_losses
+from relforge.models.training.terms import BOX_TERMS, assigned_labels, assigned_relations
 
 
 def tagger_losses(*, published: bool = False, weights: Mapping[str, float] | None = None) -> Criterion:

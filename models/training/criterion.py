@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -32,6 +32,7 @@ class Criterion:
         assigner: which query is trained for which target.
         terms: name -> term.
         weights: name -> weight; a term that is not named here has `WEIGHTS`' weight, or 1.
+        subject_class: use the subjects' classes, where the model predicts them.
 
     Raises:
         ValueError: a weight of a term that there is not.
@@ -40,6 +41,7 @@ class Criterion:
     assigner: Assigner
     terms: Mapping[str, Term]
     weights: Mapping[str, float] = field(default_factory=dict)
+    subject_class: bool = True
 
     def __post_init__(self) -> None:
         for name in self.weights:
@@ -64,6 +66,8 @@ class Criterion:
         self, layer: Prediction, targets: list[Targets], pairs: float, features: Tensor | None = None
     ) -> dict[str, Tensor]:
         """The terms of one decoder layer, unweighted; `features` are the relation labels', R x width."""
+        if not self.subject_class:
+            layer = replace(layer, subject_logits=None)
         assigned = Assigned(layer, targets, self.assigner.assign(layer, targets), pairs, features)
         return {name: term(assigned) for name, term in self.terms.items()}
 

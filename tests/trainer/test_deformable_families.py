@@ -25,15 +25,11 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "parsed_v1": {"decoder_layers": 2},
     "qahoi": {"decoder_layers": 2},
     "qahoi_rlipv2": {"decoder_layers": 2},
+    "rlip_parsed": {"decoder_layers": 2},
 }
-UNTRAINED = {
-    "parsed_v1": (
-        "subject_boxes.mlps.2",
-        "subject_boxes.mlps.3",
-        "object_boxes.mlps.2",
-        "object_boxes.mlps.3",
-    )
-}
+MOVING = tuple(f"{role}_boxes.mlps.{k}" for role in ("subject", "object") for k in (2, 3))
+UNTRAINED = {"parsed_v1": MOVING, "rlip_parsed": MOVING}
+"""Box heads of the relation decoder, which only move references."""
 
 
 @pytest.fixture(params=list(FAMILIES))

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from relforge.models.blocks.prediction import Output, Prediction
-from relforge.models.rlipv2.family import search_losses
 from relforge.models.training.assign import Hungarian, matching_costs
+from relforge.models.training.search_losses import search_losses
 from relforge.models.training.targets import Targets, concatenate_targets
 
 TERMS = {

@@ -13,7 +13,7 @@ from relforge.models.blocks.prediction import Labels, Prediction
 from relforge.models.blueprint import Blueprint
 from relforge.models.detections import detections_of
 from relforge.models.training.assign import Hungarian, matching_costs
-from relforge.models.training.fine_tuning import fine_tuning_losses
+from relforge.models.training.search_losses import fine_tuning_losses
 from relforge.models.training.targets import concatenate_targets
 from tests.fixtures import zoo_goldens as zoo
 

@@ -17,7 +17,7 @@ from relforge.models.detections import detections_of
 from relforge.models.published import load_published
 from relforge.models.qahoi.detections import best_classes
 from relforge.models.training.assign import Hungarian, matching_costs
-from relforge.models.training.fine_tuning import hard_label_losses
+from relforge.models.training.search_losses import hard_label_losses
 from relforge.models.training.targets import concatenate_targets
 from tests.fixtures import zoo_goldens as zoo
 

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from relforge.models.blocks.prediction import Output, Prediction
 from relforge.models.rlipv2.denoising import Noise, denoising_pairs
-from relforge.models.rlipv2.family import search_losses, tagger_losses
+from relforge.models.rlipv2.family import tagger_losses
 from relforge.models.rlipv2.model import RelationModel
 from relforge.models.rlipv2.published_keys import BACKBONE_PREFIX, alias_of, our_name
 from relforge.models.training.assign import Hungarian, matching_costs
 from relforge.models.training.relation_labels import pseudo_labels
+from relforge.models.training.search_losses import search_losses
 from relforge.models.training.targets import Targets, concatenate_targets
 
 pytestmark = pytest.mark.slow

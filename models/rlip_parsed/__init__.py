@@ -1,0 +1,1 @@
+"""RLIP-ParSeD (RLIPv1): ParSeD with texts, fused after the decoders."""
