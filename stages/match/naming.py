@@ -136,10 +136,9 @@ def _find_eyewear(
 
 
 def _leave_out_content(triplets: pa.Table, subjects: Ends, objects: Ends) -> tuple[Ends, np.ndarray]:
-    """Objects without the classes that their subject has too, where one is the content of the other: wine and
-    its glass are one wine glass, not two. And, per triplet, whether that took a class away."""
+    """Objects without those that have a class with their subject in common where one is the content of the
+    other: wine and its glass are one wine glass, not two. And, per triplet, whether it is such a one."""
     content = np.zeros(triplets.num_rows, bool)
-    keep = np.ones(len(objects.triplet), bool)
     classes = int(max(subjects.category.max(initial=0), objects.category.max(initial=0))) + 1
     both = np.isin(
         objects.triplet * classes + objects.category, subjects.triplet * classes + subjects.category
@@ -148,8 +147,8 @@ def _leave_out_content(triplets: pa.Table, subjects: Ends, objects: Ends) -> tup
     for at in np.flatnonzero(both).tolist():
         row = int(objects.triplet[at])
         if is_contained(*(column[row].as_py() for column in columns)):
-            keep[at] = False
             content[row] = True
+    keep = ~content[objects.triplet]
     return Ends(objects.triplet[keep], objects.category[keep], objects.rule[keep]), content
 
 

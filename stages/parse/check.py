@@ -75,5 +75,6 @@ def _add_intention(text: CaptionText, said: Relation, relation: Relation, denial
     if span is None:
         return said
     words = list(text.words[span[0] : span[1] + 1])
-    lemma = " ".join([verb_lemmas(words[0])[0], *words[1:], said.lemma])
+    first = "prepare" if words[0].startswith("prepar") else verb_lemmas(words[0])[0]
+    lemma = " ".join([first, *words[1:], said.lemma])
     return replace(said, predicate=" ".join([*words, said.predicate]), lemma=lemma, start=text.start[span[0]])

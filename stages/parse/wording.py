@@ -15,6 +15,7 @@ from relforge.stages.parse.learned.lemmas import verb_lemmas
 from relforge.stages.parse.policy import PREPOSITIONS
 
 CONVENTIONS = frozenset({"have", "wear"})
+_CONJUNCTIONS = frozenset({"and", "or", "but", "nor", "than", "while", ","})
 _PLACE_WORDS = """
 front top side sides middle back backs center centre edge edges bottom corner end ends rear left right tops
 fronts bottoms underside
@@ -35,6 +36,8 @@ def reword(text: CaptionText, relation: Relation, subject: Span | None, obj: Spa
     wanted = relation.predicate.lower().split()
     if not wanted or wanted[0] in CONVENTIONS:
         return relation
+    if set(wanted) <= _CONJUNCTIONS:
+        return None
     if subject is None or obj is None:
         return relation if says(text.words, wanted) else None
     place = text.place(relation.start, relation.end)

@@ -159,3 +159,11 @@ def test_half_a_surrogate_pair_in_a_caption_is_taken_out_and_counted(case) -> No
     assert case.run().code == 0
     assert case.rows("captions", ["text"]) == [(RIDING,)]
     assert case.sidecar("captions")["notes"]["cleaned"] == {"lone_surrogate": 1}
+
+
+def test_half_a_surrogate_pair_in_a_file_name_costs_one_record(case) -> None:
+    case.images("1.jpg", "p\udce9re.jpg", "3.jpg")
+    case.write("captions.json", {str(i): [RIDING] for i in (1, 2, 3)})
+
+    assert case.run("dataset.images=pics", "run.quarantine_limit=1.0").code == 0
+    assert {"1", "3"} <= case.related()
