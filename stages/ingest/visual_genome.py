@@ -119,11 +119,12 @@ class VisualGenomeSource:
         )
         image_id = as_id(record.get("image_id"))
         width, height = self._size(record, objects, known_size)
+        name = record.get("file_name")  # `relforge export --to vg file_names=true` writes it
         return ImageRecord(
             image_id,
             width,
             height,
-            f"{folder}/{image_id}.jpg" if self._folder else f"{image_id}.jpg",
+            name if name is not None else f"{folder}/{image_id}.jpg" if self._folder else f"{image_id}.jpg",
             [self._box(one if isinstance(one, dict) else {}) for one in objects],
             [self._relation(one if isinstance(one, dict) else {}) for one in relationships],
             record.get("dataset"),

@@ -122,6 +122,19 @@ def test_a_second_export_is_the_same_file(dataset, tmp_path, to):
             assert again.read_bytes() == path.read_bytes()
 
 
+@pytest.mark.parametrize("to", ["rlipv2", "vg"])
+def test_file_names_come_back_where_they_were_asked_for(dataset, tmp_path, to):
+    names = [f"cam/{k}.png" for k in range(2)]
+    images = dataset[0]["images"]
+    at = images.schema.get_field_index("file_name")
+    dataset[0]["images"] = images.set_column(at, images.schema.field(at), pa.array(names))
+
+    export(to, iter(dataset[:1]), str(tmp_path / "out"), file_names=True)
+
+    [shard] = read(FORMATS[to](str(tmp_path / "out")))
+    assert shard["images"]["file_name"].to_pylist() == names
+
+
 @pytest.mark.parametrize("to", ["coco", "parquet"])
 def test_boxes_come_back_whole(dataset, tmp_path, to):
     out = str(tmp_path / "out")

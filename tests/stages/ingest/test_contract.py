@@ -46,7 +46,8 @@ def opened(tmp_path: Path) -> Open:
 
 
 def read(source: Source, shard_images: int = 10, relations: bool = False) -> list[StageResult]:
-    """All shards, after checking that every record is accounted for and every table fits its schema."""
+    """All shards, after checking that every record is accounted for, also by kind, and every table fits its
+    schema."""
     found = list(source.shards(shard_images, relations))
     for shard in found:
         assert shard.notes["rows_in"] == shard.kept + sum(shard.dropped.values()) + len(shard.quarantined)
@@ -59,6 +60,13 @@ def read(source: Source, shard_images: int = 10, relations: bool = False) -> lis
         }
         for name, table in shard.tables.items():
             assert conform(name, table) == table
+        losses = {
+            kind: (one["read"], sum(one["lost"].values())) for kind, one in shard.notes["losses"].items()
+        }
+        for name in ("images", "boxes"):
+            assert losses[name][0] - losses[name][1] == shard.tables[name].num_rows
+        set_aside = len(shard.quarantined) + shard.dropped.get("image_set_aside", 0)
+        assert sum(lost for _, lost in losses.values()) == set_aside
     return found
 
 
@@ -79,6 +87,18 @@ def usable_images() -> list[Image]:
         Image(10, (640, 480), [Box("frisbee", (600, 400, 80, 20))]),
         Image(3),
     ]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_image_that_is_lost_takes_its_boxes_and_relations_along(name: str, opened: Open) -> None:
+    lost = Image(5, None, [Box(), Box("person")], [Relation(0, "near", 1)])
+
+    [shard] = read(opened(name, [*usable_images(), lost]))
+
+    found = shard.notes["losses"]
+    assert [found[kind]["lost"] for kind in ("images", "boxes", "relations")] == [
+        {"bad_image_size": 1}, {"bad_image_size": 2}, {"bad_image_size": 1}
+    ]  # fmt: skip
 
 
 def test_every_adapter_is_held_to_this_list() -> None:
