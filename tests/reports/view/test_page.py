@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import relforge.reports
+import relforge.reports.view
 from relforge.pipeline.run.execute import run
 from relforge.reports.view.page import choose, gather
 from tests.fixtures.tiny import tiny_job
@@ -46,9 +46,9 @@ def test_the_words_that_a_candidate_came_from_are_marked(tmp_path: Path, source:
     ]
 
 
-def test_reports_read_evidence_and_never_match_again() -> None:
+def test_the_page_reads_evidence_and_never_matches_again() -> None:
     sources = [
-        path.read_text(encoding="utf-8") for path in Path(relforge.reports.__file__).parent.rglob("*.py")
+        path.read_text(encoding="utf-8") for path in Path(relforge.reports.view.__file__).parent.rglob("*.py")
     ]
 
     assert sources
