@@ -168,7 +168,7 @@ def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
         if grey.max(initial=0) > 0xFFFF or grey.min(initial=0) < 0:
             raise ImageError("unsupported_pixels", "32-bit grey pixels outside 0..65535")
         return np.repeat((grey >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))  # converting RGB copies it
 
 
 def check_max_pixels(max_pixels: int) -> None:

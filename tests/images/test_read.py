@@ -75,6 +75,7 @@ def folder(tmp_path: Path) -> Path:
         ("long" * 100 + ".jpg", "bad_file_name"),
         ("long/" * 1000 + "a.jpg", "bad_file_name"),
     ],
+    ids=lambda text: text.encode("ascii", "backslashreplace").decode().replace("\0", "0")[:20],
 )
 def test_what_is_no_regular_file_is_never_opened(folder: Path, scheme: str, name: str, code: str) -> None:
     codes: list[str] = []
