@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from relforge.data.sources import load_relations
+from relforge.data.transforms import load_image
 from tests.cases.conftest import Case
 from tests.images.drawn import claiming, encoded, gradient, postscript, tagged_jpeg
 
@@ -22,7 +23,9 @@ RTAGGER = (
 )
 
 
-def draw(case: Case, files: dict[str, bytes | None], sizes: dict[str, tuple[int, int]] | None = None) -> None:
+def draw(
+    case: Case, files: Mapping[str, bytes | None], sizes: Mapping[str, tuple[int, int]] | None = None
+) -> None:
     """A person and a horse in each image, which is annotated as 320 x 240 where `sizes` says nothing else.
 
     Args:
@@ -51,20 +54,6 @@ def run(case: Case, *overrides: str) -> None:
 def set_aside(case: Case, stage: str) -> dict[str, str]:
     """Image id -> reason."""
     return dict(case.rows(f"quarantine/{stage}", ("image_id", "reason")))
-
-
-@pytest.fixture
-def two_minutes() -> Iterator[None]:
-    """Who opens a FIFO or a device waits without end: the test fails instead."""
-
-    def fail(*_: object) -> None:
-        raise TimeoutError("the run waits for a file that never ends")
-
-    before = signal.signal(signal.SIGALRM, fail)
-    signal.alarm(120)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 PLAIN = encoded(gradient(*SIZE), "JPEG")
@@ -120,7 +109,18 @@ def test_view_shows_the_pixels_that_boxes_were_written_for(case, relforge) -> No
     assert (case.folder / "stored.html").read_text() != (case.folder / "upright.html").read_text()
 
 
-@pytest.mark.usefixtures("two_minutes")
+def test_training_reads_the_images_of_a_run_as_the_run_does(case) -> None:
+    draw(case, TURNED)
+    for option, kept in (("stored", 1), ("upright", -1)):
+        run(case, f"dataset.orientation={option}", "dataset.max_pixels=100000")
+        data = load_relations([{"run": str(case.folder / "run")}])
+        assert {(data[i].orientation, data[i].max_pixels) for i in range(2)} == {(option, 100_000)}
+        plain, turned = (load_image(data[i], 240, 320, mirror=False) for i in range(2))
+        same = turned.flip(1, 2) if kept < 0 else turned
+        assert (plain - same).abs().mean() < 0.1
+
+
+@pytest.mark.timeout(120)  # who opens a FIFO or a device waits without end
 def test_fifos_devices_and_endless_links_are_set_aside_one_by_one(case, relforge) -> None:
     names = ["fifo.jpg", "zero.jpg", "itself.jpg", "long" * 100 + ".jpg"]
     draw(case, {"1.jpg": PLAIN} | dict.fromkeys(names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from relforge.data.relations import Example
 from relforge.data.transforms import load_image
+from relforge.images import ImageError
 from relforge.images.detection_resize import DetectionResize, normalise_imagenet
 from tests.images.pillow import resize_by_passes
 
@@ -104,6 +106,14 @@ def test_training_turns_an_image_only_where_its_boxes_are_turned() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     for size, shape in (((64, 48), (3, 48, 64)), ((48, 64), (3, 64, 48))):
         assert load_image(example(pixels, size, orientation=6), 48, 90, mirror=False).shape == shape
+
+
+def test_training_refuses_an_image_of_another_shape_than_its_boxes_and_one_above_the_limit() -> None:
+    one = example(np.zeros((48, 64, 3), np.uint8), (64, 64))
+    with pytest.raises(ImageError, match="annotation says 64 x 64"):
+        load_image(one, 48, 90, mirror=False)
+    with pytest.raises(ImageError, match="limit is 100"):
+        load_image(replace(one, max_pixels=100), 48, 90, mirror=False)
 
 
 def test_normalisation_is_imagenets() -> None:

@@ -111,6 +111,20 @@ def test_the_crop_is_the_union_of_both_boxes_cut_to_the_image() -> None:
     assert union_crop(pixels, (200, 200, 5, 5), (201, 201, 5, 5), 1.0).shape == (1, 1, 3)
 
 
+@pytest.mark.parametrize(("width", "height"), [(1, 3000), (3000, 1), (1, 1)])
+def test_a_strip_is_scored(clip: str, shard: Any, width: int, height: int) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (width, height)).save(out, "png")
+    [image] = shard["images"].to_pylist()
+    row = image | {"width": width, "height": height, "bytes": out.getvalue()}
+    stage = build("tag", "clip", model=clip, floor=0.0)
+    stage.setup()
+
+    result = stage.process(shard | {"images": pa.Table.from_pylist([row], SCHEMAS["images"])})
+
+    assert result.kept == 3
+
+
 def test_a_prompt_with_another_field_is_refused() -> None:
     with pytest.raises(ValueError, match=r"positive is '\{verb\}'"):
         build("tag", "clip", positive="{verb}")
