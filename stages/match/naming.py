@@ -198,14 +198,23 @@ def _find_ends(
     boxes: BoxIndex,
     wanted: np.ndarray,
 ) -> tuple[Ends, np.ndarray]:
-    """Explode phrases to their classes, keep those with boxes in the image; whether any class is named."""
+    """Explode phrases to their classes, keep those with boxes in the image; whether any class is named.
+
+    Of hits at several levels, those of the lowest that counts in the image (`phrases.Hit`).
+    """
     classes = [np.array([code[hit.category] for hit in found], np.int64) for found in hits]
     rules = [np.array([RULES.index(hit.rule) for hit in found], np.int64) for found in hits]
     row, category = _explode(phrase, classes)
     _, rule = _explode(phrase, rules)
+    _, level = _explode(phrase, [np.array([hit.level for hit in found], np.int64) for found in hits])
+    _, local = _explode(phrase, [np.array([hit.local for hit in found], np.int64) for found in hits])
+    here = boxes.find(image[row], category)[1] > 0
+    counts = here | (local == 0)
+    lowest = np.full(len(phrase), np.iinfo(np.int64).max)
+    np.minimum.at(lowest, row[counts], level[counts])
     known = np.zeros(len(phrase), bool)
-    known[row] = True
-    present = (boxes.find(image[row], category)[1] > 0) & wanted[row]
+    known[row[counts]] = True
+    present = here & wanted[row] & (level == lowest[row])
     row, category, rule = row[present], category[present], rule[present]
     # "an animal" is evidence only where one kind of animal has boxes
     loose = np.bincount(row[rule == _HYPERNYM], minlength=len(phrase)) > 1

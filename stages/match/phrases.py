@@ -7,7 +7,8 @@ names them all. Words are compared whole, in singular form.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from relforge.stages.class_names import class_key
 from relforge.stages.match.likeness import is_likeness
@@ -32,10 +33,17 @@ _NOT_PERSONS = frozenset(
 
 @dataclass(frozen=True)
 class Hit:
-    """`category` is named, by `rule`: head, compound, of, suffix or hypernym."""
+    """`category` is named, by `rule`: head, compound, of, suffix or hypernym.
+
+    Args:
+        level: 0 for the longest synonym; hits of a higher level count in images where none below it does.
+        local: whether the hit counts in images alone that have a box of the class.
+    """
 
     category: str
     rule: str
+    level: int = 0
+    local: bool = False
 
 
 class PhraseMatcher:
@@ -45,9 +53,14 @@ class PhraseMatcher:
         vocabulary: the tables.
         categories: the dataset's class names; hits are among these. Of names that mean the same class, the
             the first is used for all.
+        local: those of them that only boxes tell of, no table and no list of the source. A hit of theirs, and
+            what it keeps from shorter synonyms, is for images that have the class: which other images are
+            looked at together must not matter.
     """
 
-    def __init__(self, vocabulary: Vocabulary, categories: list[str]) -> None:
+    def __init__(self, vocabulary: Vocabulary, categories: list[str], local: Collection[str] = ()) -> None:
+        self._local = frozenset(local)
+        self._everywhere: set[tuple[str, ...]] = set()
         self._synonyms: dict[tuple[str, ...], list[str]] = {}
         self._hypernyms: dict[tuple[str, ...], list[str]] = {}
         self._exceptions = {_singular(words(phrase)) for phrase in vocabulary.exceptions}
@@ -75,6 +88,8 @@ class PhraseMatcher:
         for synonym in synonyms:
             for form in {words(synonym), _singular(words(synonym))} - {()}:
                 entry = self._synonyms.setdefault(form, [])
+                if category not in self._local:
+                    self._everywhere.add(form)
                 if category is not None and category not in entry:
                     entry.append(category)
 
@@ -93,13 +108,19 @@ class PhraseMatcher:
         if len(lemmas) != len(surface):
             lemmas = surface
         at = _find_head(surface, words(head))
-        hits = self._match_at_head(surface, lemmas, at)
-        if hits is not None:
+        hits, decided = self._match_at_head(surface, lemmas, at)
+        if decided:
             return hits
+        level = hits[-1].level + 1 if hits else 0
+        others = self._match_otherwise(surface, lemmas, at)
+        return hits + [replace(hit, level=hit.level + level) for hit in others]
+
+    def _match_otherwise(self, surface: tuple[str, ...], lemmas: tuple[str, ...], at: int) -> list[Hit]:
+        """Classes of a phrase whose head is no synonym: by quantity, suffix or hypernym."""
         if is_quantity(surface[at]) and "of" in surface[at:-1]:
             tail = surface.index("of", at) + 1
             inner = self.match(" ".join(surface[tail:]), "", " ".join(lemmas[tail:]))
-            return [Hit(hit.category, "of") for hit in inner]
+            return [replace(hit, rule="of") for hit in inner]
         noun = singular(surface[at])
         if noun == "couple" and "of" not in surface[at:] and self._person:
             return [Hit(self._person, "head")]
@@ -113,19 +134,27 @@ class PhraseMatcher:
                 return [Hit(category, "hypernym") for category in found]
         return []
 
-    def _match_at_head(self, surface: tuple[str, ...], lemmas: tuple[str, ...], at: int) -> list[Hit] | None:
-        """Classes of the longest synonym that ends at the head; None where there is none."""
+    def _match_at_head(
+        self, surface: tuple[str, ...], lemmas: tuple[str, ...], at: int
+    ) -> tuple[list[Hit], bool]:
+        """Classes of the longest synonym that ends at the head, after those of longer ones that count in some
+        images only; and whether there is one that counts in all."""
         plain = _singular(surface)
+        hits: list[Hit] = []
+        level = 0
         for start in range(max(0, at + 1 - self._max_words), at + 1):
             forms = (surface[start : at + 1], plain[start : at + 1], lemmas[start : at + 1])
             if forms[1] in self._exceptions:
-                return []
+                return hits, True
             found = [c for form in dict.fromkeys(forms) for c in self._synonyms.get(form, ())]
             if found or any(form in self._synonyms for form in forms):
                 rule = "head" if start == at else "compound"
                 named = [c for c in dict.fromkeys(found) if not is_likeness(surface[:start], c)]
-                return [Hit(category, rule) for category in named]
-        return None
+                hits += [Hit(category, rule, level, category in self._local) for category in named]
+                level += 1
+                if any(form in self._everywhere for form in forms):
+                    return hits, True
+        return hits, False
 
 
 def is_quantity(word: str) -> bool:

@@ -37,7 +37,7 @@ class MatchStage:
     """
 
     name = "match"
-    version = 3
+    version = 4
     inputs: tuple[str, ...] = ("triplets", "boxes", "images", "classes")
     outputs: tuple[str, ...] = ("candidates",)
 
@@ -76,12 +76,12 @@ class MatchStage:
     def setup(self) -> None:
         self._vocabulary = vocabulary.load(self._synonyms, own_name=self._method == "boundary")
 
-    def _matcher(self, categories: list[str], own: dict[str, list[str]]) -> PhraseMatcher:
+    def _matcher(self, categories: list[str], own: dict[str, list[str]], local: list[str]) -> PhraseMatcher:
         """The matcher for these classes; shards of one dataset mostly have the same ones."""
-        key = categories, own
+        key = categories, own, local
         if self._cached is None or self._cached[0] != key:
             assert self._vocabulary is not None
-            self._cached = key, PhraseMatcher(self._vocabulary.with_own(own), categories)
+            self._cached = key, PhraseMatcher(self._vocabulary.with_own(own), categories, local)
         return self._cached[1]
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
@@ -91,13 +91,16 @@ class MatchStage:
         triplets, boxes = tables["triplets"], tables["boxes"]
         names = sorted(pc.unique(boxes["category"]).to_pylist())
         code_of = {name: code for code, name in enumerate(names)}
-        categories, own = names, {}
+        categories, local = names, []
+        own: dict[str, list[str]] = {}
         if self._method == "boundary":
             # classes without boxes in this shard take part, so that the reason for a dropped triplet does
             # not depend on how images were sharded
             own = read_classes(tables.get("classes"))
             listed = sorted(self._vocabulary.classes)  # first: a class goes by its name in the tables
             categories = [*listed, *sorted({*names, *own} - set(listed))]
+            everywhere = set(group_twins([*listed, *own]))
+            local = [twins[0] for key, twins in group_twins(categories).items() if key not in everywhere]
             number = {key: code for code, key in enumerate(group_twins(categories))}
             code_of = {name: number[class_key(name)] for name in categories}
         images = pc.unique(
@@ -134,7 +137,9 @@ class MatchStage:
                 triplets, image, categories, box_image, box_category, self._vocabulary, self._original_names
             )
         else:
-            named = naming.name_by_boundary(triplets, image, code_of, index, self._matcher(categories, own))
+            named = naming.name_by_boundary(
+                triplets, image, code_of, index, self._matcher(categories, own, local)
+            )
 
         # an entity of several classes: every combination of a subject class and an object class
         subjects, objects = named.subjects, named.objects

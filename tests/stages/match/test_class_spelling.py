@@ -98,3 +98,24 @@ def test_rules_about_a_class_hold_in_any_spelling(rows, person: str, glass: str)
     assert pairs(rows, ("a man", "wearing", "glasses"), person, glass) == set()
     assert pairs(rows, ("a man", "holding", "a glass"), person, glass) == {(0, 1)}
     assert pairs(rows, ("a bronze man", "holding", "a glass"), person, glass) == set()
+
+
+def test_an_unlisted_class_of_another_image_changes_nothing(rows) -> None:
+    """Only boxes tell of `guide dog`, and only in image 2: image 1 is labelled as it is alone."""
+
+    def tables(image: str, *classes: str) -> dict[str, pa.Table]:
+        facts = [("a man", "near", "a guide dog"), ("a man", "with", "a guide cane")]
+        return {
+            "triplets": rows.triplets(*facts, image_id=image),
+            "boxes": rows.boxes(*classes, image_id=image),
+            "images": rows.table("images", {"image_id": image}),
+        }
+
+    images = [tables("1", "person", "dog"), tables("2", "person", "dog", "guide dog", "guide cane")]
+    alone = [MatchStage().process(one) for one in images]
+    assert [one.tables["candidates"]["object_box"].to_pylist() for one in alone] == [[1], [2, 3]]
+    together = MatchStage().process(
+        {name: pa.concat_tables([one[name] for one in images]) for name in images[0]}
+    )
+    assert together.tables["candidates"] == pa.concat_tables([one.tables["candidates"] for one in alone])
+    assert together.dropped == {"object_names_no_class": 1} == alone[0].dropped
