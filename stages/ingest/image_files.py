@@ -65,6 +65,7 @@ class ImageFiles:
         self._embed = embed
         self._follow_links = follow_links
         self._linked: dict[str, bool] = {}  # folder -> whether it is below a link
+        self._links: dict[str, frozenset[str]] = {}  # folder -> the links in it
         if not roots and self.required:
             raise ValueError("require_images and embed_images need `images`: the folder of the image files")
 
@@ -139,7 +140,10 @@ class ImageFiles:
         return outside
 
     def _leaves_by_link(self, path: str, folders: list[str]) -> bool:
-        if not (self._is_below_link(os.path.dirname(path), folders) or os.path.islink(path)):
+        folder, name = os.path.split(path)
+        if folder not in self._links:  # one listing costs less than a look at each of its files
+            self._links[folder] = _links_in(folder)
+        if name not in self._links[folder] and not self._is_below_link(folder, folders):
             return False
         real = os.path.realpath(path)
         return not any(real.startswith(os.path.join(os.path.realpath(folder), "")) for folder in folders)
@@ -196,6 +200,14 @@ def _local_folder(pattern: str) -> str | None:
     if "://" in pattern.removeprefix("file://"):
         return None
     return os.path.dirname(_local(pattern.partition("{")[0]))
+
+
+def _links_in(folder: str) -> frozenset[str]:
+    try:
+        with os.scandir(folder or ".") as entries:
+            return frozenset(entry.name for entry in entries if entry.is_symlink())
+    except (OSError, ValueError):
+        return frozenset()  # no file can be there
 
 
 def _exists(uri: str | None) -> bool:
