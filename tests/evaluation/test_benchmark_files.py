@@ -318,3 +318,40 @@ def test_numbers_without_names_are_refused(
 ) -> None:
     said = refused(capsys, "open_images", str(tmp_path), open_images_files[0])
     assert "give categories=FILE with obj and rel" in said
+
+
+def test_open_images_from_its_csv_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "vrd.csv").write_text(
+        "ImageID,LabelName1,LabelName2,XMin1,XMax1,YMin1,YMax1,XMin2,XMax2,YMin2,YMax2,RelationshipLabel\n"
+        "a,/m/1,/m/2,0,0.33,0,1,0.66,1,0,0.5,plays\n"
+    )
+    (tmp_path / "classes.csv").write_text("/m/1,Man\n/m/2,Football\n")
+    (tmp_path / "sizes.csv").write_text("ImageID,Width,Height\na,300,200\n")
+    names = {"image_id": "a", "subject": "man", "object": "football", "predicate": "plays"}
+    row = names | {"subject_box": MAN, "object_box": BALL, "score": 0.9}
+    detections = table(tmp_path / "found.parquet", [row])
+    options = [f"{name}={tmp_path / file}" for name, file in CSV_FILES.items()]
+    found = measured(capsys, "open_images", detections, *options)
+    assert values(found)["score_wtd"] == pytest.approx(1.0)
+    said = refused(capsys, "open_images", detections, options[0])
+    assert "has shares of the image for pixels: give sizes=FILE" in said
+
+
+CSV_FILES = {"annotations": "vrd.csv", "classes": "classes.csv", "sizes": "sizes.csv"}
+
+
+def test_a_list_with_names_beside_its_numbers_has_kinds_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boxes = [
+        {"bbox": MAN, "category_id": 1, "category": "robot"},
+        {"bbox": BALL, "category_id": 2, "category": "ball"},
+    ]
+    row = {"subject_id": 0, "object_id": 1, "category_id": 1, "verb": "rolling"}
+    image = {"file_name": "a.jpg", "annotations": boxes, "hoi_annotation": [row]}
+    (tmp_path / "hico.json").write_text(json.dumps([image]))
+    names = {"image_id": "a", "subject": "robot", "predicate": "rolling", "object": "ball"}
+    found_row = names | {"subject_box": MAN, "object_box": BALL, "score": 0.9}
+    detections = table(tmp_path / "found.parquet", [found_row])
+    found = measured(capsys, "hico", detections, f"annotations={tmp_path / 'hico.json'}", "subject=any")
+    assert [(row["subject"], row["average_precision"]) for row in found["classes"]] == [("robot", 1.0)]

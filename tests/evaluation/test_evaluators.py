@@ -10,11 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from relforge.data.vcoco import VcocoData
+from relforge.evaluation.annotated import Annotated
 from relforge.evaluation.evaluator import EVALUATORS, Evaluator, Result
 from relforge.evaluation.hico import HicoEvaluator, HicoGold
 from relforge.evaluation.labels import LabelsEvaluator, LabelsGold
+from relforge.evaluation.open_images import OpenImagesEvaluator
 from relforge.evaluation.pairs import Pairs
 from relforge.evaluation.prior import fold, prior_of_detections
+from relforge.evaluation.vcoco import VcocoEvaluator
+from relforge.evaluation.vcoco_detections import VcocoDetections
 
 # two image ids of each half
 FIRST, SECOND = ([i for i in map(str, range(99)) if fold(i) == half][:2] for half in (0, 1))
@@ -24,6 +29,8 @@ BOX = [0.0, 0.0, 10.0, 10.0]
 # mypy checks that these keep the protocol
 HICO: Evaluator[HicoGold, Pairs] = HicoEvaluator(annotations="gold.json")
 LABELS: Evaluator[LabelsGold, pa.Table] = LabelsEvaluator()
+VCOCO: Evaluator[VcocoData, VcocoDetections] = VcocoEvaluator(annotations="gold.json")
+OPEN_IMAGES: Evaluator[Annotated, Pairs] = OpenImagesEvaluator(annotations="gold.json")
 
 
 @pytest.mark.parametrize("name", EVALUATORS)
