@@ -24,14 +24,15 @@ class Settings:
             in `Blueprint`; `text` may also name a Hugging Face encoder (roberta-base by default). Or `start`:
             a model to start from, as `relforge.models.published.load_pretrained` takes it. With another
             `kind` beside it, the parts that both kinds have are taken over, as when ParSeD starts from an
-            R-Tagger (RLIPv2, Table 4). A `.pth` may have `tokenizer` and `gate` beside it; a `.pth` that was
-            converted from a detector needs `kind`, `sizes`, `backbone` and `text`, for what it does not hold.
+            R-Tagger (RLIPv2, Table 4). `pairs` keeps that many of its pair queries. A `.pth` may have
+            `tokenizer` and `gate` beside it; a `.pth` that was converted from a detector needs `kind`, `sizes`,
+            `backbone` and `text`, for what it does not hold.
         epochs, steps: length of the run; `steps` takes precedence.
         batch, optimisation: fields of `BatchOptions` and `Optimisation`.
         losses: options of the model's losses, such as `relations: focal` or `weights: {labels: 2}`.
         noise: options of the pairs that the model is given (R-Tagger: fields of `Noise`).
         published: reproduce the published training where it differs from its paper: file-order cap, gradient
-            through pseudo-label targets.
+            through pseudo-label targets, the cut of query tables without regard to roles.
         half: store the finished model's weights as float16, half the size.
         save_every, log_every: steps.
     """
@@ -67,7 +68,8 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
     allowed: tuple[str, ...] = ("kind", "backbone", "text", "sizes")
     if "start" in model:
         published = str(model["start"]).endswith(PUBLISHED_SUFFIXES)
-        allowed = ("kind", "start", "tokenizer", "gate", *allowed[1:]) if published else ("kind", "start")
+        start = ("kind", "start", "pairs")
+        allowed = (*start, "tokenizer", "gate", *allowed[1:]) if published else start
     choose_from(model, allowed, "model.")
     return settings
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
 from relforge.data.relations import RelationData
@@ -21,6 +22,7 @@ from relforge.models.published import (
     read_published,
     start_from_detector,
 )
+from relforge.models.query_tables import cut_queries
 from relforge.models.zoo import family
 from relforge.trainer.settings import Settings, choose_from, known
 from relforge.trainer.tokenizer import train_tokenizer
@@ -47,18 +49,26 @@ def start_model(
             count = start_from_detector(model, state, blueprint)
             print(f"{path}: {count} of {len(model.state_dict())} tensors start from the detector")
             return model, blueprint, tokenizer
-        choose_from(options, ("kind", "start", "tokenizer", "gate"), "model.")
+        choose_from(options, ("kind", "start", "pairs", "tokenizer", "gate"), "model.")
     words = options.get("tokenizer", "roberta-base")
     loaded = load_pretrained(options["start"], tokenizer=words, gate=options.get("gate"))
     kind = options.get("kind", loaded.blueprint.kind)
+    pairs: Any = getattr(loaded.blueprint.sizes, "pairs", None)
     blueprint = replace(loaded.blueprint, **_label_names(kind, data))
     tokenizer = load_tokenizer(words if path.suffix in PUBLISHED_SUFFIXES else path, blueprint)
-    if kind == blueprint.kind and _fits(loaded.blueprint, blueprint):
+    kept = options.get("pairs", pairs)
+    if kind == blueprint.kind and kept == pairs and _fits(loaded.blueprint, blueprint):
         return loaded.model, blueprint, tokenizer
     if kind != blueprint.kind:
         blueprint = replace(blueprint, kind=kind, sizes=_adapt_sizes(kind, blueprint.sizes, settings))
+    weights = loaded.model.state_dict()
+    if "pairs" in options:
+        if pairs is None:
+            raise ValueError(f"model.pairs: a {loaded.blueprint.kind} model has no pair queries")
+        weights = cut_queries(weights, pairs, kept, published=settings.published)
+        blueprint = replace(blueprint, sizes=replace(blueprint.sizes, pairs=kept))
     model = blueprint.build(tokenizer)
-    _take_over(model, loaded.model)
+    _take_over(model, weights)
     return model, blueprint, tokenizer
 
 
@@ -132,12 +142,8 @@ def _adapt_sizes(kind: str, sizes: Any, settings: Settings) -> Any:
     return replace(adapted, pairs=settings.batch.max_pairs) if "pairs" in names else adapted
 
 
-def _take_over(model: nn.Module, source: nn.Module) -> None:
-    """Weights of `source` for every tensor that `model` has under the same name and shape."""
+def _take_over(model: nn.Module, source: Mapping[str, Tensor]) -> None:
+    """Weights of `source`, name -> tensor, where `model` has the same name and shape."""
     own = model.state_dict()
-    shared = {
-        name: value
-        for name, value in source.state_dict().items()
-        if name in own and own[name].shape == value.shape
-    }
+    shared = {name: value for name, value in source.items() if name in own and own[name].shape == value.shape}
     model.load_state_dict(own | shared)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +70,20 @@ def test_every_part_learns_but_what_the_method_never_trains(recipe: dict[str, An
     never = UNTRAINED.get(blueprint.kind, ())
     assert [name for name in without if not name.startswith(never)] == []
     assert all(any(name.startswith(prefix) for name in without) for prefix in never)
+
+
+def test_fine_tuning_may_keep_fewer_queries_of_each_role(settings: dict[str, Any]) -> None:
+    model = settings["model"] | {"kind": "parsed_v1", "sizes": SIZES | FAMILIES["parsed_v1"]}
+    model.pop("text")
+    folder = relations.main(settings | {"model": model, "steps": 1})
+    data = sources.load_relations(settings["data"])
+    fewer = settings_from(settings | {"model": {"start": str(folder), "pairs": 5}})
+
+    cut, blueprint, _ = start_model(fewer, data)
+
+    whole = load_model(folder).model.state_dict()["queries.table.weight"]
+    subjects, objects = whole.chunk(2)
+    assert blueprint.sizes.pairs == 5
+    assert torch.equal(cut.state_dict()["queries.table.weight"], torch.cat([subjects[:5], objects[:5]]))
+    published, _, _ = start_model(replace(fewer, published=True), data)
+    assert torch.equal(published.state_dict()["queries.table.weight"], whole[:10])

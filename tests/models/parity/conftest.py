@@ -188,6 +188,12 @@ def published_model(goldens: Path, roberta: TextEncoder) -> Callable[[str], Rela
 
 
 @pytest.fixture(scope="session")
+def parseda_sizes() -> Sizes:
+    """What the fixtures' ParSeDA was built from."""
+    return SIZES["parseda"]
+
+
+@pytest.fixture(scope="session")
 def golden(goldens: Path) -> Callable[[str], Golden]:
     """`golden("g1_tagger_inference")`: the arrays of that file."""
     return cache(lambda name: Golden(goldens / f"{name}.npz"))
