@@ -27,7 +27,11 @@ our_name = partial(rename_by, [*DEFORMABLE_RULES, *LINEAR_RULES])
 def blueprint_of(state: Mapping[str, Tensor], gate: str | None = None) -> Blueprint | None:
     """What a file was built from; None if it is of another model. A file does not state whether the object
     classifier was meant for subjects too, nor the names of its labels."""
-    wanted = ("transformer.ho_encoder.layers.0.linear1.weight", "obj_class_embed.0.weight")
+    wanted = (
+        "transformer.ho_encoder.layers.0.linear1.weight",
+        "obj_class_embed.0.weight",
+        "verb_class_embed.0.weight",  # a converted detector has none
+    )
     if has_text_encoder(state) or not all(key in state for key in wanted):
         return None
     feedforward, dim = state[wanted[0]].shape
