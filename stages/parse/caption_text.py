@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,8 +47,8 @@ class CaptionText:
         """The words that overlap the characters [start, end); None where there is none."""
         if start < 0:
             return None
-        at = [i for i, (a, b) in enumerate(zip(self.start, self.end, strict=True)) if a < end and b > start]
-        return (at[0], at[-1]) if at else None
+        first, stop = bisect_right(self.end, start), bisect_left(self.start, end)
+        return (first, stop - 1) if first < stop else None
 
 
 def says(said: Sequence[str], wanted: Sequence[str]) -> bool:

@@ -22,7 +22,8 @@ BATCH_SIZE = 8192
 class LearnedParser:
     """A bidirectional LSTM over words that tags entities and attributes and scores pairs of them.
 
-    Any text is accepted: no words, no graph. Captions longer than `tokens.LIMIT` words are parsed up to it.
+    Any text is accepted: no words, no graph. Of a text longer than `tokens.LIMIT` words the
+    rest is not looked at: the stage hands over shorter parts (`parse.sentences`).
 
     Args:
         model: a model folder; empty for the embedded one.
