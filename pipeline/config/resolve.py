@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from relforge.pipeline.config.options import construct, constructor, parameters
-from relforge.pipeline.config.schema import Config, StageChoice
+from relforge.pipeline.config.schema import Config, Dataset, StageChoice
 from relforge.pipeline.config.source import ConfigError, Source
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.job import Job, Limits, Resources, SourceSpec, StageSpec
@@ -74,7 +74,9 @@ def resolve(config: Config, source: Source) -> Job:
 def _source_options(config: Config, source: Source, context: dict[str, Any]) -> dict[str, Any]:
     target = constructor(source, "dataset.format", SOURCES, config.dataset.format)
     options = _complete(target, config.dataset.options, context)
-    construct(source, "dataset", target, options, internal=tuple(context))
+    # an unknown key may mean a field of the section that sources take as an option
+    internal = tuple(name for name in context if name not in Dataset.model_fields)
+    construct(source, "dataset", target, options, internal=(*internal, "dataset", "split"))
     return options
 
 

@@ -149,7 +149,12 @@ def test_an_image_that_claims_more_pixels_than_the_config_allows_is_set_aside_un
 
 @pytest.mark.parametrize(
     ("option", "says"),
-    [("orientation=left", "stored"), ("max_pixels=0", "1"), ("max_pixels=1000000000", "178956970")],
+    [
+        ("orientaton=stored", "did you mean 'orientation'?"),
+        ("orientation=left", "stored"),
+        ("max_pixels=0", "1"),
+        ("max_pixels=1000000000", "178956970"),
+    ],
 )
 def test_a_wrong_option_of_images_is_one_sentence(case, option, says) -> None:
     draw(case, {"1.jpg": PLAIN})
