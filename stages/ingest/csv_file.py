@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from csv import Error as CsvError
 from csv import reader
 from typing import Any, BinaryIO
 
@@ -115,4 +116,7 @@ def _header(file: BinaryIO) -> list[str]:
     """The column names of a CSV file, which is read again from its beginning afterwards."""
     line = file.readline().decode("utf-8-sig", "replace")
     file.seek(0)
-    return next(reader([line]), [])
+    try:
+        return next(reader([line]), [])
+    except CsvError as error:
+        raise OSError(f"its first line names no columns: {error}") from error

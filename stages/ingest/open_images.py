@@ -264,7 +264,7 @@ def _are_pixels(boxes: pa.Table) -> np.ndarray:
 def _box_rows(boxes: pa.Table, owners: np.ndarray, labels: pa.Array, images: ImageColumns) -> np.ndarray:
     order = np.lexsort(((images.sizes <= 0).any(axis=1), images.codes))  # of two images the usable one
     at = np.minimum(np.searchsorted(images.codes[order], owners), max(len(order) - 1, 0))
-    width, height = images.sizes[order[at]].T if len(order) else np.empty((2, 0))
+    width, height = images.sizes[order[at]].T if len(order) else np.zeros((2, len(owners)))
     corners = [pc.fill_null(boxes[name], float("nan")).to_numpy() for name in _ENDS]
     with np.errstate(over="ignore"):
         x1, x2, y1, y2 = (c * s for c, s in zip(corners, (width, width, height, height), strict=True))

@@ -127,6 +127,21 @@ def test_a_size_is_read_or_costs_its_image(tmp_path, width, kept):
     assert [q.reason for q in shard.quarantined] == ["bad_image_size"] * (1 - kept)
 
 
+def test_boxes_of_images_that_no_size_is_given_for_are_set_aside(tmp_path):
+    sizes = write(tmp_path, "sizes.csv", "ImageID,Width,Height\n")
+
+    [shard] = read(boxes=write(tmp_path, "b.csv", BOX_HEAD + GOOD), sizes=sizes)
+
+    assert [q.reason for q in shard.quarantined] == ["unknown_image"]
+
+
+def test_a_first_line_that_is_none_is_refused(tmp_path):
+    boxes = write(tmp_path, "b.csv", BOX_HEAD.replace("LabelName", "Label\rName") + GOOD)
+
+    with pytest.raises(SourceError, match=r"b\.csv: cannot read the CSV file \(its first line"):
+        read(boxes=boxes, image_size=[9, 9])
+
+
 def test_boxes_in_pixels_are_refused(tmp_path):
     boxes = write(tmp_path, "b.csv", BOX_HEAD + "a,/m/1,0,50,10,30,0,0\n")
 
