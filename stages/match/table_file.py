@@ -62,6 +62,10 @@ def _parse(text: str, is_json: bool) -> TableFile:
     try:
         data = json.loads(text, object_pairs_hook=_unique) if is_json else yaml.load(text, _Loader)
     except (yaml.YAMLError, json.JSONDecodeError) as error:
+        if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+            raise TableError(
+                f"not valid YAML: line {error.problem_mark.line + 1}: {error.problem}"
+            ) from error
         kind = "JSON" if is_json else "YAML"
         raise TableError(f"not valid {kind}: {' '.join(str(error).split())}") from error
     except RecursionError as error:

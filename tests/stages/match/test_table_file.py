@@ -19,7 +19,7 @@ FAULTS = {
             "'hypernyms' needs a mapping to lists of classes, found nothing",
         ),
         ("classes: {person: [man]}\nexceptions: [7]", "exceptions needs a list of phrases, and 7 is no text"),
-        ("person: [man", "not valid YAML"),
+        ("person: [man\n", "not valid YAML: line 2: expected ',' or ']'"),
         ("person: [man, true]", "class 'person' needs a list of words, and True is no text"),
         ("person: man", "class 'person' needs a list of words, e.g. [man], found 'man'"),
         ("person: ['']", "class 'person' has an entry without a letter"),
