@@ -25,8 +25,8 @@ class Settings:
             a model to start from, as `relforge.models.published.load_pretrained` takes it. With another
             `kind` beside it, the parts that both kinds have are taken over, as when ParSeD starts from an
             R-Tagger (RLIPv2, Table 4). `pairs` keeps that many of its pair queries. A `.pth` may have
-            `tokenizer` and `gate` beside it; a `.pth` of a detector needs `kind`, `sizes`, `backbone` and `text`,
-            for what it does not hold.
+            `tokenizer` and `gate` beside it; a `.pth` of a detector needs `kind`, `sizes`, `backbone` and
+            `text`, for what it does not hold.
         epochs, steps: length of the run; `steps` takes precedence.
         batch, optimisation: fields of `BatchOptions` and `Optimisation`.
         losses: options of the model's losses, such as `relations: focal` or `weights: {labels: 2}`.
