@@ -41,8 +41,8 @@ def command(
     vcoco DETECTIONS: agent AP and role AP of scenarios 1 and 2. Options: annotations (vcoco_test.json or a
     converted list), instances (instances_vcoco_all_2014.json), protocol (official, rlipv2), ties.
 
-    open_images DETECTIONS: R@50, wmAP_rel, wmAP_phr, score_wtd. Options: annotations (converted JSON or CSV of
-    relations), categories, classes, sizes, protocol (rlipv2, corrected), nms, score.
+    open_images DETECTIONS: R@50, wmAP_rel, wmAP_phr, score_wtd. Options: annotations (converted JSON or CSV
+    of relations), categories, classes, sizes, protocol (rlipv2, corrected), nms, score.
     """
     result = evaluate(benchmark, target, options or [])
     if as_json:
