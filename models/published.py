@@ -13,6 +13,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from relforge.models.blueprint import Blueprint
 from relforge.models.checkpoint import Loaded, file_sha256, load_model
+from relforge.models.detectors import detector_tables, is_deformable_detr, spread_over_roles
 from relforge.models.files import resolve_model
 from relforge.models.zoo import MODELS, family
 
@@ -104,10 +105,11 @@ def load_published(model: nn.Module, state: Mapping[str, Tensor], blueprint: Blu
 
 
 def start_from_detector(model: nn.Module, state: Mapping[str, Tensor], blueprint: Blueprint) -> int:
-    """Copy what fits of a detector that was converted to the model's names, in place; the rest stays random.
+    """Copy what fits of a detector, in place; the rest stays random.
 
-    Such files have no text encoder and no fusion, they have layers and class heads that the model has not,
-    and their two copies of a box head may differ on purpose: the copy at the top level counts.
+    The detector is a Deformable DETR, or one that was converted to the model's published names. Such files have
+    no text encoder and no fusion, they have layers and class heads that the model has not, and the two copies
+    of a box head in converted ones may differ on purpose: the copy at the top level counts.
 
     Returns:
         How many tensors were copied.
@@ -116,8 +118,12 @@ def start_from_detector(model: nn.Module, state: Mapping[str, Tensor], blueprint
         ValueError: nothing fits.
     """
     expected = model.state_dict()
+    tables: dict[str, Tensor] = {}
+    if is_deformable_detr(state):
+        tables = detector_tables(state, expected, blueprint.classes)
+        state = spread_over_roles(state)
     renamed, _ = _rename(state, blueprint)
-    found = {
+    found = tables | {
         name: tensor
         for name, (_, tensor) in renamed.items()
         if name in expected and expected[name].shape == tensor.shape

@@ -1,0 +1,102 @@
+"""A Deformable DETR under its authors' names starts the families of the deformable line."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from relforge.models.blueprint import Blueprint
+from relforge.models.detectors import COCO_CATEGORIES
+from relforge.models.published import start_from_detector
+from relforge.models.zoo import family
+
+DIM, WIDE = 32, 48
+BACKBONE = {"family": "resnet", "embedding_size": 8, "hidden_sizes": [8, 16, 16, 32], "depths": [1, 1, 1, 1]}
+
+
+def pair_detector(kind: str) -> tuple[nn.Module, Blueprint]:
+    sizes = {"dim": DIM, "pairs": 4, "encoder_layers": 1, "decoder_layers": 2, "feedforward": WIDE}
+    classes, relations = ("dog", "griffin", "person"), ("ride", "hold")
+    blueprint = Blueprint(kind, family(kind).sizes(**sizes), BACKBONE, None, classes, relations)
+    torch.manual_seed(0)
+    return blueprint.build(None), blueprint
+
+
+def detector(model: nn.Module, decoder: str) -> dict[str, Tensor]:
+    """A detector with the layers of `model`'s decoder of that name, and its own heads and tables."""
+    state = {"transformer.reference_points.weight": torch.rand(2, DIM)}
+    state |= {
+        "transformer.reference_points.bias": torch.rand(2),
+        "query_embed.weight": torch.rand(300, 2 * DIM),
+    }
+    for k in range(6):
+        state |= {f"class_embed.{k}.weight": torch.rand(91, DIM), f"class_embed.{k}.bias": torch.rand(91)}
+        for layer, width in enumerate((DIM, DIM, 4)):
+            state[f"bbox_embed.{k}.layers.{layer}.weight"] = torch.rand(width, DIM)
+            state[f"bbox_embed.{k}.layers.{layer}.bias"] = torch.rand(width)
+    for name, tensor in model.state_dict().items():
+        if name.startswith("encoder."):
+            state[f"transformer.{name}"] = torch.rand(tensor.shape)
+        if name.startswith(f"{decoder}."):
+            state[f"transformer.decoder{name.removeprefix(decoder)}"] = torch.rand(tensor.shape)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("kind", "decoders"),
+    [("parsed_v1", ("entity_decoder", "relation_decoder")), ("qahoi_rlipv2", ("decoder",))],
+)
+def test_layers_and_box_heads_serve_every_decoder_and_role(kind: str, decoders: tuple[str, ...]) -> None:
+    model, blueprint = pair_detector(kind)
+    state = detector(model, decoders[0])
+
+    start_from_detector(model, state, blueprint)
+
+    ours = model.state_dict()
+    key = "layers.1.linear1.weight"
+    for decoder in decoders:
+        assert torch.equal(ours[f"{decoder}.{key}"], state[f"transformer.decoder.{key}"])
+    for role in ("subject", "object"):
+        head = ours[f"{role}_boxes.mlps.1.layers.2.weight"]
+        assert torch.equal(head, state["bbox_embed.1.layers.2.weight"])
+    key = "encoder.layers.0.linear1.weight"
+    assert torch.equal(ours[key], state[f"transformer.{key}"])
+
+
+def test_tables_and_points_of_a_family_with_two_queries_a_pair() -> None:
+    model, blueprint = pair_detector("parsed_v1")
+    state = detector(model, "entity_decoder")
+    start_from_detector(model, state, blueprint)
+    ours, table = model.state_dict(), state["query_embed.weight"][:8]
+    assert torch.equal(ours["queries.table.weight"], torch.cat([table, table[:, DIM:]], 1))
+    for role in ("subject", "object"):
+        assert torch.equal(
+            ours[f"queries.points.{role}.weight"], state["transformer.reference_points.weight"]
+        )
+
+
+def test_tables_and_points_of_a_family_with_one_query_a_pair() -> None:
+    model, blueprint = pair_detector("qahoi_rlipv2")
+    state = detector(model, "decoder")
+    start_from_detector(model, state, blueprint)
+    ours, points = model.state_dict(), state["transformer.reference_points.weight"]
+    assert torch.equal(ours["queries.weight"], state["query_embed.weight"][:4])
+    assert torch.equal(ours["points.weight"], torch.cat([points, points]))
+
+
+def test_class_rows_go_by_name_and_the_rest_stays_new() -> None:
+    model, blueprint = pair_detector("parsed_v1")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state = detector(model, "entity_decoder")
+    start_from_detector(model, state, blueprint)
+    name = "classifier.object_heads.1.weight"
+    ours, rows = model.state_dict()[name], state["class_embed.1.weight"]
+    assert torch.equal(ours[0], rows[COCO_CATEGORIES["dog"]])
+    assert torch.equal(ours[2], rows[COCO_CATEGORIES["person"]])
+    assert torch.equal(ours[[1, 3]], before[name][[1, 3]])  # no class of COCO, and "no objects"
+
+
+def test_cocos_categories_are_eighty() -> None:
+    assert len(COCO_CATEGORIES) == 80
+    assert (COCO_CATEGORIES["person"], COCO_CATEGORIES["toothbrush"]) == (1, 90)
