@@ -107,9 +107,9 @@ def load_published(model: nn.Module, state: Mapping[str, Tensor], blueprint: Blu
 def start_from_detector(model: nn.Module, state: Mapping[str, Tensor], blueprint: Blueprint) -> int:
     """Copy what fits of a detector, in place; the rest stays random.
 
-    The detector is a Deformable DETR, or one that was converted to the model's published names. Such files have
-    no text encoder and no fusion, they have layers and class heads that the model has not, and the two copies
-    of a box head in converted ones may differ on purpose: the copy at the top level counts.
+    The detector is a Deformable DETR, or one that was converted to the model's published names. Such files
+    have no text encoder and no fusion, they have layers and class heads that the model has not, and the two
+    copies of a box head in converted ones may differ on purpose: the copy at the top level counts.
 
     Returns:
         How many tensors were copied.
