@@ -29,7 +29,7 @@ from relforge.pipeline.run.progress import (
     Started,
     Watcher,
 )
-from relforge.pipeline.run.survey import Survey
+from relforge.pipeline.run.survey import State, Survey
 from relforge.pipeline.run.work import Work, to_complete
 from relforge.pipeline.run.worker import ShardReport
 from relforge.pipeline.store.file_hash import hash_file
@@ -123,21 +123,35 @@ def _work_off(
     monitor: Monitor,
 ) -> tuple[Survey, str | None]:
     """The folder's state at the end, and why it is not what it should be, if so."""
-    survey = Survey(folder, plan)
+    survey = Survey(folder, plan, footers=True)
     work = choose(survey)
     if work.empty:
         return survey, None
+    _invalidate_broken(folder, survey)
     with Driver(folder) as driver:
         _announce(folder, monitor, driver, survey, work)
         for _ in range(_PASSES):
             unfinished = _one_pass(folder, plan, work, executor, monitor, driver)
             survey = Survey(folder, plan)
+            _invalidate_broken(folder, survey)
             if work.forced:  # a forced shard is done once, not in every pass
                 return survey, _incomplete(unfinished) if unfinished else None
             work = choose(survey)
             if work.empty:
                 return survey, None
     return survey, _incomplete(unfinished)
+
+
+def _invalidate_broken(folder: RunFolder, survey: Survey) -> None:
+    """Delete the sidecars of shards whose files are damaged but look whole to a worker, which reads no output
+    before it decides that a shard is done."""
+    for step in survey.plan.steps:
+        for shard in survey.with_state(step.name, State.BROKEN):
+            read = {t: e.sidecar for t in step.outputs if (e := survey.entries[t].get(shard)) and e.sidecar}
+            # anything else there by now is what another driver made of it
+            if all(folder.sidecar(table, shard) == sidecar for table, sidecar in read.items()):
+                for table in read:
+                    folder.delete_sidecar(table, shard)
 
 
 def _one_pass(

@@ -51,6 +51,8 @@ def ingest(plan: Plan, folder: RunFolder, forced: frozenset[int] = frozenset()) 
     shards = shard + 1
     for table in plan.tables:
         folder.delete_shards(table, [index for index in folder.indices(table) if index >= shards])
+    for step in plan.steps:
+        folder.delete_quarantine(step.name, since=shards)
     for failed in folder.numbers(FAILED, INGEST):
         folder.storage.delete(folder.failed_path(INGEST, failed))
     folder.write_json(INGEST_MANIFEST, {"key": plan.ingest.key, "shards": shards})

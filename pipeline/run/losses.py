@@ -13,14 +13,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.job import Limits
 from relforge.pipeline.run.stage_plan import StagePlan
 from relforge.pipeline.run.survey import Survey
+from relforge.pipeline.store.quarantine import read_quarantine
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.pipeline.store.sidecar import Sidecar
 
@@ -134,7 +133,10 @@ def find_example(folder: RunFolder, stage: str, reason: str) -> str | None:
     """The first record that a stage set aside for that reason, in words."""
     place = f"quarantine/{stage}"
     for file in sorted(folder.storage.listing(place)):
-        rows = pq.read_table(pa.BufferReader(folder.storage.read(f"{place}/{file}")))
+        try:
+            rows = read_quarantine(folder, f"{place}/{file}")
+        except (FileNotFoundError, RunError):  # replaced just now, or damaged, which the survey reports
+            continue
         for row in rows.filter(pc.field("reason") == reason).slice(0, 1).to_pylist():
             text = row["detail"] or _identity(row["record"])
             return text if len(text) <= _EXAMPLE_LENGTH else f"{text[:_EXAMPLE_LENGTH]}..."

@@ -13,6 +13,7 @@ from relforge.pipeline.errors import BrokenShard
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.run.stage_plan import StagePlan
 from relforge.pipeline.store.fingerprint import dataset_hash, ingest_fingerprint, shard_fingerprint
+from relforge.pipeline.store.quarantine import find_problem
 from relforge.pipeline.store.run_folder import INGEST_MANIFEST, Entry, RunFolder
 from relforge.pipeline.store.sidecar import Sidecar
 
@@ -40,21 +41,27 @@ class Finding:
 
 
 class Survey:
-    """The state of a whole run folder. Nothing is read but listings and sidecars.
+    """The state of a whole run folder. Nothing is read but listings, sidecars, and quarantine files that
+    changed since they were written.
 
     Args:
         folder: the run folder.
         plan: what should be there.
         verify: also read all data and compare it with its sidecar.
+        footers: also read the end of every data file, and all of those that changed since they were written.
     """
 
-    def __init__(self, folder: RunFolder, plan: Plan, *, verify: bool = False) -> None:
+    def __init__(self, folder: RunFolder, plan: Plan, *, verify: bool = False, footers: bool = False) -> None:
         self.plan = plan
         self.entries: dict[str, dict[int, Entry]] = {t: folder.survey(t) for t in plan.tables}
         if verify:
             self.entries = {
                 t: _verified(folder, t, found, plan.spec(t).schema) for t, found in self.entries.items()
             }
+        elif footers:
+            self.entries = {t: _glanced(folder, t, found) for t, found in self.entries.items()}
+        # listed after the sidecars were read, which are published later: never older than they say
+        self._quarantine = {step.name: self._quarantine_problems(folder, step, verify) for step in plan.steps}
         manifest = folder.read_json(INGEST_MANIFEST)
         if manifest is not None and not _is_manifest(manifest):
             raise folder.damaged(INGEST_MANIFEST, "it needs `key`, a text, and `shards`, a number")
@@ -97,7 +104,8 @@ class Survey:
         return self.shards is not None and not any(self.undone(step.name) for step in self.plan.steps)
 
     def dataset_hash(self, tables: Iterable[str] | None = None) -> str:
-        """Hash over the content of the done shards of all (or these) tables."""
+        """Hash over the content of the done shards of all tables and their quarantined records, or of these
+        tables alone."""
         contents: dict[str, dict[int, str]] = {}
         for step in self.plan.steps:
             for table in step.outputs:
@@ -107,7 +115,26 @@ class Survey:
                     for shard in self.with_state(step.name, State.DONE)
                     if (sidecar := entries[shard].sidecar)
                 }
+            set_aside = {
+                shard: sidecar.quarantine.content
+                for shard, sidecar in self.sidecars(step).items()
+                if sidecar.quarantine and sidecar.quarantine.content
+            }
+            if set_aside:
+                contents[f"quarantine/{step.name}"] = set_aside
         return dataset_hash({t: contents[t] for t in (tables or contents)})
+
+    def _quarantine_problems(self, folder: RunFolder, step: StagePlan, verify: bool) -> dict[int, str]:
+        """Shard -> what is wrong with its file of quarantined records, from the account in its sidecars."""
+        files = folder.storage.listing(f"quarantine/{step.name}")
+        found = {}
+        for shard, entry in self.entries[step.outputs[0]].items():
+            if entry.sidecar and not entry.problem:
+                file = files.get(f"part-{shard:05d}.parquet")
+                account = entry.sidecar.quarantine
+                if problem := find_problem(folder, step.name, shard, account, file, verify):
+                    found[shard] = problem
+        return found
 
     def _judge(self, step: StagePlan, shard: int) -> Finding:
         entries = {table: self.entries[table].get(shard) for table in step.outputs}
@@ -117,6 +144,8 @@ class Survey:
             problem = entry.problem if entry else "missing while other tables of the stage are there"
             if problem:
                 return Finding(State.BROKEN, f"{table}: {problem}")
+        if problem := self._quarantine[step.name].get(shard):
+            return Finding(State.BROKEN, f"quarantine: {problem}")
         for parent in self.plan.parents(step):
             if self.finding(parent.name, shard).state != State.DONE:
                 return Finding(State.STALE, f"{parent.name} has to be redone first")
@@ -150,6 +179,25 @@ def _verified(
                 entry = replace(entry, problem=error.why)
         checked[shard] = entry
     return checked
+
+
+def _glanced(folder: RunFolder, table: str, entries: dict[int, Entry]) -> dict[int, Entry]:
+    """The entries after a look at the end of each data file, and at all of one that changed."""
+
+    def look(shard: int) -> Entry:
+        entry = entries[shard]
+        if not entry.sidecar or entry.problem:
+            return entry
+        try:
+            if entry.sidecar.modified not in ("", entry.modified):
+                folder.read_data(table, shard, entry.sidecar)
+            else:
+                folder.check_footer(table, shard, entry.sidecar)
+        except BrokenShard as error:
+            return replace(entry, problem=error.why)
+        return entry
+
+    return folder.for_each(list(entries), look)
 
 
 def _is_manifest(value: Mapping[str, Any]) -> bool:

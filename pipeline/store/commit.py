@@ -2,7 +2,8 @@
 
 1. The account is checked: every input row kept, dropped under a reason, or quarantined.
 2. Every file is written beside its final name, flushed and read back.
-3. Data files are renamed into place, then sidecars. A sidecar is the commit: data without a matching one
+3. The file of quarantined records is renamed into place, then data files, then sidecars, which record the
+   hashes of both. A sidecar is the commit: data without a matching one
    does not count, so a death between any two steps costs one shard's work at most.
 4. Of two processes that made the same shard, the second discards its work.
 """
@@ -17,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ import pyarrow as pa
 from relforge import __version__
 from relforge.pipeline.errors import BrokenInvariant
 from relforge.pipeline.store.parquet import check_rows, content_hash, to_bytes
-from relforge.pipeline.store.quarantine import write_quarantine
+from relforge.pipeline.store.quarantine import quarantine_bytes
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.pipeline.store.sidecar import Sidecar
 from relforge.stages.contract import StageResult
@@ -99,20 +100,28 @@ def commit(
     storage = folder.storage
     with ExitStack() as undo:
         data, accounts = [], []
+        path = folder.quarantine_path(context.stage, shard)
+        aside, quarantine = quarantine_bytes(context.stage, shard, result.quarantined, context.attempt)
+        if aside:
+            data.append(storage.stage(path, aside, partial(check_rows, rows=len(result.quarantined))))
+            undo.callback(data[-1].discard)
+            quarantine = replace(quarantine, modified=data[-1].modified)
         for table in context.tables:
             check = partial(check_rows, rows=sidecars[table].rows_out)
             data.append(storage.stage(folder.data_path(table, shard), files[table], check))
             undo.callback(data[-1].discard)
+            sidecars[table] = replace(sidecars[table], modified=data[-1].modified, quarantine=quarantine)
             accounts.append(storage.stage(folder.sidecar_path(table, shard), sidecars[table].to_bytes()))
             undo.callback(accounts[-1].discard)
         with storage.lock(f"logs/locks/{context.stage}"):
             committed = folder.committed(context.tables, shard, context.fingerprint)
             if committed and not context.forced:
                 return committed, False
-            write_quarantine(folder, context.stage, shard, result.quarantined, context.attempt)
             for table in context.tables:
                 # a death before the new sidecar is there must not leave the old one beside new data
                 folder.delete_sidecar(table, shard)
+            if not aside:
+                storage.delete(path)
             for pending in (*data, *accounts):
                 pending.publish()
             undo.pop_all()

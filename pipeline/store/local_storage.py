@@ -54,6 +54,11 @@ class LocalStorage:
         with open(self._path(path), "rb") as file:
             return file.read()
 
+    def read_end(self, path: str, count: int) -> bytes:
+        with open(self._path(path), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - count))
+            return file.read()
+
     def stage(self, path: str, data: bytes, check: Callable[[bytes], None] | None = None) -> _PendingRename:
         return self._stage(path, data, check, durable=True)
 
@@ -92,7 +97,7 @@ class LocalStorage:
                     if entry.name[0] != "." and entry.is_file():
                         with suppress(FileNotFoundError):  # removed since the listing began
                             stat = entry.stat()
-                            found[entry.name] = Stat(stat.st_size, stat.st_mtime)
+                            found[entry.name] = Stat(stat.st_size, _mark(stat))
         except (FileNotFoundError, NotADirectoryError):
             return {}
         return found
@@ -174,6 +179,7 @@ class _PendingRename:
 
     def __init__(self, storage: LocalStorage, temporary: str, target: str, durable: bool) -> None:
         self._storage, self._temporary, self._target, self._durable = storage, temporary, target, durable
+        self.modified = _mark(os.stat(temporary))  # a rename changes neither
 
     def publish(self) -> None:
         self._storage._rename(self._temporary, self._target, self._durable)
@@ -181,6 +187,11 @@ class _PendingRename:
     def discard(self) -> None:
         with suppress(FileNotFoundError):
             os.unlink(self._temporary)
+
+
+def _mark(stat: os.stat_result) -> str:
+    """Changes with every write to the file and with every other file under its name."""
+    return f"{stat.st_mtime_ns} {stat.st_ino}"
 
 
 def process_lives(pid: int) -> bool:

@@ -38,6 +38,11 @@ class ObjectStorage:
         data: bytes = self._fs.cat_file(self._path(path))
         return data
 
+    def read_end(self, path: str, count: int) -> bytes:
+        size: int = self._fs.size(self._path(path))
+        data: bytes = self._fs.cat_file(self._path(path), start=max(0, size - count), end=size)
+        return data
+
     def stage(self, path: str, data: bytes, check: Callable[[bytes], None] | None = None) -> _PendingPut:
         if check:
             check(data)
@@ -82,6 +87,8 @@ class ObjectStorage:
 
 class _PendingPut:
     """Bytes in memory, one PUT away from being visible."""
+
+    modified = ""  # the ETag is the store's to choose
 
     def __init__(self, storage: ObjectStorage, path: str, data: bytes) -> None:
         self._storage, self._path, self._data = storage, path, data

@@ -40,13 +40,28 @@ def content_hash(data: bytes, schema: pa.Schema, rows: int) -> str:
 
 
 def check_rows(data: bytes, rows: int) -> None:
-    """Read the footer back; ValueError when it is not a Parquet file of that many rows."""
+    """Read the footer of a file, of which `data` may be the end alone.
+
+    Raises:
+        ValueError: it is not that of a Parquet file of so many rows.
+    """
     try:
         found = pq.ParquetFile(pa.BufferReader(data)).metadata.num_rows
-    except pa.ArrowException as error:
-        raise ValueError(f"not readable as Parquet after writing: {error}") from error
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"not readable as Parquet: {error}") from error
     if found != rows:
-        raise ValueError(f"{found} rows after writing {rows}")
+        raise ValueError(f"{found} rows instead of {rows}")
+
+
+def footer_size(tail: bytes) -> int:
+    """Bytes of the footer of a file that ends in `tail`, its length and magic included.
+
+    Raises:
+        ValueError: it does not end as a Parquet file does.
+    """
+    if len(tail) < _TAIL or tail[-4:] != b"PAR1":
+        raise ValueError("it does not end as a Parquet file does")
+    return int.from_bytes(tail[-_TAIL:-4], "little") + _TAIL
 
 
 def from_bytes(data: bytes, schema: pa.Schema) -> pa.Table:

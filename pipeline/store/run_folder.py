@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from relforge.pipeline.errors import BrokenShard, RunError
 from relforge.pipeline.store.local_storage import LocalStorage
 from relforge.pipeline.store.object_storage import ObjectStorage
-from relforge.pipeline.store.parquet import from_bytes
+from relforge.pipeline.store.parquet import check_rows, footer_size, from_bytes
 from relforge.pipeline.store.sidecar import Sidecar
-from relforge.pipeline.store.storage import Storage
+from relforge.pipeline.store.storage import Stat, Storage
 from relforge.stages.tables import SCHEMAS
 
 RUN_FILE = "run.json"
@@ -27,6 +27,10 @@ FAILED = "logs/failed"
 STATE = "_state"
 """Sidecars are under it, so that a table's folder holds Parquet files alone."""
 _READERS = 16
+_FOOTER = 16 << 10
+"""So many bytes hold the footer of most shards: a second read is rare."""
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,13 @@ class Entry:
         size: bytes of the data file; None when there is none.
         sidecar: its account; None when there is none or it cannot be read.
         problem: why the two are not a committed shard; None when they are.
+        modified: the data file's `Stat.modified`; empty when there is none.
     """
 
     size: int | None
     sidecar: Sidecar | None
     problem: str | None
+    modified: str = ""
 
 
 class RunFolder:
@@ -100,9 +106,9 @@ class RunFolder:
             raise self.damaged(path, f"expected a JSON object, found {type(value).__name__}")
         return value
 
-    def damaged(self, path: str, what: str) -> RunError:
+    def damaged(self, path: str, what: str, fix: str = "restore or delete it") -> RunError:
         """The error for when a file of the folder is not what it should be."""
-        return RunError(f"{self.uri}/{path} is damaged ({what}); restore or delete it")
+        return RunError(f"{self.uri}/{path} is damaged ({what}); {fix}")
 
     def write_json(self, path: str, value: Any, *, durable: bool = True) -> None:
         """Publish a JSON object atomically; see `Storage.write`."""
@@ -149,17 +155,20 @@ class RunFolder:
 
         def read_entry(shard: int) -> Entry:
             file, name = data.get(f"part-{shard:05d}.parquet"), f"part-{shard:05d}.json"
-            size = file.size if file else None
             if name in state:
-                return self._entry(self.sidecar_path(table, shard), size)
+                return self._entry(self.sidecar_path(table, shard), file)
             if name in data:
-                return self._entry(self.old_sidecar_path(table, shard), size)
-            return Entry(size, None, "the data has no sidecar")
+                return self._entry(self.old_sidecar_path(table, shard), file)
+            return Entry(file.size if file else None, None, "the data has no sidecar")
 
+        return self.for_each(shards, read_entry)
+
+    def for_each(self, shards: Sequence[int], call: Callable[[int], Found]) -> dict[int, Found]:
+        """Call a function that reads little of a shard, for several at once where latency is all."""
         if "://" not in self.uri:
-            return {shard: read_entry(shard) for shard in shards}
-        with ThreadPoolExecutor(_READERS) as readers:  # one GET each: latency is all
-            return dict(zip(shards, readers.map(read_entry, shards), strict=True))
+            return {shard: call(shard) for shard in shards}
+        with ThreadPoolExecutor(_READERS) as readers:
+            return dict(zip(shards, readers.map(call, shards), strict=True))
 
     def read_table(
         self, table: str, shard: int, sidecar: Sidecar, schema: pa.Schema | None = None
@@ -172,6 +181,14 @@ class RunFolder:
         Raises:
             BrokenShard: absent, of another size or hash, not Parquet, or of another schema.
         """
+        data = self.read_data(table, shard, sidecar)
+        try:
+            return from_bytes(data, schema or SCHEMAS[table])
+        except ValueError as error:
+            raise BrokenShard(table, shard, str(error)) from error
+
+    def read_data(self, table: str, shard: int, sidecar: Sidecar) -> bytes:
+        """The data file of a committed shard; BrokenShard when it is absent or not what its sidecar says."""
         try:
             data = self.storage.read(self.data_path(table, shard))
         except FileNotFoundError:
@@ -180,8 +197,19 @@ class RunFolder:
             raise BrokenShard(table, shard, f"{len(data)} bytes, its sidecar says {sidecar.size}")
         if hashlib.sha256(data).hexdigest() != sidecar.sha256:
             raise BrokenShard(table, shard, "its bytes changed since it was written")
+        return data
+
+    def check_footer(self, table: str, shard: int, sidecar: Sidecar) -> None:
+        """Read the end of a data file alone; BrokenShard when it is not that of a Parquet file with the rows
+        that the sidecar says."""
+        path = self.data_path(table, shard)
         try:
-            return from_bytes(data, schema or SCHEMAS[table])
+            tail = self.storage.read_end(path, _FOOTER)
+            if (size := footer_size(tail)) > len(tail):
+                tail = self.storage.read_end(path, size)
+            check_rows(tail, sidecar.rows_out)
+        except FileNotFoundError:
+            raise BrokenShard(table, shard, "the data file is gone") from None
         except ValueError as error:
             raise BrokenShard(table, shard, str(error)) from error
 
@@ -210,19 +238,26 @@ class RunFolder:
             self.delete_sidecar(table, shard)
             self.storage.delete(self.data_path(table, shard))
 
-    def _entry(self, path: str, size: int | None) -> Entry:
-        """Whether and what the sidecar at `path` records of data of that size."""
+    def delete_quarantine(self, stage: str, since: int) -> None:
+        """Remove the files of quarantined records of shard `since` and those after it."""
+        for shard in _parts(self.storage.listing(f"quarantine/{stage}")):
+            if shard >= since:
+                self.storage.delete(self.quarantine_path(stage, shard))
+
+    def _entry(self, path: str, file: Stat | None) -> Entry:
+        """Whether and what the sidecar at `path` records of a data file."""
+        size, modified = (file.size, file.modified) if file else (None, "")
         try:
             sidecar = Sidecar.from_bytes(self.storage.read(path))
         except FileNotFoundError:
             return Entry(size, None, None if size is None else "the data has no sidecar")
         except ValueError as error:
-            return Entry(size, None, f"its sidecar cannot be read: {error}")
+            return Entry(size, None, f"its sidecar {path} is damaged: {error}")
         if size is None:
             return Entry(size, sidecar, "the sidecar has no data")
         if size != sidecar.size:
             return Entry(size, sidecar, f"{size} bytes of data, its sidecar says {sidecar.size}")
-        return Entry(size, sidecar, None)
+        return Entry(size, sidecar, None, modified)
 
 
 def open_storage(uri: str | os.PathLike[str]) -> Storage:

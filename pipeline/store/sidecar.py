@@ -10,6 +10,24 @@ import msgspec
 
 
 @dataclass(frozen=True)
+class QuarantineFile:
+    """What a sidecar records about its shard's file of quarantined records.
+
+    Args:
+        size: its bytes; 0 when the shard has none.
+        sha256: of every byte.
+        content: hash of the records without the number of the attempt, so that the same records count as
+            equal whenever they were set aside.
+        modified: as in `Sidecar`.
+    """
+
+    size: int = 0
+    sha256: str = ""
+    content: str = ""
+    modified: str = ""
+
+
+@dataclass(frozen=True)
 class Sidecar:
     """What `part-00042.json` records about `part-00042.parquet`.
 
@@ -27,6 +45,8 @@ class Sidecar:
         finished: seconds since the epoch.
         attempt: 1 for the first try in its run.
         host, pid, code_version: the writer.
+        modified: the data file's `Stat.modified`; empty where it was not known, or by earlier versions.
+        quarantine: the file of quarantined records; None by earlier versions, which did not record it.
     """
 
     stage: str
@@ -49,6 +69,8 @@ class Sidecar:
     host: str = ""
     pid: int = 0
     code_version: str = ""
+    modified: str = ""
+    quarantine: QuarantineFile | None = None
 
     def to_bytes(self) -> bytes:
         """The file's content."""

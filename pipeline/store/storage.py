@@ -16,15 +16,22 @@ Check = Callable[[bytes], None]
 
 
 class Stat(NamedTuple):
-    """What a listing holds about a file: its size in bytes, and a time of the last change that is only ever
-    compared for equality."""
+    """What a listing holds about a file: its size in bytes, and a mark of the last change (local: time and
+    inode, object stores: ETag) that is only ever compared for equality."""
 
     size: int
-    modified: float | str
+    modified: str
 
 
 class Pending(Protocol):
-    """Bytes that are safe but not yet visible."""
+    """Bytes that are safe but not yet visible.
+
+    Attributes:
+        modified: the `Stat.modified` that a listing will show once they are visible; empty where the store
+            decides it then.
+    """
+
+    modified: str
 
     def publish(self) -> None:
         """Make them visible under their name, replacing what was there."""
@@ -42,6 +49,10 @@ class Storage(Protocol):
 
     def read(self, path: str) -> bytes:
         """The whole file. FileNotFoundError when absent."""
+        ...
+
+    def read_end(self, path: str, count: int) -> bytes:
+        """The last `count` bytes of a file, all of a shorter one. FileNotFoundError when absent."""
         ...
 
     def stage(self, path: str, data: bytes, check: Check | None = None) -> Pending:

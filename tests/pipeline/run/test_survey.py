@@ -41,13 +41,16 @@ def test_nothing_there_is_missing(tmp_path, source):
         (lambda data, side: side.unlink(), "captions: the data has no sidecar"),
         (lambda data, side: data.write_bytes(data.read_bytes()[:-9]), "bytes of data, its sidecar says"),
         (lambda data, side: data.write_bytes(b""), "captions: 0 bytes of data"),
-        (lambda data, side: side.write_text("{"), "captions: its sidecar cannot be read"),
-        (lambda data, side: side.write_text("[]"), "captions: its sidecar cannot be read"),
+        (lambda data, side: side.write_text("{"), "sidecar _state/captions/part-00001.json is damaged"),
+        (lambda data, side: side.write_text("[]"), "sidecar _state/captions/part-00001.json is damaged"),
         (
             lambda data, side: side.write_text(json.dumps(json.loads(side.read_text()) | {"rows_in": "9"})),
             "not a sidecar (Expected `int`, got `str` - at `$.rows_in`)",
         ),
-        (lambda data, side: side.write_text("[" * 100_000), "captions: its sidecar cannot be read"),
+        (
+            lambda data, side: side.write_text("[" * 100_000),
+            "captions: its sidecar _state/captions/part-00001.json",
+        ),
     ],
 )
 def test_data_and_sidecar_that_do_not_belong_together_are_broken(done, damage, why):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from threading import Thread
 
@@ -116,6 +117,52 @@ def test_the_second_to_commit_the_same_shard_discards_its_work(tmp_path, result)
     assert not ours
     assert sidecars["captions"].rows_out == 2
     assert folder.read_table("captions", 0, sidecars["captions"]).num_rows == 2
+
+
+def test_a_sidecar_records_the_quarantined_records_without_the_attempt(tmp_path, result):
+    folder = RunFolder(tmp_path / "run")
+    first = commit(folder, 0, result, CONTEXT)[0]["captions"].quarantine
+    again = commit(folder, 0, result, replace(CONTEXT, attempt=2, forced=True))[0]["captions"].quarantine
+
+    data = (tmp_path / "run/quarantine/caption/part-00000.parquet").read_bytes()
+    assert again
+    assert (again.size, again.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    assert first
+    assert first.content == again.content
+    assert first.sha256 != again.sha256
+
+
+def test_where_an_object_was_in_memory_is_no_part_of_a_quarantined_record(tmp_path, result):
+    shown = replace(
+        result, quarantined=[Quarantined({"image_id": "2"}, "r", "<Box object at 0x7f3a> is odd")]
+    )
+    commit(RunFolder(tmp_path / "run"), 0, shown, CONTEXT)
+
+    rows = pq.ParquetFile(tmp_path / "run/quarantine/caption/part-00000.parquet").read()
+    assert rows["detail"].to_pylist() == ["<Box object> is odd"]
+
+
+def test_quarantined_records_are_there_before_the_sidecar(tmp_path, result):
+    root = tmp_path / "run"
+    there: list[bool] = []
+    file = root / "quarantine/caption/part-00000.parquet"
+    ops = CallAt("rename", "captions/part-00000.json", lambda: there.append(file.exists()))
+
+    commit(RunFolder(root, LocalStorage(root, ops)), 0, result, CONTEXT)
+
+    assert there == [True]
+
+
+def test_the_old_sidecar_is_gone_before_new_quarantined_records_appear(tmp_path, result):
+    root = tmp_path / "run"
+    commit(RunFolder(root), 0, result, replace(CONTEXT, fingerprint="old"))
+    beside: list[bool] = []
+    sidecar = root / "_state/captions/part-00000.json"
+    ops = CallAt("rename", "quarantine/caption/part-00000.parquet", lambda: beside.append(sidecar.exists()))
+
+    commit(RunFolder(root, LocalStorage(root, ops)), 0, result, CONTEXT)
+
+    assert beside == [False]
 
 
 def test_the_old_sidecar_is_gone_before_new_data_appears(tmp_path, result):
