@@ -156,6 +156,7 @@ def test_ctrl_c_twice_ends_a_local_ray_and_its_processes(ram, source):
     assert list(Path(job.folder).rglob("part-*.json"))
 
 
+@pytest.mark.slow
 def test_a_programming_error_ends_the_run_with_its_record(ram, source):
     job = tiny_job(ram / "run", source(12), caption={"raising": [6]}, caption_resources=ACTORS)
 
@@ -165,6 +166,7 @@ def test_a_programming_error_ends_the_run_with_its_record(ram, source):
     assert "stage 'caption' failed on shard 1, image 00006 (KeyError" in result.message
 
 
+@pytest.mark.slow
 def test_too_many_quarantined_records_stop_a_run_that_has_far_to_go(ram, source):
     everything = list(range(20_000))
     job = tiny_job(
@@ -182,6 +184,7 @@ def test_too_many_quarantined_records_stop_a_run_that_has_far_to_go(ram, source)
     assert result.committed["caption"] < 40
 
 
+@pytest.mark.slow
 def test_a_stage_runs_in_the_python_it_names(ram, source):
     """A throw-away environment: another interpreter, with a module that ours does not have."""
     environment = ram / "old-pins"
