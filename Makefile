@@ -22,7 +22,7 @@ test: .venv/.ready
 	$(PYTEST) -m "not slow"
 
 test-all: .venv/.ready
-	$(PYTEST)
+	$(PYTEST) --durations 20
 
 # Mutated inputs for every adapter and reader; FUZZ=20000 tries fewer.
 FUZZ ?= 100000
