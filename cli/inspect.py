@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,9 +45,11 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Print rows, columns or statistics. Boxes of relations are shown as category#number."""
-    from relforge.reports.datasets import open_datasets
+    from relforge.reports.datasets import find_left_out, open_datasets
 
     datasets, pointed = open_datasets(path)
+    for sentence in find_left_out(path):
+        print(f"warning: {strip_control(sentence)}", file=sys.stderr)
     if image is not None:
         return _print_image(datasets, image, as_json)
     if pointed is None and table is None and not (schema or stats or sample or where is not None):

@@ -45,12 +45,12 @@ def command(
 
 def _commits(run: str) -> list[dict[str, Any]]:
     """One row per committed shard of each stage, oldest first."""
-    from relforge.pipeline.run.plan import Plan
+    from relforge.pipeline.run.plan import load_plan
     from relforge.pipeline.run.survey import Survey
     from relforge.pipeline.store.run_folder import RunFolder
 
     folder = RunFolder(run)
-    survey = Survey(folder, Plan.from_record(folder.record()))
+    survey = Survey(folder, load_plan(folder))
     accounts = [account for step in survey.plan.steps for account in survey.sidecars(step).values()]
     return [
         {

@@ -29,12 +29,12 @@ def command(
 ) -> None:
     """Redo one stage. The old output stays in place until the new one is committed."""
     from relforge.cli.progress import show_progress
-    from relforge.pipeline.run.job import Job
+    from relforge.pipeline.run.plan import load_plan
     from relforge.pipeline.run.rerun import rerun
     from relforge.pipeline.store.run_folder import RunFolder
 
     chosen = None if shards is None else parse_shards(shards)
-    job = Job.from_dict(RunFolder(run).record()["job"])
+    job = load_plan(RunFolder(run)).job
     with show_progress(job) as progress:
         result = rerun(
             run,

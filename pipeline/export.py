@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from relforge.pipeline.errors import RunError
-from relforge.pipeline.run.plan import Plan
+from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.stages.export import SUFFIXES, export
@@ -48,7 +48,7 @@ def export_run(
         ValueError: an unknown format or option.
     """
     folder = RunFolder(run)
-    plan = Plan.from_record(folder.record())
+    plan = load_plan(folder)
     if "relations" not in plan.tables:
         raise RunError(
             f"{run} has no select stage, so there are no relations to export; add it to the config"

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
 from relforge.pipeline.errors import RunError
-from relforge.pipeline.run.plan import Plan
-from relforge.pipeline.store.run_folder import RUN_FILE, RunFolder
+from relforge.pipeline.run.plan import load_plan
+from relforge.pipeline.store.run_folder import DAMAGED_SIDECAR, RUN_FILE, RunFolder
 
 Datasets = dict[str, ds.Dataset]
 
@@ -53,10 +53,27 @@ def open_datasets(uri: str) -> tuple[Datasets, str | None]:
     return {"data": _dataset(files, parts, None, uri)}, "data"
 
 
+def find_left_out(uri: str) -> list[str]:
+    """One sentence for each shard that `open_datasets` leaves out because its sidecar is damaged."""
+    uri = uri.rstrip("/") if "://" in uri else os.path.abspath(uri)
+    for _ in range(3):  # a run folder, a table folder, a shard
+        files, path = fsspec.core.url_to_fs(uri)
+        if files.exists(f"{path}/{RUN_FILE}"):
+            folder = RunFolder(uri)
+            return [
+                f"{table} shard {shard} is left out: {entry.problem}; the same `relforge run` makes it again"
+                for table in load_plan(folder).tables
+                for shard, entry in folder.survey(table).items()
+                if entry.problem and entry.problem.startswith(DAMAGED_SIDECAR)
+            ]
+        uri = uri.rpartition("/")[0] or "/"
+    return []
+
+
 def _of_run(files: AbstractFileSystem, uri: str) -> Datasets:
     """Tables in the order in which the run's stages write them."""
     folder = RunFolder(uri)
-    plan = Plan.from_record(folder.record())
+    plan = load_plan(folder)
     root = files._strip_protocol(uri)
     found = {}
     for table in plan.tables:
@@ -74,7 +91,7 @@ def _around(files: AbstractFileSystem, uri: str, levels: int) -> tuple[str | Non
     head = head or "."
     if not files.exists(f"{files._strip_protocol(head)}/{RUN_FILE}"):
         return None, {}
-    tables = Plan.from_record(RunFolder(head).record()).tables
+    tables = load_plan(RunFolder(head)).tables
     return (name, _of_run(files, head)) if name in tables else (None, {})
 
 

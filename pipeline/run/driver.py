@@ -12,10 +12,10 @@ from typing import Any
 from uuid import uuid4
 
 from relforge.pipeline.errors import RunError
+from relforge.pipeline.run.marks import DRIVERS, Heartbeat, try_mark
 from relforge.pipeline.store.local_storage import process_lives
 from relforge.pipeline.store.run_folder import RunFolder
 
-DRIVERS = "logs/drivers"
 HEARTBEAT_SECONDS = 10.0
 DEAD_AFTER_SECONDS = 60.0
 
@@ -65,7 +65,8 @@ class Driver:
     def halted_by(self) -> dict[str, Any] | None:
         """The report of the worker that halted the run, if one did."""
         value = self._folder.read_json(halt_path(self.id))
-        return value["report"] if value else None
+        report = value.get("report") if value else None
+        return report if isinstance(report, dict) else None
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
@@ -100,10 +101,7 @@ def living_drivers(folder: RunFolder, forget_dead: bool = False) -> list[LivingD
     living = []
     for name in folder.storage.listing(DRIVERS):
         path, driver = f"{DRIVERS}/{name}", name.removesuffix(".json")
-        try:
-            value = folder.read_json(path)
-        except RunError:
-            value = None
+        value = try_mark(folder, path, Heartbeat)
         if value and _lives(value["host"], value["pid"], value["beat"]):
             living.append(LivingDriver(driver, value["host"], value["pid"]))
         elif forget_dead:

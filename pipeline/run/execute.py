@@ -14,12 +14,13 @@ from relforge.pipeline.errors import (
     RunResult,
     StageFailed,
 )
-from relforge.pipeline.run.driver import DRIVERS, Driver, living_drivers
+from relforge.pipeline.run.driver import Driver, living_drivers
 from relforge.pipeline.run.emptiness import find_refusal, find_warnings
 from relforge.pipeline.run.interrupt import stop_on_signals
 from relforge.pipeline.run.job import Job
 from relforge.pipeline.run.loop import run_loop
 from relforge.pipeline.run.losses import TooMuchLost, check_losses, count_losses
+from relforge.pipeline.run.marks import DRIVERS, find_damaged_marks
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.run.prepare import prepare
 from relforge.pipeline.run.progress import (
@@ -179,6 +180,8 @@ def _one_pass(
 
 
 def _announce(folder: RunFolder, monitor: Monitor, driver: Driver, survey: Survey, work: Work) -> None:
+    for damaged in find_damaged_marks(folder):
+        monitor.emit(Notice(damaged))
     others = [other for other in living_drivers(folder, forget_dead=True) if other.id != driver.id]
     if others:
         monitor.emit(

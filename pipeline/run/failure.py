@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import socket
 import time
 import traceback
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from relforge.pipeline.errors import BrokenInvariant, StageFailed
+from relforge.pipeline.run.marks import Failure, read_mark
 from relforge.pipeline.store.run_folder import FAILED, RunFolder
 from relforge.pipeline.store.storage import Storage
 from relforge.stages.contract import Stage
@@ -73,16 +73,17 @@ def write_failure(
     return StageFailed(f"stage {stage_name!r} failed on shard {shard}{where} ({what}); {advice}")
 
 
-def failures(uri: str, storage: Storage | None = None) -> list[dict[str, Any]]:
+def failures(uri: str, storage: Storage | None = None) -> list[Failure]:
     """The failed attempts on record: stage, shard, attempt, error, message, record, traceback, host, when.
 
     Raises:
-        RunError: not a run folder.
+        RunError: not a run folder, or a damaged record, which it names.
     """
     folder = RunFolder(uri, storage)
     folder.record()
     names = sorted(folder.storage.listing(FAILED))
-    return [json.loads(folder.storage.read(f"{FAILED}/{name}")) for name in names]
+    found = (read_mark(folder, f"{FAILED}/{name}", Failure) for name in names)
+    return [one for one in found if one]
 
 
 def find_record(stage: Stage, tables: Mapping[str, pa.Table]) -> dict[str, Any] | None:

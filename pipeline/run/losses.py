@@ -87,9 +87,10 @@ def _noted(account: Sidecar, step: StagePlan) -> dict[str, tuple[int, Mapping[st
 
 
 def _is_loss(value: Any) -> bool:
-    return (
-        isinstance(value, dict) and isinstance(value.get("read"), int) and isinstance(value.get("lost"), dict)
-    )
+    if not isinstance(value, dict) or not isinstance(value.get("read"), int):
+        return False
+    lost = value.get("lost")
+    return isinstance(lost, dict) and all(isinstance(count, int) for count in lost.values())
 
 
 def check_losses(

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
+
+import msgspec
 
 from relforge import __version__
 from relforge.pipeline.errors import RunError
@@ -17,6 +19,7 @@ from relforge.pipeline.run.job import INGEST, Job
 from relforge.pipeline.run.stage_plan import INGEST_TABLES, StagePlan, order_stages
 from relforge.pipeline.store.file_hash import FileHash, hash_file
 from relforge.pipeline.store.fingerprint import stage_key
+from relforge.pipeline.store.run_folder import RUN_FILE, RunFolder
 from relforge.stages.contract import Source, Stage, neutral_options
 from relforge.stages.tables import TABLES, TableSpec
 
@@ -102,6 +105,45 @@ class Plan:
             )
         steps = tuple(StagePlan.from_record(step) for step in record["steps"])
         return cls(Job.from_dict(record["job"]), steps)
+
+
+def load_plan(folder: RunFolder) -> Plan:
+    """The plan of a run folder; RunError when there is none, or names `run.json` and what is wrong in it."""
+    return read_plan(folder, folder.record())
+
+
+def read_plan(folder: RunFolder, record: Mapping[str, Any]) -> Plan:
+    """The plan in a folder's `run.json`, every field checked that is read from it.
+
+    Raises:
+        RunError: damaged, or written by another format of run folder.
+    """
+    try:
+        record["format"]
+        plan = Plan.from_record(record)
+        msgspec.convert(record["steps"], list[_StepRecord])
+        msgspec.convert(record["job"], Job)
+        for step in plan.steps:
+            for table in (*step.inputs, *step.outputs):
+                plan.spec(table)
+        if not plan.steps or plan.ingest.name != INGEST or not all(step.outputs for step in plan.steps):
+            raise ValueError("its steps are not those of a run")
+    except KeyError as error:
+        raise folder.damaged(RUN_FILE, f"no entry {error}") from error
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise folder.damaged(RUN_FILE, str(error)) from error
+    return plan
+
+
+class _StepRecord(TypedDict):
+    """The types in `StagePlan.to_record`."""
+
+    name: str
+    version: int
+    inputs: list[str]
+    outputs: list[str]
+    key: str
+    files: dict[str, FileHash]
 
 
 def make_plan(job: Job, known: Mapping[str, FileHash] | None = None) -> Plan:

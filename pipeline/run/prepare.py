@@ -9,11 +9,11 @@ from typing import Any
 from relforge.pipeline.errors import AnotherDriver, ChangedInputs, RunError
 from relforge.pipeline.run.driver import living_drivers
 from relforge.pipeline.run.job import Job
-from relforge.pipeline.run.plan import Plan, make_plan
+from relforge.pipeline.run.plan import Plan, make_plan, read_plan
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.run.work import to_complete
 from relforge.pipeline.store.file_hash import FileHash
-from relforge.pipeline.store.run_folder import RUN_FILE, RunFolder
+from relforge.pipeline.store.run_folder import INGEST_MANIFEST, RUN_FILE, RunFolder
 from relforge.pipeline.store.storage import Storage
 
 
@@ -27,8 +27,8 @@ def prepare(folder: RunFolder, job: Job, accept_changes: bool = False) -> tuple[
         ChangedInputs, AnotherDriver, RunError: the folder is as it was, and the message names the fix.
     """
     record = check_folder(folder)
-    plan = make_plan(job, _known_hashes(record))
-    before = Plan.from_record(record) if record else None
+    before = None if record is None else read_plan(folder, record)
+    plan = make_plan(job, _known_hashes(before))
     if before and (changes := changed_inputs(before, plan)) and not accept_changes:
         raise ChangedInputs(
             f"{changes[0]} since {folder.uri} was begun; choose a new run folder, or accept "
@@ -45,17 +45,20 @@ def prepare(folder: RunFolder, job: Job, accept_changes: bool = False) -> tuple[
 
 
 def check_folder(folder: RunFolder) -> Mapping[str, Any] | None:
-    """`run.json`, or None for a new folder; RunError for a folder that holds something else."""
+    """`run.json`, or None for a new folder; RunError for a folder that holds something else.
+
+    A folder whose run.json was deleted, since it was damaged, is taken up again: its manifest is there.
+    """
     record = folder.read_json(RUN_FILE)
-    if record is None and folder.storage.listing(""):
+    files = folder.storage.listing("") if record is None else {}
+    if files and INGEST_MANIFEST not in files:
         raise RunError(f"{folder.uri} holds files but is not a run folder; choose an empty or new one")
     return record
 
 
-def _known_hashes(record: Mapping[str, Any] | None) -> dict[str, FileHash]:
+def _known_hashes(before: Plan | None) -> dict[str, FileHash]:
     """path -> hash, of all files an earlier plan names."""
-    steps = record["steps"] if record else []
-    return {path: FileHash(**value) for step in steps for path, value in step["files"].items()}
+    return {path: value for step in (before.steps if before else ()) for path, value in step.files.items()}
 
 
 def changed_inputs(before: Plan, now: Plan) -> list[str]:
@@ -117,7 +120,8 @@ def preview(job: Job, storage: Storage | None = None) -> Preview:
         RunError, ValueError: what `run` would raise before it starts.
     """
     folder = RunFolder(job.folder, storage)
-    before = check_folder(folder)
+    record = check_folder(folder)
+    before = None if record is None else read_plan(folder, record)
     plan = make_plan(job, _known_hashes(before))
     survey = Survey(folder, plan)
     work = to_complete(survey)
@@ -127,5 +131,5 @@ def preview(job: Job, storage: Storage | None = None) -> Preview:
         steps=tuple(step.name for step in plan.steps),
         todo=work.reasons(survey),
         surplus=work.shards is None,
-        changes=tuple(changed_inputs(Plan.from_record(before), plan)) if before else (),
+        changes=tuple(changed_inputs(before, plan)) if before else (),
     )

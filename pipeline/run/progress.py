@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from relforge.pipeline.run.losses import MIN_READ, Loss, Losses, check_losses, count_losses
+from relforge.pipeline.run.marks import Running, try_mark
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.store.run_folder import RUNNING, STATE, RunFolder
 from relforge.pipeline.store.sidecar import Sidecar
@@ -90,7 +91,7 @@ class Monitor:
         running = []
         for step in self._plan.stages:
             for shard in self._folder.numbers(RUNNING, step.name):
-                value = self._folder.read_json(self._folder.running_path(step.name, shard))
+                value = try_mark(self._folder, self._folder.running_path(step.name, shard), Running)
                 if value:
                     where = f"stage {step.name}, shard {shard} on {value['host']}"
                     running.append((value["started"], where))

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from relforge.pipeline.errors import RunError, RunResult
 from relforge.pipeline.run.execute import Executor, drive
-from relforge.pipeline.run.job import INGEST, Job
+from relforge.pipeline.run.job import INGEST
+from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.run.prepare import prepare
 from relforge.pipeline.run.progress import Progress
 from relforge.pipeline.run.survey import Survey
@@ -48,7 +49,7 @@ def rerun(
         RunError: not a run folder, no such stage or shard, or its input is not there yet.
     """
     folder = RunFolder(uri, storage)
-    plan, _ = prepare(folder, Job.from_dict(folder.record()["job"]), accept_changes)
+    plan, _ = prepare(folder, load_plan(folder).job, accept_changes)
     plan.step(stage)
     survey = Survey(folder, plan)
     chosen = _chosen(survey, folder, stage, shards, failed, quarantined)

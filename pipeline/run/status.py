@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from relforge.pipeline.run.driver import living_drivers
 from relforge.pipeline.run.emptiness import find_refusal, find_warnings
 from relforge.pipeline.run.losses import find_excess
-from relforge.pipeline.run.plan import Plan
+from relforge.pipeline.run.marks import find_damaged_marks
+from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.run.survey import State, Survey
 from relforge.pipeline.store.run_folder import FAILED, RUNNING, RunFolder
 from relforge.pipeline.store.sidecar import Sidecar
@@ -64,7 +65,8 @@ class RunStatus:
         stages: ingest first.
         stopped: why the run failed though its shards are done: too much was lost, or the result is empty and
             may not be.
-        warnings: what the user needs to be told of a complete run, one sentence each.
+        warnings: what the user needs to be told of a complete run, and damaged files under `logs`; one
+            sentence each.
     """
 
     folder: str
@@ -90,7 +92,7 @@ def status(uri: str, *, verify: bool = False, storage: Storage | None = None) ->
         RunError: not a run folder.
     """
     folder = RunFolder(uri, storage)
-    plan = Plan.from_record(folder.record())
+    plan = load_plan(folder)
     survey = Survey(folder, plan, verify=verify)
     drivers = living_drivers(folder)
     begun = set(folder.storage.listing(RUNNING)) if drivers else set()
@@ -105,7 +107,7 @@ def status(uri: str, *, verify: bool = False, storage: Storage | None = None) ->
         drivers=[f"{driver.pid} on {driver.host}" for driver in drivers],
         stages=stages,
         stopped=find_excess(folder, survey) or find_refusal(survey),
-        warnings=find_warnings(survey),
+        warnings=[*find_warnings(survey), *find_damaged_marks(folder)],
     )
 
 

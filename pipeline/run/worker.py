@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from relforge.pipeline.errors import BrokenInvariant, BrokenShard, RunError, StageFailed, StorageError
 from relforge.pipeline.run.failure import is_transient, write_failure
+from relforge.pipeline.run.marks import Running, try_mark
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.run.survey import expected_fingerprint
 from relforge.pipeline.store.commit import CommitContext, commit
@@ -207,10 +208,7 @@ def begin(plan: Plan, folder: RunFolder, stage: str, shard: int) -> int:
     start), so a shard that kills its worker every time is noticed and not tried for ever.
     """
     path = folder.running_path(stage, shard)
-    try:
-        before = folder.read_json(path)
-    except RunError:
-        before = None
+    before = try_mark(folder, path, Running)
     attempt = (before["attempt"] if before else 0) + 1
     if attempt > plan.job.limits.retries + 1:
         raise StageFailed(

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.store.parquet import from_bytes, to_bytes
-from relforge.pipeline.store.run_folder import RunFolder
+from relforge.pipeline.store.run_folder import RUN_FILE, RunFolder
 from relforge.pipeline.store.sidecar import QuarantineFile
 from relforge.pipeline.store.storage import Stat, Storage
 from relforge.stages.contract import Quarantined
@@ -108,7 +108,10 @@ def quarantined(uri: str, stage: str | None = None, storage: Storage | None = No
         RunError: not a run folder, or no such stage.
     """
     folder = RunFolder(uri, storage)
-    names = [step["name"] for step in folder.record()["steps"]]
+    try:
+        names = [str(step["name"]) for step in folder.record()["steps"]]
+    except (LookupError, TypeError) as error:
+        raise folder.damaged(RUN_FILE, "it does not name the steps of a run") from error
     if stage is not None and stage not in names:
         raise RunError(f"this run has no stage {stage!r}; it has {', '.join(names)}")
     parts = [QUARANTINE_SCHEMA.empty_table()]

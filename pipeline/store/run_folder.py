@@ -26,6 +26,8 @@ RUNNING = "logs/running"
 FAILED = "logs/failed"
 STATE = "_state"
 """Sidecars are under it, so that a table's folder holds Parquet files alone."""
+DAMAGED_SIDECAR = "its sidecar"
+"""How the problem of a shard begins whose sidecar cannot be read."""
 _READERS = 16
 _FOOTER = 16 << 10
 """So many bytes hold the footer of most shards: a second read is rare."""
@@ -106,8 +108,17 @@ class RunFolder:
             raise self.damaged(path, f"expected a JSON object, found {type(value).__name__}")
         return value
 
-    def damaged(self, path: str, what: str, fix: str = "restore or delete it") -> RunError:
-        """The error for when a file of the folder is not what it should be."""
+    def damaged(self, path: str, what: str, fix: str | None = None) -> RunError:
+        """The error for when a file of the folder is not what it should be.
+
+        Args:
+            fix: what the user can do; by default, what helps for a file of that name.
+        """
+        fix = fix or (
+            "delete it, nothing is lost"
+            if path.startswith("logs/")
+            else "restore or delete it and give the same `relforge run` command again; what is done stays"
+        )
         return RunError(f"{self.uri}/{path} is damaged ({what}); {fix}")
 
     def write_json(self, path: str, value: Any, *, durable: bool = True) -> None:
@@ -252,7 +263,7 @@ class RunFolder:
         except FileNotFoundError:
             return Entry(size, None, None if size is None else "the data has no sidecar")
         except ValueError as error:
-            return Entry(size, None, f"its sidecar {path} is damaged: {error}")
+            return Entry(size, None, f"{DAMAGED_SIDECAR} {path} is damaged: {error}")
         if size is None:
             return Entry(size, sidecar, "the sidecar has no data")
         if size != sidecar.size:

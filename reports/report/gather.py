@@ -13,7 +13,7 @@ import pyarrow as pa
 from relforge.evaluation.label_quality import assess_labels
 from relforge.pipeline.run.emptiness import find_refusal, find_warnings
 from relforge.pipeline.run.losses import find_excess
-from relforge.pipeline.run.plan import Plan
+from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.reports.datasets import Datasets, open_datasets
@@ -42,7 +42,7 @@ def gather(run: str) -> dict[str, Any]:
         RunError: not a run folder.
     """
     folder = RunFolder(run)
-    plan = Plan.from_record(folder.record())
+    plan = load_plan(folder)
     survey = Survey(folder, plan)
     steps = [_step(survey, one.name, one.outputs) for one in plan.steps]
     datasets, _ = open_datasets(run)

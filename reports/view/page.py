@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from relforge.images.decode import MAX_PIXELS
 from relforge.pipeline.errors import RunError
-from relforge.pipeline.run.plan import Plan
+from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.reports.datasets import Datasets, open_datasets
 from relforge.reports.html import fill, write_page
@@ -41,7 +41,7 @@ def gather(run: str, max_images: int = 200, only: Sequence[str] = ()) -> dict[st
     Raises:
         RunError: not a run folder, nothing ingested, or an image the run does not have.
     """
-    job = Plan.from_record(RunFolder(run).record()).job
+    job = load_plan(RunFolder(run)).job
     datasets, _ = open_datasets(run)
     if "images" not in datasets:
         raise RunError(f"{run} holds no images yet; let relforge run ingest them first")

@@ -183,7 +183,7 @@ def test_a_programming_error_stops_the_run_and_is_on_record(tmp_path, source):
         "stage 'caption' failed on shard 1, image 00006 (KeyError: 'no word for image 00006')"
         in result.message
     )
-    assert failures(job.folder)[0]["record"]["image_id"] == "00006"
+    assert (failures(job.folder)[0]["record"] or {})["image_id"] == "00006"
     assert {s.stage: s.failed for s in status(job.folder).stages}["caption"] == 1
 
 
@@ -269,7 +269,7 @@ def test_the_file_of_a_dead_driver_is_ignored_and_deleted(tmp_path, source):
     long_gone = {"host": "elsewhere", "pid": 1, "started": 0.0, "beat": time.time() - 3600}
     folder.write_json("logs/drivers/dead.json", dead)
     folder.write_json("logs/drivers/gone.json", long_gone)
-    folder.write_json("logs/running/caption-00001.json", {"attempt": 9})
+    folder.write_json("logs/running/caption-00001.json", {**dead, "attempt": 9})
 
     assert living_drivers(folder) == []
     events: list[Event] = []
