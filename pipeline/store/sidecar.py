@@ -80,6 +80,9 @@ class Sidecar:
     def from_bytes(cls, data: bytes) -> Sidecar:
         """Read a sidecar; ValueError when it is not one."""
         try:
-            return msgspec.convert(json.loads(data), cls)
+            return _DECODER.decode(data)
         except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors that name the field
             raise ValueError(f"not a sidecar ({error})") from error
+
+
+_DECODER = msgspec.json.Decoder(Sidecar)
