@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
+from types import TracebackType
 
 import typer
 
 from relforge import __version__
 from relforge.cli import exits
 from relforge.cli.exits import BadInput
-from relforge.cli.output import report_error
+from relforge.cli.output import print_line, report_error
 from relforge.registry import Registry
 
 VERBS = Registry(
@@ -83,13 +85,20 @@ def invoke(arguments: list[str]) -> int:
         return exits.COMPLETE
     except Exception as error:
         message, code = _explain(error)
-        if message is None:
+        if message is None:  # a programming error; its message may hold what the data said
+            sys.excepthook = _print_traceback
             raise
         report_error(message, code, as_json)
     if code == _INTERRUPTED:
         report_error("interrupted; the same command resumes", exits.INCOMPLETE, as_json)
         return exits.INCOMPLETE
     return code or exits.COMPLETE
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """As Python prints it, with control characters escaped."""
+    for line in "".join(traceback.format_exception(kind, error, trace)).rstrip().split("\n"):
+        print_line(line, sys.stderr)
 
 
 def _explain(error: Exception) -> tuple[str | None, int]:
@@ -111,7 +120,7 @@ def _explain(error: Exception) -> tuple[str | None, int]:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(__version__)
+        print_line(__version__)
         raise typer.Exit()
 
 

@@ -12,7 +12,7 @@ import typer
 
 from relforge import __version__
 from relforge.cli import exits
-from relforge.cli.output import Json, Table, print_json, print_table, report_error, strip_control
+from relforge.cli.output import Json, Table, print_json, print_line, print_table, report_error
 from relforge.cli.run import Executor
 
 _SHOWN = 8
@@ -43,7 +43,7 @@ def command(
     from relforge.reports.view import page as view_page
 
     config = write_job(folder, images)
-    print(f"{images} drawn images are in {folder / 'world'}", file=sys.stderr)
+    print_line(f"{images} drawn images are in {folder / 'world'}", sys.stderr)
     job = load(str(config))
     result = execute(job, executor)
     if result.outcome != exits.COMPLETE:
@@ -63,22 +63,24 @@ def command(
         found["detector"] = detected
         return print_json({"message": result.message, **paths, **found})
     print_stages(status(job.folder))
-    print(f"\n{result.message} ({result.seconds:.0f} s). Some of {counts['relations']:,} relations:")
+    print_line()
+    print_line(f"{result.message} ({result.seconds:.0f} s). Some of {counts['relations']:,} relations:")
     for line in relations:
-        print(f"  {strip_control(line)}")
-    print(f"\nimages       {folder / 'world' / 'detection' / 'images'}")
-    print(f"config       {config}")
-    print(f"run folder   {job.folder}")
-    print(f"relations    {exported} (as the RLIPv2 trainer reads them)")
+        print_line(f"  {line}")
+    print_line()
+    print_line(f"images       {folder / 'world' / 'detection' / 'images'}")
+    print_line(f"config       {config}")
+    print_line(f"run folder   {job.folder}")
+    print_line(f"relations    {exported} (as the RLIPv2 trainer reads them)")
     if facts["quality"]:
-        print()
+        print_line()
         print_table(*_beside_greedy(facts["quality"]))
-        print()
+        print_line()
     print_table(*_detector(detected))
-    print()
-    print(f"image page   {view}")
-    print(f"report       {report}")
-    print(f"inspect      relforge inspect {job.folder} --image 1")
+    print_line()
+    print_line(f"image page   {view}")
+    print_line(f"report       {report}")
+    print_line(f"inspect      relforge inspect {job.folder} --image 1")
     return None
 
 
@@ -107,7 +109,7 @@ def _detect(folder: Path) -> dict[str, Any]:
     request = {"version": __version__, "weights": weights, "benchmark": "hico", "images": _DETECTION_IMAGES}
     if cache.exists() and (earlier := json.loads(cache.read_text())).get("request") == request:
         return earlier["result"]
-    print(f"detecting in {_DETECTION_IMAGES} other images with the shipped RLIPv2-ParSeD", file=sys.stderr)
+    print_line(f"detecting in {_DETECTION_IMAGES} other images with the shipped RLIPv2-ParSeD", sys.stderr)
     drawn = write_split(folder / "world", "hoi", _DETECTION_IMAGES)
     evaluator = HicoEvaluator(
         annotations=str(drawn / "scene_graphs.json"),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from relforge.cli.output import Json, print_json, print_table, strip_control
+from relforge.cli.output import Json, print_json, print_line, print_table
 
 
 def command(
@@ -27,14 +27,14 @@ def command(
         rows = [(key, *values) for key, values in found["config"].items()]
         print_table(("config", "in A", "in B"), rows)
     else:
-        print("config: the same")
+        print_line("config: the same")
     counts = found["relations"]
-    print(", ".join(f"{name} {count:,}" for name, count in counts.items()))
+    print_line(", ".join(f"{name} {count:,}" for name, count in counts.items()))
     if found["predicates"]:
         columns = ("predicate", "in A", "in B", "added", "removed", "rescored")
         print_table(columns, [tuple(row.values()) for row in found["predicates"]])
     for kind in ("added", "removed"):
         for row in found["examples"][kind]:
             words = f"{row['image_id']}: {row['subject']} {row['predicate']} {row['object']}"
-            print(f"{kind}: image {strip_control(words)}")
+            print_line(f"{kind}: image {words}")
     return None

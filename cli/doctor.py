@@ -7,7 +7,7 @@ from dataclasses import asdict
 import typer
 
 from relforge.cli import exits
-from relforge.cli.output import Json, print_json, print_table
+from relforge.cli.output import Json, print_json, print_line, print_table
 
 
 def command(as_json: Json = False) -> None:
@@ -21,5 +21,5 @@ def command(as_json: Json = False) -> None:
     else:
         rows = [(check.topic, check.name, check.state, check.detail) for check in found]
         print_table(("topic", "check", "state", "found"), rows)
-        print(f"{len(broken)} broken" if broken else "nothing is broken")
+        print_line(f"{len(broken)} broken" if broken else "nothing is broken")
     raise typer.Exit(exits.FAILED if broken else exits.COMPLETE)

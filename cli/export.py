@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-import yaml
 
 from relforge.cli import exits
 from relforge.cli.exits import BadInput
-from relforge.cli.output import Json, print_json, report_error
+from relforge.cli.output import Json, print_json, print_line, report_error
 from relforge.cli.status import RunPath
+from relforge.limited_yaml import YamlError, read_yaml
 
 
 def command(
@@ -45,7 +45,7 @@ def command(
         raise typer.Exit(exits.FAILED) from None
     if as_json:
         return print_json({"to": to, "out": target, **counts})
-    print(f"{target}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    print_line(f"{target}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
     return None
 
 
@@ -53,4 +53,7 @@ def _option(text: str) -> tuple[str, object]:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise BadInput(f"{text!r}: an option of the format is written key=value")
-    return key, yaml.safe_load(value) if value else None
+    try:
+        return key, read_yaml(value) if value else None
+    except YamlError as error:
+        raise BadInput(f"{key}: {error}; quote the value") from error

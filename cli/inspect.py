@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relforge.cli.exits import BadInput
-from relforge.cli.output import Json, print_json, print_table, strip_control
+from relforge.cli.output import Json, print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from relforge.reports.datasets import Datasets
@@ -49,7 +49,7 @@ def command(
 
     datasets, pointed = open_datasets(path)
     for sentence in find_left_out(path):
-        print(f"warning: {strip_control(sentence)}", file=sys.stderr)
+        print_line(f"warning: {sentence}", sys.stderr)
     if image is not None:
         return _print_image(datasets, image, as_json)
     if pointed is None and table is None and not (schema or stats or sample or where is not None):
@@ -72,7 +72,7 @@ def _print_overview(path: str, datasets: Datasets, as_json: bool) -> None:
         return print_json(counts)
     print_table(("table", "rows"), [(name, f"{count:,}") for name, count in counts.items()], title=path)
     if counts.get("relations"):
-        print()
+        print_line()
         _print_matching(datasets, "relations", None, None, _HEAD, False)
     return None
 
@@ -110,7 +110,7 @@ def _print_matching(
     _print_rows(names, found.to_pylist(), as_json)
     if not as_json:
         condition = " where the condition holds" if where is not None else ""
-        print(f"{found.num_rows:,} of {total:,} rows of {name}{condition}")
+        print_line(f"{found.num_rows:,} of {total:,} rows of {name}{condition}")
 
 
 def _condition(where: str | None, datasets: Datasets) -> str:
@@ -140,12 +140,11 @@ def _print_image(datasets: Datasets, image_id: str, as_json: bool) -> None:
     if as_json:
         return print_json(found)
     for row in found.get("images", ()):
-        where = strip_control(row["uri"] or "(no image file)")
-        print(f"image {strip_control(image_id)}: {row['width']} x {row['height']} {where}")
+        where = row["uri"] or "(no image file)"
+        print_line(f"image {image_id}: {row['width']} x {row['height']} {where}")
     for row in found.get("boxes", ()):
         box = ", ".join(f"{row[side]:g}" for side in "xywh")
-        category = strip_control(row["category"])
-        print(f"  {category}#{row['box_id']} [{box}]{' crowd' if row['iscrowd'] else ''}")
+        print_line(f"  {row['category']}#{row['box_id']} [{box}]{' crowd' if row['iscrowd'] else ''}")
     texts = {row["caption_id"]: row["text"] for row in found.get("captions", ())}
     _print_list("captions", [f"{number}: {text}" for number, text in texts.items()])
     parsed = [
@@ -188,6 +187,6 @@ def _shorten(value: object) -> object:
 
 def _print_list(title: str, lines: Iterable[str]) -> None:
     lines = list(lines)
-    print(f"{title}:" if lines else f"{title}: none")
+    print_line(f"{title}:" if lines else f"{title}: none")
     for line in lines:
-        print(f"  {strip_control(line)}")
+        print_line(f"  {line}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from relforge.cli.output import Json, print_json, print_table, strip_control
+from relforge.cli.output import Json, print_json, print_line, print_table
 from relforge.cli.status import RunPath
 
 
@@ -32,14 +32,15 @@ def command(
         print_table(columns, [(_clock(one["finished"]), *list(one.values())[1:]) for one in commits])
     for one in errors:
         where = f"stage {one['stage']}, shard {one['shard']}"
-        print(f"\nFAILED {_clock(one['when'])} {where}: {strip_control(one['message'])}")
+        print_line()
+        print_line(f"FAILED {_clock(one['when'])} {where}: {one['message']}")
         if one["record"]:
-            print(f"record: {strip_control(str(one['record']))}")
+            print_line(f"record: {one['record']}")
         if failed:
             for line in one["traceback"].rstrip().split("\n"):
-                print(strip_control(line))
+                print_line(line)
     if not errors:
-        print("no failures on record")
+        print_line("no failures on record")
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from relforge.cli.output import Json, print_json, print_table
+from relforge.cli.output import Json, print_json, print_line, print_table
 from relforge.cli.run import ConfigFile, Overrides
 
 
@@ -17,7 +17,7 @@ def command(config: ConfigFile, overrides: Overrides = None, as_json: Json = Fal
     found = preview(job)
     if as_json:
         return print_json({"folder": job.folder, **asdict(found)})
-    print(f"{job.folder}: {'a new run' if found.new else 'resumes'}, {found.total or 'unknown'} shards")
+    print_line(f"{job.folder}: {'a new run' if found.new else 'resumes'}, {found.total or 'unknown'} shards")
     rows = []
     for step in found.steps:
         counts = ", ".join(f"{count} {state}" for state, count in found.todo.get(step, {}).items())
@@ -25,5 +25,5 @@ def command(config: ConfigFile, overrides: Overrides = None, as_json: Json = Fal
         rows.append((step, counts or open_end))
     print_table(("stage", "shards to make"), rows)
     for change in found.changes:
-        print(f"{change}: the run refuses this without --accept-changes")
+        print_line(f"{change}: the run refuses this without --accept-changes")
     return None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from relforge.cli.output import escape_control, print_line
 from relforge.pipeline.run.job import INGEST, Job
 from relforge.pipeline.run.progress import Event, Notice, Progress, ShardDone, Started
 
@@ -86,7 +87,9 @@ class BarPerStage:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Notice):
-            self._bars.console.print(event.text)
+            from rich.text import Text
+
+            self._bars.console.print(Text(escape_control(event.text)))
             return
         self._count.add(event)
         for name, task in self._tasks.items():
@@ -118,4 +121,4 @@ class _Count:
 
 
 def _print(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print_line(text, sys.stderr)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from relforge.cli.output import Json, print_json, print_table
+from relforge.cli.output import Json, print_json, print_line, print_table
 from relforge.cli.status import RunPath
 
 
@@ -24,15 +24,15 @@ def command(
     if as_json:
         return print_json(records)
     if not records:
-        return print("nothing is quarantined")
+        return print_line("nothing is quarantined")
     counts: dict[tuple[str, str], int] = {}
     for row in records:
         counts[row["stage"], row["reason"]] = counts.get((row["stage"], row["reason"]), 0) + 1
     print_table(("stage", "reason", "records"), [(*key, count) for key, count in counts.items()])
     if limit:
-        print()
+        print_line()
         shown = ("stage", "shard", "image_id", "record", "reason", "detail")
         print_table(shown, [[row[name] for name in shown] for row in records[:limit]])
     if limit < len(records):
-        print(f"... and {len(records) - limit} more; --limit or --json shows them")
+        print_line(f"... and {len(records) - limit} more; --limit or --json shows them")
     return None

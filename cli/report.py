@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from relforge.cli.output import Json, print_json, print_table, strip_control
+from relforge.cli.output import Json, print_json, print_line, print_table
 from relforge.cli.status import RunPath, print_warnings
 
 _SHOWN = 12
@@ -29,16 +29,17 @@ def command(
     if as_json:
         return print_json({"out": target, **data})
     print_report(data)
-    print(f"\nreport page: {target}")
+    print_line()
+    print_line(f"report page: {target}")
     return None
 
 
 def print_report(data: dict[str, Any]) -> None:
     """The report as tables."""
     if not data["complete"]:
-        print("the run is not complete; this is of the shards that are done")
+        print_line("the run is not complete; this is of the shards that are done")
     if data["stopped"]:
-        print(f"the run failed: {strip_control(data['stopped'])}")
+        print_line(f"the run failed: {data['stopped']}")
     print_warnings(data["warnings"])
     print_table(("rows of", "count"), [(name, f"{count:,}") for name, count in data["survival"].items()])
     losses = [
@@ -48,36 +49,37 @@ def print_report(data: dict[str, Any]) -> None:
         for reason, count in step[kind].items()
     ]
     if losses:
-        print()
+        print_line()
         print_table(("stage", "lost", "reason", "records"), losses)
     if data["predicates"]:
-        print()
+        print_line()
         rows = [(row["predicate"], f"{row['count']:,}") for row in data["predicates"][:_SHOWN]]
         print_table((f"predicate of {data['shown']}", "count"), rows)
     if data["coverage"]:
         _print_coverage(data["coverage"])
     if data["quality"]:
-        print()
+        print_line()
         _print_quality(data["quality"])
     else:
-        print("\nno gold relations in this run: labels are counted and not judged")
+        print_line()
+        print_line("no gold relations in this run: labels are counted and not judged")
 
 
 def _print_coverage(found: dict[str, Any]) -> None:
     from relforge.reports.report.coverage import describe_coverage
 
     if found["unknown"]:
-        print()
+        print_line()
         rows = [
             (row["category"], f"{row['boxes']:,}", f"{row['named']:,}") for row in found["unknown"][:_SHOWN]
         ]
         print_table(("class that no synonym table knows", "boxes", "phrases that name it"), rows)
     if found["nouns"]:
-        print()
+        print_line()
         counted = [(row["noun"], f"{row['count']:,}") for row in found["nouns"][:_SHOWN]]
         print_table(("noun that names no class", "phrases"), counted)
     for sentence in describe_coverage(found):
-        print(sentence)
+        print_line(sentence)
 
 
 def _print_quality(found: dict[str, Any]) -> None:
@@ -91,10 +93,10 @@ def _print_quality(found: dict[str, Any]) -> None:
 
     header = (f"against {found['gold']:,} gold relations", *COMPARED)
     print_table(header, [_three_digits(row) for row in compare_choices(found)])
-    print()
+    print_line()
     print_table(PREDICATE, [_three_digits(row) for row in list_predicates(found)])
     if sentence := describe_unknown_words(found, _SHOWN):
-        print(strip_control(sentence))
+        print_line(sentence)
 
 
 def _three_digits(row: tuple[object, ...]) -> list[object]:

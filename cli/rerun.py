@@ -8,7 +8,7 @@ import typer
 
 from relforge.cli.exits import BadInput
 from relforge.cli.output import Json
-from relforge.cli.run import AcceptChanges, Executor, check_executor, report_result
+from relforge.cli.run import AcceptChanges, AllowCode, Executor, check_executor, report_result
 from relforge.cli.status import RunPath
 
 
@@ -24,6 +24,7 @@ def command(
         bool, typer.Option("--downstream", help="Then bring up to date what descends from it.")
     ] = False,
     accept_changes: AcceptChanges = False,
+    allow_code: AllowCode = False,
     executor: Executor = "ray",
     as_json: Json = False,
 ) -> None:
@@ -46,6 +47,7 @@ def command(
             executor=check_executor(executor),
             progress=progress,
             accept_changes=accept_changes,
+            allow_code=allow_code,
         )
     raise typer.Exit(report_result(run, result, as_json))
 

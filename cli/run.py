@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from relforge.cli.exits import BadInput
-from relforge.cli.output import Json, print_json, strip_control
+from relforge.cli.output import Json, print_json, print_line
 
 if TYPE_CHECKING:
     from relforge.pipeline.errors import RunResult
@@ -24,6 +24,10 @@ ConfigFile = Annotated[
 AcceptChanges = Annotated[
     bool,
     typer.Option("--accept-changes", help="Go on though input files changed; redo what depends on them."),
+]
+AllowCode = Annotated[
+    bool,
+    typer.Option("--allow-code", help="Import code that does not come with relforge (package.module:Class)."),
 ]
 Executor = Annotated[
     str, typer.Option(metavar="ray|loop", help="ray, or a plain loop in this process (for debugging).")
@@ -88,6 +92,6 @@ def report_result(folder: str, result: RunResult, as_json: bool) -> int:
     if result.committed:
         print_stages(found)
     print_warnings(result.warnings)
-    print(f"{strip_control(result.message)} ({result.seconds:.0f} s)")
-    print(f"run folder: {found.folder}")
+    print_line(f"{result.message} ({result.seconds:.0f} s)")
+    print_line(f"run folder: {found.folder}")
     return int(result.outcome)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from relforge.cli import exits
-from relforge.cli.output import Json, print_json, print_table, strip_control
+from relforge.cli.output import Json, print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from relforge.pipeline.run.status import RunStatus, StageStatus
@@ -42,15 +42,15 @@ def command(
         if as_json:
             print_json({**asdict(found), "failed": failed})
         else:
-            print(f"{found.folder}: dataset {found.dataset}, profile {found.profile}")
+            print_line(f"{found.folder}: dataset {found.dataset}, profile {found.profile}")
             print_stages(found)
             problems = [(s.stage, shard, why) for s in found.stages for shard, why in s.problems.items()]
             for stage, shard, why in problems[:_SHOWN]:
-                print(f"{stage} shard {shard}: {why}")
+                print_line(f"{stage} shard {shard}: {why}")
             if len(problems) > _SHOWN:
-                print(f"... and {len(problems) - _SHOWN} more; --json lists all")
+                print_line(f"... and {len(problems) - _SHOWN} more; --json lists all")
             print_warnings(found.warnings)
-            print(_verdict(found, failed))
+            print_line(_verdict(found, failed))
         if not (watch and found.drivers):
             break
         time.sleep(_WATCH_SECONDS)
@@ -62,12 +62,12 @@ def command(
 def print_warnings(warnings: Sequence[str]) -> None:
     """One line each."""
     for sentence in warnings:
-        print(f"warning: {strip_control(sentence)}")
+        print_line(f"warning: {sentence}")
 
 
 def _verdict(found: RunStatus, failed: bool) -> str:
     if found.stopped:
-        return f"failed: {strip_control(found.stopped)}"
+        return f"failed: {found.stopped}"
     if found.complete:
         return "complete"
     if found.drivers:

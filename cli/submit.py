@@ -9,7 +9,7 @@ import typer
 
 from relforge.cli import exits
 from relforge.cli.exits import BadInput
-from relforge.cli.output import Json, print_json
+from relforge.cli.output import Json, escape_control, print_json, print_line
 from relforge.cli.run import AcceptChanges, Overrides
 
 if TYPE_CHECKING:
@@ -59,15 +59,15 @@ def command(
     server = JobServer(address)
     job = server.running(submission.run_folder)
     if job:
-        print(f"job {job} works on {submission.run_folder} already", file=sys.stderr)
+        print_line(f"job {job} works on {submission.run_folder} already", sys.stderr)
     else:
         with submission.runtime_env() as shipped:
             job = server.submit(entrypoint(accept_changes), shipped, submission.run_folder)
-        print(f"submitted job {job} to {address}", file=sys.stderr)
+        print_line(f"submitted job {job} to {address}", sys.stderr)
     if detach:
         if as_json:
             return print_json({"job": job, "run_folder": submission.run_folder, "address": address})
-        return print(f"follow it with: relforge submit --address {address} --attach {job}")
+        return print_line(f"follow it with: relforge submit --address {address} --attach {job}")
     raise typer.Exit(_follow(server, job, as_json))
 
 
@@ -75,20 +75,21 @@ def _follow(server: JobServer, job: str, as_json: bool) -> int:
     stream = sys.stderr if as_json else sys.stdout
 
     def write(text: str) -> None:
-        stream.write(text)
+        stream.write("\n".join(map(escape_control, text.split("\n"))))
         stream.flush()
 
     try:
         details = server.follow(job, write)
     except KeyboardInterrupt:
         again = f"relforge submit --address {server.address} --attach {job}"
-        print(f"\njob {job} goes on; follow it with: {again}", file=sys.stderr)
+        print_line("", sys.stderr)
+        print_line(f"job {job} goes on; follow it with: {again}", sys.stderr)
         return exits.INCOMPLETE
     code = choose_exit_code(details.status.value, details.driver_exit_code)
     if as_json:
         print_json({"job": job, "status": details.status.value.lower(), "exit_code": code})
     else:
-        print(f"job {job}: {details.status.value.lower()}")
+        print_line(f"job {job}: {details.status.value.lower()}")
     return code
 
 

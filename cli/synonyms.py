@@ -10,7 +10,7 @@ import typer
 import yaml
 
 from relforge.cli.exits import BadInput
-from relforge.cli.output import Json, print_json
+from relforge.cli.output import Json, print_json, print_line
 from relforge.cli.run import Overrides
 
 
@@ -44,7 +44,7 @@ def command(
     if as_json:
         print_json({"out": out, "classes": list(classes), "table": yaml.safe_load(text)})
     elif out:
-        print(f"{out}: {len(classes):,} classes; edit it, then name it in stages.match.synonyms")
+        print_line(f"{out}: {len(classes):,} classes; edit it, then name it in stages.match.synonyms")
     else:
         sys.stdout.write(text)
 

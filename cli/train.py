@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from relforge.cli.exits import BadInput
-from relforge.cli.output import Json, print_json
+from relforge.cli.output import Json, print_json, print_line
 from relforge.cli.run import Overrides
 from relforge.models.zoo import MODELS
 from relforge.registry import Registry
@@ -47,4 +47,4 @@ def command(
     if as_json:
         print_json({"model": str(folder)})
     else:
-        print(f"the finished model is {folder}")
+        print_line(f"the finished model is {folder}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from relforge.cli.output import Json, print_json
+from relforge.cli.output import Json, print_json, print_line
 from relforge.cli.status import RunPath
 
 
@@ -32,13 +32,13 @@ def command(
     if as_json:
         return print_json({"out": target, **counts})
     drawn = f"{counts['images']:,} of {data['total']:,} images"
-    print(f"{target}: {drawn}, {counts['relations']:,} {data['shown']}")
+    print_line(f"{target}: {drawn}, {counts['relations']:,} {data['shown']}")
     if data["gold"]:
-        print(", ".join(f"{counts[verdict]:,} {verdict}" for verdict in ("right", "wrong", "missed")))
+        print_line(", ".join(f"{counts[verdict]:,} {verdict}" for verdict in ("right", "wrong", "missed")))
     if data["left_out"]:
-        print(f"{data['left_out']:,} images left out; --images takes more, --image ID names one")
+        print_line(f"{data['left_out']:,} images left out; --images takes more, --image ID names one")
     if counts["without_thumbnail"]:
-        print(f"{counts['without_thumbnail']:,} shown as empty frames: the image file cannot be read")
+        print_line(f"{counts['without_thumbnail']:,} shown as empty frames: the image file cannot be read")
     return None
 
 

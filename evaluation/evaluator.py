@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from relforge.contracts import Builds
 from relforge.registry import Registry
 
 EVALUATORS = Registry(
@@ -15,6 +16,7 @@ EVALUATORS = Registry(
         "open_images": "relforge.evaluation.open_images:OpenImagesEvaluator",
         "labels": "relforge.evaluation.labels:LabelsEvaluator",
     },
+    contract=Builds(("read_gold", "read_detections", "measure"), "relforge.evaluation.evaluator.Evaluator"),
 )
 """Benchmark -> its evaluator, which takes options by keyword. A new one is a file and a line here."""
 

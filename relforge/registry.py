@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
+from relforge.contracts import Contract
+
 
 class UnknownName(ValueError):
     """A name that no entry has; the sentence lists the choices."""
@@ -23,11 +25,13 @@ class Registry:
         kind: what an entry is, for the error sentence, e.g. `parser`.
         entries: name -> `module:attribute`.
         own: whether a user may write `package.module:attribute` of their own instead of a name.
+        contract: what the user's own must be; checked before it is called (its module is imported).
     """
 
     kind: str
     entries: Mapping[str, str]
     own: bool = True
+    contract: Contract | None = None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries)
@@ -54,10 +58,17 @@ class Registry:
             UnknownName: no such entry.
             ModuleNotFoundError: its module, or a package that the module needs, is not installed.
             AttributeError: its module has no such attribute.
+            WrongKind: the user's own code does not satisfy the contract; it is not called.
         """
         module, _, attribute = self.target(name).partition(":")
         found: Callable[..., Any] = getattr(import_module(module), attribute)
+        if self.contract is not None and name not in self.entries:
+            self.contract.check(self.kind, name, found)
         return found
+
+    def is_foreign(self, name: str) -> bool:
+        """Whether choosing `name` runs code that does not come with relforge."""
+        return name not in self.entries and ":" in name and not name.startswith("relforge.")
 
     def refusal(self, name: str) -> str:
         """The sentence for a name that has no entry."""

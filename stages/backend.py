@@ -32,6 +32,11 @@ class Backend:
         ]
         self.__signature__ = inspect.Signature(sorted(options, key=lambda option: option.kind))
 
+    @property
+    def builds(self) -> Callable[..., Stage]:
+        """The class or function of the stage that calling this returns."""
+        return self.stage
+
     def __call__(self, **options: Any) -> Stage:
         own = {name: value for name, value in options.items() if name in self.own}
         part = self.part(**{name: value for name, value in options.items() if name not in self.own})

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from relforge.contracts import Builds
 from relforge.registry import Registry
 from relforge.stages.contract import Source, Stage
 
+STAGE = Builds(("files", "setup", "process"), "relforge.stages.contract.Stage")
+SOURCE = Builds(("files", "shards"), "relforge.stages.contract.Source")
+
 BACKENDS: dict[str, Registry] = {
-    stage: Registry(f"{stage} backend", entries)
+    stage: Registry(f"{stage} backend", entries, contract=STAGE)
     for stage, entries in {
         "caption": {
             "import": "relforge.stages.caption.import_:import_captions",
@@ -51,13 +55,14 @@ SOURCES = Registry(
         "rlipv2": "relforge.stages.ingest.rlipv2:rlipv2",
         "visual_genome": "relforge.stages.ingest.visual_genome:VisualGenomeSource",
     },
+    contract=SOURCE,
 )
 """Source adapters; what an entry names takes the adapter's options by keyword."""
 
 
 def backends(stage: str) -> Registry:
     """The backends of a stage; a stage that has no entry takes `package.module:Class` only."""
-    return BACKENDS.get(stage, Registry(f"{stage} backend", {}))
+    return BACKENDS.get(stage, Registry(f"{stage} backend", {}, contract=STAGE))
 
 
 def build(stage: str, backend: str, **options: Any) -> Stage:

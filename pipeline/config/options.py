@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from relforge.contracts import WrongKind
 from relforge.pipeline.config.source import ConfigError, Source, unknown_key
 from relforge.registry import Registry, UnknownName
 
@@ -17,11 +18,12 @@ def constructor(source: Source, field: str, registry: Registry, name: str) -> Ca
     """The callable behind a name of a registry, or behind `package.module:Class`.
 
     Raises:
-        ConfigError: an unknown name (with the nearest or all choices), or code that cannot be imported.
+        ConfigError: an unknown name (with the nearest or all choices), code that cannot be
+            imported, or that does not satisfy the contract (it is not called).
     """
     try:
         return registry.load(name)
-    except UnknownName as error:
+    except (UnknownName, WrongKind) as error:
         raise ConfigError(source.name, field, str(error)) from error
     except ModuleNotFoundError as error:
         raise ConfigError(

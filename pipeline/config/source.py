@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
+from relforge.limited_yaml import MAX_CHARACTERS, YamlError, read_yaml
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 PACKAGED = Path(__file__).resolve().parents[2] / "configs"
@@ -98,9 +98,12 @@ def find(path: str) -> Path:
 
 def _parse(path: str) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(find(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(path, "", f"not valid YAML: {' '.join(str(error).split())}") from error
+        file = find(path)
+        if file.stat().st_size > MAX_CHARACTERS:
+            raise ConfigError(path, "", f"larger than {MAX_CHARACTERS >> 20} MiB, which is no config")
+        values = read_yaml(file.read_text(encoding="utf-8"))
+    except YamlError as error:
+        raise ConfigError(path, "", str(error)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(path, "", f"cannot be read: {error}") from error
     if not isinstance(values, dict):
@@ -115,9 +118,9 @@ def apply_override(values: dict[str, Any], override: str) -> None:
     if not equals or not all(keys):
         raise ConfigError(override, "", "an override is written key=value, e.g. run.folder=runs/mine")
     try:
-        value = yaml.safe_load(text) if text else None
-    except yaml.YAMLError as error:
-        raise ConfigError(override, "", "the value is not valid YAML; quote it") from error
+        value = read_yaml(text) if text else None
+    except YamlError as error:
+        raise ConfigError(override[:60], "", f"{error}; quote the value") from error
     for depth, key in enumerate(keys[:-1], start=1):
         if values.get(key) is None:
             values[key] = {}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from relforge.pipeline.errors import RunError, RunResult
 from relforge.pipeline.run.execute import Executor, drive
+from relforge.pipeline.run.foreign_code import list_foreign_code
 from relforge.pipeline.run.job import INGEST
 from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.run.prepare import prepare
@@ -27,6 +28,7 @@ def rerun(
     executor: Executor = "ray",
     progress: Progress | None = None,
     accept_changes: bool = False,
+    allow_code: bool = False,
     storage: Storage | None = None,
 ) -> RunResult:
     """Redo a stage of a run, with the configuration recorded in its folder.
@@ -44,12 +46,20 @@ def rerun(
         downstream: also bring up to date what descends from the stage, in these shards. Without it,
             descendants whose input changed show as stale.
         accept_changes: as for `run`.
+        allow_code: run code that the folder names and that does not come with relforge.
 
     Raises:
-        RunError: not a run folder, no such stage or shard, or its input is not there yet.
+        RunError: not a run folder, no such stage or shard, its input is not there yet, or it names
+            foreign code.
     """
     folder = RunFolder(uri, storage)
-    plan, _ = prepare(folder, load_plan(folder).job, accept_changes)
+    job = load_plan(folder).job
+    if not allow_code and (named := list_foreign_code(job)):
+        raise RunError(
+            f"{uri}: run.json names code that does not come with relforge ({named[0]}); nothing was run; "
+            "if you trust this run folder, add --allow-code"
+        )
+    plan, _ = prepare(folder, job, accept_changes)
     plan.step(stage)
     survey = Survey(folder, plan)
     chosen = _chosen(survey, folder, stage, shards, failed, quarantined)

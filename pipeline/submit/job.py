@@ -10,8 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
-
+from relforge.limited_yaml import YamlError, read_yaml
 from relforge.pipeline.config import ConfigError, check, read, resolve
 from relforge.pipeline.submit.bundle import CONFIG, absolute, requirements, write_bundle
 
@@ -83,8 +82,8 @@ def _environment(path: str | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        fields = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        fields = read_yaml(Path(path).read_text(encoding="utf-8"))
+    except (OSError, YamlError) as error:
         raise ConfigError(path, "", f"cannot be read as YAML: {error}") from error
     if not isinstance(fields, dict) or "working_dir" in fields:
         raise ConfigError(path, "", "expected the fields of a Ray runtime_env, without working_dir")

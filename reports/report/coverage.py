@@ -13,6 +13,7 @@ from relforge.reports.query import select
 from relforge.stages.match.coverage import count_nouns, describe_unknown_classes, find_unknown_classes
 from relforge.stages.match.stage import MatchStage
 from relforge.stages.match.vocabulary import load
+from relforge.stages.registry import backends
 
 _MAX_PHRASES = 100_000
 _MAX_NOUNS = 40
@@ -42,6 +43,8 @@ def find_coverage(
         for one in survey.entries.get("candidates", {}).values()
         if one.sidecar and not one.problem
     )
+    if backends("match").is_foreign(spec.backend):  # a run folder may come from somebody else
+        return None
     try:
         stage = plan.job.build_stage("match")
         if not isinstance(stage, MatchStage) or spec.options.get("method", "boundary") != "boundary":

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from relforge.contracts import Takes
 from relforge.registry import Registry
 from relforge.stages.export.publish import publish
 
@@ -22,6 +23,7 @@ TARGETS = Registry(
         "rlipv2": "relforge.stages.export.rlipv2:write",
         "vg": "relforge.stages.export.rlipv2:write_visual_genome",
     },
+    contract=Takes(("tables", "path"), "a function write(tables, path, **options)"),
 )
 """What an entry names is called as `write(tables, path, **options)`, and gives the rows it wrote."""
 

@@ -117,11 +117,21 @@ def _draft_hypernyms(names: Sequence[str], vocabulary: Vocabulary) -> dict[str, 
 
 
 def _entry(key: str, values: Iterable[str], remarks: Sequence[str]) -> list[str]:
-    above = [f"  # {' '.join(remark.split())}" for remark in remarks]
+    above = [f"  # {_printable(' '.join(remark.split()))}" for remark in remarks]
     return above + [f"  {line}" for line in _dump({key: list(values)})]
+
+
+def _printable(text: str) -> str:
+    """Control characters as escapes: a comment of YAML has no way to hold them."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _dump(value: dict[str, Any]) -> list[str]:
     """YAML lines, lists within a line; texts in quotes where YAML would read another thing."""
-    text = yaml.safe_dump(value, default_flow_style=None, allow_unicode=True, width=10**9, sort_keys=False)
+    form: dict[str, Any] = {"default_flow_style": None, "width": 10**9, "sort_keys": False}
+    text: str = yaml.safe_dump(value, allow_unicode=True, **form)
+    if not all(
+        line.isprintable() for line in text.split("\n")
+    ):  # marks of direction, which hide what is written
+        text = yaml.safe_dump(value, **form)
     return text.splitlines()

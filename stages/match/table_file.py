@@ -16,6 +16,8 @@ from typing import Any
 
 import yaml
 
+from relforge.limited_yaml import YamlError, check_limits
+
 SECTIONS = ("classes", "names", "hypernyms", "exceptions")
 _SHOWN = 60
 
@@ -60,6 +62,8 @@ def read_table_file(path: Path) -> TableFile:
 @lru_cache(maxsize=16)
 def _parse(text: str, is_json: bool) -> TableFile:
     try:
+        if not is_json:
+            check_limits(text)
         data = json.loads(text, object_pairs_hook=_unique) if is_json else yaml.load(text, _Loader)
     except (yaml.YAMLError, json.JSONDecodeError) as error:
         if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
@@ -68,6 +72,8 @@ def _parse(text: str, is_json: bool) -> TableFile:
             ) from error
         kind = "JSON" if is_json else "YAML"
         raise TableError(f"not valid {kind}: {' '.join(str(error).split())}") from error
+    except YamlError as error:
+        raise TableError(str(error)) from error
     except RecursionError as error:
         raise TableError(
             "lists or mappings inside each other beyond any table; use {class: [word]}"

@@ -92,7 +92,8 @@ def test_control_characters_of_the_data_do_not_reach_the_terminal(relforge, tmp_
 
     said = relforge("inspect", tmp_path / "loose.parquet")
 
-    assert "red" in said.out
+    assert r"a \x1b[31mred\x9b0m hat" in said.out
+    assert r"two\nlines" in said.out
     assert not {"\x1b", "\x9b"} & set(said.out)
     assert len(said.out.splitlines()) == 4  # header, two rows, count
 

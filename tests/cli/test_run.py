@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def test_validate_accepts_a_valid_config_and_makes_nothing(relforge, config, tmp_path) -> None:
-    said = relforge("validate", config, "--json")
+    said = relforge("validate", config, "--allow-code", "--json")
 
     assert said.code == 0
     assert said.json["checks"]["stages"] == "ingest -> caption -> parse -> match -> tag -> select"
@@ -12,18 +12,25 @@ def test_validate_accepts_a_valid_config_and_makes_nothing(relforge, config, tmp
 
 
 def test_validate_can_load_every_model(relforge, config) -> None:
-    assert relforge("validate", config, "--load", "--json").json["checks"]["parse models"] == "loaded"
+    assert (
+        relforge("validate", config, "--allow-code", "--load", "--json").json["checks"]["parse models"]
+        == "loaded"
+    )
 
 
 def test_validate_warns_where_bfloat16_is_slow(relforge, config, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("relforge.models.device.multiplies_bfloat16", lambda: False)
     blip = ["stages.caption.backend=blip", f"stages.caption.model={tmp_path}", "stages.caption.device=cpu"]
 
-    slow = relforge("validate", config, *blip, "stages.caption.dtype=bfloat16", "--json").json["checks"]
+    slow = relforge(
+        "validate", config, "--allow-code", *blip, "stages.caption.dtype=bfloat16", "--json"
+    ).json["checks"]
     assert slow["caption dtype"].endswith("use dtype: auto")
     elsewhere = ["stages.caption.dtype=bfloat16", "stages.caption.resources.num_gpus=1", "--json"]
     for fine in (["--json"], elsewhere):
-        assert "caption dtype" not in relforge("validate", config, *blip, *fine).json["checks"]
+        assert (
+            "caption dtype" not in relforge("validate", config, "--allow-code", *blip, *fine).json["checks"]
+        )
 
 
 def test_plan_of_a_new_run_is_everything(relforge, config) -> None:
@@ -96,14 +103,35 @@ def test_status_of_an_unfinished_run_exits_2_and_names_what_is_missing(relforge,
 
 
 def test_rerun_redoes_the_shards_it_is_given(relforge, finished) -> None:
-    said = relforge("rerun", finished, "--stage", "parse", "--shards", "0,2", "--executor", "loop", "--json")
+    said = relforge(
+        "rerun",
+        finished,
+        "--allow-code",
+        "--stage",
+        "parse",
+        "--shards",
+        "0,2",
+        "--executor",
+        "loop",
+        "--json",
+    )
 
     assert said.code == 0
     assert said.json["committed"] == {"parse": 2}
 
 
 def test_rerun_of_quarantined_records_takes_the_shards_that_hold_them(relforge, finished) -> None:
-    said = relforge("rerun", finished, "--stage", "ingest", "--quarantined", "--executor", "loop", "--json")
+    said = relforge(
+        "rerun",
+        finished,
+        "--allow-code",
+        "--stage",
+        "ingest",
+        "--quarantined",
+        "--executor",
+        "loop",
+        "--json",
+    )
 
     assert said.json["committed"] == {"ingest": 2}  # images 3, 8 and 9 are in shards 0 and 2
 

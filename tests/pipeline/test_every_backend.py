@@ -81,8 +81,8 @@ def test_validate_and_run_refuse_a_missing_model_in_one_sentence(
         "stages: {caption: {backend: blip, model: nobody/has-such-a-model}}\n"
     )
 
-    for verb in ("validate", "plan", "run"):
-        assert invoke([verb, str(config)]) == 64
+    for verb, *flags in (["validate", "--allow-code"], ["plan"], ["run"]):
+        assert invoke([verb, str(config), *flags]) == 64
         sentence = capsys.readouterr().err
         assert "stages.caption.model: model 'nobody/has-such-a-model' is neither a local path" in sentence
         assert sentence.rstrip().endswith("pass stages.caption.model=...")

@@ -120,9 +120,9 @@ def test_rerun_downstream_follows_every_branch_and_no_sibling(job: MakeJob) -> N
         for path in Path(made.folder).glob(f"**/{table}/part-00001.*"):
             path.unlink()
 
-    redone = rerun(made.folder, "parse", shards=[1], downstream=True, executor="loop")
+    redone = rerun(made.folder, "parse", shards=[1], downstream=True, allow_code=True, executor="loop")
     assert redone.committed == {"parse": 1, "match": 1}
-    redone = rerun(made.folder, "caption", shards=[1], downstream=True, executor="loop")
+    redone = rerun(made.folder, "caption", shards=[1], downstream=True, allow_code=True, executor="loop")
     assert redone.committed == {"caption": 1, "labels": 1}
     assert status(made.folder).complete
 

@@ -29,7 +29,7 @@ def test_only_the_chosen_shards_are_redone(tmp_path, source):
     run(job, executor="loop")
     before = {p: p.stat().st_mtime_ns for p in Path(job.folder).rglob("part-*.json")}
 
-    result = rerun(job.folder, "caption", shards=[0, 2], executor="loop")
+    result = rerun(job.folder, "caption", shards=[0, 2], allow_code=True, executor="loop")
 
     assert result.outcome == Outcome.COMPLETE
     touched = {p.relative_to(job.folder) for p, when in before.items() if p.stat().st_mtime_ns != when}
@@ -44,13 +44,13 @@ def test_without_downstream_descendants_become_stale_and_with_it_they_follow(tmp
     dictionary.write_text("two")
 
     with pytest.raises(ChangedInputs, match=r"words\.txt \(read by caption\) changed"):
-        rerun(job.folder, "caption", shards=[1], executor="loop")
-    rerun(job.folder, "caption", shards=[1], accept_changes=True, executor="loop")
+        rerun(job.folder, "caption", shards=[1], allow_code=True, executor="loop")
+    rerun(job.folder, "caption", shards=[1], accept_changes=True, allow_code=True, executor="loop")
 
     found = {stage.stage: stage for stage in status(job.folder).stages}
     assert (found["caption"].done, found["caption"].stale) == (1, 2)
     assert found["parse"].stale == 3
-    result = rerun(job.folder, "caption", downstream=True, executor="loop")
+    result = rerun(job.folder, "caption", downstream=True, allow_code=True, executor="loop")
     assert result.committed == {"caption": 3, "parse": 3}  # the triplets are equal, so match is up to date
     assert status(job.folder).complete
 
@@ -63,7 +63,10 @@ def test_failed_shards_alone_are_redone(tmp_path, source, dictionary):
     repaired = tiny_job(tmp_path / "run", job.source.options["path"])
     repaired = replace(repaired, stages=(*repaired.stages[:2], StageSpec("caption", "tiny:TinyCaption", {})))
     run_json_only = rerun  # the folder's own configuration still raises
-    assert run_json_only(job.folder, "caption", failed=True, executor="loop").outcome == Outcome.FAILED
+    assert (
+        run_json_only(job.folder, "caption", failed=True, allow_code=True, executor="loop").outcome
+        == Outcome.FAILED
+    )
     assert run(repaired, executor="loop").outcome == Outcome.COMPLETE
     assert failures(job.folder) == []
 
@@ -73,9 +76,12 @@ def test_shards_with_quarantined_records_are_tried_again(tmp_path, source, dicti
     run(job, executor="loop")
     assert quarantined(job.folder, "caption")["image_id"].to_pylist() == ["00005"]
 
-    assert rerun(job.folder, "caption", quarantined=True, executor="loop").committed == {"caption": 1}
+    assert rerun(job.folder, "caption", quarantined=True, allow_code=True, executor="loop").committed == {
+        "caption": 1
+    }
     assert (
-        rerun(job.folder, "parse", quarantined=True, executor="loop").message == "everything is done already"
+        rerun(job.folder, "parse", quarantined=True, allow_code=True, executor="loop").message
+        == "everything is done already"
     )
 
 
@@ -83,7 +89,9 @@ def test_ingest_can_be_redone_too(tmp_path, source):
     job = tiny_job(tmp_path / "run", source(10))
     run(job, executor="loop")
 
-    assert rerun(job.folder, "ingest", shards=[1], executor="loop").committed == {"ingest": 1}
+    assert rerun(job.folder, "ingest", shards=[1], allow_code=True, executor="loop").committed == {
+        "ingest": 1
+    }
 
 
 @pytest.mark.parametrize(
@@ -97,7 +105,7 @@ def test_a_wrong_choice_is_one_sentence(tmp_path, source, stage, shards, sentenc
     job = tiny_job(tmp_path / "run", source(10))
     run(job, executor="loop")
     with pytest.raises(RunError, match=sentence):
-        rerun(job.folder, stage, shards=shards, executor="loop")
+        rerun(job.folder, stage, shards=shards, allow_code=True, executor="loop")
 
 
 def test_a_folder_without_a_run_is_one_sentence(tmp_path):

@@ -71,7 +71,7 @@ def test_a_changed_neutral_option_redoes_nothing_says_so_and_holds_from_then_on(
     assert [event.text for event in events] == [
         f"stage 'caption': note_pid is now {str(pids)!r} (was None), which redoes nothing"
     ]
-    rerun(job.folder, "caption", shards=[1], executor="loop")
+    rerun(job.folder, "caption", shards=[1], allow_code=True, executor="loop")
     assert [name.name.split("-")[1] for name in pids.iterdir()] == ["00004"]
 
 

@@ -125,7 +125,9 @@ def test_a_shard_made_again_leaves_no_sidecar_in_the_old_place(done):
     folder = Path(done.folder)
     move_sidecars_beside_the_data(folder)
 
-    assert rerun(done.folder, "caption", shards=[1], executor="loop").committed == {"caption": 1}
+    assert rerun(done.folder, "caption", shards=[1], allow_code=True, executor="loop").committed == {
+        "caption": 1
+    }
 
     assert not (folder / "captions/part-00001.json").exists()
     assert (folder / "_state/captions/part-00001.json").exists()

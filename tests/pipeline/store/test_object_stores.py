@@ -43,4 +43,4 @@ def test_rerun_works_by_uri(tmp_path, source):
     place = f"memory://{tmp_path.name}/run"
     run(tiny_job(place, source(8)), executor="loop")
 
-    assert rerun(place, "parse", shards=[1], executor="loop").committed == {"parse": 1}
+    assert rerun(place, "parse", shards=[1], allow_code=True, executor="loop").committed == {"parse": 1}

@@ -51,7 +51,7 @@ def test_a_run_labels_it(config: str, capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_missing_file_is_refused_when_the_config_is_validated(
     config: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert invoke(["validate", config, "dataset.annotations=absent.json"]) == 64
+    assert invoke(["validate", config, "--allow-code", "dataset.annotations=absent.json"]) == 64
 
     assert "dataset.annotations: no such file or folder: absent.json" in capsys.readouterr().err
 
