@@ -152,7 +152,7 @@ def test_quarantined_records_are_part_of_the_dataset_hash_but_not_their_attempt(
 def test_a_rerun_gives_the_same_quarantined_records(done):
     reference, records = status(done.folder).dataset_hash, quarantined(done.folder).to_pylist()
 
-    result = rerun(done.folder, "caption", executor="loop")
+    result = rerun(done.folder, "caption", allow_code=True, executor="loop")
 
     assert (result.committed, result.dataset_hash) == ({"caption": 3}, reference)
     assert quarantined(done.folder).to_pylist() == records
