@@ -49,6 +49,7 @@ def test_a_damaged_run_file_is_named_by_every_verb(relforge, finished, config, v
         (["steps"], 7),
         (["steps"], []),
         (["steps", 1, "outputs"], "captions"),
+        (["steps", 1, "key"], 7),
         (["steps", 1, "outputs"], []),
         (["steps", 1, "inputs"], ["no_such_table"]),
         (["steps", 1, "files"], {"a": 1}),
