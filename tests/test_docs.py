@@ -115,6 +115,14 @@ def test_every_decision_is_listed_under_its_title() -> None:
     assert {file: f"# {title}" for title, file in listed} == titles
 
 
+def test_no_file_holds_a_conflict_of_a_merge() -> None:
+    command = ["git", "grep", "--untracked", "-lIE", "^(<{7}|>{7}) "]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    assert found.stdout == ""
+    assert found.returncode == 1, found.stderr
+
+
 def test_every_topic_of_the_method_that_code_cites_is_a_heading() -> None:
     headings = set(re.findall(r"^#+ (.+)$", PAGES["docs/method.md"], re.MULTILINE))
     cited = set()
