@@ -66,7 +66,7 @@ def qualifiers(name: str) -> list[str]:
     return [found[1:-1].strip() for found in _BRACKETS.findall(class_words(name))]
 
 
-def group_twins(names: Iterable[str]) -> dict[str, list[str]]:
+def group_spellings(names: Iterable[str]) -> dict[str, list[str]]:
     """Class key -> the names that have it, in the order given."""
     found: dict[str, list[str]] = {}
     for name in dict.fromkeys(names):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from relforge.stages.class_names import group_twins
+from relforge.stages.class_names import group_spellings
 from relforge.stages.match.phrases import PhraseMatcher, is_quantity
 from relforge.stages.match.vocabulary import Vocabulary
 from relforge.stages.match.words import singular, words
@@ -17,7 +17,7 @@ Phrase = tuple[str, str, str, int]
 def find_unknown_classes(vocabulary: Vocabulary, classes: Iterable[str]) -> list[str]:
     """The classes that neither a table nor the source has words for: captions name them by their own name
     alone, in any spelling of it. Of names that mean one class, the first."""
-    return [names[0] for names in group_twins(classes).values() if not vocabulary.knows(names[0])]
+    return [names[0] for names in group_spellings(classes).values() if not vocabulary.knows(names[0])]
 
 
 def describe_unknown_classes(unknown: list[str], total: int, shown: int = 20) -> str:
@@ -39,7 +39,7 @@ def count_nouns(
         class -> phrases that name it (of names that mean one class, the first), and
         noun -> phrases with this head that name no class, in the singular; quantities are no such nouns.
     """
-    names = [found[0] for found in group_twins([*classes, *vocabulary.classes]).values()]
+    names = [found[0] for found in group_spellings([*classes, *vocabulary.classes]).values()]
     matcher = PhraseMatcher(vocabulary, names)
     named: Counter[str] = Counter()
     nouns: Counter[str] = Counter()

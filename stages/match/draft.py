@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from relforge.stages.class_names import class_key, class_words, group_twins, own_names
+from relforge.stages.class_names import class_key, class_words, group_spellings, own_names
 from relforge.stages.match.vocabulary import Vocabulary
 from relforge.stages.match.words import singular, words
 
@@ -43,25 +43,28 @@ def draft_table(
         origin, tables: what the head of the file names.
     """
     vocabulary = vocabulary.with_own(classes)
-    twins = group_twins(classes)
+    spellings = group_spellings(classes)
     lines = [
-        _HEAD.format(count=len(twins), origin=" ".join(origin.split()), tables=", ".join(tables)),
+        _HEAD.format(count=len(spellings), origin=" ".join(origin.split()), tables=", ".join(tables)),
         "classes:",
     ]
-    for names in twins.values():
+    for names in spellings.values():
         name, own = names[0], {word for one in names for word in own_names(one)}
         known = [word for one in names for word in vocabulary.synonyms(one)]
         variants = [other for word in sorted(own) for other in _respell(word)]
         given = dict.fromkeys(class_words(word) for word in [*known, *variants])
         lines += _entry(name, [word for word in given if word not in own], _remarks(names, vocabulary))
-    hypernyms = _draft_hypernyms([names[0] for names in twins.values()], vocabulary)
+    hypernyms = _draft_hypernyms([names[0] for names in spellings.values()], vocabulary)
     if hypernyms:
         lines.append("# Words for several classes: they count where exactly one of these classes has boxes.")
         lines.append("hypernyms:")
         for word, members in hypernyms.items():
             lines += _entry(word, members, [])
     ends = {
-        found[-1] for one in twins.values() for word in vocabulary.synonyms(one[0]) if (found := words(word))
+        found[-1]
+        for one in spellings.values()
+        for word in vocabulary.synonyms(one[0])
+        if (found := words(word))
     }
     exceptions = sorted(
         p for p in vocabulary.exceptions if (found := words(p)) and singular(found[-1]) in ends
@@ -69,7 +72,7 @@ def draft_table(
     if exceptions:
         lines.append("# Phrases that end in a synonym and mean something else.")
         lines += _dump({"exceptions": exceptions})
-    return "\n".join([*lines, ""]) if twins else lines[0] + "classes: {}\n"
+    return "\n".join([*lines, ""]) if spellings else lines[0] + "classes: {}\n"
 
 
 def _respell(word: str) -> list[str]:

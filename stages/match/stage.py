@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from relforge.stages import tables as schemas
 from relforge.stages.account import Account
-from relforge.stages.class_names import class_key, group_twins
+from relforge.stages.class_names import class_key, group_spellings
 from relforge.stages.class_table import read_classes
 from relforge.stages.columns import encode, encode_in_order, flatten
 from relforge.stages.contract import StageResult
@@ -99,9 +99,13 @@ class MatchStage:
             own = read_classes(tables.get("classes"))
             listed = sorted(self._vocabulary.classes)  # first: a class goes by its name in the tables
             categories = [*listed, *sorted({*names, *own} - set(listed))]
-            everywhere = set(group_twins([*listed, *own]))
-            local = [twins[0] for key, twins in group_twins(categories).items() if key not in everywhere]
-            number = {key: code for code, key in enumerate(group_twins(categories))}
+            everywhere = set(group_spellings([*listed, *own]))
+            local = [
+                spellings[0]
+                for key, spellings in group_spellings(categories).items()
+                if key not in everywhere
+            ]
+            number = {key: code for code, key in enumerate(group_spellings(categories))}
             code_of = {name: number[class_key(name)] for name in categories}
         images = pc.unique(
             pa.concat_arrays(

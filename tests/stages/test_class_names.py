@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from relforge.stages.class_names import class_key, class_words, group_twins, own_names, qualifiers, spell_as
+from relforge.stages.class_names import (
+    class_key,
+    class_words,
+    group_spellings,
+    own_names,
+    qualifiers,
+    spell_as,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +65,8 @@ def test_brackets_qualify() -> None:
     assert qualifiers("bat") == []
 
 
-def test_twins_are_grouped_in_their_order() -> None:
-    assert group_twins(["dog", "Person", "person ", "dog"]) == {
+def test_spellings_of_one_class_are_grouped_in_their_order() -> None:
+    assert group_spellings(["dog", "Person", "person ", "dog"]) == {
         "dog": ["dog"],
         "person": ["Person", "person "],
     }
