@@ -36,7 +36,7 @@ from relforge.evaluation.hico_quality import measure_kinds
 from relforge.evaluation.open_images import OpenImagesEvaluator
 from relforge.evaluation.pairs import Kind, Pairs
 from relforge.evaluation.vcoco import VcocoEvaluator
-from relforge.evaluation.vcoco_detections import AGENTS, VcocoDetections, of_slots
+from relforge.evaluation.vcoco_detections import AGENTS, VcocoDetections, of_pairs
 
 PER_IMAGE = 100
 
@@ -236,7 +236,7 @@ def draw_vcoco(images: int, rng: np.random.Generator) -> tuple[VcocoData, VcocoD
     object_box[rng.random(count) < 0.1] = np.nan
     scores = {column: rng.random(count, np.float32) for column in COLUMNS}
     names = np.array(classes, object)[rng.integers(0, 80, count)]
-    return gold, of_slots(of_image, person_box, object_box.astype(np.float32), scores, names)
+    return gold, of_pairs(of_image, person_box, object_box.astype(np.float32), scores, names)
 
 
 def published_vcoco(folder: str, gold: VcocoData, found: VcocoDetections) -> float:

@@ -52,12 +52,3 @@ class HoiData:
 
     def __len__(self) -> int:
         return len(self.images)
-
-    def interaction_counts(self) -> Counter[tuple[str, str]]:
-        """Annotated rows of every (verb, object)."""
-        counts: Counter[tuple[str, str]] = Counter()
-        for image in self.images:
-            for _, place, verb in image.interactions.tolist():
-                if place != NO_OBJECT:
-                    counts[self.verbs[verb], self.objects[image.classes[place]]] += 1
-        return counts

@@ -41,14 +41,10 @@ class CaptionScores:
 
 
 class CaptionScorer:
-    """Parses captions and compares them with gold.
+    """Parses captions, by the default parser, and compares them with gold."""
 
-    Args:
-        parser: a parse backend, see `stages.registry`.
-    """
-
-    def __init__(self, parser: str = DEFAULT) -> None:
-        self._parser = build_parser(parser)
+    def __init__(self) -> None:
+        self._parser = build_parser(DEFAULT)
         self._parser.setup()
         self._matcher = PhraseMatcher(Vocabulary(classes=list_synonyms()), list(CLASSES))
         self._forms = list_predicate_forms()

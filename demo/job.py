@@ -19,18 +19,17 @@ WEIGHTS = Path(__file__).parent / "weights"
 """Folders of the shipped models: `blip`, `rtagger`, `parsed`; each has a card with its command."""
 
 
-def write_job(folder: Path, images: int, seed: int = 0) -> Path:
+def write_job(folder: Path, images: int) -> Path:
     """Draw the images and write the config that labels them. The same arguments give the same files.
 
     Args:
         folder: gets `world/` (images, boxes, captions), `demo.yaml`, and later `run/`.
         images: how many to draw.
-        seed: of the images.
 
     Returns:
         The config file.
     """
-    drawn = write_split(folder / "world", SPLIT, images, seed)
+    drawn = write_split(folder / "world", SPLIT, images, seed=0)
     values = {
         "dataset": {
             "name": "world",

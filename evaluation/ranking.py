@@ -127,14 +127,6 @@ def _best_precision_at(recalls: np.ndarray, correct: np.ndarray, positives: int)
     return float(values.sum() / 11)
 
 
-def all_point(correct: np.ndarray, positives: int) -> float:
-    """Area under the interpolated curve (PASCAL VOC 2010)."""
-    if not len(correct):
-        return 0.0
-    recall, best = _curve(correct, positives)
-    return float(np.sum(np.diff(recall, prepend=0.0) * best))
-
-
 def _curve(correct: np.ndarray, positives: int) -> tuple[np.ndarray, np.ndarray]:
     """Recall at every rank, and the best precision from there on."""
     hits = np.cumsum(correct)

@@ -44,7 +44,7 @@ class VcocoDetections:
     scores: Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-def of_slots(
+def of_pairs(
     image: np.ndarray,
     person_box: np.ndarray,
     object_box: np.ndarray,
@@ -129,7 +129,7 @@ def of_model(
     names = np.array([*hico.objects(), "missing objects"], object)
     per_image = [len(part[3]) for part in parts]
     columns = {name: scores[:, place] for place, name in enumerate(COLUMNS)}
-    return of_slots(np.repeat(image, per_image), person_box, object_box, columns, names[classes])
+    return of_pairs(np.repeat(image, per_image), person_box, object_box, columns, names[classes])
 
 
 def read_vcoco_detections(path: str, images: Sequence[int]) -> VcocoDetections:
@@ -173,7 +173,7 @@ def read_vcoco_detections(path: str, images: Sequence[int]) -> VcocoDetections:
     image = _places(columns["image_id"], images, path)
     object_ = np.array(columns["object"].to_pylist(), object) if "object" in names else None
     if wide:
-        return of_slots(image, person_box, object_box, {name: numbers[name] for name in wide}, object_)
+        return of_pairs(image, person_box, object_box, {name: numbers[name] for name in wide}, object_)
     predicates = np.array(columns["predicate"].to_pylist(), object)
     return of_rows(image, person_box, object_box, predicates, numbers["score"], object_)
 

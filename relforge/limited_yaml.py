@@ -16,7 +16,7 @@ class YamlError(ValueError):
     """A text that is not YAML, or beyond the limits; one sentence."""
 
 
-def read_yaml(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
+def read_yaml(text: str) -> Any:
     """The value of a YAML text.
 
     Raises:
@@ -24,7 +24,7 @@ def read_yaml(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any
     """
     try:
         check_limits(text)
-        return yaml.load(text, loader)
+        return yaml.safe_load(text)
     except YamlError:
         raise
     except yaml.YAMLError as error:

@@ -93,10 +93,10 @@ def list_synonyms() -> dict[str, list[str]]:
     }
 
 
-def make_thing(kind: str, rng: np.random.Generator, noun: str | None = None) -> Thing:
+def make_thing(kind: str, rng: np.random.Generator) -> Thing:
     """A thing of that class with colours of its own, not yet placed."""
     nouns = list(CLASSES[kind].nouns)
-    noun = noun or nouns[rng.integers(len(nouns))]
+    noun = nouns[rng.integers(len(nouns))]
     colours: dict[str, NamedColour]
     if kind == "person":
         colours = {

@@ -50,22 +50,18 @@ class SceneBuilder:
         """A random row of the ground; 0 is the horizon, 1 the lower edge."""
         return self._horizon + (self.scene.size[1] - self._horizon) * self.rng.uniform(low, high)
 
-    def place(
-        self, kind: str, x: float, depth: float, noun: str | None = None, facing: int | None = None
-    ) -> int:
+    def place(self, kind: str, x: float, depth: float, facing: int | None = None) -> int:
         """A thing standing on the ground at that depth."""
-        thing = make_thing(kind, self.rng, noun)
+        thing = make_thing(kind, self.rng)
         thing.at, thing.depth = (x, depth), depth
         thing.height = self.person_height(depth) * relative_size(thing) * self.rng.uniform(0.93, 1.07)
         thing.facing = facing or thing.facing
         return self.scene.add(thing)
 
-    def attach(
-        self, kind: str, point: Point, owner: int, nearer: bool = True, noun: str | None = None
-    ) -> int:
+    def attach(self, kind: str, point: Point, owner: int, nearer: bool = True) -> int:
         """A thing at a point of the image, at its owner's scale, drawn just before or after it."""
         holder = self.scene.things[owner]
-        thing = make_thing(kind, self.rng, noun)
+        thing = make_thing(kind, self.rng)
         person = holder.height / relative_size(holder)
         thing.height = person * relative_size(thing) * self.rng.uniform(1.0, 1.25)
         thing.at, thing.depth = point, holder.depth + (0.01 if nearer else -0.01)

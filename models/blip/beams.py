@@ -105,7 +105,6 @@ class _Hypotheses:
     def __init__(
         self, groups: int, beams: int, prompt: tuple[int, ...], pad: int, length: int, device: torch.device
     ) -> None:
-        self.beams = beams
         self.running = torch.full((groups, beams, length), pad, dtype=torch.long, device=device)
         self.running[:, :, : len(prompt)] = torch.tensor(prompt, device=device)
         self.finished = self.running.clone()

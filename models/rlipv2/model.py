@@ -94,8 +94,6 @@ class RelationModel(nn.Module):
         labels: Labels,
         padding: Tensor | None = None,
         given: PairBatch | None = None,
-        *,
-        last_only: bool = False,
     ) -> Output:
         """Encode the texts and the images, make queries, decode.
 
@@ -104,13 +102,12 @@ class RelationModel(nn.Module):
             labels: shared by all images.
             padding: B x H x W, True where padded; None when nothing is.
             given: pairs of the R-Tagger; None for the members that search.
-            last_only: predict from the last decoder layer only.
         """
         features = self.encode_labels(labels).features
         assert features is not None
         objects = len(labels.objects)
         memory = self.encode(images, features, padding)
-        return Output(self.decode(memory, objects, given, last_only=last_only), features[objects:])
+        return Output(self.decode(memory, objects, given), features[objects:])
 
     def encode_labels(self, labels: Labels) -> Labels:
         """The labels with their text features."""

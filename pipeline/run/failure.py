@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 from relforge.pipeline.errors import BrokenInvariant, StageFailed
 from relforge.pipeline.run.marks import Failure, read_mark
 from relforge.pipeline.store.run_folder import FAILED, RunFolder
-from relforge.pipeline.store.storage import Storage
 from relforge.stages.contract import Stage
 
 _TRANSIENT = {
@@ -73,13 +72,13 @@ def write_failure(
     return StageFailed(f"stage {stage_name!r} failed on shard {shard}{where} ({what}); {advice}")
 
 
-def failures(uri: str, storage: Storage | None = None) -> list[Failure]:
+def failures(uri: str) -> list[Failure]:
     """The failed attempts on record: stage, shard, attempt, error, message, record, traceback, host, when.
 
     Raises:
         RunError: not a run folder, or a damaged record, which it names.
     """
-    folder = RunFolder(uri, storage)
+    folder = RunFolder(uri)
     folder.record()
     names = sorted(folder.storage.listing(FAILED))
     found = (read_mark(folder, f"{FAILED}/{name}", Failure) for name in names)

@@ -14,7 +14,6 @@ from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.run.work import to_complete
 from relforge.pipeline.store.file_hash import FileHash
 from relforge.pipeline.store.run_folder import INGEST_MANIFEST, RUN_FILE, RunFolder
-from relforge.pipeline.store.storage import Storage
 
 
 def prepare(folder: RunFolder, job: Job, accept_changes: bool = False) -> tuple[Plan, list[str]]:
@@ -113,13 +112,13 @@ class Preview:
     changes: tuple[str, ...]
 
 
-def preview(job: Job, storage: Storage | None = None) -> Preview:
+def preview(job: Job) -> Preview:
     """Compare a job with its folder, without changing anything.
 
     Raises:
         RunError, ValueError: what `run` would raise before it starts.
     """
-    folder = RunFolder(job.folder, storage)
+    folder = RunFolder(job.folder)
     record = check_folder(folder)
     before = None if record is None else read_plan(folder, record)
     plan = make_plan(job, _known_hashes(before))

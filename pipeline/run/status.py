@@ -15,7 +15,6 @@ from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.run.survey import State, Survey
 from relforge.pipeline.store.run_folder import FAILED, RUNNING, RunFolder
 from relforge.pipeline.store.sidecar import Sidecar
-from relforge.pipeline.store.storage import Storage
 
 _RATE_WINDOW_SECONDS = 600.0
 
@@ -80,7 +79,7 @@ class RunStatus:
     warnings: list[str] = field(default_factory=list)
 
 
-def status(uri: str, *, verify: bool = False, storage: Storage | None = None) -> RunStatus:
+def status(uri: str, *, verify: bool = False) -> RunStatus:
     """The state of a run folder.
 
     Args:
@@ -91,7 +90,7 @@ def status(uri: str, *, verify: bool = False, storage: Storage | None = None) ->
     Raises:
         RunError: not a run folder.
     """
-    folder = RunFolder(uri, storage)
+    folder = RunFolder(uri)
     plan = load_plan(folder)
     survey = Survey(folder, plan, verify=verify)
     drivers = living_drivers(folder)

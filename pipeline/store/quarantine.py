@@ -13,7 +13,7 @@ from relforge.pipeline.errors import RunError
 from relforge.pipeline.store.parquet import from_bytes, to_bytes
 from relforge.pipeline.store.run_folder import RUN_FILE, RunFolder
 from relforge.pipeline.store.sidecar import QuarantineFile
-from relforge.pipeline.store.storage import Stat, Storage
+from relforge.pipeline.store.storage import Stat
 from relforge.stages.contract import Quarantined
 
 QUARANTINE_SCHEMA = pa.schema(
@@ -101,13 +101,13 @@ def read_quarantine(folder: RunFolder, path: str) -> pa.Table:
         ) from error
 
 
-def quarantined(uri: str, stage: str | None = None, storage: Storage | None = None) -> pa.Table:
+def quarantined(uri: str, stage: str | None = None) -> pa.Table:
     """Every quarantined record of a run (or one stage), in `QUARANTINE_SCHEMA`.
 
     Raises:
         RunError: not a run folder, or no such stage.
     """
-    folder = RunFolder(uri, storage)
+    folder = RunFolder(uri)
     try:
         names = [str(step["name"]) for step in folder.record()["steps"]]
     except (LookupError, TypeError) as error:

@@ -34,7 +34,6 @@ class NounPhrases:
         self.nouns = sections("nouns")
         adjectives = sections("adjectives")
         self.adjectives = adjectives["size"] + adjectives["colour"] * 2 + adjectives["state"]
-        self.full_of = adjectives["with"]
 
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
