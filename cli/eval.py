@@ -36,7 +36,8 @@ def command(
     object), then the mean. Options: annotations (test_hico.json, instances_test2015.json, anno_bbox.mat, or
     any format of ingest), training (rare, non-rare), protocol (official, rlipv2, pocket, ggnet, plain),
     setting (default, known_object), split (UC-RF, UC-NF, UO, UV), unseen, top, nms, mask, score, images (for
-    a model), format, subject, short_side, long_side, device.
+    a model), format, subject, short_side, long_side, device,
+    kind (package.module:NAME, for a model of your own family).
 
     vcoco DETECTIONS: agent AP and role AP of scenarios 1 and 2. Options: annotations (vcoco_test.json or a
     converted list), instances (instances_vcoco_all_2014.json), protocol (official, rlipv2), ties.

@@ -73,6 +73,7 @@ class HicoEvaluator:
         subject: class of the subject that counts; `any` for all.
         short_side, long_side: size of images that a model detects in, pixels.
         device: where a model runs.
+        kind: `package.module:NAME` of the family of a model that is of none of the zoo's.
     """
 
     annotations: str
@@ -91,6 +92,7 @@ class HicoEvaluator:
     short_side: int = 800
     long_side: int = 1333
     device: str = "cpu"
+    kind: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.unseen, str):
@@ -133,7 +135,10 @@ class HicoEvaluator:
             )
         options = DetectOptions(self.short_side, self.long_side, device=self.device)
         predicates = sorted(set(gold.pairs.predicate.tolist()))
-        return detect(load_model(target), gold.data, predicates, self._subject, options)
+        loaded = load_model(target, trusted=self.kind)
+        if self.kind not in (None, loaded.blueprint.kind):
+            raise ValueError(f"kind: {target} is a {loaded.blueprint.kind} model, not {self.kind!r}")
+        return detect(loaded, gold.data, predicates, self._subject, options)
 
     def measure(self, detections: Pairs, gold: HicoGold) -> Result:
         annotated = gold.annotated

@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedTokenizerBase
 
 from relforge.models.blocks.backbone import build_backbone
 from relforge.models.blocks.text import TextEncoder
-from relforge.models.zoo import family
+from relforge.models.zoo import check_stored_family, family
 
 
 @dataclass
@@ -78,12 +78,18 @@ class Blueprint:
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Blueprint:
+    def from_config(cls, config: Mapping[str, Any], *, trusted: str | None = None) -> Blueprint:
         """The blueprint of a `config.json`; `relations` and `interactions` may be absent.
 
+        Args:
+            config: content of the file.
+            trusted: `package.module:NAME` of the user's own, which the file may name as its family.
+
         Raises:
+            UntrustedFamily: it names other code.
             KeyError, TypeError, ValueError: it does not describe a model.
         """
+        check_stored_family(config["model"], trusted)
         return cls(
             config["model"],
             family(config["model"]).sizes(**config["sizes"]),

@@ -14,6 +14,7 @@ from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from relforge.models.blueprint import Blueprint
+from relforge.models.zoo import UntrustedFamily
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
@@ -71,10 +72,15 @@ def save_model(
     return digest
 
 
-def load_model(folder: str | Path) -> Loaded:
+def load_model(folder: str | Path, *, trusted: str | None = None) -> Loaded:
     """Read a model folder.
 
+    Args:
+        folder: as `save_model` writes it.
+        trusted: `package.module:NAME` of the user's own, which the folder may name as its family.
+
     Raises:
+        UntrustedFamily: the folder names other code as its family.
         ValueError: a file is missing or damaged, or the weights do not fit the config, named.
     """
     folder = Path(folder)
@@ -83,8 +89,10 @@ def load_model(folder: str | Path) -> Loaded:
             raise ValueError(f"{folder} is no model folder: it has no {name}")
     try:
         config = json.loads((folder / CONFIG).read_text())
-        blueprint = Blueprint.from_config(config)
-    except (ValueError, KeyError, TypeError) as error:
+        blueprint = Blueprint.from_config(config, trusted=trusted)
+    except UntrustedFamily as error:
+        raise UntrustedFamily(f"{folder / CONFIG}: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{folder / CONFIG} does not describe a model: {error!r}") from error
     digest = file_sha256(folder / WEIGHTS)
     if digest != config.get("weights_sha256"):
@@ -110,7 +118,7 @@ def load_tokenizer(folder: str | Path, blueprint: Blueprint) -> PreTrainedTokeni
     """The tokenizer of a model folder, or of a hub name; None where the model has no text encoder."""
     if blueprint.text_encoder is None:
         return None
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     return tokenizer
 
 

@@ -20,7 +20,9 @@ from relforge.models.zoo import MODELS, family
 PUBLISHED_SUFFIXES = (".pth", ".pt")
 
 
-def load_pretrained(model: str, *, tokenizer: str = "roberta-base", gate: str | None = None) -> Loaded:
+def load_pretrained(
+    model: str, *, tokenizer: str = "roberta-base", gate: str | None = None, trusted: str | None = None
+) -> Loaded:
     """Load a model of the zoo.
 
     Args:
@@ -29,14 +31,16 @@ def load_pretrained(model: str, *, tokenizer: str = "roberta-base", gate: str | 
         tokenizer: folder or hub name, for a `.pth`, which holds none.
         gate: for a `.pth`, where scalar and vector gates have equal keys: by default `vector` on ResNet
             and `scalar` on Swin, as released.
+        trusted: `package.module:NAME` of the user's own, which a folder may name as its family.
 
     Raises:
         FileNotFoundError: there is no such model.
+        UntrustedFamily: a folder names other code as its family.
         ValueError: it is damaged, or of no model of the zoo.
     """
     path = resolve_model(model).path
     if path.suffix not in PUBLISHED_SUFFIXES:
-        return load_model(path)
+        return load_model(path, trusted=trusted)
     state = read_published(path)
     blueprint = published_blueprint(state, gate)
     if blueprint is None:
@@ -144,5 +148,5 @@ def _rename(
 
 
 def _tokenizer(name: str) -> PreTrainedTokenizerBase:
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name)
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     return tokenizer

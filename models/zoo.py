@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, cast
 
 from relforge.registry import Registry
@@ -23,6 +24,10 @@ MODELS = Registry(
 )
 
 
+class UntrustedFamily(ValueError):
+    """A file of weights names code as its family that its user did not name."""
+
+
 def family(name: str) -> Family:
     """What is known of a model.
 
@@ -36,3 +41,26 @@ def family(name: str) -> Family:
     if not isinstance(found, Family):
         raise TypeError(f"{MODELS.target(name)} is {found!r}, not a relforge.models.family.Family")
     return found
+
+
+def check_stored_family(name: str, trusted: str | None = None) -> None:
+    """Whether the family that a checkpoint names may be looked up, which imports `package.module:NAME`.
+
+    Args:
+        name: as the checkpoint's file has it.
+        trusted: `package.module:NAME` that the user of the checkpoint named.
+
+    Raises:
+        UntrustedFamily: it is neither in the zoo nor `trusted` nor a `Family` of a module that is imported.
+    """
+    from relforge.models.family import Family
+
+    module, colon, attribute = name.partition(":")
+    if name in MODELS or not colon or name == trusted:
+        return
+    if not isinstance(getattr(sys.modules.get(module), "__dict__", {}).get(attribute), Family):
+        raise UntrustedFamily(
+            f"the model names {name!r} as its family, which is code and was not imported; if you trust it, "
+            f"name it yourself: `kind: {name}` under `model` of a recipe, `kind={name}` of "
+            "`relforge eval hico`, or import its module first"
+        )

@@ -51,7 +51,9 @@ def start_model(
             return model, blueprint, tokenizer
         choose_from(options, ("kind", "start", "pairs", "tokenizer", "gate"), "model.")
     words = options.get("tokenizer", "roberta-base")
-    loaded = load_pretrained(options["start"], tokenizer=words, gate=options.get("gate"))
+    loaded = load_pretrained(
+        options["start"], tokenizer=words, gate=options.get("gate"), trusted=options.get("kind")
+    )
     kind = options.get("kind", loaded.blueprint.kind)
     pairs: Any = getattr(loaded.blueprint.sizes, "pairs", None)
     blueprint = replace(loaded.blueprint, **_label_names(kind, data))
@@ -111,7 +113,9 @@ def _new_model(
     if entry.labels == "open":
         text = options.get("text", "roberta-base")
         if isinstance(text, str):
-            encoder, tokenizer = AutoModel.from_pretrained(text), AutoTokenizer.from_pretrained(text)
+            encoder, tokenizer = (
+                loader.from_pretrained(text, trust_remote_code=False) for loader in (AutoModel, AutoTokenizer)
+            )
             text = encoder.config.to_diff_dict() | {"model_type": encoder.config.model_type}
         else:
             names = [*data.categories, *data.predicates]

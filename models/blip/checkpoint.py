@@ -200,7 +200,7 @@ def _load_tokenizer(name: str, shape: BlipShape) -> Any:
     elif (path / "vocab.txt").exists() and not (path / "tokenizer_config.json").exists():
         tokenizer = BertTokenizer(vocab=str(path / "vocab.txt"), do_lower_case=True)
     else:
-        tokenizer = AutoTokenizer.from_pretrained(path)
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     if len(tokenizer) > shape.text.vocabulary:
         found = f"tokenizer {name} has {len(tokenizer)} words"
         raise ValueError(f"{found}, the model only {shape.text.vocabulary}")

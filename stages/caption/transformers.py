@@ -79,8 +79,9 @@ class Transformers:
 
         device, dtype = resolve_device_dtype(self.device, self.dtype)
         path = resolve_model(self.name_or_path, self.revision).path
-        self.model = AutoModelForImageTextToText.from_pretrained(path, dtype=dtype).eval().to(device)
-        self.processor = AutoProcessor.from_pretrained(path)
+        model = AutoModelForImageTextToText.from_pretrained(path, dtype=dtype, trust_remote_code=False)
+        self.model = model.eval().to(device)
+        self.processor = AutoProcessor.from_pretrained(path, trust_remote_code=False)
         source = self.name_or_path if "/" in self.name_or_path else path.name
         return LoadedCaptioner(source, prompt=self.prompt or "")
 

@@ -53,8 +53,8 @@ class FlanParser:
 
         folder = resolve_model(self.model).path
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(folder)
-            network: Any = AutoModelForSeq2SeqLM.from_pretrained(folder)
+            self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            network: Any = AutoModelForSeq2SeqLM.from_pretrained(folder, trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise ValueError(
                 f"parse.model: cannot load {self.model!r} ({str(error).splitlines()[0]}); give a folder or a "

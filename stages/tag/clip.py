@@ -68,7 +68,7 @@ class ClipTagger:
         device, _ = resolve_device_dtype(self.device)
         folder = resolve_model(self.model).path
         self.network = CLIPModel.from_pretrained(folder).eval().to(device)
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         return LoadedTagger(f"clip:{Path(self.model).name}")
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
