@@ -266,3 +266,27 @@ def test_of_an_image_that_is_listed_twice_the_usable_record_is_used(case: Case) 
 
     assert set_aside(case) == {"bad_image_size": 1}
     assert case.related() == {"1", "2"}
+
+
+def test_half_a_surrogate_pair_in_a_class_name_costs_the_boxes_of_that_class(case: Case) -> None:
+    case.images("1.jpg", "2.jpg")
+    change(case, categories=[{"name": "pers\udce9on"}])
+
+    assert case.run().code == 3
+    said = case.run(ALL)
+    assert said.code == 0, said.err
+    assert case.sidecar("images")["quarantined"] == {"unknown_category": 2}
+    assert case.rows("boxes", ["category"]) == [("horse",)] * 2
+
+
+def test_half_a_surrogate_pair_in_a_predicate_costs_that_relation(case: Case) -> None:
+    words = scenes(case, [{"image_id": i, **SIZE} for i in (1, 2)])
+    graphs = json.loads((case.folder / "sg.json").read_text())
+    graphs[0]["relationships"][0]["predicate"] = "rid\udce9ing"
+    case.write("sg.json", graphs)
+
+    said = case.run(*words, ALL)
+
+    assert said.code == 0, said.err
+    assert case.sidecar("images")["quarantined"] == {"malformed_relation": 1}
+    assert case.rows("gold", ["image_id", "predicate"]) == [("2", "riding")]
