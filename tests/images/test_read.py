@@ -6,12 +6,15 @@ import os
 import pickle
 import socket
 import threading
+from importlib import import_module
 from pathlib import Path
 
 import fsspec
 import pytest
 
 from relforge.images import ImageError, read
+
+READING = import_module("relforge.images.read")  # whose name the function has too
 
 
 def reason(uri: str | None, embedded: bytes | None = None) -> str:
@@ -101,6 +104,33 @@ def test_a_file_beyond_a_gigabyte_is_refused_unread(tmp_path: Path) -> None:
     with open(tmp_path / "huge.jpg", "wb") as file:
         file.truncate(1 << 40)
     assert reason(str(tmp_path / "huge.jpg")) == "too_large"
+
+
+def test_a_remote_image_beyond_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(READING, "MAX_BYTES", 3)
+    with fsspec.open("memory://images/four.jpg", "wb") as file:
+        file.write(b"abcd")
+    with fsspec.open("memory://images/three.jpg", "wb") as file:
+        file.write(b"abc")
+
+    assert reason("memory://images/four.jpg") == "too_large"
+    assert read("memory://images/three.jpg") == b"abc"
+
+
+def test_a_file_that_becomes_a_fifo_before_it_is_opened_is_not_waited_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.jpg").write_bytes(b"abc")
+    before = os.stat(folder / "a.jpg")
+    fifo, codes = str(folder / "fifo.jpg"), []
+    reader = threading.Thread(target=lambda: codes.append(reason(fifo)), daemon=True)
+
+    with monkeypatch.context() as replaced:
+        replaced.setattr(os, "stat", lambda path: before)
+        reader.start()
+        reader.join(20)
+
+    assert codes == ["not_a_file"]
 
 
 def test_errors_can_be_printed_and_stored(folder: Path) -> None:

@@ -37,6 +37,7 @@ def test_an_expression_over_the_tables_is_accepted(condition: str) -> None:
         ("score >", "cannot be read"),
         ("true; COPY (SELECT 1) TO 'written.csv'; SELECT 1", "cannot be read"),
         ("true; DROP TABLE gold", "cannot be read"),
+        ("true); SELECT (1", "more than one statement"),
         ("true) GROUP BY (1", "more than one expression"),
         ("true) LIMIT (1", "more than one expression"),
         ("true) UNION SELECT (2", "more than one expression"),
@@ -45,6 +46,7 @@ def test_an_expression_over_the_tables_is_accepted(condition: str) -> None:
         ("EXISTS (SELECT * FROM glob('*'))", "table function"),
         ("EXISTS (SELECT * FROM '/etc/passwd')", "none of gold, relations"),
         ("EXISTS (SELECT * FROM information_schema.tables)", "none of gold, relations"),
+        ("EXISTS (SELECT * FROM information_schema.gold)", "none of gold, relations"),
         ("EXISTS (SHOW TABLES)", "table function"),
         ("true INTO OUTFILE 'x'", "cannot be read"),
     ],
@@ -66,6 +68,7 @@ def test_anything_else_is_refused_in_one_sentence(condition: str, sentence: str)
         "LOAD httpfs",
         "SET enable_external_access = true",
         "PRAGMA enable_external_access = true",
+        "SET threads = 1",
         "SELECT * FROM tmp_path_of_this_test",
     ],
 )
@@ -81,3 +84,18 @@ def test_the_connection_reaches_nothing_but_the_tables(sql: str, tmp_path: Path)
     assert not out.exists()
     assert select(connection, "SELECT count(*) AS n FROM gold")["n"][0].as_py() == 1
     assert tmp_path_of_this_test.num_rows == 1
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "enable_external_access",
+        "autoinstall_known_extensions",
+        "autoload_known_extensions",
+        "python_enable_replacements",
+    ],
+)
+def test_every_way_out_of_the_connection_is_closed_by_its_own_setting(setting: str) -> None:
+    found = select(connect({}), f"SELECT current_setting('{setting}') AS value")
+
+    assert found["value"].to_pylist() == [False]
