@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from relforge import limited_yaml
 from relforge.cli.app import invoke
 from relforge.limited_yaml import YamlError, read_yaml
 
@@ -32,6 +33,14 @@ def test_a_hostile_text_is_refused(text: str, said: str) -> None:
     with pytest.raises(YamlError) as error:
         read_yaml(text)
     assert said in str(error.value)
+
+
+def test_a_text_beyond_the_limit_is_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limited_yaml, "MAX_CHARACTERS", 5)
+
+    assert read_yaml("a: 12") == {"a": 12}
+    with pytest.raises(YamlError, match="6 characters, where at most 5 are read"):
+        read_yaml("a: 123")
 
 
 def test_aliases_that_stay_small_are_read() -> None:

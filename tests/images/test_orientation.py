@@ -131,3 +131,10 @@ def test_broken_metadata_loses_no_image(block: bytes) -> None:
     # and XMP is still read
     xmp = segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation='3'/>")
     assert nearly(decode(plain[:2] + segment(0xE1, block) + xmp + plain[2:]), upright(3))
+
+
+@pytest.mark.parametrize("block", [b"Exif\0\0XX", b"XX", b"MM\0*"])
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+def test_broken_metadata_of_other_formats_loses_no_image(form: str, block: bytes) -> None:
+    options = {"lossless": True} if form == "WEBP" else {}
+    assert np.array_equal(decode(encoded(gradient(), form, exif=block, **options)), np.asarray(gradient()))

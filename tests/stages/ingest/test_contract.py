@@ -463,11 +463,12 @@ def test_a_link_that_leaves_the_images_folder_is_set_aside(name: str, opened: Op
     (tmp_path / "pics" / "7.jpg").symlink_to("../secret.jpg")
     (tmp_path / "pics" / "8.jpg").write_bytes(jpeg(100, 80))
     (tmp_path / "pics" / "9.jpg").symlink_to("8.jpg")
+    (tmp_path / "pics" / "linked").symlink_to("..")
 
-    source = opened(name, [Image(7), Image(8), Image(9)], **in_images(name, tmp_path / "pics"))
-    [shard] = read(source)
+    images = [Image(7), Image(8), Image(9), Image("linked/secret")]
+    [shard] = read(opened(name, images, **in_images(name, tmp_path / "pics")))
 
-    assert reasons(shard) == {"path_outside_images": 1}
+    assert reasons(shard) == {"path_outside_images": 2}
     assert rows(shard, "images", "image_id") == [("8",), ("9",)]
 
 

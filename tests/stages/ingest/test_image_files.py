@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from relforge.images import MAX_PIXELS
 from relforge.stages.ingest.image_files import ImageFiles
 from relforge.stages.registry import build_source
 
@@ -31,7 +32,13 @@ def test_an_image_without_a_known_file_name_has_no_uri():
     assert ImageFiles("photos").uri("7", None, "val") is None
 
 
-WRONG = [({"root": "{id}.jpg"}, "unknown"), ({"root": None, "require": True}, "need")]
+WRONG = [
+    ({"root": "{id}.jpg"}, "unknown"),
+    ({"root": None, "require": True}, "need"),
+    ({"root": "photos", "orientation": "sideways"}, "choose stored or upright"),
+    ({"root": "photos", "max_pixels": 0}, "choose 1 to"),
+    ({"root": "photos", "max_pixels": 2 * MAX_PIXELS + 1}, "choose 1 to"),
+]
 
 
 @pytest.mark.parametrize(("options", "says"), WRONG)
