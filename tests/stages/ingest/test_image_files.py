@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -45,6 +46,28 @@ WRONG = [
 def test_a_wrong_setting_is_one_sentence(options, says):
     with pytest.raises(ValueError, match=says):
         ImageFiles(**options)
+
+
+@pytest.mark.parametrize("root", ["photos", "s3://bucket/photos", "s3://bucket/{split}/{file_name}"])
+@pytest.mark.parametrize(
+    ("name", "outside"),
+    [
+        ("7.jpg", False),
+        ("a/b..c/7..jpg", False),
+        ("../7.jpg", True),
+        ("a/../../7.jpg", True),
+        ("a/..", True),
+        ("/etc/7.jpg", True),
+        ("s3://other/7.jpg", True),
+        ("7.jpg::file:///etc/7.jpg", True),
+        ("zip::7.jpg", True),
+    ],
+)
+def test_a_name_that_is_not_simply_below_the_folder_is_outside(root: str, name: str, outside: bool) -> None:
+    names = pa.array(["7"]), pa.array([name])
+
+    assert ImageFiles(root).find_outside(*names, "val").tolist() == [outside]
+    assert ImageFiles(root, follow_links=True).find_outside(*names, "val").tolist() == [False]
 
 
 def encoded(width: int, height: int, kind: str = "JPEG", **options: object) -> bytes:
