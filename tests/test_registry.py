@@ -46,6 +46,20 @@ def test_where_own_code_is_not_accepted_it_is_an_unknown_name() -> None:
         Registry("parser", {"rules": "json:loads"}, own=False).load("json:loads")
 
 
+@pytest.mark.parametrize(
+    ("name", "foreign"),
+    [
+        ("rules", False),
+        ("ruels", False),
+        ("json:loads", True),
+        ("relforge.stages.tag.rule:RuleTagger", False),
+        ("relforge_of_others:Tagger", True),
+    ],
+)
+def test_foreign_is_what_does_not_come_with_relforge(name: str, foreign: bool) -> None:
+    assert PARSERS.is_foreign(name) is foreign
+
+
 def test_stages_and_sources_use_it() -> None:
     with pytest.raises(UnknownName, match=r"unknown tag backend 'rle'; did you mean 'rule'\?"):
         build("tag", "rle")

@@ -70,6 +70,25 @@ def test_a_name_that_is_not_simply_below_the_folder_is_outside(root: str, name: 
     assert ImageFiles(root, follow_links=True).find_outside(*names, "val").tolist() == [False]
 
 
+@pytest.mark.parametrize("name", ["/data/7.jpg", "s3://other/7.jpg"])
+def test_where_links_are_followed_a_whole_name_is_the_file_itself(name: str) -> None:
+    assert ImageFiles("photos", follow_links=True).uri("7", name, "val") == name
+    assert ImageFiles("photos/{image_id}.jpg", follow_links=True).uri("7", name, "val") == "photos/7.jpg"
+
+
+def test_a_folder_whose_name_begins_alike_is_outside(tmp_path: Path) -> None:
+    for folder in ("photos", "photos_of_others"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "7.jpg").touch()
+    (tmp_path / "photos" / "link.jpg").symlink_to("../photos_of_others/7.jpg")
+    (tmp_path / "photos" / "own.jpg").symlink_to("7.jpg")
+
+    files = ImageFiles(str(tmp_path / "photos"))
+    outside = files.find_outside(pa.array(["1", "2"]), pa.array(["link.jpg", "own.jpg"]), "val")
+
+    assert outside.tolist() == [True, False]
+
+
 def encoded(width: int, height: int, kind: str = "JPEG", **options: object) -> bytes:
     data = io.BytesIO()
     Image.effect_noise((width, height), 50).convert("RGB").save(data, kind, **options)
@@ -120,6 +139,20 @@ def test_required_images_are_decoded_and_bad_ones_set_aside_with_their_boxes_cou
     assert {q.record["image_id"]: q.reason for q in shard.quarantined} == expected
     assert shard.tables["boxes"].num_rows == len(FAULTS) - len(expected)
     assert shard.dropped == {"image_set_aside": len(expected)}
+
+
+def test_the_option_says_which_way_up_an_image_needs_its_size(tmp_path: Path) -> None:
+    [shard] = source(tmp_path, require_images=True, orientation="stored").shards(99)
+
+    turned_id = str(list(FAULTS).index("turned.jpg"))
+    assert {q.record["image_id"]: q.reason for q in shard.quarantined}[turned_id] == "image_size_mismatch"
+
+
+def test_a_limit_of_pixels_holds_for_required_images(tmp_path: Path) -> None:
+    [shard] = source(tmp_path, require_images=True, max_pixels=40 * 30).shards(99)
+
+    too_large = str(list(FAULTS).index("other_size.jpg"))
+    assert [q.record["image_id"] for q in shard.quarantined if q.reason == "too_large"] == [too_large]
 
 
 def test_embedded_images_are_the_files_bytes(tmp_path):
