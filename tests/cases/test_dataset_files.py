@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cases.conftest import Case
-from tests.stages.ingest.test_contract import jpeg
+from tests.fixtures.adapters import jpeg
 
 RIDING = "a man riding a horse"
 SIZE = {"width": 320, "height": 240}
