@@ -311,10 +311,12 @@ def test_utf_16_is_refused_by_its_name(tmp_path):
 junk = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.lists(st.floats())
 fields = ["id", "image_id", "category_id", "bbox", "iscrowd", "width", "height", "file_name", "box_id"]
 fuzzed = st.dictionaries(st.sampled_from(fields), junk)
+sides = st.lists(st.sampled_from([0, -3, 10, 30.5]), min_size=4, max_size=4)
 mixed = st.lists(
     st.one_of(
         junk,
         fuzzed,
+        st.builds(lambda number, bbox: box(number, bbox, image_id="sound"), st.integers(0, 5), sides),
         st.builds(lambda record, noise: record | noise, st.builds(box, st.integers(0, 5)), fuzzed),
         st.builds(lambda record, noise: record | noise, st.builds(image, st.integers(5, 8)), fuzzed),
     ),
@@ -325,15 +327,16 @@ mixed = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(mixed, mixed)
 def test_whatever_the_records_hold_each_is_accounted_for_once(tmp_path_factory, images, boxes):
-    path = dataset(tmp_path_factory.mktemp("fuzz"), images, boxes)
+    path = dataset(
+        tmp_path_factory.mktemp("fuzz"), [image("sound"), *images], [*boxes, box(99, image_id="sound")]
+    )
 
     found = shards(path, shard_images=2)
 
-    assert sum(s.notes["rows_in"] for s in found) == len(images) + len(boxes)
-    for shard in found:
-        for row in shard.tables["boxes"].to_pylist():
-            assert row["w"] > 0
-            assert row["h"] > 0
+    assert sum(s.notes["rows_in"] for s in found) == len(images) + len(boxes) + 2
+    kept = [row for shard in found for row in shard.tables["boxes"].to_pylist()]
+    assert "sound" in {row["image_id"] for row in kept}
+    assert all(row["w"] > 0 and row["h"] > 0 for row in kept)
 
 
 def test_the_real_validation_part_reads_whole(shared):
