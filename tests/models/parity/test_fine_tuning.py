@@ -12,15 +12,8 @@ from relforge.models.blocks.prediction import Output, Prediction
 from relforge.models.training.assign import Hungarian, matching_costs
 from relforge.models.training.search_losses import search_losses
 from relforge.models.training.targets import Targets, concatenate_targets
+from tests.fixtures.zoo_goldens import TERMS
 
-TERMS = {
-    "loss_sub_bbox": "subject_boxes",
-    "loss_obj_bbox": "object_boxes",
-    "loss_sub_giou": "subject_giou",
-    "loss_obj_giou": "object_giou",
-    "loss_obj_ce": "labels",
-    "loss_verb_ce": "relations",
-}
 SETTINGS = ["hico_v2", "hico_v2_correct_subject", "hico_v1", "vcoco_v2", "vcoco_v1", "vcoco_with_rql"]
 
 

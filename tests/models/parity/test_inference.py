@@ -11,16 +11,9 @@ import torch
 from relforge.models.blocks.pair_queries import pad_pairs
 from relforge.models.blocks.prediction import Prediction
 from relforge.models.rlipv2.model import RelationModel
+from tests.fixtures.zoo_goldens import BOX, FIELDS, HIDDEN, LOGIT
 
 OBJECTS = 13
-FIELDS = {
-    "sub_boxes": "subject_boxes",
-    "obj_boxes": "object_boxes",
-    "sub_logits": "subject_logits",
-    "obj_logits": "object_logits",
-    "verb_logits": "relation_logits",
-}
-BOX, LOGIT, HIDDEN = 5e-6, 1e-4, 1e-4  # SPEC §3
 
 
 def parts(model: RelationModel) -> dict[str, torch.nn.Module]:

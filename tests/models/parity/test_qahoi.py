@@ -107,11 +107,7 @@ def g(golden: Any) -> Any:
 
 
 def test_pixels_and_decoder_states(forward: Any, g: Any) -> None:
-    tokens = forward["tokens"]
-    for i, values in enumerate(tokens.values.split([h * w for h, w in tokens.shapes], 1)):
-        g.check(f"src{i}", values.transpose(1, 2).unflatten(2, tokens.shapes[i]), zoo.HIDDEN)
-    for i in (0, 2, 5):
-        g.check(f"enc_layer{i}", forward[f"encoder{i}"], zoo.HIDDEN)
+    zoo.check_pixels(g, forward)
     g.check("hs", torch.stack([forward[f"decoder{i}"] for i in range(6)]), zoo.HIDDEN)
 
 

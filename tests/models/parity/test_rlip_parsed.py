@@ -73,11 +73,7 @@ def test_texts_pixels_and_decoder_states(forward: Any, g: Any, model: Any, label
     with torch.no_grad():
         g.check("text_pooled", model.encode_labels(labels).features, 1e-5)
     g.check("text_resized", forward["resized"], zoo.HIDDEN)
-    tokens = forward["tokens"]
-    for i, values in enumerate(tokens.values.split([h * w for h, w in tokens.shapes], 1)):
-        g.check(f"src{i}", values.transpose(1, 2).unflatten(2, tokens.shapes[i]), zoo.HIDDEN)
-    for i in (0, 2, 5):
-        g.check(f"enc_layer{i}", forward[f"encoder{i}"], zoo.HIDDEN)
+    zoo.check_pixels(g, forward)
     g.check("hs_ho_bf_fusion", torch.stack([forward[f"entity{i}"] for i in range(3)]), zoo.HIDDEN)
     g.check("hs_verb_bf_fusion", torch.stack([forward[f"relation{i}"] for i in range(3)]), zoo.HIDDEN)
 
