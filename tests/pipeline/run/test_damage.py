@@ -15,8 +15,9 @@ from relforge.pipeline.run.plan import make_plan
 from relforge.pipeline.run.rerun import rerun
 from relforge.pipeline.run.status import status
 from relforge.pipeline.run.survey import State, Survey
-from relforge.pipeline.store.quarantine import quarantined
+from relforge.pipeline.store.quarantine import quarantine_bytes, quarantined
 from relforge.pipeline.store.run_folder import RunFolder
+from relforge.stages.contract import Quarantined
 from tests.fixtures.tiny import tiny_job
 
 LAST = "candidates"
@@ -147,6 +148,18 @@ def test_quarantined_records_are_part_of_the_dataset_hash_but_not_their_attempt(
 
     edit_sidecars(Path(done.folder), other)
     assert status(done.folder).dataset_hash != reference
+
+
+def test_the_content_of_quarantined_records_knows_neither_attempt_nor_addresses():
+    def content(detail: str, attempt: int) -> str:
+        record = Quarantined({"image_id": "6"}, "not_read", detail)
+        return quarantine_bytes("caption", 1, [record], attempt)[1].content
+
+    reference = content("<Image at 0x7f01> is broken", 1)
+
+    assert content("<Image at 0x7f01> is broken", 2) == reference
+    assert content("<Image at 0x7e99> is broken", 1) == reference
+    assert content("<Image at 0x7f01> is empty", 1) != reference
 
 
 def test_a_rerun_gives_the_same_quarantined_records(done):
