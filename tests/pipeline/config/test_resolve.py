@@ -44,6 +44,17 @@ def test_every_section_reaches_the_job() -> None:
     assert made.stage("parse").resources.num_cpus == 0.5
 
 
+@pytest.mark.parametrize("kind", ["images", "boxes", "captions"])
+def test_each_kind_of_loss_has_its_own_limit(kind: str) -> None:
+    given = values()
+    given["run"] |= {"quarantine_limit": 0.1, f"lost_{kind}_limit": 0.25}
+
+    limits = job(given).limits
+
+    found = {one: limits.lost_rate(one) for one in ("images", "boxes", "captions", "relations")}
+    assert found == dict.fromkeys(found, 0.1) | {kind: 0.25}
+
+
 def test_memory_is_written_with_its_unit() -> None:
     given = values()
     given["stages"]["caption"]["resources"] = {"memory": "2GiB"}
