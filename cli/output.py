@@ -53,7 +53,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
         name = Text(escape_control(title)) if title else None
         table = rich_table.Table(title=name, box=box.SIMPLE_HEAD, title_justify="left")
         for column in columns:
-            table.add_column(Text(column))
+            table.add_column(Text(escape_control(column)))
         for row in cells:
             table.add_row(*(Text(value) for value in row))
         Console().print(table)

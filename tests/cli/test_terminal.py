@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from relforge.cli.output import print_table
 
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029]")
 HOSTILE = "h\x1b]0;owned\x07\x9b31m\r\u202ex"
@@ -190,6 +193,23 @@ def test_words_of_the_data_are_no_markup_of_progress_bars() -> None:
     said = console.export_text()
     assert "[red]h\\x1b]0;owned" in said
     assert_inert(said)
+
+
+def test_a_table_on_a_terminal_shows_words_of_the_data_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal, words = Terminal(), f"[red]{HOSTILE}"
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("TERM", "dumb")  # so that every escape sequence is of the data
+    monkeypatch.setenv("COLUMNS", "200")
+
+    # columns too: those of a Parquet file have any name
+    print_table((words, "b"), [(words, [words])], title=words)
+
+    assert_inert(terminal.getvalue())
+    assert terminal.getvalue().count("[red]h\\x1b]0;owned\\x07") == 4
 
 
 def test_the_text_of_a_json_error_is_escaped(relforge: Any) -> None:
