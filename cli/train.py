@@ -8,7 +8,6 @@ import typer
 
 from relforge.cli.exits import BadInput
 from relforge.cli.output import Json, print_json, print_line
-from relforge.cli.run import Overrides
 from relforge.models.zoo import MODELS
 from relforge.registry import Registry
 
@@ -22,13 +21,18 @@ RECIPES = Registry(
 )
 """model kind -> its recipe, a function of the values of the file."""
 
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Change settings of the recipe, e.g. out=runs/mine."),
+]
+
 
 def command(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="YAML file of a training run.")],
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Train a model of the zoo (R-Tagger, ParSeD, ParSeDA) or a BLIP captioner.
+    """Train a model of the zoo (R-Tagger, ParSeD, ParSeDA, QAHOI, ...) or a BLIP captioner.
 
     The same command continues where it stopped.
 
@@ -37,8 +41,11 @@ def command(
     from relforge.pipeline.config.source import read
 
     values = read(recipe, overrides or []).values
-    model = values.get("model") or {}
-    kind = str(model.get("kind") or ("rtagger" if "start" in model else None))
+    model = values.get("model")
+    if not isinstance(model, dict) or not ("kind" in model or "start" in model):
+        raise BadInput(f"{recipe}: a training recipe needs model, a mapping with kind or start")
+    # a model to start from belongs to the zoo
+    kind = str(model.get("kind", "rtagger"))
     try:
         # a family of the user's own, package.module:NAME, is trained as those of the zoo are
         folder = RECIPES.load("rtagger" if ":" in kind else kind)(values)

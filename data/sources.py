@@ -101,7 +101,7 @@ def read_table(folder: str, table: str) -> pa.Table:
     selector = fs.FileSelector(f"{path}/{table}", allow_not_found=True)
     parts = sorted(f.path for f in filesystem.get_file_info(selector) if f.path.endswith(".parquet"))
     if not parts:
-        raise ValueError(f"data.run: {folder} has no shards of table `{table}`; run the pipeline first")
+        raise ValueError(f"{folder} has no shards of table `{table}`; run the pipeline first")
     return ds.dataset(parts, schema=SCHEMAS[table], filesystem=filesystem).to_table()
 
 

@@ -33,13 +33,13 @@ def family(name: str) -> Family:
 
     Raises:
         UnknownName: there is no such model.
-        TypeError: `package.module:NAME` of the user's own is no `Family`.
+        ValueError: `package.module:NAME` of the user's own is no `Family`.
     """
     from relforge.models.family import Family
 
     found = cast(object, MODELS.load(name))
     if not isinstance(found, Family):
-        raise TypeError(f"{MODELS.target(name)} is {found!r}, not a relforge.models.family.Family")
+        raise ValueError(f"{MODELS.target(name)} is {found!r}, not a relforge.models.family.Family")
     return found
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 from relforge.data.batches import BatchOptions
 from relforge.models.published import PUBLISHED_SUFFIXES
@@ -82,19 +82,34 @@ def read_settings(values: Mapping[str, Any], kind: type[S], batch: type) -> S:
         batch: dataclass of its field `batch`.
 
     Raises:
-        ValueError: an unknown or missing key, naming it and the choices.
+        ValueError: an unknown or missing key, naming it and the choices; a section of another form.
     """
     values = dict(values)
+    known(values, kind, "")
+    missing = [key for key in ("out", "data", "model") if key not in values]
+    if missing:
+        raise ValueError(f"a training recipe needs {', '.join(missing)}")
+    _check_forms(values, kind)
     parts: dict[str, Any] = {"batch": batch, "optimisation": Optimisation}
     for key, part in parts.items():
         given = {k: tuple(v) if isinstance(v, list) else v for k, v in values.get(key, {}).items()}
         known(given, part, f"{key}.")
         values[key] = part(**given)
-    known(values, kind, "")
-    missing = [key for key in ("out", "data", "model") if key not in values]
-    if missing:
-        raise ValueError(f"a training recipe needs {', '.join(missing)}")
     return kind(**values)
+
+
+def _check_forms(values: Mapping[str, Any], kind: type) -> None:
+    """Refuse a section that is no mapping, and a list of data without an entry."""
+    for name, form in get_type_hints(kind).items():
+        if name not in values:
+            continue
+        if get_origin(form) is dict or is_dataclass(form):
+            if not isinstance(values[name], Mapping):
+                raise ValueError(f"{name}: expected a mapping, found {values[name]!r}")
+        elif get_origin(form) is list:
+            entries = values[name]
+            if not (isinstance(entries, list) and entries and all(isinstance(e, Mapping) for e in entries)):
+                raise ValueError(f"{name}: expected a list of at least one mapping, found {entries!r}")
 
 
 def known(values: Mapping[str, Any], kind: Any, prefix: str) -> None:

@@ -114,7 +114,8 @@ def _new_model(
         text = options.get("text", "roberta-base")
         if isinstance(text, str):
             encoder, tokenizer = (
-                loader.from_pretrained(text, trust_remote_code=False) for loader in (AutoModel, AutoTokenizer)
+                loader.from_pretrained(resolve_model(text).path, trust_remote_code=False)
+                for loader in (AutoModel, AutoTokenizer)
             )
             text = encoder.config.to_diff_dict() | {"model_type": encoder.config.model_type}
         else:

@@ -40,6 +40,10 @@ def parameters(target: Callable[..., Any]) -> tuple[list[str], bool]:
     return named, any(one.kind is one.VAR_KEYWORD for one in declared)
 
 
+def _join(field: str, key: str) -> str:
+    return f"{field}.{key}" if field else key
+
+
 def construct(
     source: Source,
     field: str,
@@ -57,10 +61,10 @@ def construct(
     for key in options:
         if key not in names and not open_ended:
             choices = [name for name in names if name not in internal]
-            raise ConfigError(source.name, f"{field}.{key}", unknown_key(key, choices))
+            raise ConfigError(source.name, _join(field, key), unknown_key(key, choices))
     for name, one in inspect.signature(target).parameters.items():
         if name in names and one.default is one.empty and options.get(name) is None:
-            here = f"{field}.{name}"
+            here = _join(field, name)
             raise ConfigError(source.name, here, f"missing; {source.fix(here)}")
     try:
         return target(**options)
@@ -69,6 +73,6 @@ def construct(
         if unexpected is None or unexpected.group(1) not in options:
             raise
         key = unexpected.group(1)
-        raise ConfigError(source.name, f"{field}.{key}", f"unknown key {key!r}") from error
+        raise ConfigError(source.name, _join(field, key), f"unknown key {key!r}") from error
     except (ValueError, OSError) as error:
         raise ConfigError(source.name, field, str(error)) from error

@@ -107,7 +107,7 @@ def _parse(path: str) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(path, "", f"cannot be read: {error}") from error
     if not isinstance(values, dict):
-        raise ConfigError(path, "", "expected a mapping with the keys dataset, run and stages")
+        raise ConfigError(path, "", f"expected a mapping of fields, found {type(values).__name__}")
     return values
 
 

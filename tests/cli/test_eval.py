@@ -144,9 +144,9 @@ def test_a_table_of_detections_is_measured(world: Path, tmp_path: Path, relforge
     ("arguments", "message"),
     [
         (["hicco", "x"], "unknown benchmark 'hicco'; did you mean 'hico'? choose one of hico, labels, open"),
-        (["hico", "x"], "annotations: missing"),
+        (["hico", "x"], "relforge eval: annotations: missing; pass annotations=..."),
         (["labels", "x", "threshold"], "an override is written key=value"),
-        (["labels", "nowhere"], "nowhere has no shards of table `gold`"),
+        (["labels", "nowhere"], "relforge: nowhere has no shards of table `gold`"),
     ],
 )
 def test_a_bad_call_of_eval_is_one_sentence(relforge: Any, arguments: list[str], message: str) -> None:

@@ -40,7 +40,12 @@ def recipe(settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyP
         path.write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(MODELS.entries, "grid_pairs", "grid_pairs.family:FAMILY")
-    return settings | yaml.safe_load(code_blocks(SECTION, "yaml")[0])
+    documented = yaml.safe_load(code_blocks(SECTION, "yaml")[0])
+    assert documented["model"]["kind"] == "grid_pairs.family:FAMILY"
+    documented["model"]["kind"] = "grid_pairs"  # as in the zoo
+    # where it reads and writes, and how long and how large, are the test's
+    given = {key: settings[key] for key in ("out", "data", "batch")}
+    return documented | given | {"steps": settings["steps"], "log_every": 1}
 
 
 def test_it_trains_by_the_recipe_and_its_folder_loads_and_detects(recipe: dict[str, Any]) -> None:
@@ -126,7 +131,7 @@ def test_a_family_outside_the_repository_is_named_by_its_module(recipe: dict[str
 
 
 def test_what_is_no_family_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"not a relforge\.models\.family\.Family"):
+    with pytest.raises(ValueError, match=r"not a relforge\.models\.family\.Family"):
         family("relforge.models.zoo:MODELS")
 
 

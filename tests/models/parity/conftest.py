@@ -36,7 +36,7 @@ LISTINGS = {
     "parseda": "g4_parseda_state_dict.json",
 }
 
-# Flags of the fixtures (SPEC g1, g4). Dropout 0: the training fixtures were made without, and the
+# Flags of the fixtures g1 and g4. Dropout 0: the training fixtures were made without, and the
 # inference ones in evaluation mode.
 SIZES = {
     "rtagger": Sizes(gate="vector", feedforward=1024, dropout=0.0, mask_fusion=False),
