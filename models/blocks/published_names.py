@@ -181,6 +181,23 @@ def count_layers(state: Mapping[str, Tensor], prefix: str) -> int:
     return len({key.removeprefix(prefix).split(".")[0] for key in state if key.startswith(prefix)})
 
 
+def deformable_sizes(state: Mapping[str, Tensor], encoder: str, decoder: str) -> dict[str, Any]:
+    """The widths and depths that every model of the line has, by the names of its `Sizes`, but the number of
+    pairs.
+
+    Args:
+        encoder, decoder: prefixes of the two, such as `transformer.ho_encoder`.
+    """
+    feedforward, dim = state[f"{encoder}.layers.0.linear1.weight"].shape
+    return {
+        "dim": dim,
+        "encoder_layers": count_layers(state, f"{encoder}.layers."),
+        "decoder_layers": count_layers(state, f"{decoder}.layers."),
+        "feedforward": feedforward,
+        "levels": len(state["transformer.level_embed"]),
+    }
+
+
 def unnamed(what: str, count: int) -> tuple[str, ...]:
     """Placeholders for label names, which the authors' files do not hold: `relation 0`, `relation 1`, ..."""
     return tuple(f"{what} {index}" for index in range(count))

@@ -12,7 +12,7 @@ from relforge.models.blocks.published_names import (
     LINEAR_RULES,
     alias_of,
     backbone_of,
-    count_layers,
+    deformable_sizes,
     has_text_encoder,
     rename_all,
     rename_by,
@@ -34,15 +34,8 @@ def blueprint_of(state: Mapping[str, Tensor], gate: str | None = None) -> Bluepr
     )
     if has_text_encoder(state) or not all(key in state for key in wanted):
         return None
-    feedforward, dim = state[wanted[0]].shape
-    sizes = Sizes(
-        dim=dim,
-        pairs=len(state["query_embed.weight"]) // 2,
-        encoder_layers=count_layers(state, "transformer.ho_encoder.layers."),
-        decoder_layers=count_layers(state, "transformer.ho_decoder.layers."),
-        feedforward=feedforward,
-        levels=len(state["transformer.level_embed"]),
-    )
+    shape = deformable_sizes(state, "transformer.ho_encoder", "transformer.ho_decoder")
+    sizes = Sizes(**shape, pairs=len(state["query_embed.weight"]) // 2)
     classes = unnamed("class", len(state["obj_class_embed.0.weight"]) - 1)
     relations = unnamed("relation", len(state["verb_class_embed.0.weight"]))
     return Blueprint("parsed_v1", sizes, backbone_of(state), None, classes, relations)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from torch import Tensor
 
@@ -15,7 +14,7 @@ from relforge.models.blocks.published_names import (
     Rule,
     alias_of,
     backbone_of,
-    count_layers,
+    deformable_sizes,
     has_text_encoder,
     rename_all,
     rename_by,
@@ -40,8 +39,6 @@ _RULES: list[Rule] = [
 ]
 _OBJECTS = {True: "sigmoid", False: "softmax"}
 _SHARED_HEAD = re.compile(r"^((?:verb_)?class_embed|(?:sub_)?bbox_embed)\.(\d+)\.")
-
-
 _HICO_CLASSES = 80
 
 
@@ -56,18 +53,11 @@ def blueprint_of(state: Mapping[str, Tensor], gate: str | None = None) -> Bluepr
     wanted = (points, f"{classes}.0.weight", "verb_class_embed.0.weight", "sub_bbox_embed.0.layers.0.weight")
     if has_text_encoder(state) or not all(key in state for key in wanted):
         return None
-    feedforward, dim = state["transformer.encoder.layers.0.linear1.weight"].shape
     objects, relations = len(state[wanted[1]]), len(state[wanted[2]])
-    common = {
-        "dim": dim,
-        "pairs": len(state["query_embed.weight"]),
-        "encoder_layers": count_layers(state, "transformer.encoder.layers."),
-        "decoder_layers": count_layers(state, "transformer.decoder.layers."),
-        "feedforward": feedforward,
-        "levels": len(state["transformer.level_embed"]),
-    }
+    shape = deformable_sizes(state, "transformer.encoder", "transformer.decoder")
+    shape["pairs"] = len(state["query_embed.weight"])
     sigmoid = not refined and objects != _HICO_CLASSES + 1
-    sizes: Any = RefinedSizes(**common) if refined else Sizes(**common, objects=_OBJECTS[sigmoid])
+    sizes = RefinedSizes(**shape) if refined else Sizes(**shape, objects=_OBJECTS[sigmoid])
     names = unnamed("class", objects - (not sigmoid)), unnamed("relation", relations)
     return Blueprint("qahoi_rlipv2" if refined else "qahoi", sizes, backbone_of(state), None, *names)
 

@@ -13,7 +13,7 @@ from relforge.models.blocks.published_names import (
     Rule,
     alias_of,
     backbone_of,
-    count_layers,
+    deformable_sizes,
     has_text_encoder,
     rename_all,
     rename_by,
@@ -40,15 +40,8 @@ def blueprint_of(state: Mapping[str, Tensor], gate: str | None = None) -> Bluepr
     )
     if not has_text_encoder(state) or not all(key in state for key in wanted):
         return None
-    feedforward, dim = state[wanted[0]].shape
-    sizes = Sizes(
-        dim=dim,
-        pairs=len(state["query_embed.weight"]) // 2,
-        encoder_layers=count_layers(state, "transformer.ho_encoder.layers."),
-        decoder_layers=count_layers(state, "transformer.ho_decoder.layers."),
-        feedforward=feedforward,
-        levels=len(state["transformer.level_embed"]),
-    )
+    shape = deformable_sizes(state, "transformer.ho_encoder", "transformer.ho_decoder")
+    sizes = Sizes(**shape, pairs=len(state["query_embed.weight"]) // 2)
     return Blueprint("rlip_parsed", sizes, backbone_of(state), text_encoder_of(state).to_diff_dict())
 
 

@@ -11,6 +11,7 @@ from relforge.models.blocks.published_names import (
     alias_of,
     backbone_of,
     count_layers,
+    deformable_sizes,
     has_prefix,
     has_text_encoder,
     is_swin,
@@ -48,13 +49,9 @@ def blueprint_of(state: Mapping[str, Tensor], gate: str | None = None) -> Bluepr
     text = text_encoder_of(state)
     fusion, language = f"{stem}VLFuse_layers.0.b_attn.", f"{stem}roberta_layers.0."
     sizes = Sizes(
-        dim=state["transformer.resizer.fc.weight"].shape[0],
+        **deformable_sizes(state, stem.removesuffix("."), "transformer.ho_decoder"),
         pairs=state[_QUERY_TABLES[kind]].shape[0] // 2,
-        encoder_layers=count_layers(state, f"{stem}layers."),
         fusions=count_layers(state, f"{stem}VLFuse_layers."),
-        decoder_layers=count_layers(state, "transformer.ho_decoder.layers."),
-        feedforward=state[f"{stem}layers.0.linear1.weight"].shape[0],
-        levels=state["transformer.level_embed"].shape[0],
         branch_fusion="transformer.verb_tgt_generator.fc_1.0.weight" in state,
         gate=gate or ("scalar" if is_swin(state) else "vector"),
         fusion_dim=state[f"{fusion}attn.v_proj.weight"].shape[0],
