@@ -23,6 +23,7 @@ import pyarrow as pa
 import yaml
 from report import emit
 
+from relforge.evaluation.overlap import plain
 from relforge.stages.contract import Stage
 from relforge.stages.match.stage import MatchStage
 from relforge.stages.match.words import words
@@ -161,20 +162,13 @@ def _find(known: list[tuple[str, np.ndarray]], category: str, box: np.ndarray, g
     """Index of the best box of that class with IoU of at least 0.5; else a new one, or -1."""
     best, index = 0.5 if not grow else 0.9, -1
     for number, (name, other) in enumerate(known):
-        overlap = _iou(box, other) if name == category else 0.0
+        overlap = float(plain(box, other)) if name == category else 0.0
         if overlap >= best:
             best, index = overlap, number
     if index < 0 and grow:
         known.append((category, box))
         index = len(known) - 1
     return index
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    side = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    inter = float(np.prod(np.clip(side, 0, None)))
-    union = float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - inter
-    return inter / union if union > 0 else 0.0
 
 
 def compare(pairs: Pairs, triplets: pa.Table, captioned: set[str], synonyms: list[str] | None = None) -> dict:

@@ -10,7 +10,8 @@ import torch
 
 from relforge.data.relations import RelationData
 from relforge.data.transforms import load_image
-from relforge.evaluation.pairs import Pairs, iou, join
+from relforge.evaluation.overlap import plain
+from relforge.evaluation.pairs import Pairs, join
 from relforge.models.blocks.prediction import Labels
 from relforge.models.blocks.text import NO_OBJECTS
 from relforge.models.checkpoint import Loaded
@@ -139,8 +140,8 @@ def _best(pairs: Pairs, options: DetectOptions) -> Pairs:
     kinds = pairs.kinds()
     for row, kind in enumerate(kinds):
         rivals = [other for other in kept if kinds[other] == kind]
-        overlap = iou(pairs.subject_box[row], pairs.subject_box[rivals]) * np.sqrt(
-            iou(pairs.object_box[row], pairs.object_box[rivals])
+        overlap = plain(pairs.subject_box[row], pairs.subject_box[rivals]) * np.sqrt(
+            plain(pairs.object_box[row], pairs.object_box[rivals])
         )
         if not (overlap > options.max_overlap).any():
             kept.append(row)

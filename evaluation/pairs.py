@@ -86,12 +86,3 @@ def spell_classes(pairs: Pairs, subjects: Iterable[str], objects: Iterable[str])
         spelling = spell_as(set(names.tolist()), known)
         ends[end] = np.array([spelling[name] for name in names.tolist()], object)
     return replace(pairs, **ends)
-
-
-def iou(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Intersection over union of xyxy boxes (..., 4) that broadcast; 0 where both are empty."""
-    inner = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
-    shared = np.prod(np.maximum(inner, 0), -1)
-    areas = [np.prod(np.maximum(box[..., 2:] - box[..., :2], 0), -1) for box in (one, other)]
-    union = areas[0] + areas[1] - shared
-    return np.divide(shared, union, out=np.zeros_like(union, dtype=float), where=union > 0)

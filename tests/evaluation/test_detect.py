@@ -11,7 +11,8 @@ import pytest
 from relforge.data import sources
 from relforge.data.relations import RelationData
 from relforge.evaluation.detect import DetectOptions, detect
-from relforge.evaluation.pairs import gold_pairs, iou
+from relforge.evaluation.overlap import plain
+from relforge.evaluation.pairs import gold_pairs
 from relforge.models.checkpoint import Loaded, load_model
 from relforge.trainer.recipes import relations
 
@@ -53,8 +54,8 @@ def test_near_repetitions_of_a_kind_are_left_out(parsed: Loaded, data: RelationD
     rows = list(zip(found.image.tolist(), found.kinds(), strict=True))
     for one in range(len(found)):
         rivals = [other for other in range(one) if rows[other] == rows[one]]
-        subjects = iou(found.subject_box[one], found.subject_box[rivals])
-        objects = iou(found.object_box[one], found.object_box[rivals])
+        subjects = plain(found.subject_box[one], found.subject_box[rivals])
+        objects = plain(found.object_box[one], found.object_box[rivals])
         assert (subjects * np.sqrt(objects) <= 0.7).all()
 
 
