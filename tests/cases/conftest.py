@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.cli.conftest import Said, relforge
+from tests.fixtures.given_captions import stages_of
 
 __all__ = ["relforge"]
 
@@ -62,14 +63,9 @@ class Case:
                 "annotations": str(self.folder / "ann.json"),
             },
             "run": {"folder": str(self.folder / "run"), "shard_images": 500},
-            "stages": {
-                "caption": {"backend": "import", "files": str(self.folder / captions)},
-                "parse": {"backend": "relforge"},
-                "match": {"backend": "synonyms", "synonyms": ["coco"]},
-                "tag": {"backend": "rule"},
-                "select": {"backend": "select", "threshold": 0.0},
-            },
+            "stages": stages_of(self.folder / captions),
         }
+        config["stages"]["select"] |= {"threshold": 0.0}
         (self.folder / "c.yaml").write_text(yaml.safe_dump(config))
         return self._call("run", self.folder / "c.yaml", *overrides, "--executor", "loop")
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from relforge.stages.match.vocabulary import load
+from tests.fixtures.given_captions import stages_of
 
 
 def write_run(folder: Path, categories: list[str], caption: str, **match: Any) -> Path:
@@ -26,16 +27,13 @@ def write_run(folder: Path, categories: list[str], caption: str, **match: Any) -
     }
     (folder / "ann.json").write_text(json.dumps(coco))
     (folder / "captions.json").write_text(json.dumps({"1": [caption]}))
+    stages = stages_of(folder / "captions.json")
+    stages["match"] |= match
+    stages["select"] |= {"threshold": 0.0}
     values = {
         "dataset": {"name": "toy", "split": "all", "format": "coco", "annotations": str(folder / "ann.json")},
         "run": {"folder": str(folder / "run")},
-        "stages": {
-            "caption": {"backend": "import", "files": str(folder / "captions.json")},
-            "parse": {"backend": "relforge"},
-            "match": {"backend": "synonyms", "synonyms": ["coco"], **match},
-            "tag": {"backend": "rule"},
-            "select": {"backend": "select", "threshold": 0.0},
-        },
+        "stages": stages,
     }
     config = folder / "c.yaml"
     config.write_text(yaml.safe_dump(values))

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.fixtures.given_captions import stages_of
+
 CATEGORIES = [
     {"id": 1, "name": "person", "supercategory": "human"},
     {"id": 2, "name": "horse", "supercategory": "animal"},
@@ -36,13 +38,7 @@ def run_of(tmp_path: Path, relforge):
         values: dict[str, Any] = {
             "dataset": {"name": "toy", "split": name, "format": "coco", "images": "pics"},
             "run": {"folder": str(tmp_path / name), "shard_images": 1},
-            "stages": {
-                "caption": {"backend": "import", "files": str(tmp_path / "captions.json")},
-                "parse": {"backend": "relforge"},
-                "match": {"backend": "synonyms", "synonyms": ["coco"]},
-                "tag": {"backend": "rule"},
-                "select": {"backend": "select"},
-            },
+            "stages": stages_of(tmp_path / "captions.json"),
         }
         values["dataset"]["annotations"] = str(tmp_path / f"{name}.json")
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(values))

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.fixtures.given_captions import stages_of
+
 BOXES = (("person", [20, 20, 80, 120]), ("horse", [60, 100, 160, 90]))
 CLASSES = ["person", "horse"]
 RIDING = "a man riding a horse"
@@ -37,13 +39,7 @@ def job(tmp_path: Path, relforge) -> Callable[..., Any]:
         values = {
             "dataset": {"name": "toy", "split": "all", "format": "coco", **dataset},
             "run": {"folder": str(tmp_path / "run"), "shard_images": 4},
-            "stages": {
-                "caption": {"backend": "import", "files": str(tmp_path / "captions.json")},
-                "parse": {"backend": "relforge"},
-                "match": {"backend": "synonyms", "synonyms": ["coco"]},
-                "tag": {"backend": "rule"},
-                "select": {"backend": "select"},
-            },
+            "stages": stages_of(tmp_path / "captions.json"),
         }
         (tmp_path / "job.yaml").write_text(yaml.safe_dump(values))
         return relforge("run", tmp_path / "job.yaml", "--executor", "loop", *overrides)

@@ -12,14 +12,7 @@ import yaml
 from relforge.cli.app import invoke
 from tests.fixtures.datasets import FORMATS, OWN, Box, Image, Relation
 from tests.fixtures.documented import code_blocks, write_module
-
-STAGES = {
-    "caption": {"backend": "import", "files": "captions.json"},
-    "parse": {"backend": "relforge"},
-    "match": {"backend": "synonyms", "synonyms": ["coco"]},
-    "tag": {"backend": "rule"},
-    "select": {"backend": "select"},
-}
+from tests.fixtures.given_captions import stages_of
 
 
 @pytest.fixture
@@ -33,7 +26,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     Path("captions.json").write_text(json.dumps({"9": ["a woman beside a dog"]}))
     values = yaml.safe_load(code_blocks("A dataset", "yaml")[0])
     run = {"folder": "run", "quarantine_limit": 0.5}
-    Path("own.yaml").write_text(yaml.safe_dump({**values, "run": run, "stages": STAGES}))
+    Path("own.yaml").write_text(yaml.safe_dump({**values, "run": run, "stages": stages_of("captions.json")}))
     return "own.yaml"
 
 
