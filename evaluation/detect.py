@@ -79,7 +79,7 @@ def detect(
         (found,) = entry.detections(model(image, labels).layers[-1])
         pairs = _pairs(found, labels.objects, predicates, columns, subject, example.size)
         image_id = data.images["image_id"][index].as_py()
-        parts.append(_best(replace(pairs, image=np.full(len(pairs), image_id, object)), options))
+        parts.append(keep_best(replace(pairs, image=np.full(len(pairs), image_id, object)), options))
     return join(parts)
 
 
@@ -133,8 +133,8 @@ def _pairs(
     )
 
 
-def _best(pairs: Pairs, options: DetectOptions) -> Pairs:
-    """The best pairs of one image, near repetitions of a kind left out."""
+def keep_best(pairs: Pairs, options: DetectOptions) -> Pairs:
+    """The best pairs of one image by falling score, near repetitions of a kind left out."""
     pairs = pairs.take(np.argsort(-pairs.score, kind="stable")[: options.max_pairs])
     kept: list[int] = []
     kinds = pairs.kinds()

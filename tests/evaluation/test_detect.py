@@ -10,9 +10,8 @@ import pytest
 
 from relforge.data import sources
 from relforge.data.relations import RelationData
-from relforge.evaluation.detect import DetectOptions, detect
-from relforge.evaluation.overlap import plain
-from relforge.evaluation.pairs import gold_pairs
+from relforge.evaluation.detect import DetectOptions, detect, keep_best
+from relforge.evaluation.pairs import Pairs, gold_pairs
 from relforge.models.checkpoint import Loaded, load_model
 from relforge.trainer.recipes import relations
 
@@ -49,14 +48,22 @@ def test_a_subject_class_leaves_out_pairs_of_another_subject(parsed: Loaded, dat
     assert len(found) == (anything.subject == one).sum()
 
 
-def test_near_repetitions_of_a_kind_are_left_out(parsed: Loaded, data: RelationData) -> None:
-    found = detect(parsed, data, data.predicates, None, OPTIONS)
-    rows = list(zip(found.image.tolist(), found.kinds(), strict=True))
-    for one in range(len(found)):
-        rivals = [other for other in range(one) if rows[other] == rows[one]]
-        subjects = plain(found.subject_box[one], found.subject_box[rivals])
-        objects = plain(found.object_box[one], found.object_box[rivals])
-        assert (subjects * np.sqrt(objects) <= 0.7).all()
+def test_near_repetitions_of_a_kind_are_left_out() -> None:
+    """Of two pairs of a kind the worse goes where IoU(subjects) * sqrt(IoU(objects)) is above 0.7."""
+    person, shifted, horse = [0, 0, 10, 10], [0, 0, 10, 8], [20, 20, 40, 40]
+    made = Pairs(
+        image=np.full(5, "7", object),
+        subject=np.array(["person"] * 5, object),
+        predicate=np.array(["riding", "riding", "near", "riding", "riding"], object),
+        object=np.array(["horse"] * 5, object),
+        subject_box=np.array([person, shifted, person, horse, shifted], float),
+        object_box=np.array([horse, horse, horse, horse, person], float),
+        score=np.array([0.5, 0.9, 0.4, 0.3, 0.2]),
+    )
+
+    assert keep_best(made, OPTIONS).score.tolist() == [0.9, 0.4, 0.3, 0.2]
+    assert keep_best(made, replace(OPTIONS, max_overlap=0.81)).score.tolist() == [0.9, 0.5, 0.4, 0.3, 0.2]
+    assert keep_best(made, replace(OPTIONS, max_pairs=3)).score.tolist() == [0.9, 0.4]
 
 
 def test_annotated_pairs_are_the_gold_in_pixels(data: RelationData) -> None:
