@@ -33,7 +33,7 @@ def command(
     Then a detector that was trained on gold and such labels runs on other images, and is scored too.
     """
     from relforge.cli.run import execute
-    from relforge.cli.status import print_stages
+    from relforge.cli.status import print_stages, print_warnings
     from relforge.demo.job import write_job
     from relforge.pipeline.config import load
     from relforge.pipeline.export import export_run
@@ -61,8 +61,10 @@ def command(
         paths = {"config": config, "run": job.folder, "export": exported, "view": view, "report": report}
         found = {"exported": counts, "relations": relations, "quality": facts["quality"]}
         found["detector"] = detected
-        return print_json({"message": result.message, **paths, **found})
+        said = {"message": result.message, "warnings": list(result.warnings)}
+        return print_json({**said, **paths, **found})
     print_stages(status(job.folder))
+    print_warnings(result.warnings)
     print_line()
     print_line(f"{result.message} ({result.seconds:.0f} s). Some of {counts['relations']:,} relations:")
     for line in relations:

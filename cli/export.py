@@ -9,7 +9,7 @@ import typer
 from relforge.cli import exits
 from relforge.cli.exits import BadInput
 from relforge.cli.output import Json, print_json, print_line, report_error
-from relforge.cli.status import RunPath
+from relforge.cli.status import RunPath, print_warnings
 from relforge.limited_yaml import YamlError, read_yaml
 
 
@@ -43,8 +43,13 @@ def command(
     except OSError as error:
         report_error(f"{target} cannot be written: {error}", exits.FAILED, as_json)
         raise typer.Exit(exits.FAILED) from None
+    warnings = []
+    if counts.get("relations") == 0:
+        low = f" of a score of at least {min_score:g}" if min_score else ""
+        warnings = [f"the export has no relation: {run} has none{low} to write; see `relforge status {run}`"]
     if as_json:
-        return print_json({"to": to, "out": target, **counts})
+        return print_json({"to": to, "out": target, **counts, "warnings": warnings})
+    print_warnings(warnings)
     print_line(f"{target}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
     return None
 

@@ -17,6 +17,9 @@ from relforge.images import MAX_PIXELS
 from relforge.stages.registry import build_source
 from relforge.stages.tables import SCHEMAS
 
+RUN_OPTIONS = {"run", "relations", "threshold", "limit"}
+"""Keys of an entry that reads a run folder."""
+
 
 def load_relations(
     parts: Sequence[Mapping[str, Any]],
@@ -36,9 +39,14 @@ def load_relations(
     Raises:
         ValueError: an entry that is neither, or that has no relations.
     """
+    if not parts or not isinstance(parts, Sequence) or not all(isinstance(part, Mapping) for part in parts):
+        raise ValueError(f"data: give a list of entries with `run` or `format`, found {parts!r}")
     loaded = []
     for part in parts:
         if "run" in part:
+            if unknown := sorted(set(part) - RUN_OPTIONS):
+                choices = ", ".join(sorted(RUN_OPTIONS))
+                raise ValueError(f"data: {part['run']}: unknown option {unknown[0]}; choose from {choices}")
             tables = _read_run(part["run"], part.get("relations", "relations"), part.get("threshold"))
             written = _read_dataset(part["run"])
         elif "format" in part:

@@ -38,7 +38,7 @@ def read_detections(path: str, formula: str = "stored") -> Pairs:
 
     Raises:
         ValueError: no such file or formula, a column that is missing or of another type, a value that is
-            missing or no finite number.
+            missing or no finite number, or no rows.
     """
     if formula not in FORMULAS:
         raise ValueError(f"score: unknown formula {formula!r}; choose one of {', '.join(FORMULAS)}")
@@ -66,6 +66,8 @@ def read_detections(path: str, formula: str = "stored") -> Pairs:
         finite = name in _NAMES or bool(pc.all(pc.is_finite(table[name])).as_py() in (True, None))
         if table[name].null_count or not finite:
             raise ValueError(f"detections: {path}: {name} has a value that is missing or not finite")
+    if not len(table):
+        raise ValueError(f"detections: {path} has no rows, so there is nothing to measure")
     corners = {}
     for end in ("subject", "object"):
         x, y, w, h = (table[f"{end}_{side}"].to_numpy() for side in "xywh")

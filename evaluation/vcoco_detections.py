@@ -156,6 +156,8 @@ def read_vcoco_detections(path: str, images: Sequence[int]) -> VcocoDetections:
             f"detections: {path} has no column {missing[0]!r}; the columns are {', '.join(needed)}{either}"
         )
     columns = table.to_table(columns=[*needed, *wide, *(["object"] if "object" in names else [])])
+    if not len(columns):
+        raise ValueError(f"detections: {path} has no rows, so there is nothing to measure")
     try:
         numbers = {
             name: pc.fill_null(columns[name].cast(pa.float32()), np.nan).to_numpy()
@@ -175,7 +177,13 @@ def read_vcoco_detections(path: str, images: Sequence[int]) -> VcocoDetections:
     if wide:
         return of_pairs(image, person_box, object_box, {name: numbers[name] for name in wide}, object_)
     predicates = np.array(columns["predicate"].to_pylist(), object)
-    return of_rows(image, person_box, object_box, predicates, numbers["score"], object_)
+    found = of_rows(image, person_box, object_box, predicates, numbers["score"], object_)
+    if not found.scores:
+        raise ValueError(
+            f"detections: {path}: no predicate is an action and role of V-COCO, the first is "
+            f"{predicates[0]!r}; choose from {', '.join((*COLUMNS, *AGENTS))}"
+        )
+    return found
 
 
 def _places(column: pa.ChunkedArray, images: Sequence[int], path: str) -> np.ndarray:

@@ -45,7 +45,7 @@ def compare_runs(run_a: str, run_b: str, tolerance: float, examples: int) -> dic
         rows = select(connect(datasets), f"SELECT * FROM {make_readable('relations', datasets)}")
         connection.register(name, rows)
     connection.sql(f"CREATE TABLE joined AS {_JOINED.format(tolerance=tolerance)}")
-    sums = ", ".join(f"count_if({name})::BIGINT AS {name}" for name in _COUNTS)
+    sums = ", ".join(f"coalesce(count_if({name}), 0)::BIGINT AS {name}" for name in _COUNTS)
     totals = select(connection, f"SELECT {sums} FROM joined").to_pylist()[0]
     changes = "count_if(added) + count_if(removed) + count_if(rescored)"
     unchanged = totals["in_a"] - totals["removed"] - totals["rescored"]

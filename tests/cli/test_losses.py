@@ -230,3 +230,27 @@ def test_on_empty_is_one_of_two_words(job, tmp_path) -> None:
 
     assert said.code == 64
     assert "run.on_empty" in said.err
+
+
+# --- verbs on a run without a result
+
+
+@pytest.mark.parametrize("to", ["rlipv2", "vg", "coco", "hico", "open-images", "label-studio", "parquet"])
+def test_an_export_without_relations_says_so(job, relforge, tmp_path, to) -> None:
+    job(captions={}, annotations=write_instances(tmp_path / "a.json", range(1)))
+
+    said = relforge("export", tmp_path / "run", "--to", to)
+
+    assert said.code == 0, said.err
+    assert f"warning: the export has no relation: {tmp_path / 'run'} has none to write" in said.out
+    (warning,) = relforge("export", tmp_path / "run", "--to", to, "--json").json["warnings"]
+    assert "see `relforge status" in warning
+
+
+def test_two_empty_runs_are_compared(job, relforge, tmp_path) -> None:
+    job(captions={}, annotations=write_instances(tmp_path / "a.json", range(1)))
+
+    said = relforge("diff", tmp_path / "run", tmp_path / "run", "--json")
+
+    assert said.code == 0, said.err
+    assert set(said.json["relations"].values()) == {0}

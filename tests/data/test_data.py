@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -126,7 +127,12 @@ def test_an_epoch_shows_every_image_once_across_processes(run_folder: Path) -> N
 
 @pytest.mark.parametrize(
     ("entry", "message"),
-    [({"folder": "x"}, "needs `run` or `format`"), ({"run": "/nowhere"}, "no shards of table")],
+    [
+        ({"folder": "x"}, "needs `run` or `format`"),
+        ({"run": "/nowhere"}, "no shards of table"),
+        ({"run": "x", "relation": "gold"}, "unknown option relation"),
+        ("x", "give a list of entries"),
+    ],
 )
 def test_bad_data_entries_are_named(entry: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -142,3 +148,9 @@ def test_closed_labels_are_those_of_every_batch(run_folder: Path) -> None:
         for targets, whole in zip(batch.targets, batch.image_targets, strict=True):
             assert targets.relations.shape[1] == len(data.predicates)
             assert whole.relations.tolist() == targets.relations.amax(0).tolist()
+
+
+@pytest.mark.parametrize("parts", [None, [], "x", {"run": "x"}, 3])
+def test_data_that_are_no_list_of_entries_are_one_sentence(parts: Any) -> None:
+    with pytest.raises(ValueError, match="data: give a list of entries with `run` or `format`, found"):
+        sources.load_relations(parts)

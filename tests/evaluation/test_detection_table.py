@@ -11,6 +11,7 @@ import pytest
 
 from relforge.evaluation.detection_table import DETECTIONS, read_detections, write_detections
 from relforge.evaluation.pairs import Pairs
+from relforge.evaluation.vcoco_detections import read_vcoco_detections
 
 
 def pairs(*scores: float) -> Pairs:
@@ -81,3 +82,21 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
         read_detections(str(tmp_path / "found.parquet"))
     with pytest.raises(ValueError, match="does not exist"):
         read_detections(str(tmp_path / "elsewhere"))
+
+
+def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
+    write_detections(pairs(), tmp_path / "none.parquet")
+    with pytest.raises(ValueError, match=r"none\.parquet has no rows"):
+        read_detections(str(tmp_path / "none.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [(0, "has no rows"), (1, "no predicate is an action and role of V-COCO")],
+)
+def test_a_vcoco_table_that_detects_no_action_is_refused(tmp_path: Path, rows: int, message: str) -> None:
+    path = tmp_path / "found.parquet"
+    write_detections(pairs(*[0.5] * rows), path)
+    pq.write_table(replaced(pq.read_table(path), "image_id", ["1"] * rows), path)
+    with pytest.raises(ValueError, match=message):
+        read_vcoco_detections(str(path), [1])
