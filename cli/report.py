@@ -62,7 +62,9 @@ def print_report(data: dict[str, Any]) -> None:
         _print_quality(data["quality"])
     else:
         print_line()
-        print_line("no gold relations in this run: labels are counted and not judged")
+        from relforge.reports.report.quality_tables import explain_unjudged
+
+        print_line(explain_unjudged(data["gold"]))
 
 
 def _print_coverage(found: dict[str, Any]) -> None:

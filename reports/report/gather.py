@@ -35,8 +35,8 @@ def gather(run: str) -> dict[str, Any]:
         `run`, `dataset`, `profile`, `complete`, `stopped` and `warnings` (as `status` has them), `survival`
         (rows by table), `steps` (every loss by reason),
         `shown` (the table described), `predicates` and `pairs` (most frequent), `coverage` (`find_coverage`),
-        `histogram` of scores (None where nothing is scored), and `quality` (None where the run has no
-        gold).
+        `histogram` of scores (None where nothing is scored), `gold` (how many relations of the source, 0
+        without any) and `quality` (None where there is no gold, or nothing yet that is compared with it).
 
     Raises:
         RunError: not a run folder.
@@ -65,6 +65,7 @@ def gather(run: str) -> dict[str, Any]:
         "pairs": count_values(described, ("subject_class", "object_class"), _MAX_COUNTED),
         "coverage": find_coverage(connection, datasets, plan, survey),
         "histogram": None if scored is None else histogram(scored["score"].to_numpy()),
+        "gold": datasets["gold"].count_rows() if "gold" in datasets else 0,
         "quality": _quality(connection, datasets, scored, options),
     }
 

@@ -14,6 +14,7 @@ from relforge.reports.report.quality_tables import (
     PREDICATE,
     compare_choices,
     describe_unknown_words,
+    explain_unjudged,
     list_predicates,
 )
 
@@ -54,9 +55,7 @@ def render_body(data: dict[str, Any]) -> str:
     if data["coverage"]:
         parts.append(_coverage(data["coverage"]))
     if not data["quality"]:
-        parts.append(
-            '<p class="soft">The run knows no gold relations, so labels are counted and not judged.</p>'
-        )
+        parts.append(f'<p class="soft">{escape(explain_unjudged(data["gold"]))}</p>')
     return "\n".join(parts)
 
 

@@ -53,3 +53,14 @@ def describe_unknown_words(quality: dict[str, Any], limit: int) -> str:
     more = " …" if len(unknown) > limit else ""
     total = sum(unknown.values())
     return f"{total:,} kept relations use words the gold never uses and count as wrong: {named}{more}"
+
+
+def explain_unjudged(gold: int) -> str:
+    """Why a report has no quality, without a full stop.
+
+    Args:
+        gold: how many relations of the source the run knows.
+    """
+    if gold:
+        return f"{gold:,} gold relations, and no scores and kept relations yet to compare with them"
+    return "no gold relations in this run: labels are counted and not judged"

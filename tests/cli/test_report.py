@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from relforge.demo.world.dataset import write_split
 from relforge.reports.report.page import write
 
 HOSTILE = "<img src=x>{{title}}"
@@ -38,7 +41,7 @@ def report(**changes: Any) -> dict[str, Any]:
         "survival": {"images": 1, "relations": 2}, "steps": [step], "histogram": [0, 2, 1],
         "predicates": [{"predicate": HOSTILE, "count": 2}],
         "pairs": [{"subject_class": "person", "object_class": HOSTILE, "count": 2}],
-        "quality": quality, **changes,
+        "gold": 4, "quality": quality, **changes,
     }  # fmt: skip
 
 
@@ -56,7 +59,7 @@ def test_the_page_has_plots_and_texts_stay_texts(tmp_path: Path, rendered) -> No
 
 
 def test_the_page_of_a_run_without_gold_or_scores(tmp_path: Path) -> None:
-    write(report(quality=None, histogram=None, complete=False), str(tmp_path / "report.html"))
+    write(report(gold=0, quality=None, histogram=None, complete=False), str(tmp_path / "report.html"))
 
     page = (tmp_path / "report.html").read_text()
     assert "labels are counted and not judged" in page
@@ -87,3 +90,22 @@ def test_a_folder_that_is_no_run_is_one_sentence(relforge, tmp_path) -> None:
     said = relforge("report", tmp_path)
 
     assert (said.code, "is not a run folder" in said.err) == (64, True)
+
+
+def test_gold_without_labels_yet_is_not_called_absent(relforge, tmp_path: Path, rendered) -> None:
+    split = write_split(tmp_path, "vg-like", 2, size=64)
+    (tmp_path / "captions.json").write_text('{"1": ["a dog"]}')
+    dataset = {"name": "world", "format": "visual_genome", "annotations": str(split / "scene_graphs.json")}
+    values = {
+        "dataset": dataset | {"split": "train"},
+        "run": {"folder": str(tmp_path / "run")},
+        "stages": {"caption": {"backend": "import", "files": str(tmp_path / "captions.json")}},
+    }
+    (tmp_path / "captions.yaml").write_text(yaml.safe_dump(values))
+    assert relforge("run", tmp_path / "captions.yaml", "--executor", "loop").code == 0
+
+    said = relforge("report", tmp_path / "run")
+
+    assert "gold relations, and no scores and kept relations yet to compare with them" in said.out
+    assert "no gold relations in this run" not in said.out
+    assert "no scores and kept relations yet" in rendered(tmp_path / "run" / "report.html")
