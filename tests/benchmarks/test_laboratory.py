@@ -13,7 +13,7 @@ from relforge.demo.world.interactions import INTERACTIONS, SPATIAL
 from relforge.pipeline.config.resolve import SWITCHES
 from relforge.stages.tables import SCHEMAS
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.fixture
