@@ -151,6 +151,38 @@ def test_mask_cut_and_score_formula_are_options_and_recorded(
 
 
 @pytest.mark.parametrize(
+    ("options", "top", "nms", "repeated"),
+    [
+        (["protocol=plain"], "all", "none", True),
+        (["protocol=plain", "nms=[1,1,0.5]"], "all", "1, 1, 0.5", False),
+        (["protocol=plain", "top=1"], 1, "none", False),
+        (["protocol=rlipv2"], 100, "1, 0.5, 0.7", False),
+        (["protocol=rlipv2", "nms=[]"], 100, "none", True),
+        (["protocol=rlipv2", "nms=[1,1,1]"], 100, "1, 1, 1", True),
+        (["protocol=rlipv2", "nms=[]", "top=0"], "all", "none", True),
+        (["protocol=rlipv2", "nms=[]", "top=1"], 1, "none", False),
+    ],
+)
+def test_cut_and_suppression_are_those_of_the_protocol_or_of_the_options(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    top: object,
+    nms: str,
+    repeated: bool,
+) -> None:
+    gold = hico_list(tmp_path / "test_hico.json", *[(one, [("ride", "horse")]) for one in "ab"])
+    scores = [("a", 0.9), ("a", 0.8), ("b", 0.7)]  # the second is a repetition, and wrong
+    rows = [hico_row(image, "ride", "horse", score) for image, score in scores]
+
+    found = measured(capsys, "hico", table(tmp_path / "found.parquet", rows), f"annotations={gold}", *options)
+
+    assert (found["options"]["top"], found["options"]["nms"]) == (top, nms)
+    [ride] = [row for row in found["classes"] if row["gold"]]
+    assert ride["average_precision"] == pytest.approx((6 + 5 * 2 / 3) / 11 if repeated else 1.0)
+
+
+@pytest.mark.parametrize(
     ("option", "message"),
     [
         ("protocol=pockett", "unknown protocol 'pockett'; did you mean 'pocket'?"),
