@@ -120,6 +120,7 @@ def test_hico_reports_the_prior_beside_each_number_and_unseen_predicates_apart(g
     [
         ({"unseen": ["swimming"]}, "has no predicate 'swimming'"),
         ({"unseen": "riding"}, r"unseen: give a list, e.g. unseen=\[riding\]"),
+        ({"mask": True}, "mask: only HICO-DET's own 600 interactions can be masked"),
         ({"subject": "robot"}, "no relation has the subject 'robot'"),
     ],
 )
