@@ -108,7 +108,7 @@ def _explain(error: Exception) -> tuple[str | None, int]:
     from relforge.reports.query import QueryError
 
     if hasattr(error, "format_message"):  # typer's own usage errors, whichever click it carries
-        return f"{error.format_message()} (see relforge --help)", exits.USAGE
+        return f"{error.format_message() or 'no verb given'} (see relforge --help)", exits.USAGE
     if isinstance(error, ConfigError | BadInput | QueryError):
         return str(error), exits.USAGE
     if isinstance(error, StorageError | BrokenShard):

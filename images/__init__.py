@@ -1,8 +1,14 @@
 """Images: read the encoded bytes, decode them to RGB, resize them. `relforge.images.resize` and
 `relforge.images.detection_resize` are apart because they import torch."""
 
-from relforge.images.annotated import decode_as_annotated
-from relforge.images.decode import MAX_PIXELS, Decoded, check_max_pixels, decode, decode_oriented
+from relforge.images.decode import (
+    MAX_PIXELS,
+    Decoded,
+    check_max_pixels,
+    decode,
+    decode_as_annotated,
+    decode_oriented,
+)
 from relforge.images.error import ImageError
 from relforge.images.orientation import check_orientation
 from relforge.images.read import read

@@ -7,8 +7,7 @@ import io
 
 from PIL import Image
 
-from relforge.images.annotated import decode_as_annotated
-from relforge.images.decode import MAX_PIXELS
+from relforge.images.decode import MAX_PIXELS, decode_as_annotated
 from relforge.images.error import ImageError
 from relforge.images.read import read
 

@@ -42,3 +42,9 @@ def test_help_texts_use_the_word_image(relforge, verb: str) -> None:
     said = relforge(verb, "--help")
 
     assert (said.code, "picture" in said.out.lower()) == (0, False)
+
+
+def test_without_a_verb_the_help_is_shown_and_the_fault_named(relforge) -> None:
+    said = relforge()
+    assert "Commands" in said.out
+    assert (said.code, said.err) == (64, "relforge: no verb given (see relforge --help)\n")
