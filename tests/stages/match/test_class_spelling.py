@@ -39,7 +39,7 @@ def test_any_spelling_takes_the_synonyms_of_its_class(rows, classes, fact) -> No
     assert pairs(rows, fact, *classes) == {(0, 1)}
 
 
-def test_twins_of_one_shard_are_one_class(rows) -> None:
+def test_spellings_of_one_shard_are_one_class(rows) -> None:
     found = pairs(rows, ("a man", "near", "a dog"), "Person", "dog", "person ", "Dogs")
     assert found == {(0, 1), (0, 3), (2, 1), (2, 3)}
 
