@@ -32,7 +32,7 @@ from relforge.pipeline.run.progress import (
 )
 from relforge.pipeline.run.survey import State, Survey
 from relforge.pipeline.run.work import Work, to_complete
-from relforge.pipeline.run.worker import ShardReport
+from relforge.pipeline.run.worker import SKIPPED, ShardReport
 from relforge.pipeline.store.file_hash import hash_file
 from relforge.pipeline.store.run_folder import FAILED, RUNNING, STATE, RunFolder
 from relforge.pipeline.store.storage import Storage
@@ -41,6 +41,7 @@ Executor = Literal["ray", "loop"]
 _PASSES = 3
 """A damaged input found on the way is made again by another pass."""
 _POLL_SECONDS = 1.0
+_AGAIN = "give the same command again"
 
 
 def run(
@@ -136,7 +137,7 @@ def _work_off(
             survey = Survey(folder, plan)
             _invalidate_broken(folder, survey)
             if work.forced:  # a forced shard is done once, not in every pass
-                return survey, _incomplete(unfinished) if unfinished else None
+                return survey, _incomplete(unfinished, forced=True) if unfinished else None
             work = choose(survey)
             if work.empty:
                 return survey, None
@@ -201,15 +202,16 @@ def _announce(folder: RunFolder, monitor: Monitor, driver: Driver, survey: Surve
     monitor.emit(Started({name: sum(counts.values()) for name, counts in reasons.items()}, survey.shards))
 
 
-def _incomplete(unfinished: list[ShardReport]) -> str:
+def _incomplete(unfinished: list[ShardReport], forced: bool = False) -> str:
+    """Args:
+    forced: one stage was to be redone, so what it reads was not made first.
+    """
     if not unfinished:
-        return "some shards are not done; give the same command again"
+        return f"some shards are not done; {_AGAIN}"
     first = unfinished[0]
     more = f" and {len(unfinished) - 1} more" if len(unfinished) > 1 else ""
-    return (
-        f"stage {first.stage!r}, shard {first.shard}{more} could not be made ({first.detail}); "
-        "give the same command again"
-    )
+    fix = "`relforge run` makes what it reads" if forced and first.state == SKIPPED else _AGAIN
+    return f"stage {first.stage!r}, shard {first.shard}{more} could not be made ({first.detail}); {fix}"
 
 
 def _done(monitor: Monitor, survey: Survey) -> str:

@@ -111,3 +111,13 @@ def test_a_wrong_choice_is_one_sentence(tmp_path, source, stage, shards, sentenc
 def test_a_folder_without_a_run_is_one_sentence(tmp_path):
     with pytest.raises(RunError, match="is not a run folder"):
         rerun(str(tmp_path), "caption")
+
+
+def test_a_stage_whose_input_was_never_made_says_which_verb_makes_it(tmp_path, source):
+    job = tiny_job(tmp_path / "run", source(4), caption={"raising": [0]})
+    assert run(job, executor="loop").outcome == Outcome.FAILED
+
+    result = rerun(job.folder, "parse", allow_code=True, executor="loop")
+
+    assert result.outcome == Outcome.INCOMPLETE
+    assert result.message.endswith("has no committed shard 0); `relforge run` makes what it reads")
