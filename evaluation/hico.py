@@ -99,6 +99,8 @@ class HicoEvaluator:
             raise ValueError(f"unseen: give a list, e.g. unseen=[{self.unseen}]")
         if self.setting not in SETTINGS:
             raise ValueError(f"setting: {self.setting!r}; choose one of {', '.join(SETTINGS)}")
+        if self.top is not None and self.top < 0:
+            raise ValueError(f"top: {self.top} measures nothing; give 1 or more, or 0 for all")
         if self.nms is not None and len(self.nms) not in (0, 3):
             raise ValueError("nms: give [alpha, beta, threshold], e.g. nms=[1,0.5,0.7], or [] for none")
         if self.split:

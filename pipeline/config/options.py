@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from relforge.contracts import WrongKind
+from relforge.pipeline.config.option_types import describe_mismatch, option_types
 from relforge.pipeline.config.source import ConfigError, Source, unknown_key
 from relforge.registry import Registry, UnknownName
 
@@ -66,6 +67,11 @@ def construct(
         if name in names and one.default is one.empty and options.get(name) is None:
             here = _join(field, name)
             raise ConfigError(source.name, here, f"missing; {source.fix(here)}")
+    stated = option_types(target)
+    for key, value in options.items():
+        if expected := describe_mismatch(value, stated.get(key)):
+            fix = f"; write [{value}]" if expected.startswith("a list") and isinstance(value, str) else ""
+            raise ConfigError(source.name, _join(field, key), f"expected {expected}, found {value!r}{fix}")
     try:
         return target(**options)
     except TypeError as error:

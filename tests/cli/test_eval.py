@@ -117,7 +117,7 @@ def test_a_model_is_measured_by_what_it_detects(world: Path, model: Path, relfor
         (["images="], "is a model: say with images=FOLDER what it detects in"),
         (["annotations=no.json"], "no.json: cannot read the annotation file"),
         (["unseen=[flying to]"], "has no predicate 'flying to'"),
-        (["unseen=holding"], "unseen: give a list, e.g. unseen=[holding]"),
+        (["unseen=holding"], "unseen: expected a list of text, found 'holding'; write [holding]"),
         (["subject=robot"], "no relation has the subject 'robot'; choose another subject"),
         (["images=elsewhere"], "elsewhere/1.jpg"),
         (["side=3"], "unknown key 'side'; did you mean"),
