@@ -138,3 +138,12 @@ def test_the_real_files_give_five_captions_per_image(shared):
     assert len(texts(run(oracle, images("139")))) == 5
     uri = "photos/COCO_val2014_000000184613.jpg"
     assert len(texts(run(imported, images("184613", uris=(uri,))))) == 5
+
+
+def test_an_image_whose_captions_cannot_be_told_is_set_aside(tmp_path):
+    path = write(tmp_path, {"a/7.jpg": ["a dog"], "b/7.jpg": ["a cat"]})
+
+    result = run(build("caption", "import", files=path), images("1", file_names=("7.jpg",)))
+
+    assert [(q.record, q.reason) for q in result.quarantined] == [({"image_id": "1"}, "ambiguous_name")]
+    assert texts(result) == []
