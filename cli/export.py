@@ -45,8 +45,11 @@ def command(
         raise typer.Exit(exits.FAILED) from None
     warnings = []
     if counts.get("relations") == 0:
-        low = f" of a score of at least {min_score:g}" if min_score else ""
-        warnings = [f"the export has no relation: {run} has none{low} to write; see `relforge status {run}`"]
+        low = f" with a score of at least {min_score:g}" if min_score else ""
+        why = f"{run} has none{low} to write; see `relforge status {run}`"
+        if left_out := counts.get("left_out"):
+            why = f"{left_out:,} are left out by the format or its options"
+        warnings = [f"the export has no relation: {why}"]
     if as_json:
         return print_json({"to": to, "out": target, **counts, "warnings": warnings})
     print_warnings(warnings)
@@ -56,9 +59,9 @@ def command(
 
 def _option(text: str) -> tuple[str, object]:
     key, equals, value = text.partition("=")
-    if not equals or not key:
+    if not equals or not key or not value:
         raise BadInput(f"{text!r}: an option of the format is written key=value")
     try:
-        return key, read_yaml(value) if value else None
+        return key, read_yaml(value)
     except YamlError as error:
         raise BadInput(f"{key}: {error}; quote the value") from error

@@ -64,3 +64,17 @@ def test_a_path_that_cannot_be_written_exits_3(relforge, finished) -> None:
 
     assert said.code == 3
     assert "cannot be written" in said.err
+
+
+def test_an_export_that_leaves_out_everything_says_so(relforge, finished) -> None:
+    said = relforge("export", finished, "--to", "hico", "subject=zebra")
+
+    assert said.code == 0, said.err
+    assert "warning: the export has no relation: 7 are left out by the format or its options" in said.out
+
+
+def test_an_option_without_a_value_is_one_sentence(relforge, finished) -> None:
+    said = relforge("export", finished, "--to", "hico", "subject=")
+
+    assert said.code == 64
+    assert said.err == "relforge: 'subject=': an option of the format is written key=value\n"
