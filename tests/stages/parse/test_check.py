@@ -51,6 +51,30 @@ def test_what_the_caption_does_not_say_goes_and_is_counted() -> None:
 
 
 @pytest.mark.parametrize(
+    ("caption", "relation", "said"),
+    [
+        ("a man getting ready to hit a ball", ("a man", "hit", "a ball"), ["getting ready to hit"]),
+        ("a man not only riding a horse", ("a man", "riding", "a horse"), ["riding"]),
+        ("a man without a hat", ("a man", "without", "a hat"), []),
+        ("nobody riding a horse", ("nobody", "riding", "a horse"), []),
+    ],
+)
+def test_what_is_meant_denied_or_stressed(
+    caption: str, relation: tuple[str, str, str], said: list[str]
+) -> None:
+    assert checked(caption, *relation) == said
+
+
+def test_a_quantity_is_no_thing_and_a_repetition_no_second_relation() -> None:
+    caption = "a couple of dogs"
+    assert check_graph(caption, graph_of(caption, "a couple", "of", "dogs"))[1] == {"quantity": 1}
+
+    one = graph_of("a man riding a horse", "a man", "riding", "a horse")
+    graph, dropped = check_graph("a man riding a horse", SceneGraph(one.entities, one.relations * 2))
+    assert (len(graph.relations), dropped) == (1, {"repeated": 1})
+
+
+@pytest.mark.parametrize(
     ("caption", "parts"),
     [
         ("a dog. a cat", ["a dog. ", "a cat"]),
