@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
+
 from relforge.stages.class_table import Origin, make_classes
 from relforge.stages.export.numbers import Categories
+from relforge.stages.tables import SCHEMAS
 
 
 def listed(**numbers: str | None):
@@ -58,3 +61,11 @@ def test_numbers_that_are_texts_stay_texts_behind_the_others() -> None:
     categories.add(listed(person="p1", horse="3"))
 
     assert [(row["name"], row["id"]) for row in categories.rows()] == [("horse", 3), ("person", "p1")]
+
+
+def test_supercategory_and_synonyms_of_the_source_are_listed() -> None:
+    row = {"category": "dog", "synonyms": ["hound"], "source_id": "18", "supercategory": "animal"}
+    categories = Categories()
+    categories.add(pa.Table.from_pylist([row], SCHEMAS["classes"]))
+
+    assert categories.rows() == [{"id": 18, "name": "dog", "supercategory": "animal", "synonyms": ["hound"]}]
