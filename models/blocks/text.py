@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from relforge.models.blocks.prediction import Labels
+
 NO_OBJECTS = "no objects"
 """The last object label of every open label list: the class of a query that matches nothing."""
 
@@ -69,3 +71,9 @@ class TextEncoder(nn.Module):
     def encode(self, labels: Sequence[str]) -> Tensor:
         """Vectors N x width of labels."""
         return self(*self.token_ids(labels))
+
+    def encode_labels(self, labels: Labels) -> Labels:
+        """The labels with their vectors; those that have them already stay as they are."""
+        if labels.features is not None:
+            return labels
+        return Labels(labels.objects, labels.relations, self.encode([*labels.objects, *labels.relations]))

@@ -95,10 +95,7 @@ class RLIPParSeD(nn.Module):
 
     def encode_labels(self, labels: Labels) -> Labels:
         """The labels with their text features."""
-        if labels.features is not None:
-            return labels
-        features = self.text_encoder.encode([*labels.objects, *labels.relations])
-        return Labels(labels.objects, labels.relations, features)
+        return self.text_encoder.encode_labels(labels)
 
     def _predict(
         self, layer: int, references: Boxes, entities: tuple[Tensor, Tensor], relations: tuple[Tensor, Tensor]

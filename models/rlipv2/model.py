@@ -111,10 +111,7 @@ class RelationModel(nn.Module):
 
     def encode_labels(self, labels: Labels) -> Labels:
         """The labels with their text features."""
-        if labels.features is not None:
-            return labels
-        features = self.text_encoder.encode([*labels.objects, *labels.relations])
-        return Labels(labels.objects, labels.relations, features)
+        return self.text_encoder.encode_labels(labels)
 
     def encode(
         self,

@@ -114,3 +114,13 @@ def test_a_captioner_that_loses_or_repeats_an_image_is_stopped(ids: list[str], w
 
     with pytest.raises(RuntimeError, match=words):
         make_stage(write).process(shard("a", "b"))
+
+
+def test_captions_of_a_model_are_cleaned_of_markup() -> None:
+    def write(images: Iterable[Image]) -> Iterator[Captioned]:
+        for image in images:
+            yield image.image_id, [Caption("a man &amp; a  dog on a red field")]
+
+    result = make_stage(write).process(shard("a"))
+
+    assert result.tables["captions"]["text"].to_pylist() == ["a man & a dog on a red field"]
