@@ -1,4 +1,4 @@
-"""Weights of the fixtures of the DETR line (g7 to g11): those of `weights_formula` times a factor for some."""
+"""Weights of the fixtures of the DETR line (g7 to g11): `weights_formula` times a factor for a few keys.
 
 Without the factors a randomly filled DETR collapses: encoder tokens become nearly equal and all queries give
 the same answer, so that a matcher or a suppression would be tested on ties.
