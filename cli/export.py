@@ -23,6 +23,10 @@ def command(
         str | None, typer.Option(metavar="PATH", help="File or folder; default: RUN/export/FORMAT.")
     ] = None,
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out relations below.")] = 0.0,
+    where: Annotated[
+        str | None,
+        typer.Option(metavar="SQL", help="Write these relations only, e.g. \"predicate != 'near'\"."),
+    ] = None,
     partial: Annotated[
         bool, typer.Option("--partial", help="Export what is done of an unfinished run.")
     ] = False,
@@ -30,11 +34,13 @@ def command(
 ) -> None:
     """Write a run's relations in another format, streamed shard by shard. It appears whole or not at all."""
     from relforge.pipeline.export import Unfinished, default_path, export_run
+    from relforge.reports.matching import RelationFilter
 
     target = out or default_path(run, to)
     given = dict(_option(one) for one in options or [])
     try:
-        counts = export_run(run, to, target, min_score=min_score, partial=partial, **given)
+        keep = None if where is None else RelationFilter(run, where)
+        counts = export_run(run, to, target, min_score=min_score, keep=keep, partial=partial, **given)
     except Unfinished as error:
         report_error(str(error), exits.INCOMPLETE, as_json)
         raise typer.Exit(exits.INCOMPLETE) from None
@@ -46,6 +52,7 @@ def command(
     warnings = []
     if counts.get("relations") == 0:
         low = f" with a score of at least {min_score:g}" if min_score else ""
+        low += f" where {where!r} holds" if where is not None else ""
         why = f"{run} has none{low} to write; see `relforge status {run}`"
         if left_out := counts.get("left_out"):
             why = f"{left_out:,} are left out by the format or its options"

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from relforge.cli.exits import BadInput
 from relforge.cli.output import Json, print_json, print_line
 from relforge.cli.status import RunPath
 
@@ -20,18 +21,25 @@ def command(
     image: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="This image only; may be repeated.")
     ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(metavar="SQL", help='Draw from images with such a relation, e.g. "score < 0.3".'),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write one page that works without a server: boxes, relations, the captions behind them, gold."""
     from relforge.reports.view.page import gather, write
 
+    if image and where is not None:
+        raise BadInput("--image names images and --where chooses them; give one of the two")
     target = out or f"{run.rstrip('/')}/view.html"
-    data = gather(run, images, image or ())
+    data = gather(run, images, image or (), where)
     write(data, target)
     counts = summary(data)
     if as_json:
         return print_json({"out": target, **counts})
     drawn = f"{counts['images']:,} of {data['total']:,} images"
+    drawn += " where the condition holds" if where is not None else ""
     print_line(f"{target}: {drawn}, {counts['relations']:,} {data['shown']}")
     if data["gold"]:
         print_line(", ".join(f"{counts[verdict]:,} {verdict}" for verdict in ("right", "wrong", "missed")))

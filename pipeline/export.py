@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -27,7 +27,14 @@ def default_path(run: str, to: str) -> str:
 
 
 def export_run(
-    run: str, to: str, out: str, *, min_score: float = 0.0, partial: bool = False, **options: Any
+    run: str,
+    to: str,
+    out: str,
+    *,
+    min_score: float = 0.0,
+    keep: Callable[[Tables], pa.Table] | None = None,
+    partial: bool = False,
+    **options: Any,
 ) -> dict[str, int]:
     """Write the relations of a run in another format, a shard at a time.
 
@@ -36,6 +43,7 @@ def export_run(
         to: a name of `relforge.stages.export.TARGETS`.
         out: file or folder; appears whole or not at all.
         min_score: leave out relations that score lower. The run itself keeps them.
+        keep: tables of a shard (images, boxes, relations) -> the relations to write; by default all.
         partial: export the shards that are done though others are not.
         options: of the format.
 
@@ -56,10 +64,12 @@ def export_run(
     survey = Survey(folder, plan)
     if not survey.complete and not partial:
         raise Unfinished(f"{run} is not complete; finish it with relforge run, or pass --partial")
-    return export(to, _shards(folder, survey, min_score), out, **options)
+    return export(to, _shards(folder, survey, min_score, keep), out, **options)
 
 
-def _shards(folder: RunFolder, survey: Survey, min_score: float) -> Iterator[Tables]:
+def _shards(
+    folder: RunFolder, survey: Survey, min_score: float, keep: Callable[[Tables], pa.Table] | None
+) -> Iterator[Tables]:
     writers = {table: step for step in survey.plan.steps for table in step.outputs}
     ready = survey.sidecars(writers["relations"])
     for shard in sorted(ready):
@@ -73,4 +83,6 @@ def _shards(folder: RunFolder, survey: Survey, min_score: float) -> Iterator[Tab
             tables["classes"] = folder.read_table("classes", shard, listed.sidecar)
         if min_score > 0:
             tables["relations"] = tables["relations"].filter(pc.field("score") >= min_score)
+        if keep:
+            tables["relations"] = keep(tables)
         yield tables

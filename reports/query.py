@@ -51,17 +51,20 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def make_readable(table: str, datasets: Datasets) -> str:
+def make_readable(table: str, datasets: Datasets, boxes: str = "boxes") -> str:
     """A sub-query over `table` that shows boxes of relations as `category#box_id`.
 
     Images embedded in the table are left out. Conditions on the table's own columns still work.
+
+    Args:
+        boxes: the table that has the boxes' categories.
     """
     columns = [name for name in datasets[table].schema.names if name != "bytes"]
-    if not set(columns) >= _PAIR or "boxes" not in datasets:
+    if not set(columns) >= _PAIR or boxes not in datasets:
         return f"(SELECT {', '.join(map(quote, columns))} FROM {quote(table)})"
     own = ", ".join(f"r.{quote(name)}" for name in columns if name not in ("image_id", "predicate"))
     return f"""(SELECT r.image_id, s.category || '#' || r.subject_box AS subject, r.predicate,
         o.category || '#' || r.object_box AS object, {own}
         FROM {quote(table)} r
-        LEFT JOIN boxes s ON s.image_id = r.image_id AND s.box_id = r.subject_box
-        LEFT JOIN boxes o ON o.image_id = r.image_id AND o.box_id = r.object_box)"""
+        LEFT JOIN {quote(boxes)} s ON s.image_id = r.image_id AND s.box_id = r.subject_box
+        LEFT JOIN {quote(boxes)} o ON o.image_id = r.image_id AND o.box_id = r.object_box)"""

@@ -17,6 +17,7 @@ from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.reports.datasets import Datasets, open_datasets
 from relforge.reports.html import fill, write_page
+from relforge.reports.matching import find_images
 from relforge.reports.query import connect, select
 from relforge.reports.view.scene import describe_image
 from relforge.reports.view.thumbnail import encode_thumbnail
@@ -26,20 +27,25 @@ _FACTS = ("boxes", "captions", "triplets", "gold", *_SHOWN)
 _READERS = 8
 
 
-def gather(run: str, max_images: int = 200, only: Sequence[str] = ()) -> dict[str, Any]:
+def gather(
+    run: str, max_images: int = 200, only: Sequence[str] = (), where: str | None = None
+) -> dict[str, Any]:
     """Everything on the page as plain values.
 
     Args:
         run: the run folder.
         max_images: how many images, drawn by `choose`.
         only: these images instead.
+        where: a condition on rows of the table drawn; images without such a row are not drawn from.
 
     Returns:
-        `run`, `dataset`, `shown` (the table drawn), `gold` (whether the run has any), `total` images,
-        `left_out` of them, and `images` (`scene` with `thumbnail` and, where there is none, `no_thumbnail`).
+        `run`, `dataset`, `shown` (the table drawn), `gold` (whether the run has any), `total` images
+        to draw from, `left_out` of them, and `images` (`scene` with `thumbnail` and, where there is none, `no_thumbnail`).
 
     Raises:
-        RunError: not a run folder, nothing ingested, or an image the run does not have.
+        RunError: not a run folder, nothing ingested, an image the run does not have, or no image that
+            `where` holds for.
+        QueryError: `where` is no condition.
     """
     job = load_plan(RunFolder(run)).job
     datasets, _ = open_datasets(run)
@@ -51,6 +57,9 @@ def gather(run: str, max_images: int = 200, only: Sequence[str] = ()) -> dict[st
     total = _count(connection, "images")
     if only:
         chosen = _check_images(connection, run, only)
+    elif where is not None:
+        matching = _matching(connection, datasets, run, shown, where)
+        chosen, total = choose(matching, matching, max_images), len(matching)
     else:
         chosen = _sample(connection, datasets, shown, max_images)
     rows = _rows_by_image(connection, datasets, chosen)
@@ -119,6 +128,18 @@ def _sample(connection: duckdb.DuckDBPyConnection, datasets: Datasets, shown: st
     union = " UNION ".join(f"SELECT image_id FROM {name}" for name in sources)
     informative = set(_column(connection, union)) if union else set()
     return choose(_column(connection, "SELECT image_id FROM images"), informative, count)
+
+
+def _matching(
+    connection: duckdb.DuckDBPyConnection, datasets: Datasets, run: str, shown: str, where: str
+) -> list[str]:
+    if shown not in datasets:
+        raise RunError(f"{run} has no {shown} yet, so there is nothing for --where to choose from")
+    if images := find_images(connection, datasets, shown, where):
+        return images
+    raise RunError(
+        f"no row of {shown} in {run} is one where {where!r} holds; relforge inspect shows its rows"
+    )
 
 
 def _rows_by_image(

@@ -78,3 +78,49 @@ def test_an_option_without_a_value_is_one_sentence(relforge, finished) -> None:
 
     assert said.code == 64
     assert said.err == "relforge: 'subject=': an option of the format is written key=value\n"
+
+
+def test_a_condition_chooses_the_relations_that_are_written(relforge, finished) -> None:
+    condition = "object = 'thing#1' AND image_id IN (SELECT image_id FROM captions WHERE text LIKE '%00007%')"
+
+    said = relforge("export", finished, "--to", "rlipv2", "--where", condition, "--json")
+
+    written = json.loads((finished / "export" / "rlipv2.json").read_text())
+    assert said.json["relations"] == 1
+    assert [str(image["image_id"]) for image in written if image["relationships"]] == ["00007"]
+
+
+def test_a_condition_that_holds_for_nothing_is_said(relforge, finished) -> None:
+    said = relforge("export", finished, "--to", "rlipv2", "--where", "score > 2")
+
+    assert "the export has no relation" in said.out
+    assert "where 'score > 2' holds" in said.out
+
+
+@pytest.mark.parametrize(
+    "verb", [["export", "--to", "rlipv2"], ["view"], ["inspect", "--table", "relations"]]
+)
+@pytest.mark.parametrize(
+    ("condition", "sentence"),
+    [
+        ("true -- x", "contains a comment"),
+        ("true; COPY (SELECT 1) TO 'written.csv'; SELECT 1", "cannot be read"),
+        ("image_id IN (SELECT content FROM read_text('/etc/passwd'))", "calls a table function"),
+        ("image_id IN (SELECT * FROM '/etc/passwd')", "none of"),
+        ("colour = 'red'", "colour"),
+        ("  ", "the condition is empty"),
+    ],
+)
+def test_every_condition_is_an_expression_over_the_tables_of_the_run(
+    relforge, finished, tmp_path, monkeypatch, verb: list[str], condition: str, sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    said = relforge(verb[0], finished, *verb[1:], "--where", condition)
+
+    assert said.code == 64
+    assert sentence in said.err
+    assert len(said.err.strip().splitlines()) == 1
+    assert not (tmp_path / "written.csv").exists()
+    assert not (finished / "export").exists()
+    assert not (finished / "view.html").exists()

@@ -133,3 +133,17 @@ def test_bad_input_is_one_sentence(relforge, finished, tmp_path) -> None:
     assert (unknown.code, no_run.code) == (64, 64)
     assert "--image nope: no such image" in unknown.err
     assert "is not a run folder" in no_run.err
+
+
+def test_a_condition_chooses_the_images(relforge, finished, tmp_path) -> None:
+    out = tmp_path / "page.html"
+
+    said = relforge("view", finished, "--out", out, "--where", "image_id = '00007'", "--json")
+    none = relforge("view", finished, "--out", out, "--where", "score > 2")
+    both = relforge("view", finished, "--image", "00007", "--where", "true")
+
+    assert said.json["images"] == 1
+    assert none.code != 0
+    assert "'score > 2' holds" in none.err
+    assert both.code == 64
+    assert "one of the two" in both.err
