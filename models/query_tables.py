@@ -14,6 +14,7 @@ TABLES = (
     "queries.anchors.weight",
     "queries.relation_position.weight",
     "queries.weight",
+    "pairs.queries.weight",
 )
 
 

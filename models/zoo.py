@@ -16,6 +16,7 @@ MODELS = Registry(
         "parsed": "relforge.models.rlipv2.family:PARSED",
         "parseda": "relforge.models.rlipv2.family:PARSEDA",
         "rtagger": "relforge.models.rlipv2.family:RTAGGER",
+        "qpic": "relforge.models.qpic.family:FAMILY",
         "qahoi": "relforge.models.qahoi.family:QAHOI",
         "qahoi_rlipv2": "relforge.models.qahoi.family:QAHOI_RLIPV2",
         "parsed_v1": "relforge.models.parsed_v1.family:FAMILY",

@@ -59,6 +59,11 @@ def resnet50() -> Backbone:
     return resnet(embedding_size=64, hidden_sizes=(256, 512, 1024, 2048), depths=(3, 4, 6, 3))
 
 
+def resnet101() -> Backbone:
+    """ResNet-101: the same channels, 23 blocks in the third stage."""
+    return resnet(embedding_size=64, hidden_sizes=(256, 512, 1024, 2048), depths=(3, 4, 23, 3))
+
+
 def swin(
     *, embed_dim: int, depths: Sequence[int], heads: Sequence[int], window: int = 7, drop_path: float = 0.0
 ) -> Backbone:
@@ -94,7 +99,12 @@ def swin_large() -> Backbone:
     return swin(embed_dim=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48), drop_path=0.5)
 
 
-BACKBONES = {"resnet50": resnet50, "swin_tiny": swin_tiny, "swin_large": swin_large}
+BACKBONES = {
+    "resnet50": resnet50,
+    "resnet101": resnet101,
+    "swin_tiny": swin_tiny,
+    "swin_large": swin_large,
+}
 """Backbones by the name a config uses."""
 
 

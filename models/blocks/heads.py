@@ -76,14 +76,16 @@ class LinearClassifier(nn.Module):
         objects: object logits, "no objects" included where there is one.
         relations: relation labels.
         count: number of layers.
+        rare: labels start unlikely (`PRIOR_LOGIT`); the DETR line but OCN has no such bias.
     """
 
-    def __init__(self, dim: int, objects: int, relations: int, count: int) -> None:
+    def __init__(self, dim: int, objects: int, relations: int, count: int, *, rare: bool = True) -> None:
         super().__init__()
         self.object_heads = nn.ModuleList(nn.Linear(dim, objects) for _ in range(count))
         self.relation_heads = nn.ModuleList(nn.Linear(dim, relations) for _ in range(count))
-        for head in (*self.object_heads, *self.relation_heads):
-            nn.init.constant_(head.bias, PRIOR_LOGIT)  # of object classes too, as published
+        if rare:
+            for head in (*self.object_heads, *self.relation_heads):
+                nn.init.constant_(head.bias, PRIOR_LOGIT)  # of object classes too, as published
 
     def entities(self, index: int, queries: Tensor) -> Tensor:
         """Class logits B x N x O of subject or object queries B x N x dim, by the heads of layer `index`."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -35,6 +35,8 @@ class Prediction:
         relation_logits: N x Q x (relation labels).
         sigmoid_objects: object classes are trained one by one, with sigmoids, and there is no logit for
             "no objects" (the published QAHOI). Otherwise they exclude each other, and the last is that.
+        pair_logits: N x Q x 2, whether a query holds a pair (the second logit); None where the model does not
+            say (all but CDN with its matching head).
     """
 
     subject_boxes: Tensor
@@ -43,6 +45,7 @@ class Prediction:
     object_logits: Tensor
     relation_logits: Tensor
     sigmoid_objects: bool = False
+    pair_logits: Tensor | None = None
 
 
 @dataclass
@@ -52,7 +55,9 @@ class Output:
     Args:
         layers: predictions of every supervised layer, the last one last.
         relation_features: R x width text features of the relation labels; None for closed labels.
+        terms: loss terms that depend on the model alone and not on any target, by name, one number each.
     """
 
     layers: list[Prediction]
     relation_features: Tensor | None = None
+    terms: Mapping[str, Tensor] = field(default_factory=dict)

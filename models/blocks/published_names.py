@@ -54,7 +54,7 @@ _TEXT = "transformer.text_encoder."
 _WORDS = f"{_TEXT}embeddings.word_embeddings.weight"
 _BUFFER = f"{_TEXT}embeddings.position_ids"
 _SWINS = {"swin_tiny": (96, 7, [2, 2, 6, 2]), "swin_large": (192, 7, [2, 2, 18, 2])}
-_RESNET_DEPTHS = {(3, 4, 6, 3): "resnet50"}
+_RESNET_DEPTHS = {(3, 4, 6, 3): "resnet50", (3, 4, 23, 3): "resnet101"}
 _HEAD_WIDTH = 64  # of RoBERTa and of its layers in the encoder, whatever their width
 
 

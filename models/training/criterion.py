@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -33,6 +33,7 @@ class Criterion:
         terms: name -> term.
         weights: name -> weight; a term that is not named here has `WEIGHTS`' weight, or 1.
         subject_class: use the subjects' classes, where the model predicts them.
+        model_terms: names among `Output.terms` that count, once and not on every layer.
 
     Raises:
         ValueError: a weight of a term that there is not.
@@ -42,11 +43,13 @@ class Criterion:
     terms: Mapping[str, Term]
     weights: Mapping[str, float] = field(default_factory=dict)
     subject_class: bool = True
+    model_terms: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        names = [*self.terms, *self.model_terms]
         for name in self.weights:
-            if name not in self.terms:
-                raise ValueError(f"losses.weights.{name}: there is no such term; {', '.join(self.terms)} are")
+            if name not in names:
+                raise ValueError(f"losses.weights.{name}: there is no such term; {', '.join(names)} are")
 
     def __call__(self, output: Output, targets: list[Targets], pairs: float) -> dict[str, Tensor]:
         """`total` over all layers, and the last layer's terms by name, unweighted.
@@ -56,10 +59,13 @@ class Criterion:
             targets: one per image.
             pairs: mean number of target pairs per process, at least 1.
         """
-        totals, terms = [], {}
-        for layer in output.layers:
-            terms = self.layer_terms(layer, targets, pairs, output.relation_features)
-            totals.append(self.weigh(terms))
+        # the last layer first, as published: terms that keep counts see the layers in this order
+        *others, last = output.layers
+        terms = self.layer_terms(last, targets, pairs, output.relation_features)
+        terms |= {name: output.terms[name] for name in self.model_terms}
+        totals = [self.weigh(terms)]
+        for layer in others:
+            totals.append(self.weigh(self.layer_terms(layer, targets, pairs, output.relation_features)))
         return {"total": torch.stack(totals).sum(), **terms}
 
     def layer_terms(

@@ -1,4 +1,4 @@
-"""The deformable families of closed and open labels: each trains by the recipe, loads, and detects."""
+"""The families that search for pairs: each trains by the recipe, loads, and detects."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "qahoi": {"decoder_layers": 2},
     "qahoi_rlipv2": {"decoder_layers": 2},
     "rlip_parsed": {"decoder_layers": 2},
+    "qpic": {"decoder_layers": 2},
 }
 MOVING = tuple(f"{role}_boxes.mlps.{k}" for role in ("subject", "object") for k in (2, 3))
 UNTRAINED = {"parsed_v1": MOVING, "rlip_parsed": MOVING}

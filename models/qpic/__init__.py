@@ -1,0 +1,1 @@
+"""QPIC: one query per pair on DETR."""
