@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from relforge.data.colour_jitter import draw_jitter
 from relforge.data.label_lists import LabelList, LabelSource, OpenLabels
 from relforge.data.order import Order, compute_ahead
-from relforge.data.relations import RelationData
+from relforge.data.relations import Example, RelationData
 from relforge.data.targets import make_image_targets, make_targets
 from relforge.data.transforms import load_image, mirror_predicate, pad_together
+from relforge.data.views import View, draw_crop
 from relforge.models.training.image_targets import ImageTargets
 from relforge.models.training.targets import Targets
 
@@ -53,7 +55,12 @@ class BatchOptions:
         size: images per process and step.
         short_sides: lengths of the shorter side in pixels, one is drawn per image.
         long_side: upper bound of the longer side in pixels.
-        mirror: probability of mirroring; left and right change places in the predicates.
+        mirror: probability of mirroring.
+        exchange_sides: left and right change places in the predicates of mirrored images; published: False.
+        jitter: strength of random brightness, contrast and saturation (published fine-tuning: 0.4).
+        crop: probability of a random crop (published fine-tuning: 0.5).
+        crop_short_sides: lengths of the shorter side in pixels before a crop, one is drawn.
+        crop_sides: least and greatest width and height of a crop, pixels.
         object_labels, relation_labels: lengths of an open label list (published: 333 and 167).
         unrelated_pairs: pairs of an image without a relation, added as pairs with no positive
             label. Only where the gold is complete; published: 0.
@@ -64,10 +71,27 @@ class BatchOptions:
     short_sides: tuple[int, ...] = (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800)
     long_side: int = 1333
     mirror: float = 0.5
+    exchange_sides: bool = True
+    jitter: float = 0.0
+    crop: float = 0.0
+    crop_short_sides: tuple[int, ...] = (400, 500, 600)
+    crop_sides: tuple[int, ...] = (384, 600)
     object_labels: int = 333
     relation_labels: int = 167
     unrelated_pairs: int = 0
     max_pairs: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("mirror", "crop", "jitter"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"batch.{name}: {getattr(self, name)} is not between 0 and 1")
+        if len(self.crop_sides) != 2 or not 0 < self.crop_sides[0] <= min(
+            self.crop_sides[1], *self.crop_short_sides
+        ):
+            raise ValueError(
+                f"batch.crop_sides: {list(self.crop_sides)} is not [least, greatest] in pixels with a "
+                f"least side of at most batch.crop_short_sides, {list(self.crop_short_sides)}"
+            )
 
 
 class Batches:
@@ -111,18 +135,16 @@ class Batches:
         """The batch of that step."""
         rng = self._order.random_generator(step)
         options = self._options
-        examples, images, mirrors = [], [], []
+        examples, images, predicates = [], [], []
         for index in self._order.examples(step):
             example = self._data[int(index)]
-            mirror = bool(rng.random() < options.mirror)
-            short_side = int(rng.choice(options.short_sides))
-            images.append(load_image(example, short_side, options.long_side, mirror))
+            mirror, short_side = bool(rng.random() < options.mirror), int(rng.choice(options.short_sides))
+            view = self._view(step, int(index), example, mirror, short_side)
+            images.append(load_image(example, view))
+            example = view.annotate(example)
             examples.append(example)
-            mirrors.append(mirror)
-        predicates = [
-            [self._mirror(codes) if mirror else codes for codes in example.predicates]
-            for example, mirror in zip(examples, mirrors, strict=True)
-        ]
+            exchange = mirror and options.exchange_sides
+            predicates.append([self._mirror(c) if exchange else c for c in example.predicates])
         labels = self._labels.draw(
             [code for example in examples for code in example.categories],
             [code for rows in predicates for codes in rows for code in codes],
@@ -133,11 +155,10 @@ class Batches:
                 example,
                 rows,
                 labels,
-                mirror=mirror,
                 unrelated=min(options.unrelated_pairs, options.max_pairs - len(rows)),
                 rng=rng,
             )
-            for example, rows, mirror in zip(examples, predicates, mirrors, strict=True)
+            for example, rows in zip(examples, predicates, strict=True)
         ]
         of_images = [
             make_image_targets(example, rows, labels)
@@ -145,6 +166,14 @@ class Batches:
         ]
         pixels, padding = pad_together(images)
         return Batch(pixels, padding, targets, of_images, labels)
+
+    def _view(self, step: int, index: int, example: Example, mirror: bool, short_side: int) -> View:
+        rng, options = self._order.image_generator(step, index), self._options
+        jitter = draw_jitter(rng, options.jitter) if options.jitter else None
+        crop = None
+        if rng.random() < options.crop:
+            crop = draw_crop(rng, example.size, options.crop_short_sides, options.crop_sides)
+        return View(short_side, options.long_side, mirror, jitter, crop)
 
     def _mirror(self, codes: np.ndarray) -> np.ndarray:
         """Codes of the mirrored predicates; one whose mirror image no annotation uses is left out."""

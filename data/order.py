@@ -10,6 +10,9 @@ import numpy as np
 
 T = TypeVar("T")
 
+_OF_IMAGES = 1
+"""Keeps the random numbers of images apart from those of batches."""
+
 
 class Order:
     """A shuffle per epoch, dealt out in whole batches; the rest of an epoch's shuffle is left out.
@@ -45,6 +48,10 @@ class Order:
     def random_generator(self, step: int) -> np.random.Generator:
         """Source of the random numbers of that step's batch."""
         return np.random.default_rng([self._seed, step, self._rank])
+
+    def image_generator(self, step: int, example: int) -> np.random.Generator:
+        """Source of the random numbers of that example in that step, whatever else is in its batch."""
+        return np.random.default_rng([self._seed, step, example, _OF_IMAGES])
 
 
 def compute_ahead(make: Callable[[int], T], start: int, threads: int) -> Iterator[T]:

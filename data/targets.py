@@ -18,7 +18,6 @@ def make_targets(
     predicates: Sequence[np.ndarray],
     labels: LabelList,
     *,
-    mirror: bool = False,
     unrelated: int = 0,
     rng: np.random.Generator | None = None,
 ) -> Targets:
@@ -26,7 +25,6 @@ def make_targets(
 
     Args:
         predicates: data set codes of every pair of `example.pairs`.
-        mirror: the image is mirrored.
         unrelated: pairs without a relation to add, drawn with `rng`.
 
     Raises:
@@ -35,8 +33,6 @@ def make_targets(
     width, height = example.size
     x, y, w, h = example.boxes.T
     boxes = np.stack([x + w / 2, y + h / 2, w, h], 1) / np.array([width, height, width, height])
-    if mirror:
-        boxes[:, 0] = 1 - boxes[:, 0]
     pairs = example.pairs.reshape(-1, 2)
     if unrelated:
         if rng is None:

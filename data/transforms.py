@@ -1,27 +1,22 @@
-"""Images for training: decoded, perhaps mirrored, resized, normalised, padded together."""
+"""Images for training: decoded, changed as the batch shows them, normalised, padded together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from relforge.data.relations import Example
+from relforge.data.views import View
 from relforge.images import decode_as_annotated, read
-from relforge.images.detection_resize import DetectionResize, normalise_imagenet
+from relforge.images.detection_resize import normalise_imagenet
 
 _MIRRORED = {"left": "right", "right": "left"}
 
 
-def load_image(example: Example, short_side: int, long_side: int, mirror: bool) -> Tensor:
+def load_image(example: Example, view: View) -> Tensor:
     """One normalised image, 3 x H x W, resized as the tag stage resizes it.
-
-    Args:
-        short_side: length of the shorter side, pixels.
-        long_side: upper bound of the longer side, pixels.
-        mirror: exchange left and right.
 
     Raises:
         ImageError: it cannot be read or decoded, or its size is not the annotated one.
@@ -29,9 +24,7 @@ def load_image(example: Example, short_side: int, long_side: int, mirror: bool) 
     pixels = decode_as_annotated(
         read(example.uri, example.data), example.size, example.max_pixels, example.orientation
     ).pixels
-    if mirror:
-        pixels = np.ascontiguousarray(pixels[:, ::-1])
-    return normalise_imagenet(DetectionResize(short_side, long_side)(pixels))
+    return normalise_imagenet(view.render(pixels))
 
 
 def pad_together(images: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:

@@ -10,6 +10,7 @@ import torch
 
 from relforge.data.relations import RelationData
 from relforge.data.transforms import load_image
+from relforge.data.views import View
 from relforge.evaluation.overlap import plain
 from relforge.evaluation.pairs import Pairs, join
 from relforge.models.blocks.prediction import Labels
@@ -72,10 +73,11 @@ def detect(
     model = loaded.model.to(options.device).eval()
     if entry.labels == "open":
         labels = model.encode_labels(labels)
+    view = View(options.short_side, options.long_side)
     parts = []
     for index in range(len(data)):
         example = data[index]
-        image = load_image(example, options.short_side, options.long_side, False)[None].to(options.device)
+        image = load_image(example, view)[None].to(options.device)
         (found,) = entry.detections(model(image, labels).layers[-1])
         pairs = _pairs(found, labels.objects, predicates, columns, subject, example.size)
         image_id = data.images["image_id"][index].as_py()

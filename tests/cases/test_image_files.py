@@ -11,6 +11,7 @@ from PIL import Image
 
 from relforge.data.sources import load_relations
 from relforge.data.transforms import load_image
+from relforge.data.views import View
 from tests.cases.conftest import Case
 from tests.images.drawn import claiming, encoded, gradient, postscript, tagged_jpeg
 
@@ -115,7 +116,7 @@ def test_training_reads_the_images_of_a_run_as_the_run_does(case) -> None:
         run(case, f"dataset.orientation={option}", "dataset.max_pixels=100000")
         data = load_relations([{"run": str(case.folder / "run")}])
         assert {(data[i].orientation, data[i].max_pixels) for i in range(2)} == {(option, 100_000)}
-        plain, turned = (load_image(data[i], 240, 320, mirror=False) for i in range(2))
+        plain, turned = (load_image(data[i], View(240, 320)) for i in range(2))
         same = turned.flip(1, 2) if kept < 0 else turned
         assert (plain - same).abs().mean() < 0.1
 

@@ -38,11 +38,6 @@ def test_pairs_have_normalised_boxes_classes_and_multi_hot_relations() -> None:
     assert targets.relations.tolist() == [[1, 0, 1], [0, 0, 1]]
 
 
-def test_a_mirrored_image_mirrors_its_boxes() -> None:
-    targets = make_targets(EXAMPLE, PREDICATES, LABELS, mirror=True)
-    assert targets.subject_boxes[0].tolist() == pytest.approx([0.8, 0.2, 0.4, 0.4])
-
-
 def test_unrelated_pairs_are_added_without_labels() -> None:
     targets = make_targets(EXAMPLE, PREDICATES, LABELS, unrelated=9, rng=np.random.default_rng(0))
     assert len(targets) == 6  # all ordered pairs of three boxes

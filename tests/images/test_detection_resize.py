@@ -12,6 +12,7 @@ from PIL import Image
 
 from relforge.data.relations import Example
 from relforge.data.transforms import load_image
+from relforge.data.views import View
 from relforge.images import ImageError
 from relforge.images.detection_resize import DetectionResize, normalise_imagenet
 from tests.images.pillow import resize_by_passes
@@ -95,8 +96,8 @@ def example(pixels: np.ndarray, size: tuple[int, int], orientation: int = 1) -> 
 def test_training_and_evaluation_see_the_image_that_labelling_sees() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (48, 63, 3), dtype=np.uint8)
 
-    plain = load_image(example(pixels, (63, 48)), 64, 90, mirror=False)
-    mirrored = load_image(example(pixels, (63, 48)), 64, 90, mirror=True)
+    plain = load_image(example(pixels, (63, 48)), View(64, 90))
+    mirrored = load_image(example(pixels, (63, 48)), View(64, 90, mirror=True))
 
     assert torch.equal(plain, normalise_imagenet(DetectionResize(64, 90)(pixels)))
     assert torch.equal(mirrored, normalise_imagenet(DetectionResize(64, 90)(pixels[:, ::-1])))
@@ -105,15 +106,15 @@ def test_training_and_evaluation_see_the_image_that_labelling_sees() -> None:
 def test_training_turns_an_image_only_where_its_boxes_are_turned() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     for size, shape in (((64, 48), (3, 48, 64)), ((48, 64), (3, 64, 48))):
-        assert load_image(example(pixels, size, orientation=6), 48, 90, mirror=False).shape == shape
+        assert load_image(example(pixels, size, orientation=6), View(48, 90)).shape == shape
 
 
 def test_training_refuses_an_image_of_another_shape_than_its_boxes_and_one_above_the_limit() -> None:
     one = example(np.zeros((48, 64, 3), np.uint8), (64, 64))
     with pytest.raises(ImageError, match="annotation says 64 x 64"):
-        load_image(one, 48, 90, mirror=False)
+        load_image(one, View(48, 90))
     with pytest.raises(ImageError, match="limit is 100"):
-        load_image(replace(one, max_pixels=100), 48, 90, mirror=False)
+        load_image(replace(one, max_pixels=100), View(48, 90))
 
 
 def test_normalisation_is_imagenets() -> None:
