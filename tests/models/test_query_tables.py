@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 import torch
 
@@ -34,3 +37,30 @@ def test_a_table_with_one_row_per_pair_keeps_the_first(published: bool) -> None:
 def test_more_queries_than_there_are_is_refused() -> None:
     with pytest.raises(ValueError, match=r"model\.pairs is 5; the model to start from has 4 pair queries"):
         cut_queries(SUBJECTS_AND_OBJECTS, 4, 5)
+
+
+OURS = {
+    "query_embed.weight": "queries.table.weight",
+    "tgt_embed.weight": "queries.content.weight",
+    "verb_tgt_embed.weight": "queries.relation_content.weight",
+    "refpoint_embed.weight": "queries.anchors.weight",
+    "transformer.verb_query_embed.weight": "queries.relation_position.weight",
+}
+
+
+@pytest.mark.parametrize(
+    ("loader", "published", "tables"),
+    [
+        ("filter_ckpt_query_embed 200->128, share_verb_query", True, 2),
+        ("filter_ckpt_tgt_anchor 200->128", True, 3),
+        ("pairwise_filter_ckpt_query_embed num_queries=64 (ParSe family)", False, 1),
+    ],
+)
+def test_the_rows_that_published_loaders_keep(shared: Any, loader: str, published: bool, tables: int) -> None:
+    stored = json.loads(shared("goldens/g15_fine_tuning.json").read_text())["query_table_rows_kept"][loader]
+    # a loader leaves alone the tables that its model does not have
+    cut = {OURS[name]: rows for name, rows in stored.items() if len(rows) not in (100, 200)}
+    assert len(cut) == tables
+    whole = {name: torch.arange(100 if "position" in name else 200)[:, None] for name in cut}
+    kept = cut_queries(whole, 100, 64, published=published)
+    assert {name: table.flatten().tolist() for name, table in kept.items()} == cut

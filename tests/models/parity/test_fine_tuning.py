@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from relforge.models.blocks.prediction import Output, Prediction
 from relforge.models.training.assign import Hungarian, matching_costs
@@ -67,3 +69,35 @@ def test_every_term_and_the_total(case: Case) -> None:
     for stored, name in TERMS.items():
         assert losses[name].item() == pytest.approx(case.expected["losses"][stored], rel=1e-5), name
     assert losses["total"].item() == pytest.approx(case.expected["total"], rel=1e-5)
+
+
+OUTPUTS = {
+    "pred_sub_boxes": "subject_boxes",
+    "pred_obj_boxes": "object_boxes",
+    "pred_sub_logits": "subject_logits",
+    "pred_obj_logits": "object_logits",
+    "pred_verb_logits": "relation_logits",
+}
+
+
+def test_gradients(case: Case) -> None:
+    stored = case.expected["gradient_norms"]
+    outputs = {name: getattr(case.layer, OUTPUTS[name]).clone().requires_grad_() for name in stored}
+    layer = replace(case.layer, **{OUTPUTS[name]: value for name, value in outputs.items()})
+    criterion = search_losses(relations=case.relations, pseudo=False)
+    criterion(Output([layer]), case.targets, float(sum(len(t) for t in case.targets)))["total"].backward()
+    for name, value in outputs.items():
+        assert value.grad is not None
+        assert value.grad.norm().item() == pytest.approx(stored[name], rel=1e-3), name
+
+
+@pytest.mark.parametrize("subject_class", [True, False])
+def test_a_batch_without_pairs(golden: Any, goldens: Path, subject_class: bool) -> None:
+    stored = json.loads((goldens / "g15_fine_tuning.json").read_text())["criterion"]
+    like = stored["hico_v2" if subject_class else "hico_v1"]
+    case = Case(golden, {"none": like}, "none")
+    empty = [target.take(torch.zeros(0, dtype=torch.long)) for target in case.targets]
+    losses = search_losses(relations=case.relations, pseudo=False)(Output([case.layer]), empty, 1.0)
+    expected = stored["no_pairs" if subject_class else "no_pairs_v1"]["losses"]
+    for name, ours in TERMS.items():
+        assert losses[ours].item() == pytest.approx(expected[name], rel=1e-5), name
