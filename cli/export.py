@@ -15,7 +15,9 @@ from relforge.limited_yaml import YamlError, read_yaml
 
 def command(
     run: RunPath,
-    to: Annotated[str, typer.Option(help="rlipv2, vg, coco, hico, open-images, label-studio or parquet.")],
+    to: Annotated[
+        str, typer.Option(help="rlipv2, vg, vg150, coco, hico, open-images, label-studio or parquet.")
+    ],
     options: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Options of the format.")
     ] = None,

@@ -53,6 +53,7 @@ SOURCES = Registry(
         "openimages": "relforge.stages.ingest.open_images:OpenImagesSource",
         "parquet": "relforge.stages.ingest.parquet:ParquetSource",
         "rlipv2": "relforge.stages.ingest.rlipv2:rlipv2",
+        "vg150": "relforge.stages.ingest.vg150:Vg150Source",
         "visual_genome": "relforge.stages.ingest.visual_genome:VisualGenomeSource",
     },
     contract=SOURCE,

@@ -22,6 +22,7 @@ TARGETS = Registry(
         "parquet": "relforge.stages.export.parquet:write",
         "rlipv2": "relforge.stages.export.rlipv2:write",
         "vg": "relforge.stages.export.rlipv2:write_visual_genome",
+        "vg150": "relforge.stages.export.vg150:write",
     },
     contract=Takes(("tables", "path"), "a function write(tables, path, **options)"),
 )
@@ -40,7 +41,7 @@ def export(to: str, tables: Iterator[Mapping[str, pa.Table]], out: str, **option
         to: a name of `TARGETS`, or `package.module:write`.
         tables: per shard the tables `images`, `boxes` and `relations`; where there is no `relations`
             table, `gold` is written, without scores.
-        out: file, or folder for the formats that are folders (`open-images`, `parquet`); path or URI.
+        out: path or URI of a file, or of a folder (`open-images`, `parquet`, `vg150`).
         options: keyword arguments of the format's writer.
 
     Returns:

@@ -75,7 +75,7 @@ def test_two_splits_have_the_sources_categories_whatever_their_boxes(run_of, rel
 
 def test_two_exports_of_a_run_are_the_same_bytes(run_of, relforge, tmp_path) -> None:
     run = run_of("a", [1, 2])
-    for to in ("coco", "hico", "label-studio", "open-images", "parquet", "rlipv2", "vg"):
+    for to in ("coco", "hico", "label-studio", "open-images", "parquet", "rlipv2", "vg", "vg150"):
         content = []
         for number in (1, 2):
             out = tmp_path / f"{to}-{number}"

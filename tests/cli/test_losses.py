@@ -235,7 +235,9 @@ def test_on_empty_is_one_of_two_words(job, tmp_path) -> None:
 # --- verbs on a run without a result
 
 
-@pytest.mark.parametrize("to", ["rlipv2", "vg", "coco", "hico", "open-images", "label-studio", "parquet"])
+@pytest.mark.parametrize(
+    "to", ["rlipv2", "vg", "coco", "hico", "open-images", "label-studio", "parquet", "vg150"]
+)
 def test_an_export_without_relations_says_so(job, relforge, tmp_path, to) -> None:
     job(captions={}, annotations=write_instances(tmp_path / "a.json", range(1)))
 
