@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from relforge.trainer import snapshots
+from relforge.trainer.curves import Curves
 from relforge.trainer.optimiser import (
     BACKBONE_PREFIXES,
     Average,
@@ -66,7 +68,7 @@ def train(
 
     Args:
         steps: of the whole run.
-        out: folder of `snapshot.pt` and `log.jsonl`.
+        out: folder of `snapshot.pt` and the curves.
         seed: of dropout and noise.
         settings: of the whole recipe; a snapshot of other settings is refused.
         save_every, log_every: steps.
@@ -86,7 +88,7 @@ def train(
     optimiser = build_optimiser(model, options, backbone_prefixes)
     average = Average(model, options.average_decay) if options.average_decay else None
     start = snapshots.load(out, model, optimiser, average, fingerprint)
-    log = snapshots.TrainingLog(out, start) if processes.first else None
+    curves = Curves(out, start) if processes.first else None
     if start >= steps:
         report(f"{out}: all {steps} steps are done")
         return average
@@ -120,14 +122,20 @@ def train(
         if done % log_every == 0 or done == steps:
             # every process takes part in the means, the first one writes them
             means = {name: round(float(processes.mean(value.detach())), 5) for name, value in terms.items()}
-            if log:
-                log.write(step=step, **means, gradient_norm=round(float(norm), 4))
+            if curves:
+                curves.write(step, **means, gradient_norm=round(float(norm), 4))
                 rate = (done - start) / (time.monotonic() - began)
-                left = f"{rate:.2f} steps/s  {(steps - done) / rate:.0f} s left"
-                report(f"step {done}/{steps}  loss {means['total']:.3f}  {left}")
+                report(f"step {done}/{steps}  {_format_progress(means, rate, steps - done)}")
         if processes.first and (done % save_every == 0 or done == steps):
             snapshots.save(out, done, model, optimiser, average, fingerprint)
     return average
+
+
+def _format_progress(means: Mapping[str, float], rate: float, left: int) -> str:
+    """Losses, steps a second, and how long the rest takes at that rate."""
+    terms = ", ".join(f"{name} {value:.3f}" for name, value in means.items() if name != "total")
+    time_left = timedelta(seconds=round(left / rate))
+    return f"loss {means['total']:.3f}{f' ({terms})' if terms else ''}  {rate:.2f} steps/s  {time_left} left"
 
 
 class _StepLoss(nn.Module, Generic[B]):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from relforge.trainer.schedules import PARTS, SCHEDULES
+
 BACKBONE_PREFIXES = ("backbone.", "text_encoder.")
 """Parameters under these names are pre-trained and learn at their own rate."""
+
+_TEXT_PREFIX = "text_encoder."
 
 
 @dataclass(frozen=True)
@@ -19,10 +22,13 @@ class Optimisation:
 
     Args:
         learning_rate: of everything but the backbone and the text encoder.
-        backbone_learning_rate: of the backbone and the text encoder.
+        backbone_learning_rate: of the backbone.
+        text_learning_rate: of the text encoder; None: that of the backbone.
         weight_decay: on every parameter.
-        schedule: `drop`, or `cosine` (to a hundredth of the learning rate at the end).
-        drop_at: with `drop`, share of the run after which rates fall to a tenth (epoch 15 of 20).
+        schedule: `drop` (to a tenth), `cosine` (to a hundredth at the end), or one of RLIPv2's by its name:
+            `step` (to a tenth), `multistep` (to a half), `linear_with_warmup` (`step`, linear for the text
+            encoder) and `all_linear_with_warmup`.
+        drop_at: share of the run after which rates drop (epoch 15 of 20).
         warmup_steps: steps over which rates rise linearly from zero (published: 0).
         max_gradient_norm: the global norm that gradients are clipped to.
         precision: `fp32` or `bf16` (autocast).
@@ -34,6 +40,7 @@ class Optimisation:
 
     learning_rate: float = 1.41e-4
     backbone_learning_rate: float = 1.41e-5
+    text_learning_rate: float | None = None
     weight_decay: float = 1e-4
     schedule: str = "drop"
     drop_at: float = 0.75
@@ -45,39 +52,42 @@ class Optimisation:
     def __post_init__(self) -> None:
         if self.precision not in {"fp32", "bf16"}:
             raise ValueError(f"optimisation.precision: {self.precision!r} is not fp32 or bf16")
-        if self.schedule not in {"drop", "cosine"}:
-            raise ValueError(f"optimisation.schedule: {self.schedule!r} is not drop or cosine")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(
+                f"optimisation.schedule: {self.schedule!r}; choose one of {', '.join(SCHEDULES)}"
+            )
 
 
 def build_optimiser(
     model: nn.Module, options: Optimisation, backbone_prefixes: Sequence[str] = BACKBONE_PREFIXES
 ) -> torch.optim.AdamW:
-    """AdamW over two groups: backbone and text encoder with their own learning rate, and the rest."""
-    backbone: list[nn.Parameter] = []
-    rest: list[nn.Parameter] = []
+    """AdamW over groups with their own learning rates: text encoder, other pre-trained parts, the rest."""
+    rates = {
+        "rest": options.learning_rate,
+        "backbone": options.backbone_learning_rate,
+        "text": options.backbone_learning_rate
+        if options.text_learning_rate is None
+        else options.text_learning_rate,
+    }
+    parts: dict[str, list[nn.Parameter]] = {part: [] for part in PARTS}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            (backbone if name.startswith(tuple(backbone_prefixes)) else rest).append(parameter)
-    groups = [
-        {"params": rest, "lr": options.learning_rate},
-        {"params": backbone, "lr": options.backbone_learning_rate},
-    ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=options.weight_decay)
+            trained_before = name.startswith(tuple(backbone_prefixes))
+            text = trained_before and name.startswith(_TEXT_PREFIX)
+            parts["text" if text else "backbone" if trained_before else "rest"].append(parameter)
+    groups = [{"params": params, "lr": rates[part], "part": part} for part, params in parts.items() if params]
+    return torch.optim.AdamW(groups, weight_decay=options.weight_decay)
 
 
 def set_learning_rates(
     optimiser: torch.optim.Optimizer, options: Optimisation, step: int, steps: int
 ) -> None:
     """Set the rates of that step: a function of the step alone, so nothing of a schedule needs saving."""
-    if options.schedule == "cosine":
-        factor = 0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2
-    else:
-        factor = 0.1 if step >= options.drop_at * steps else 1.0
-    if step < options.warmup_steps:
-        factor *= (step + 1) / options.warmup_steps
+    factors = SCHEDULES[options.schedule](step, steps, options.drop_at)
+    warm = min(1.0, (step + 1) / options.warmup_steps) if options.warmup_steps else 1.0
     for group in optimiser.param_groups:
         group.setdefault("full_rate", group["lr"])
-        group["lr"] = group["full_rate"] * factor
+        group["lr"] = group["full_rate"] * (factors[group["part"]] * warm)
 
 
 class Average:

@@ -6,7 +6,6 @@ every draw is a function of (seed, step, rank).
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -70,23 +69,3 @@ def load(
     if average and state["average"] is not None:
         average.state = state["average"]
     return int(state["step"])
-
-
-class TrainingLog:
-    """One JSON line per logged step in `log.jsonl`; a run that continues removes the lines of later steps."""
-
-    def __init__(self, folder: Path, start: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / "log.jsonl"
-        kept = [line for line in self._lines() if json.loads(line)["step"] < start]
-        self._path.write_text("".join(kept))
-
-    def _lines(self) -> list[str]:
-        if not self._path.exists():
-            return []
-        return [line for line in self._path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-
-    def write(self, **values: float) -> None:
-        """Append a line."""
-        with self._path.open("a") as file:
-            file.write(json.dumps(values) + "\n")

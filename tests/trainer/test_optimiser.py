@@ -156,7 +156,7 @@ def test_a_loss_that_is_not_finite_names_its_step(tmp_path: Path) -> None:
     ("changed", "message"),
     [
         ({"precision": "fp8"}, "'fp8' is not fp32 or bf16"),
-        ({"schedule": "step"}, "'step' is not drop or cosine"),
+        ({"schedule": "steps"}, "'steps'; choose one of drop, cosine, step, multistep"),
     ],
 )
 def test_unknown_choices_are_refused(changed: dict[str, str], message: str) -> None:
