@@ -4,7 +4,7 @@ completely or not at all."""
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from relforge.models.blueprint import Blueprint
 from relforge.models.checkpoint import Loaded, file_sha256, load_model
 from relforge.models.detectors import detector_tables, is_deformable_detr, spread_over_roles
+from relforge.models.detr_detectors import detr_weights, is_detr
 from relforge.models.files import resolve_model
 from relforge.models.zoo import MODELS, family
 
@@ -108,22 +109,34 @@ def load_published(model: nn.Module, state: Mapping[str, Tensor], blueprint: Blu
     model.load_state_dict(found)
 
 
-def start_from_detector(model: nn.Module, state: Mapping[str, Tensor], blueprint: Blueprint) -> int:
+def start_from_detector(
+    model: nn.Module, state: Mapping[str, Tensor], blueprint: Blueprint, keep_random: Sequence[str] = ()
+) -> int:
     """Copy what fits of a detector, in place; the rest stays random.
 
-    The detector is a Deformable DETR, or one that was converted to the model's published names. Such files
-    have no text encoder and no fusion, they have layers and class heads that the model has not, and the two
-    copies of a box head in converted ones may differ on purpose: the copy at the top level counts.
+    The detector is a DETR or a Deformable DETR, or one that was converted to the model's published names.
+    Such files have no text encoder and no fusion, they have layers and class heads that the model has not,
+    and the two copies of a box head in converted ones may differ on purpose: the copy at the top level
+    counts.
+
+    Args:
+        keep_random: prefixes of our names that stay random all the same.
 
     Returns:
         How many tensors were copied.
 
     Raises:
-        ValueError: nothing fits.
+        ValueError: nothing fits, or nothing has one of the prefixes.
     """
     expected = model.state_dict()
+    for prefix in keep_random:
+        if not any(name.startswith(prefix) for name in expected):
+            raise ValueError(f"model.keep_random: a {blueprint.kind} has no part {prefix!r}")
     tables: dict[str, Tensor] = {}
-    if is_deformable_detr(state):
+    if is_detr(state):
+        tables = detr_weights(state, expected, blueprint.classes, blueprint.sizes.pairs)
+        state = {}
+    elif is_deformable_detr(state):
         tables = detector_tables(state, expected, blueprint.classes)
         state = spread_over_roles(state)
     renamed, _ = _rename(state, blueprint)
@@ -132,6 +145,7 @@ def start_from_detector(model: nn.Module, state: Mapping[str, Tensor], blueprint
         for name, (_, tensor) in renamed.items()
         if name in expected and expected[name].shape == tensor.shape
     }
+    found = {name: tensor for name, tensor in found.items() if not name.startswith(tuple(keep_random))}
     if not found:
         raise ValueError(f"no weight of the checkpoint fits a {blueprint.kind} of these sizes")
     model.load_state_dict(expected | found)

@@ -26,7 +26,8 @@ class Settings:
             `kind` beside it, the parts that both kinds have are taken over, as when ParSeD starts from an
             R-Tagger (RLIPv2, Table 4). `pairs` keeps that many of its pair queries. A `.pth` may have
             `tokenizer` and `gate` beside it; a `.pth` of a detector needs `kind`, `sizes`, `backbone` and
-            `text`, for what it does not hold.
+            `text`, for what it does not hold, and may have `keep_random`: prefixes of parts that do not
+            start from it.
         epochs, steps: length of the run; `steps` takes precedence.
         batch, optimisation: fields of `BatchOptions` and `Optimisation`.
         losses: options of the model's losses, such as `relations: focal` or `weights: {labels: 2}`.
@@ -69,8 +70,10 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
     if "start" in model:
         published = str(model["start"]).endswith(PUBLISHED_SUFFIXES)
         start = ("kind", "start", "pairs")
-        allowed = (*start, "tokenizer", "gate", *allowed[1:]) if published else start
+        allowed = (*start, "tokenizer", "gate", "keep_random", *allowed[1:]) if published else start
     choose_from(model, allowed, "model.")
+    if not isinstance(model.get("keep_random", []), list):
+        raise ValueError(f"model.keep_random: expected a list of prefixes, found {model['keep_random']!r}")
     return settings
 
 

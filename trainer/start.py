@@ -46,7 +46,7 @@ def start_model(
         state = read_published(path)
         if published_blueprint(state) is None:  # a detector: it holds no text encoder
             model, blueprint, tokenizer = _new_model(settings, data)
-            count = start_from_detector(model, state, blueprint)
+            count = start_from_detector(model, state, blueprint, options.get("keep_random", ()))
             print(f"{path}: {count} of {len(model.state_dict())} tensors start from the detector")
             return model, blueprint, tokenizer
         choose_from(options, ("kind", "start", "pairs", "tokenizer", "gate"), "model.")

@@ -1,4 +1,4 @@
-"""A Deformable DETR under its authors' names starts the families of the deformable line."""
+"""A DETR or a Deformable DETR under its authors' names starts the families of its line."""
 
 from __future__ import annotations
 
@@ -100,3 +100,55 @@ def test_class_rows_go_by_name_and_the_rest_stays_new() -> None:
 def test_cocos_categories_are_eighty() -> None:
     assert len(COCO_CATEGORIES) == 80
     assert (COCO_CATEGORIES["person"], COCO_CATEGORIES["toothbrush"]) == (1, 90)
+
+
+def detr(model: nn.Module) -> dict[str, Tensor]:
+    """A DETR of 7 queries and 3 decoder layers, as wide as `model`, whose pair decoder has 2."""
+    state = {"class_embed.weight": torch.rand(92, DIM), "class_embed.bias": torch.rand(92)}
+    state |= {"query_embed.weight": torch.rand(7, DIM)}
+    for name, tensor in model.state_dict().items():
+        theirs = name.replace("tokens.projection.", "input_proj.").replace("object_box.", "bbox_embed.")
+        theirs = theirs.replace("encoder.layers", "transformer.encoder.layers")
+        theirs = theirs.replace("pairs.decoder", "transformer.decoder").replace(
+            "cross_attn", "multihead_attn"
+        )
+        if theirs != name:
+            state[theirs] = torch.rand(tensor.shape)
+            if ".decoder.layers.1." in theirs:
+                state[theirs.replace(".1.", ".2.", 1)] = torch.rand(tensor.shape)
+    return state
+
+
+def test_a_detr_starts_pixels_queries_decoder_box_heads_and_class_rows() -> None:
+    model, blueprint = pair_detector("qpic")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state = detr(model)
+
+    start_from_detector(model, state, blueprint)
+
+    ours = model.state_dict()
+    layer = "layers.1.{}.in_proj_weight"
+    decoder = state[f"transformer.decoder.{layer.format('multihead_attn')}"]
+    assert torch.equal(ours[f"pairs.decoder.{layer.format('cross_attn')}"], decoder)
+    assert torch.equal(ours["tokens.projection.weight"], state["input_proj.weight"])
+    for role in ("subject", "object"):
+        assert torch.equal(ours[f"{role}_box.layers.2.weight"], state["bbox_embed.layers.2.weight"])
+    assert torch.equal(ours["pairs.queries.weight"], state["query_embed.weight"][:4])
+    head, rows = ours["classifier.object_heads.0.weight"], state["class_embed.weight"]
+    known = [COCO_CATEGORIES["dog"], COCO_CATEGORIES["person"], 91]
+    assert torch.equal(head[[0, 2, 3]], rows[known])
+    assert torch.equal(head[1], before["classifier.object_heads.0.weight"][1])  # no class of COCO
+
+
+def test_named_parts_do_not_start_from_the_detector() -> None:
+    model, blueprint = pair_detector("qpic")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state = detr(model)
+    start_from_detector(model, state, blueprint, ["pairs.decoder."])
+    name = "pairs.decoder.norm.weight"
+    assert torch.equal(model.state_dict()[name], before[name])
+    assert torch.equal(
+        model.state_dict()["encoder.layers.0.norm1.bias"], state["transformer.encoder.layers.0.norm1.bias"]
+    )
+    with pytest.raises(ValueError, match=r"a qpic has no part 'relation\."):
+        start_from_detector(model, state, blueprint, ["relation."])
