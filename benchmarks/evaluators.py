@@ -29,7 +29,8 @@ import numpy as np
 from report import emit
 
 from relforge.data import hico
-from relforge.data.vcoco import ACTION_OF, ACTIONS, COLUMNS, ROLE_COLUMNS, ROLES, VcocoData
+from relforge.data.vcoco import VcocoData
+from relforge.data.vcoco_actions import ACTION_OF, ACTIONS, COLUMNS, ROLE_COLUMNS, ROLES
 from relforge.evaluation.annotated import Annotated
 from relforge.evaluation.hico_protocol import PROTOCOLS
 from relforge.evaluation.hico_quality import measure_kinds

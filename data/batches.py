@@ -146,7 +146,7 @@ class Batches:
             exchange = mirror and options.exchange_sides
             predicates.append([self._mirror(c) if exchange else c for c in example.predicates])
         labels = self._labels.draw(
-            [code for example in examples for code in example.categories],
+            [code for example in examples for code in example.named_categories],
             [code for rows in predicates for codes in rows for code in codes],
             rng,
         )

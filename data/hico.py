@@ -20,6 +20,7 @@ import numpy as np
 
 from relforge.data.hoi import HoiData, HoiImage
 from relforge.data.hoi_json import load_json, read_hoi_json
+from relforge.data.vocabulary import Vocabulary, read_vocabulary
 from relforge.stages.hico_lists import read_lists
 
 UNSEEN_SPLITS = ("UC-RF", "UC-NF", "UO", "UV")
@@ -65,11 +66,13 @@ def correct_verbs() -> np.ndarray:
     return mask
 
 
-def read_hico(path: str, split: str = "test") -> HoiData:
+def read_hico(path: str, split: str = "test", vocabulary: str = "") -> HoiData:
     """Read any of the three files; which one it is shows in the file.
 
     Args:
         split: `train` or `test`, for the `.mat` that holds both.
+        vocabulary: JSON of the names behind a list's numbers (`relforge.data.vocabulary`), for lists of other
+            names than HICO-DET's. Without it the names beside the numbers count, where every number has one.
 
     Raises:
         ValueError: the file is of none of these forms.
@@ -80,29 +83,39 @@ def read_hico(path: str, split: str = "test") -> HoiData:
     document = load_json(path)
     if isinstance(document, dict):
         return _read_instances(path, document)
-    named = _names_beside(document)
-    if named is None:
-        return read_hoi_json(path, objects(), verbs(), coco_codes(), 1)
-    codes = {number: code for code, number in enumerate(named[0])}
-    last = max(named[1], default=0)
+    names = read_vocabulary(vocabulary) if vocabulary else names_beside(document) or official()
     return read_hoi_json(
-        path, list(named[0].values()), [named[1].get(n, "") for n in range(1, last + 1)], codes, 1
+        path, names.object_names, names.verb_names, names.object_codes, names.verb_codes, document=document
     )
 
 
-def _names_beside(document: Any) -> tuple[dict[int, str], dict[int, str]] | None:
-    """Names by number where every number has one beside it, as `relforge export --to hico` writes them."""
+def official() -> Vocabulary:
+    """HICO-DET's own lists, by the numbers of PPDM's files."""
+    of_verbs = dict(enumerate(verbs(), 1))
+    return Vocabulary(dict(zip(coco_codes(), objects(), strict=True)), of_verbs, tuple(interactions()))
+
+
+def names_beside(document: Any, verb: str = "verb") -> Vocabulary | None:
+    """Names by number where every number has one beside it, as relforge writes them; None where some has
+    none, or all are HICO-DET's.
+
+    Args:
+        verb: key of a row's verb; empty: only the classes matter.
+    """
     categories: dict[int, str] = {}
     named: dict[int, str] = {}
     try:
         for record in document:
             for box in record["annotations"]:
                 categories[box["category_id"]] = box["category"]
-            for row in record["hoi_annotation"]:
-                named[row["category_id"]] = row["verb"]
+            for row in record["hoi_annotation"] if verb else ():
+                named[row["category_id"]] = row[verb]
+        found = Vocabulary(dict(sorted(categories.items())), dict(sorted(named.items())))
     except (KeyError, TypeError):
         return None
-    return (categories, named) if categories else None
+    ours = official()
+    known = found.objects.items() <= ours.objects.items() and found.verbs.items() <= ours.verbs.items()
+    return None if known else found
 
 
 def _plain(name: str) -> str:

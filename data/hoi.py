@@ -11,6 +11,9 @@ import numpy as np
 NO_OBJECT = -1
 """In place of the object's box where an action has none (V-COCO)."""
 
+MISSING = "missing objects"
+"""The class that stands for no object, after COCO's 80, as RLIPv2 words it."""
+
 
 @dataclass(frozen=True)
 class HoiImage:
@@ -24,6 +27,10 @@ class HoiImage:
         size: (width, height) in pixels, where the file has it.
         labels: object codes that the image is labelled with although no box of theirs is visible.
         broken: a row named a box that is not there; published training leaves the image out.
+        labelled: n, whether anybody labelled what the person in the box does (V-COCO); None: the file does
+            not say.
+        crowd: n, whether the box is around a group; None: none is.
+        identity: id of the image in its data set; None: the file name alone identifies it.
     """
 
     file_name: str
@@ -33,6 +40,9 @@ class HoiImage:
     size: tuple[int, int] | None = None
     labels: tuple[int, ...] = ()
     broken: bool = False
+    labelled: np.ndarray | None = None
+    crowd: np.ndarray | None = None
+    identity: str | None = None
 
 
 @dataclass(frozen=True)

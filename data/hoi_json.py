@@ -3,6 +3,8 @@
 One list: `[{file_name, annotations: [{bbox: [x1, y1, x2, y2], category_id}], hoi_annotation: [{subject_id,
 object_id, category_id}]}]`. HICO-DET: categories are COCO's ids (1 to 90), verbs 1 to 117. V-COCO: verbs 0 to
 28, and `object_id` -1 where there is no object. Open Images has `rel_annotations` with predicates from 0.
+Lists that relforge writes also have `img_id`, `width`, `height`, the names beside the numbers, `iscrowd`, and
+for V-COCO `labelled`.
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ from typing import Any
 import numpy as np
 
 from relforge.data.hoi import NO_OBJECT, HoiData, HoiImage
+
+LABELLED = "labelled"
+"""Of a person in a converted V-COCO list that relforge wrote: whether anybody labelled what they do."""
 
 
 def load_json(path: str) -> Any:
@@ -36,8 +41,9 @@ def read_hoi_json(
     objects: Sequence[str],
     verbs: Sequence[str],
     category_codes: Mapping[int, int],
-    first_verb: int,
+    verb_codes: Mapping[int, int],
     rows: str = "hoi_annotation",
+    document: Any = None,
 ) -> HoiData:
     """Read the file; what cannot be used is counted, box by box and row by row.
 
@@ -48,16 +54,17 @@ def read_hoi_json(
     Args:
         objects, verbs: names by code.
         category_codes: category id of the file -> code of the object.
-        first_verb: id of the first verb, 0 or 1.
+        verb_codes: id of the file -> code of the verb.
         rows: key of the interactions.
+        document: of the file, where it is loaded already.
 
     Raises:
         ValueError: the file is no list of images, or holds none that can be used.
     """
-    document = load_json(path)
+    document = load_json(path) if document is None else document
     if not isinstance(document, list):
         raise ValueError(f"{path}: expected a list of images with file_name, annotations and {rows}")
-    reader = _Reader(category_codes, len(verbs), first_verb, rows)
+    reader = _Reader(category_codes, verb_codes, rows)
     images: dict[str, HoiImage] = {}
     for record in document:
         image = reader.image(record)
@@ -70,8 +77,8 @@ def read_hoi_json(
 
 
 class _Reader:
-    def __init__(self, codes: Mapping[int, int], verbs: int, first_verb: int, rows: str) -> None:
-        self.codes, self.verbs, self.first_verb, self.rows = codes, verbs, first_verb, rows
+    def __init__(self, codes: Mapping[int, int], verbs: Mapping[int, int], rows: str) -> None:
+        self.codes, self.verbs, self.rows = codes, verbs, rows
         self.reasons: Counter[str] = Counter()
 
     def image(self, record: Any) -> HoiImage | None:
@@ -86,12 +93,21 @@ class _Reader:
         boxes: list[list[float]] = []
         classes: list[int] = []
         kept: list[int] = []  # place in the file -> row here, or -1
+        labelled: list[bool] | None = None
+        crowd: list[int] = []
         for box in annotations:
             corners, code = self._box(box)
             kept.append(len(boxes) if corners is not None else -1)
-            if corners is not None:
-                boxes.append(corners)
-                classes.append(code)
+            if corners is None:
+                continue
+            if LABELLED in box and labelled is None:
+                labelled = [False] * len(boxes)
+            if labelled is not None:
+                labelled.append(bool(box.get(LABELLED)))
+            if box.get("iscrowd"):
+                crowd.append(len(boxes))
+            boxes.append(corners)
+            classes.append(code)
         found = [row for one in interactions if (row := self._row(one, kept)) is not None]
         broken = any(self._points_past(one, len(kept)) for one in interactions)
         size = (record["width"], record["height"]) if {"width", "height"} <= record.keys() else None
@@ -102,6 +118,9 @@ class _Reader:
             np.array(found, np.int64).reshape(-1, 3),
             size,
             broken=broken,
+            labelled=None if labelled is None else np.array(labelled, bool),
+            crowd=np.isin(np.arange(len(boxes)), crowd) if crowd else None,
+            identity=str(record["img_id"]) if isinstance(record.get("img_id"), int | str) else None,
         )
 
     @staticmethod
@@ -129,13 +148,13 @@ class _Reader:
     def _row(self, row: Any, kept: Sequence[int]) -> tuple[int, int, int] | None:
         try:
             subject, place = int(row["subject_id"]), int(row["object_id"])
-            verb = int(row["category_id"]) - self.first_verb
+            verb = self.verbs.get(int(row["category_id"]), -1)
         except (TypeError, KeyError, ValueError):
             self.reasons["malformed_row"] += 1
             return None
         if not (0 <= subject < len(kept) and NO_OBJECT <= place < len(kept)):
             self.reasons["unknown_box"] += 1
-        elif not 0 <= verb < self.verbs:
+        elif verb < 0:
             self.reasons["unknown_verb"] += 1
         elif kept[subject] < 0 or (place != NO_OBJECT and kept[place] < 0):
             self.reasons["box_set_aside"] += 1

@@ -8,10 +8,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from relforge.data.hoi import HoiData
-from relforge.data.hoi_json import load_json, read_hoi_json
+from relforge.data.open_images_list import read_converted
 from relforge.data.relations import RelationData
 from relforge.data.sources import load_relations
 
@@ -38,22 +36,4 @@ def read_open_images(
         source = {"format": "openimages", "relations": annotations, "sizes": sizes}
         source |= {"classes": classes} if classes else {}
         return load_relations([source], keep_empty=True, max_pairs=_ALL)
-    if not categories:
-        raise ValueError(f"{annotations} has numbers for names: give categories=FILE with obj and rel")
-    document = load_json(categories)
-    try:
-        objects, predicates = (_names(document[key]) for key in ("obj", "rel"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{categories}: expected lists of names under obj and rel: {error!r}") from error
-    codes = {number: number for number in range(len(objects))}
-    return read_hoi_json(annotations, objects, predicates, codes, 0, "rel_annotations")
-
-
-def _names(given: Any) -> list[str]:
-    """Names by number, from a list, {name: number} or {number: name}."""
-    if isinstance(given, list):
-        return [str(name) for name in given]
-    if all(isinstance(value, int) for value in given.values()):
-        given = {number: name for name, number in given.items()}
-    by_number = {int(number): str(name) for number, name in given.items()}
-    return [by_number.get(number, "") for number in range(max(by_number) + 1)]
+    return read_converted(annotations, categories)

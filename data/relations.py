@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 
+from relforge.data.hoi import MISSING, NO_OBJECT
 from relforge.images import MAX_PIXELS
 
 
@@ -21,8 +24,9 @@ class Example:
         size: (width, height), pixels.
         boxes: n x 4 xywh, pixels.
         categories: n codes into `RelationData.categories`.
-        pairs: m x 2 rows of `boxes` (subject, object), distinct.
+        pairs: m x 2 rows of `boxes` (subject, object or `NO_OBJECT`), distinct.
         predicates: m lists of codes into `RelationData.predicates`.
+        missing: code of the class that stands for no object (V-COCO); None where the data has no such class.
     """
 
     uri: str | None
@@ -34,6 +38,20 @@ class Example:
     predicates: list[np.ndarray]
     orientation: str | None = None
     max_pixels: int = MAX_PIXELS
+    missing: int | None = None
+
+    @property
+    def object_categories(self) -> np.ndarray:
+        """m codes: the class of each pair's object, `missing` where it has none."""
+        categories = np.append(self.categories, -1 if self.missing is None else self.missing)
+        return categories[self.pairs.reshape(-1, 2)[:, 1]]
+
+    @property
+    def named_categories(self) -> list[int]:
+        """The classes that a label list must have: those of the boxes, and `missing` where a pair has no
+        object."""
+        without = [self.missing] if self.missing is not None and (self.pairs == NO_OBJECT).any() else []
+        return [*self.categories.tolist(), *without]
 
 
 @dataclass
@@ -43,9 +61,11 @@ class RelationData:
     Args:
         images: table of image_id, uri, width, height, bytes, orientation, max_pixels.
         boxes, box_category: all boxes (xywh, pixels) and their category codes.
-        pairs, pair_start: rows of the image's boxes.
+        pairs, pair_start: rows of the image's boxes; `NO_OBJECT` in place of an object's box that is not
+            there.
         relations, relation_start: predicate codes of every pair.
         categories, predicates: names by code.
+        reasons: what was left out while reading, reason -> how many.
     """
 
     images: pa.Table
@@ -58,6 +78,12 @@ class RelationData:
     relation_start: np.ndarray
     categories: list[str]
     predicates: list[str]
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    @cached_property
+    def missing(self) -> int | None:
+        """Code of the class that stands for no object; None where there is none."""
+        return self.categories.index(MISSING) if MISSING in self.categories else None
 
     def __len__(self) -> int:
         return self.images.num_rows
@@ -77,7 +103,16 @@ class RelationData:
             predicates=[self.relations[starts[p] : starts[p + 1]] for p in range(first, last)],
             orientation=row.get("orientation"),
             max_pixels=row.get("max_pixels", MAX_PIXELS),
+            missing=self.missing,
         )
+
+    def object_categories(self) -> np.ndarray:
+        """Code of the class of every pair's object, `missing` where it has none."""
+        image = np.repeat(np.arange(len(self)), np.diff(self.pair_start))  # of every pair
+        at = np.where(
+            self.pairs[:, 1] == NO_OBJECT, len(self.box_category), self.box_start[image] + self.pairs[:, 1]
+        )
+        return np.append(self.box_category, -1 if self.missing is None else self.missing)[at]
 
     def category_counts(self) -> np.ndarray:
         """Boxes per category."""
@@ -104,6 +139,7 @@ def take(data: RelationData, rows: np.ndarray) -> RelationData:
         relation_start=relation_start,
         categories=data.categories,
         predicates=data.predicates,
+        reasons=data.reasons,
     )
 
 
@@ -127,6 +163,7 @@ def concatenate(parts: Sequence[RelationData]) -> RelationData:
         relation_start=_joined([part.relation_start for part in parts]),
         categories=categories,
         predicates=predicates,
+        reasons=sum((part.reasons for part in parts), Counter()),
     )
 
 

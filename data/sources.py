@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow import fs
 
+from relforge.data.hoi_sources import HOI_FORMATS, load_hoi
 from relforge.data.relation_tables import MAX_PAIRS, from_tables
 from relforge.data.relations import RelationData, concatenate
 from relforge.images import MAX_PIXELS
@@ -31,9 +32,9 @@ def load_relations(
     """Load and concatenate the `data` list of a recipe.
 
     Args:
-        parts: each either `{run: FOLDER, relations: relations|gold, threshold: 0.2}` or
-            `{format: visual_genome, ...}` with the options of that ingest adapter; `limit: N` takes the
-            first N images.
+        parts: each either `{run: FOLDER, relations: relations|gold, threshold: 0.2}`, or
+            `{format: visual_genome, ...}` with the options of that ingest adapter, or `{format: hico, ...}`,
+            `vcoco` or `open_images` with those of `hoi_sources`; `limit: N` takes the first N images.
         max_pairs, first_rows, keep_empty: see `relation_tables.from_tables`.
 
     Raises:
@@ -49,9 +50,19 @@ def load_relations(
                 raise ValueError(f"data: {part['run']}: unknown option {unknown[0]}; choose from {choices}")
             tables = _read_run(part["run"], part.get("relations", "relations"), part.get("threshold"))
             written = _read_dataset(part["run"])
+        elif part.get("format") in HOI_FORMATS and not _is_csv(part):
+            found = load_hoi(part, max_pairs=max_pairs)
+            if not len(found):
+                raise ValueError(
+                    f"data: {part['format']}: no image can be used; left out: {dict(found.reasons)}"
+                )
+            loaded.append(found)
+            continue
         elif "format" in part:
             adapter = {k: v for k, v in part.items() if k not in {"format", "limit"}}
-            tables = _read_source(part["format"], adapter)
+            if _is_csv(part):
+                adapter["relations"] = adapter.pop("annotations")
+            tables = _read_source("openimages" if _is_csv(part) else part["format"], adapter)
             written = adapter
         else:
             raise ValueError(f"data: an entry needs `run` or `format`, found {sorted(part)}")
@@ -73,6 +84,11 @@ def load_relations(
             raise ValueError(f"data: {part.get('run') or part.get('format')} has no image with relations")
         loaded.append(data)
     return concatenate(loaded)
+
+
+def _is_csv(part: Mapping[str, Any]) -> bool:
+    """Whether it names Open Images' own file of relations, which ingest reads."""
+    return part.get("format") == "open_images" and str(part.get("annotations")).endswith(".csv")
 
 
 def _read_run(folder: str, name: str, threshold: float | None) -> tuple[pa.Table, pa.Table, pa.Table]:

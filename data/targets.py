@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from relforge.data.hoi import NO_OBJECT
 from relforge.data.label_lists import LabelList
 from relforge.data.relations import Example
 from relforge.models.training.image_targets import ImageTargets
@@ -41,10 +42,11 @@ def make_targets(
     relations = np.zeros((len(pairs), len(labels.relations)), np.float32)
     for row, codes in enumerate(predicates):
         relations[row, labels.relation_index[codes]] = 1
-    classes = torch.from_numpy(labels.object_index[example.categories])
-    cxcywh = torch.from_numpy(boxes.astype(np.float32)).clamp(0, 1)
+    classes = np.append(example.categories, -1 if example.missing is None else example.missing)
+    classes = torch.from_numpy(labels.object_index[classes])
+    cxcywh = torch.from_numpy(np.concatenate([boxes, np.zeros((1, 4))]).astype(np.float32)).clamp(0, 1)
     subject, object_ = torch.from_numpy(pairs[:, 0].copy()), torch.from_numpy(pairs[:, 1].copy())
-    return Targets(
+    return Targets(  # the last box and class stand for no object, and are what `NO_OBJECT` points at
         cxcywh[subject], cxcywh[object_], classes[subject], classes[object_], torch.from_numpy(relations)
     )
 
@@ -56,8 +58,8 @@ def make_image_targets(example: Example, predicates: Sequence[np.ndarray], label
     relations = np.zeros(len(labels.relations), np.float32)
     interactions = np.zeros(len(labels.interactions), np.float32)
     index = {names: place for place, names in enumerate(labels.interactions)}
-    for (_, object_), codes in zip(example.pairs.reshape(-1, 2), predicates, strict=True):
-        name = labels.objects[labels.object_index[example.categories[object_]]]
+    for object_, codes in zip(example.object_categories, predicates, strict=True):
+        name = labels.objects[labels.object_index[object_]]
         for code in labels.relation_index[codes]:
             relations[code] = 1
             place = index.get((labels.relations[code], name))
@@ -72,6 +74,7 @@ def _draw_unrelated(count: int, related: np.ndarray, limit: int, rng: np.random.
     """Up to `limit` ordered pairs of `count` boxes that are not among `related`."""
     free = np.ones((count, count), bool)
     np.fill_diagonal(free, False)
-    free[related[:, 0], related[:, 1]] = False
+    with_object = related[related[:, 1] != NO_OBJECT]
+    free[with_object[:, 0], with_object[:, 1]] = False
     rows = np.argwhere(free)
     return rows[rng.permutation(len(rows))[: min(limit, len(rows))]]

@@ -5,7 +5,7 @@
   `image_id`, `ann_id`, `label` and `role_object_id` (role after role).
 * the converted list of QPIC and its relatives (`hoi_json`): all COCO boxes of an image, and rows with verbs
   from 0 and `object_id` -1 where a role is absent. It does not mark people without labels: people
-  without a row are taken for such.
+  without a row are taken for such, unless relforge wrote the list, which then says so of each person.
 
 Boxes become first and last pixel, clipped to the image, as in the official code (vsrl_eval, Gupta and Malik
 2015); boxes of a pixel or less and boxes without area are left out.
@@ -16,71 +16,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from relforge.data import hico
 from relforge.data.hoi import NO_OBJECT, HoiData
-from relforge.data.hoi_json import load_json, read_hoi_json
-
-ROLES: dict[str, tuple[str, ...]] = {
-    "hold": ("obj",),
-    "stand": (),
-    "sit": ("instr",),
-    "ride": ("instr",),
-    "walk": (),
-    "look": ("obj",),
-    "hit": ("instr", "obj"),
-    "eat": ("obj", "instr"),
-    "jump": ("instr",),
-    "lay": ("instr",),
-    "talk_on_phone": ("instr",),
-    "carry": ("obj",),
-    "throw": ("obj",),
-    "catch": ("obj",),
-    "cut": ("instr", "obj"),
-    "run": (),
-    "work_on_computer": ("instr",),
-    "ski": ("instr",),
-    "surf": ("instr",),
-    "skateboard": ("instr",),
-    "smile": (),
-    "drink": ("instr",),
-    "kick": ("obj",),
-    "point": ("instr",),
-    "read": ("obj",),
-    "snowboard": ("instr",),
-}
-"""Action -> its roles beside the agent, in the order of the annotation."""
-
-ACTIONS = list(ROLES)
-
-ACTION_OF = {
-    column: action
-    for action, roles in ROLES.items()
-    for column in ([f"{action}_{role}" for role in roles] or [action])
-}
-"""Each of the 29 columns that models score, `<action>_<role>` or an action without roles -> its action."""
-
-COLUMNS = list(ACTION_OF)
-
-_WORDED = {
-    "sit_instr": "sit on/at",
-    "ride_instr": "ride on",
-    "look_obj": "look at",
-    "hit_instr": "hit with",
-    "eat_instr": "eat with",
-    "lay_instr": "lay on",
-    "cut_instr": "cut with",
-    "drink_instr": "drink from",
-}
-PROMPTS = [_WORDED.get(column, action.replace("_", " ")) for column, action in ACTION_OF.items()]
-"""The columns as RLIPv2 words them for a text encoder."""
-
-ROLE_COLUMNS = [column for column, action in ACTION_OF.items() if ROLES[action]]
-"""The 25 columns with a role."""
+from relforge.data.hoi_json import load_json
+from relforge.data.vcoco_actions import ACTION_OF, ACTIONS, COLUMNS, ROLE_COLUMNS, ROLES
+from relforge.data.vcoco_images import image_number, is_official, read_converted
 
 
 @dataclass(frozen=True)
@@ -110,15 +53,6 @@ class VcocoData:
     reasons: Counter[str] = field(default_factory=Counter)
 
 
-def image_number(file_name: str) -> int:
-    """COCO's id of an image from its id or its file name, "COCO_val2014_000000000042.jpg" for instance.
-
-    Raises:
-        ValueError: there is no number.
-    """
-    return int(PurePosixPath(file_name).stem.rsplit("_", 1)[-1])
-
-
 def read_vcoco(annotations: str, instances: str = "") -> VcocoData:
     """Read a split.
 
@@ -131,13 +65,8 @@ def read_vcoco(annotations: str, instances: str = "") -> VcocoData:
         OSError: a file cannot be read.
     """
     document = load_json(annotations)
-    try:
-        official = isinstance(document, list) and "action_name" in document[0]
-    except (IndexError, TypeError):
-        official = False
-    if not official:
-        objects = [*hico.objects(), "missing objects"]
-        return from_converted(read_hoi_json(annotations, objects, COLUMNS, hico.coco_codes(), 0), annotations)
+    if not is_official(document):
+        return from_converted(read_converted(annotations, document), annotations)
     if not instances:
         raise ValueError(
             f"{annotations} has actions without boxes: give instances=instances_vcoco_all_2014.json too"
@@ -246,6 +175,7 @@ def from_converted(data: HoiData, where: str) -> VcocoData:
     """
     corners: dict[int, tuple[np.ndarray, int, int]] = {}
     rows: dict[int, dict[int, list[int]]] = defaultdict(dict)
+    labelled: set[int] = set()
     try:
         images = [image_number(image.file_name) for image in data.images]
     except ValueError as error:
@@ -259,5 +189,9 @@ def from_converted(data: HoiData, where: str) -> VcocoData:
             roles = rows[first + subject].setdefault(ACTIONS.index(action), [0] * len(ROLES[action]))
             if end != NO_OBJECT and roles:
                 roles[ROLES[action].index(COLUMNS[column].rsplit("_", 1)[1])] = first + end
+        if image.labelled is None:
+            labelled |= {number for number in rows if number >= first}
+        else:
+            labelled |= {first + row for row in np.flatnonzero(image.labelled).tolist()}
         first += len(image.boxes)
-    return _people(images, corners, rows, set(rows), dict(enumerate(data.objects)), Counter(data.reasons))
+    return _people(images, corners, rows, labelled, dict(enumerate(data.objects)), Counter(data.reasons))

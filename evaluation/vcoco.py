@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relforge.data.vcoco import ACTION_OF, ACTIONS, COLUMNS, ROLE_COLUMNS, VcocoData, read_vcoco
+from relforge.data.vcoco import VcocoData, read_vcoco
+from relforge.data.vcoco_actions import ACTION_OF, ACTIONS, COLUMNS, ROLE_COLUMNS
 from relforge.evaluation.evaluator import Measure, Result, Row
 from relforge.evaluation.pairs import Pairs, join
 from relforge.evaluation.prior import FOLDS, fold

@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from relforge.data import hico
-from relforge.data.vcoco import ACTION_OF, ACTIONS, COLUMNS, ROLES, image_number
+from relforge.data.vcoco_actions import ACTION_OF, ACTIONS, COLUMNS, ROLES
+from relforge.data.vcoco_images import image_number
 from relforge.models.detections import Detections
 
 AGENTS = [f"{action}_agent" for action in ACTIONS]

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relforge.data.vcoco import ACTION_OF, ACTIONS, ROLE_COLUMNS, VcocoData
+from relforge.data.vcoco import VcocoData
+from relforge.data.vcoco_actions import ACTION_OF, ACTIONS, ROLE_COLUMNS
 from relforge.evaluation.overlap import pixels
 from relforge.evaluation.ranking import best_gold, candidates, first_claims
 from relforge.evaluation.vcoco_detections import VcocoDetections

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from relforge.data.vcoco import ACTION_OF, COLUMNS, ROLES
+from relforge.data.vcoco_actions import ACTION_OF, COLUMNS, ROLES
 from relforge.evaluation.overlap import pixels_inside
 from relforge.evaluation.pair_nms import best_of_images
 from relforge.evaluation.pairs import Pairs

@@ -12,6 +12,7 @@ from relforge.images.decode import (
 from relforge.images.error import ImageError
 from relforge.images.orientation import check_orientation
 from relforge.images.read import read
+from relforge.images.size import read_size
 
 __all__ = [
     "MAX_PIXELS",
@@ -23,4 +24,5 @@ __all__ = [
     "decode_as_annotated",
     "decode_oriented",
     "read",
+    "read_size",
 ]

@@ -8,7 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,12 +84,30 @@ def decode_oriented(
     """
     if not data:
         raise ImageError("empty_file", "the image has zero bytes")
-    try:
+    with _explained():
         return _decode(data, annotated, max_pixels, orientation)
+
+
+def open_header(file: BinaryIO) -> Image.Image:
+    """The image in an opened file, of which only the header is read.
+
+    Raises:
+        ImageError: `not_an_image`, `truncated`, `undecodable` or `too_large`.
+    """
+    with _explained(), _quiet():
+        found: Image.Image = Image.open(file, formats=_formats())
+    return found
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What Pillow raises as an `ImageError`."""
+    try:
+        yield
     except (ImageError, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        detail = f"no image of a format that is read ({', '.join(FORMATS)}); {len(data)} bytes"
+        detail = f"no image of a format that is read ({', '.join(FORMATS)})"
         raise ImageError("not_an_image", detail) from error
     except Image.DecompressionBombError as error:
         raise ImageError("too_large", str(error)) from error

@@ -6,6 +6,9 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
 
 from relforge.images.error import ImageError
 
@@ -43,13 +46,41 @@ def read(uri: str | None, embedded: bytes | None = None) -> bytes:
     return data
 
 
+def open_local(uri: str) -> BinaryIO | None:
+    """The opened file behind a path or `file://` URI, for reading its beginning; None for a URI elsewhere.
+
+    Raises:
+        ImageError, OSError: as `read`.
+    """
+    path = _local_path(uri)
+    if path is None:
+        return None
+    with _explained(uri):
+        return _open_regular(path)
+
+
 def _fetch(uri: str) -> bytes:
+    path = _local_path(uri)
+    with _explained(uri):
+        if path is None:
+            return _read_remote(uri)
+        with _open_regular(path) as file:
+            return file.read() or b""
+
+
+def _local_path(uri: str) -> str | None:
+    """Path of a local file; None for a URI elsewhere."""
+    if not _URI.match(uri):
+        return os.path.expanduser(uri)
+    local = _LOCAL.match(uri)
+    return uri[local.end() :] if local else None
+
+
+@contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    """What is the image's fault as an `ImageError`."""
     try:
-        if not _URI.match(uri):
-            return _read_local(os.path.expanduser(uri))
-        if local := _LOCAL.match(uri):
-            return _read_local(uri[local.end() :])
-        return _read_remote(uri)
+        yield
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise ImageError("missing_file", f"no image file at {_shown(uri)}") from error
     except ValueError as error:  # a NUL, half a surrogate pair, or a scheme that fsspec does not have
@@ -62,12 +93,16 @@ def _fetch(uri: str) -> bytes:
         raise
 
 
-def _read_local(path: str) -> bytes:
+def _open_regular(path: str) -> BinaryIO:
     _check_regular(os.stat(path), path)  # before it is opened: opening some devices has effects
     # without waiting, should something else have taken its place
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        _check_regular(os.fstat(file.fileno()), path)
-        return file.read() or b""
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _check_regular(os.fstat(number), path)
+        return os.fdopen(number, "rb")
+    except BaseException:
+        os.close(number)
+        raise
 
 
 def _check_regular(found: os.stat_result, path: str) -> None:

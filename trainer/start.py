@@ -90,10 +90,8 @@ def _label_names(kind: str, data: RelationData) -> dict[str, Any]:
 
 def interactions_of(data: RelationData) -> tuple[tuple[str, str], ...]:
     """The distinct (relation, object class) pairs of a training set, in the order of its names."""
-    image = np.repeat(np.arange(len(data)), np.diff(data.pair_start))  # of every pair
-    object_class = data.box_category[data.box_start[image] + data.pairs[:, 1]]
-    pair = np.repeat(np.arange(len(image)), np.diff(data.relation_start))  # of every relation
-    codes = np.unique(np.stack([data.relations, object_class[pair]], 1), axis=0)
+    pair = np.repeat(np.arange(len(data.pairs)), np.diff(data.relation_start))  # of every relation
+    codes = np.unique(np.stack([data.relations, data.object_categories()[pair]], 1), axis=0)
     return tuple((data.predicates[relation], data.categories[object_]) for relation, object_ in codes)
 
 

@@ -4,7 +4,8 @@
 
 Every split is a folder: `images/`, `instances.json` (COCO boxes), `captions.json` (COCO captions),
 `scene_graphs.json` (Visual Genome layout: boxes and complete gold relations), and `synonyms.json` (what
-captions call the classes).
+captions call the classes). The split `hoi` also has the files of HICO-DET, V-COCO and Open Images, for
+training and test (`relforge.demo.world.benchmarks`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from relforge import __version__
+from relforge.demo.world.benchmarks import write_benchmarks
 from relforge.demo.world.captions import write_captions
 from relforge.demo.world.catalogue import CLASSES, list_synonyms
 from relforge.demo.world.compose import draw_image
@@ -28,6 +30,11 @@ SPLITS: dict[str, int] = {"vg-like": 2000, "caption": 3000, "detection": 300, "h
 UNSEEN = ("petting", "throwing", "leaning against", "jumping over", "carrying")
 """Interactions that only the `hoi` split shows, so that it has verbs unseen in pre-training."""
 
+_BENCHMARK = "hoi"
+"""The split that is also written in the files of the field's benchmarks
+(`relforge.demo.world.benchmarks`)."""
+
+_LAYOUTS = {_BENCHMARK: 3}
 _LAYOUT = 2
 """Of a split's folder; one written in another layout is written again."""
 
@@ -45,7 +52,7 @@ def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 
         The split's folder.
     """
     out = folder / name
-    settings = {"version": __version__, "layout": _LAYOUT, "count": count}
+    settings = {"version": __version__, "layout": _LAYOUTS.get(name, _LAYOUT), "count": count}
     settings |= {"seed": seed, "size": size}
     marker = out / "drawn.json"
     if marker.exists() and json.loads(marker.read_text()) == settings:
@@ -60,7 +67,7 @@ def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 
     graphs: list[dict[str, object]] = []
     for index in range(count):
         image_id = index + 1
-        drawn = draw_image(seed ^ salt, index, size, () if name == "hoi" else UNSEEN)
+        drawn = draw_image(seed ^ salt, index, size, () if name == _BENCHMARK else UNSEEN)
         file_name = f"{image_id:06d}.jpg"
         drawn.image.save(out / "images" / file_name, quality=92)
         width, height = drawn.image.size
@@ -92,6 +99,8 @@ def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 
     for file, data in (("instances", coco), ("captions", captions), ("scene_graphs", graphs)):
         (out / f"{file}.json").write_text(json.dumps(data, separators=(",", ":")))
     (out / "synonyms.json").write_text(json.dumps(list_synonyms(), indent=1))
+    if name == _BENCHMARK:
+        write_benchmarks(out)
     marker.write_text(json.dumps(settings))
     return out
 

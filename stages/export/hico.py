@@ -14,7 +14,7 @@ from relforge.stages.export.json_rows import write_json_rows
 from relforge.stages.export.numbers import Numbers
 from relforge.stages.export.scenes import Scene, as_number_or_text, read_scenes
 from relforge.stages.hico_lists import object_ids, verb_ids
-from relforge.stages.parse.inflection import gerund, third_person
+from relforge.stages.parse.inflection import verb_forms
 
 FIRST_OTHER_CLASS, FIRST_OTHER_VERB = 91, 118
 """Numbers of what HICO-DET's lists do not have begin there."""
@@ -57,13 +57,7 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path, subject: str = "
 
 def _forms() -> dict[str, int]:
     """Every form of an official verb that a predicate may have -> its number."""
-    forms = {}
-    for verb, number in verb_ids().items():
-        first, *rest = verb.split()
-        doubled = f"{first}{first[-1]}ing"  # controlling: the stress decides, which the spelling hides
-        for form in (first, gerund(first), doubled, third_person(first)):
-            forms[" ".join([form, *rest])] = number
-    return forms
+    return {form: number for verb, number in verb_ids().items() for form in verb_forms(verb)}
 
 
 def _plain(predicate: str) -> str:

@@ -82,3 +82,10 @@ def doubled(verb: str) -> str:
     vowels = sum(letter in VOWELS for letter in verb)
     short = len(verb) > 2 and verb[-1] not in VOWELS + "wxyh" and verb[-2] in VOWELS and vowels == 1
     return verb + verb[-1] if short else verb
+
+
+def verb_forms(phrase: str) -> list[str]:
+    """A verb phrase with its first word as a predicate may have it: `sit on`, `sitting on`, `sits on`."""
+    first, *rest = phrase.split()
+    twice = f"{first}{first[-1]}ing"  # controlling: the stress decides, which the spelling hides
+    return [" ".join([form, *rest]) for form in (first, gerund(first), twice, third_person(first))]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from relforge.data.vcoco import ROLE_COLUMNS, from_official
+from relforge.data.vcoco import from_official
+from relforge.data.vcoco_actions import ROLE_COLUMNS
 from relforge.evaluation.vcoco_detections import AGENTS, of_rows
 from relforge.evaluation.vcoco_official import VcocoMatches
 

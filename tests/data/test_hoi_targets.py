@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from relforge.data import hico, vcoco
+from relforge.data import hico, vcoco_actions, vcoco_images
 from relforge.data.hoi import NO_OBJECT, HoiData
 from relforge.data.hoi_json import read_hoi_json
 from relforge.data.hoi_targets import HoiTarget, training_target
@@ -29,7 +29,9 @@ def read_both(readers: dict[str, Any], folder: Path) -> tuple[HoiData, HoiData]:
         paths.append(folder / f"{name}.json")
         paths[-1].write_text(json.dumps(readers[name]))
     objects = [*hico.objects(), "missing objects"]
-    of_vcoco = read_hoi_json(str(paths[1]), objects, vcoco.COLUMNS, hico.coco_codes(), 0)
+    of_vcoco = read_hoi_json(
+        str(paths[1]), objects, vcoco_actions.COLUMNS, hico.coco_codes(), dict(enumerate(range(29)))
+    )
     return hico.read_hico(str(paths[0])), of_vcoco
 
 
@@ -97,7 +99,7 @@ def test_test_targets_are_the_annotation_as_it_stands(
         assert image.classes.tolist() == expected["labels"]
         assert image.interactions.tolist() == expected["hois"]
         if "img_id" in expected:
-            assert vcoco.image_number(image.file_name) == expected["img_id"]
+            assert vcoco_images.image_number(image.file_name) == expected["img_id"]
 
 
 def test_a_row_that_points_past_the_boxes_is_counted_and_its_image_stays(
@@ -111,4 +113,4 @@ def test_a_row_that_points_past_the_boxes_is_counted_and_its_image_stays(
 def test_prompts_are_the_published_ones(readers: dict[str, Any]) -> None:
     assert hico.objects() == readers["hico_prompts"]["objects"][: len(hico.objects())]
     assert hico.verbs() == readers["hico_prompts"]["verbs"]
-    assert readers["vcoco_prompts"]["verbs"] == vcoco.PROMPTS
+    assert readers["vcoco_prompts"]["verbs"] == vcoco_actions.PROMPTS

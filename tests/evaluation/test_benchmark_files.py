@@ -12,7 +12,7 @@ import pytest
 
 from relforge.cli.app import invoke
 from relforge.data import hico
-from relforge.data.vcoco import ACTIONS, COLUMNS, ROLES
+from relforge.data.vcoco_actions import ACTIONS, COLUMNS, ROLES
 
 MAN, BALL = [0, 0, 99, 199], [200, 0, 299, 99]
 

@@ -1,0 +1,87 @@
+"""Entries of `data:` that name a benchmark's files: `format: hico`, `vcoco` or `open_images`.
+
+Labels are the benchmark's whole lists in its own order, so that models with closed labels have its classes:
+HICO-DET's 80 and 117 (or those of `vocabulary`), V-COCO's 81 with `MISSING` and 29 prompts, the lists of Open
+Images' `categories`. Images without rows stay, as published, unless `keep_empty: false` says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from inspect import signature
+from typing import Any
+
+import numpy as np
+
+from relforge.data import hico
+from relforge.data.hoi import HoiData
+from relforge.data.hoi_relations import relations_of
+from relforge.data.open_images_list import read_converted
+from relforge.data.relations import RelationData, take
+from relforge.data.vcoco_actions import PROMPTS
+from relforge.data.vcoco_images import read_vcoco_images
+from relforge.images import MAX_PIXELS
+from relforge.stages.ingest.image_files import ImageFiles
+
+
+def _hico(annotations: str, vocabulary: str = "", half: str = "train") -> HoiData:
+    return hico.read_hico(annotations, half, vocabulary)
+
+
+def _vcoco(annotations: str, instances: str = "") -> HoiData:
+    return replace(read_vcoco_images(annotations, instances), verbs=PROMPTS)
+
+
+def _open_images(annotations: str, categories: str) -> HoiData:
+    return read_converted(annotations, categories)
+
+
+HOI_FORMATS: dict[str, Callable[..., HoiData]] = {"hico": _hico, "vcoco": _vcoco, "open_images": _open_images}
+"""Format -> its reader; the reader's parameters are options of the entry."""
+
+COMMON = ("images", "limit", "keep_empty", "max_boxes", "orientation", "max_pixels", "follow_links")
+"""Options that all of them have."""
+
+
+def load_hoi(part: Mapping[str, Any], max_pairs: int) -> RelationData:
+    """Load one entry.
+
+    Args:
+        part: `format`, the options of its reader, and any of `COMMON`: `images` (folder, folders or pattern
+            of the image files), `limit` (the first images), `keep_empty` (true), `max_boxes` (all),
+            `orientation` (`stored`, as published code decodes) and `max_pixels`.
+        max_pairs: pairs of an image, the first in the file.
+
+    Raises:
+        ValueError: an unknown or missing option, or a file of another form.
+        OSError: a file cannot be read.
+    """
+    name = part["format"]
+    read = HOI_FORMATS[name]
+    given = {key: value for key, value in part.items() if key not in (*COMMON, "format")}
+    parameters = signature(read).parameters
+    known = [*parameters, *COMMON]
+    if unknown := [key for key in given if key not in parameters]:
+        raise ValueError(f"data: {name}: unknown option {unknown[0]}; choose from {', '.join(known)}")
+    needed = [key for key, parameter in parameters.items() if parameter.default is parameter.empty]
+    if absent := [key for key in needed if key not in given]:
+        raise ValueError(f"data: {name}: give {absent[0]}=FILE")
+    orientation = part.get("orientation", "stored")
+    max_pixels = part.get("max_pixels", MAX_PIXELS)
+    files = ImageFiles(
+        part.get("images"),
+        follow_links=part.get("follow_links", False),
+        orientation=orientation,
+        max_pixels=max_pixels,
+    )
+    data = relations_of(
+        read(**given),
+        files,
+        max_pairs=max_pairs,
+        max_boxes=part.get("max_boxes"),
+        keep_empty=part.get("keep_empty", True),
+        orientation=orientation,
+        max_pixels=max_pixels,
+    )
+    return take(data, np.arange(min(part["limit"], len(data)))) if "limit" in part else data

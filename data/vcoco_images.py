@@ -1,0 +1,133 @@
+"""V-COCO's annotation as images with all their boxes, for training and for other formats.
+
+Rows are (person, object or none, one of the 29 columns), one for each role of each action that a person does;
+boxes are as COCO has them, groups included. Objects are COCO's 80 and `MISSING`, or those that the file
+names.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from relforge.data import hico
+from relforge.data.hoi import MISSING, NO_OBJECT, HoiData, HoiImage
+from relforge.data.hoi_json import load_json, read_hoi_json
+from relforge.data.vcoco_actions import ACTIONS, COLUMNS, ROLES
+
+
+def image_number(file_name: str) -> int:
+    """COCO's id of an image from its id or its file name, "COCO_val2014_000000000042.jpg" for instance.
+
+    Raises:
+        ValueError: there is no number.
+    """
+    return int(PurePosixPath(file_name).stem.rsplit("_", 1)[-1])
+
+
+def is_official(document: Any) -> bool:
+    """Whether it is `vcoco_<split>.json`, actions without boxes."""
+    try:
+        return isinstance(document, list) and "action_name" in document[0]
+    except (IndexError, TypeError):
+        return False
+
+
+def read_vcoco_images(annotations: str, instances: str = "") -> HoiData:
+    """Read a split.
+
+    Args:
+        annotations: `vcoco_trainval.json` for instance, or a converted list.
+        instances: COCO's boxes for the official file.
+
+    Raises:
+        ValueError: a file of another form, or official actions without `instances`.
+        OSError: a file cannot be read.
+    """
+    document = load_json(annotations)
+    if not is_official(document):
+        return read_converted(annotations, document)
+    if not instances:
+        raise ValueError(
+            f"{annotations} has actions without boxes: give instances=instances_vcoco_all_2014.json too"
+        )
+    return of_official(load_json(instances), document, f"{instances} with {annotations}")
+
+
+def read_converted(path: str, document: Any) -> HoiData:
+    """A converted list; its classes are COCO's unless the names beside their numbers are others."""
+    names = hico.names_beside(document, "") or hico.official()
+    objects = {**names.objects, -1: MISSING}
+    codes = {number: code for code, number in enumerate(objects)}
+    verbs = dict(enumerate(range(len(COLUMNS))))
+    return read_hoi_json(path, list(objects.values()), COLUMNS, codes, verbs, document=document)
+
+
+def of_official(instances: Mapping[str, Any], actions: list[dict[str, Any]], where: str) -> HoiData:
+    """From the two official documents; images without any row of `actions` take no part.
+
+    Raises:
+        ValueError: they are of another form, or name other actions.
+    """
+    try:
+        names = [one["action_name"] for one in actions]
+        if names != ACTIONS:
+            raise ValueError(f"{where}: the actions are {names[:3]}..., not V-COCO's 26")
+        wanted = {int(number) for one in actions for number in one["image_id"]}
+        of_images = [one for one in instances["images"] if one["id"] in wanted]
+        categories = {one["id"]: one["name"] for one in instances["categories"]}
+        boxes: dict[int, list[dict[str, Any]]] = {one["id"]: [] for one in of_images}
+        for box in instances["annotations"]:
+            if box["image_id"] in boxes and box.get("ignore", 0) != 1:
+                boxes[box["image_id"]].append(box)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{where}: no V-COCO annotation: {error!r} is missing") from error
+    reasons = Counter(unknown_image=len(wanted) - len(of_images))
+    code = {number: place for place, number in enumerate(categories)}
+    labelled = {int(number) for number in actions[0]["ann_id"]}
+    rows = _rows(actions)
+    found = []
+    for image in of_images:
+        own = [box for box in boxes[image["id"]] if box["category_id"] in code]
+        reasons["unknown_category"] += len(boxes[image["id"]]) - len(own)
+        place = {box["id"]: row for row, box in enumerate(own)}
+        interactions = []
+        for box in own:
+            for end, column in rows.pop(box["id"], ()):
+                if end and end not in place:
+                    reasons["role_of_unknown_box"] += 1
+                interactions.append((place[box["id"]], place.get(end, NO_OBJECT), column))
+        xywh = np.array([box["bbox"] for box in own], float).reshape(-1, 4)
+        crowd = np.array([bool(box.get("iscrowd", 0)) for box in own], bool)
+        found.append(
+            HoiImage(
+                image.get("file_name") or f"{image['id']:012d}.jpg",
+                np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1),
+                np.array([code[box["category_id"]] for box in own], np.int64),
+                np.array(interactions, np.int64).reshape(-1, 3),
+                (image["width"], image["height"]),
+                labelled=np.array([box["id"] in labelled for box in own], bool),
+                crowd=crowd if crowd.any() else None,
+                identity=str(image["id"]),
+            )
+        )
+    reasons["action_of_unknown_box"] = len(rows)
+    return HoiData(found, [*categories.values(), MISSING], COLUMNS, +reasons)
+
+
+def _rows(actions: list[dict[str, Any]]) -> dict[int, list[tuple[int, int]]]:
+    """Annotation of a person -> (annotation of the role's object or 0, column) of every role of what they
+    do."""
+    rows: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for one in actions:
+        name = one["action_name"]
+        columns = [COLUMNS.index(f"{name}_{role}") for role in ROLES[name]] or [COLUMNS.index(name)]
+        ends = np.array(one["role_object_id"], np.int64).reshape(len(one["role_name"]), -1).T
+        for person, label, roles in zip(one["ann_id"], one["label"], ends[:, 1:].tolist(), strict=True):
+            if label == 1:
+                rows[int(person)] += zip(roles or [0], columns, strict=True)
+    return rows
