@@ -65,6 +65,8 @@ class BatchOptions:
         unrelated_pairs: pairs of an image without a relation, added as pairs with no positive
             label. Only where the gold is complete; published: 0.
         max_pairs: pair queries of the model.
+        subject_label: class that every subject is trained as, whatever it is. Published fine-tuning on
+            HICO-DET and V-COCO: `bicycle`, the class behind `person`, by an index that is one too high.
     """
 
     size: int = 8
@@ -80,6 +82,7 @@ class BatchOptions:
     relation_labels: int = 167
     unrelated_pairs: int = 0
     max_pairs: int = 100
+    subject_label: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("mirror", "crop", "jitter"):
@@ -104,6 +107,9 @@ class Batches:
         rank, world_size: this process among how many; they share each epoch's shuffle.
         threads: that decode images ahead.
         labels: where label lists come from; open ones of the lengths in `options` by default.
+
+    Raises:
+        ValueError: the data has no class `options.subject_label`, or too few images for a batch.
     """
 
     def __init__(
@@ -119,6 +125,11 @@ class Batches:
         self._order = Order(len(data), options.size, seed, rank, world_size)
         self._data, self._options, self._threads = data, options, threads
         self._labels = labels or OpenLabels(data, options.object_labels, options.relation_labels)
+        self._subject = None
+        if options.subject_label is not None:
+            if options.subject_label not in data.categories:
+                raise ValueError(f"batch.subject_label: the data has no class {options.subject_label!r}")
+            self._subject = data.categories.index(options.subject_label)
         code_of = {name: code for code, name in enumerate(data.predicates)}
         self._mirrored = np.array([code_of.get(mirror_predicate(name), -1) for name in data.predicates])
 
@@ -146,7 +157,8 @@ class Batches:
             exchange = mirror and options.exchange_sides
             predicates.append([self._mirror(c) if exchange else c for c in example.predicates])
         labels = self._labels.draw(
-            [code for example in examples for code in example.named_categories],
+            [code for example in examples for code in example.named_categories]
+            + ([] if self._subject is None else [self._subject]),
             [code for rows in predicates for codes in rows for code in codes],
             rng,
         )
@@ -160,6 +172,9 @@ class Batches:
             )
             for example, rows in zip(examples, predicates, strict=True)
         ]
+        if self._subject is not None:
+            for target in targets:
+                target.subject_labels.fill_(int(labels.object_index[self._subject]))
         of_images = [
             make_image_targets(example, rows, labels)
             for example, rows in zip(examples, predicates, strict=True)

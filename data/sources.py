@@ -11,15 +11,20 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow import fs
 
+from relforge.data.few_shot import few_images
 from relforge.data.hoi_sources import HOI_FORMATS, load_hoi
 from relforge.data.relation_tables import MAX_PAIRS, from_tables
 from relforge.data.relations import RelationData, concatenate
+from relforge.data.zero_shot import read_unseen, without_interactions
 from relforge.images import MAX_PIXELS
 from relforge.stages.registry import build_source
 from relforge.stages.tables import SCHEMAS
 
 RUN_OPTIONS = {"run", "relations", "threshold", "limit"}
 """Keys of an entry that reads a run folder."""
+
+SUBSETS = ("few_shot", "unseen")
+"""Keys of every entry: a few of its images, and all relations but those of some interactions."""
 
 
 def load_relations(
@@ -35,6 +40,8 @@ def load_relations(
         parts: each either `{run: FOLDER, relations: relations|gold, threshold: 0.2}`, or
             `{format: visual_genome, ...}` with the options of that ingest adapter, or `{format: hico, ...}`,
             `vcoco` or `open_images` with those of `hoi_sources`; `limit: N` takes the first N images.
+            `few_shot` leaves a share of the images (`data.few_shot`), `unseen` leaves out the relations of
+            some interactions (`data.zero_shot`).
         max_pairs, first_rows, keep_empty: see `relation_tables.from_tables`.
 
     Raises:
@@ -43,7 +50,8 @@ def load_relations(
     if not parts or not isinstance(parts, Sequence) or not all(isinstance(part, Mapping) for part in parts):
         raise ValueError(f"data: give a list of entries with `run` or `format`, found {parts!r}")
     loaded = []
-    for part in parts:
+    for given in parts:
+        part = {name: value for name, value in given.items() if name not in SUBSETS}
         if "run" in part:
             if unknown := sorted(set(part) - RUN_OPTIONS):
                 choices = ", ".join(sorted(RUN_OPTIONS))
@@ -56,7 +64,7 @@ def load_relations(
                 raise ValueError(
                     f"data: {part['format']}: no image can be used; left out: {dict(found.reasons)}"
                 )
-            loaded.append(found)
+            loaded.append(_subset(found, given))
             continue
         elif "format" in part:
             adapter = {k: v for k, v in part.items() if k not in {"format", "limit"}}
@@ -82,8 +90,17 @@ def load_relations(
         )
         if not len(data):
             raise ValueError(f"data: {part.get('run') or part.get('format')} has no image with relations")
-        loaded.append(data)
+        loaded.append(_subset(data, given))
     return concatenate(loaded)
+
+
+def _subset(data: RelationData, options: Mapping[str, Any]) -> RelationData:
+    """What the options `few_shot` and `unseen` of an entry leave."""
+    if "few_shot" in options:
+        data = few_images(data, options["few_shot"])
+    if "unseen" in options:
+        data = without_interactions(data, *read_unseen(options["unseen"]))
+    return data
 
 
 def _is_csv(part: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from relforge.data import sources
 from relforge.data.batches import Batch, Batches
 from relforge.data.label_lists import ClosedLabels
 from relforge.data.relations import RelationData
+from relforge.models.blueprint import Blueprint
 from relforge.models.checkpoint import save_model
 from relforge.models.family import Family, Losses, PairSource
 from relforge.models.zoo import family
@@ -75,9 +76,7 @@ def train_and_save(
     model, blueprint, tokenizer = start_model(settings, data)
     entry = family(blueprint.kind)
     step_loss = make_step_loss(entry)
-    closed = None
-    if entry.labels == "closed":
-        closed = ClosedLabels(data, blueprint.classes, blueprint.relations, blueprint.interactions)
+    closed = _closed_labels(entry, blueprint, data, settings)
     batches = Batches(data, settings.batch, settings.seed, group.rank, group.world_size, labels=closed)
     steps = settings.length(batches.steps_per_epoch)
     average = loop.train(
@@ -109,6 +108,17 @@ def train_and_save(
             half=settings.half,
         )
     return finished
+
+
+def _closed_labels(
+    entry: Family, blueprint: Blueprint, data: RelationData, settings: Settings
+) -> ClosedLabels | None:
+    """The lists of every batch; None where each batch draws its own."""
+    if entry.labels == "closed":
+        if settings.labels == "open":
+            raise ValueError(f"labels: {entry.name} has a head for every label; leave open out")
+        return ClosedLabels(data, blueprint.classes, blueprint.relations, blueprint.interactions)
+    return ClosedLabels(data) if settings.labels == "closed" else None
 
 
 def data_hash(data: RelationData) -> str:

@@ -30,6 +30,9 @@ class Settings:
             start from it.
         epochs, steps: length of the run; `steps` takes precedence.
         batch, optimisation: fields of `BatchOptions` and `Optimisation`.
+        labels: `open` (a list of names drawn for each batch) or `closed` (all names of the data in its order,
+            as fine-tuning has them). None: closed for models with heads of their own, open for models that
+            read texts; `open` is for the latter alone.
         losses: options of the model's losses, such as `relations: focal` or `weights: {labels: 2}`.
         noise: options of the pairs that the model is given (R-Tagger: fields of `Noise`).
         published: reproduce the published training where it differs from its paper: file-order cap, gradient
@@ -46,6 +49,7 @@ class Settings:
     steps: int | None = None
     batch: BatchOptions = field(default_factory=BatchOptions)
     optimisation: Optimisation = field(default_factory=Optimisation)
+    labels: str | None = None
     losses: dict[str, Any] = field(default_factory=dict)
     noise: dict[str, Any] = field(default_factory=dict)
     published: bool = False
@@ -74,6 +78,8 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
     choose_from(model, allowed, "model.")
     if not isinstance(model.get("keep_random", []), list):
         raise ValueError(f"model.keep_random: expected a list of prefixes, found {model['keep_random']!r}")
+    if settings.labels not in (None, "open", "closed"):
+        raise ValueError(f"labels: {settings.labels!r} is not open or closed")
     return settings
 
 
