@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -47,7 +48,7 @@ def without_interactions(
         relation_start=np.concatenate([[0], np.cumsum(counts[pair_kept])]),
         categories=data.categories,
         predicates=data.predicates,
-        reasons=data.reasons + {"unseen_interaction": int((~kept).sum())},
+        reasons=data.reasons + Counter({"unseen_interaction": int((~kept).sum())}),
     )
 
 

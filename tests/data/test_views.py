@@ -17,6 +17,7 @@ from relforge.data.batches import Batches, BatchOptions
 from relforge.data.colour_jitter import NAMES, ColourJitter, draw_jitter
 from relforge.data.hoi import NO_OBJECT
 from relforge.data.hoi_targets import HoiTarget, training_target
+from relforge.data.label_lists import ClosedLabels
 from relforge.data.relations import Example, RelationData
 from relforge.data.views import Crop, View, draw_crop
 from tests.data.test_hoi_targets import SIZE, check, read_both
@@ -223,3 +224,31 @@ def test_published_training_leaves_left_and_right_in_mirrored_images(
 def test_options_that_cannot_be_met_are_named(option: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         BatchOptions(**option)
+
+
+@pytest.mark.parametrize(("correct", "subject_label"), [(True, None), (False, "bicycle")])
+def test_a_batch_of_hico_has_the_published_targets(
+    shared: Any, tmp_path: Path, correct: bool, subject_label: str | None
+) -> None:
+    readers = json.loads(shared("goldens/g15_targets.json").read_text())["readers"]
+    stored = readers[f"hico_train correct_subject={correct}"]["targets (normalise only)"]
+    (tmp_path / "trainval_hico.json").write_text(json.dumps(readers["annotations"]))
+    for record in readers["annotations"]:
+        Image.new("RGB", SIZE).save(tmp_path / record["file_name"])
+    part = {"format": "hico", "annotations": str(tmp_path / "trainval_hico.json"), "images": str(tmp_path)}
+    hico = sources.load_relations([part])
+    options = BatchOptions(
+        size=2, short_sides=(480,), long_side=1333, mirror=0.0, subject_label=subject_label
+    )
+    batch = Batches(hico, options, seed=0, labels=ClosedLabels(hico)).at(0)
+    assert len(batch.targets) == len(stored)
+    ours = sorted(batch.targets, key=len, reverse=True)  # one image has pairs, the other has none
+    assert len(ours[1]) == len(stored[1]["sub_labels"]) == 0
+    order = ours[0].object_labels.argsort(stable=True)
+    expected = torch.tensor(stored[0]["obj_labels"])
+    theirs = expected.argsort(stable=True)
+    assert ours[0].subject_labels[order].tolist() == torch.tensor(stored[0]["sub_labels"])[theirs].tolist()
+    assert ours[0].object_labels[order].tolist() == expected[theirs].tolist()
+    assert ours[0].relations[order].tolist() == torch.tensor(stored[0]["verb_labels"])[theirs].tolist()
+    for name, boxes in (("sub_boxes", ours[0].subject_boxes), ("obj_boxes", ours[0].object_boxes)):
+        torch.testing.assert_close(boxes[order], torch.tensor(stored[0][name])[theirs], atol=1e-6, rtol=0)
