@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedTokenizerBase
 
 from relforge.models.blocks.backbone import build_backbone
 from relforge.models.blocks.text import TextEncoder
+from relforge.models.size_limits import check_memory, check_numbers
 from relforge.models.zoo import check_stored_family, family
 
 
@@ -47,7 +48,14 @@ class Blueprint:
 
         Raises:
             ValueError: an unknown model or backbone, or a text encoder without a tokenizer.
+            ModelTooLarge: sizes that no machine could hold.
         """
+        stated = {"sizes": asdict(self.sizes), "backbone": self.backbone, "text_encoder": self.text_encoder}
+        check_numbers(stated)
+        check_memory(lambda: self._build(tokenizer), f"this {self.kind} model")
+        return self._build(tokenizer)
+
+    def _build(self, tokenizer: PreTrainedTokenizerBase | None) -> nn.Module:
         entry = family(self.kind)
         encoder = None
         if self.text_encoder is not None:

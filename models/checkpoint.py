@@ -14,6 +14,7 @@ from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from relforge.models.blueprint import Blueprint
+from relforge.models.size_limits import ModelTooLarge
 from relforge.models.zoo import UntrustedFamily
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -97,7 +98,10 @@ def load_model(folder: str | Path, *, trusted: str | None = None) -> Loaded:
     digest = file_sha256(folder / WEIGHTS)
     if digest != config.get("weights_sha256"):
         raise ValueError(f"{folder / WEIGHTS} is not the file that {CONFIG} describes (sha256 {digest})")
-    model = blueprint.build(load_tokenizer(folder, blueprint))
+    try:
+        model = blueprint.build(load_tokenizer(folder, blueprint))
+    except ModelTooLarge as error:
+        raise ModelTooLarge(f"{folder / CONFIG}: {error}") from error
     weights = load_file(folder / WEIGHTS)
     expected = model.state_dict()
     problems = [f"missing {name}" for name in expected if name not in weights]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration
 
 from relforge.data.caption_batches import CaptionBatch
+from relforge.models.size_limits import check_memory, check_numbers
 
 
 class Captioner(nn.Module):
@@ -25,6 +26,9 @@ class Captioner(nn.Module):
         tokenizer: from `build_word_tokenizer`.
         shares: C, share of the images' area that each class covers (`CaptionData.class_shares`); empty: no
             head for classes.
+
+    Raises:
+        ModelTooLarge: sizes that no machine could hold.
     """
 
     def __init__(
@@ -50,6 +54,8 @@ class Captioner(nn.Module):
             vision_config={**initial, **vision},
             text_config={**initial, **no_dropout, **text, **ids},
         )
+        check_numbers({"vision": vision, "text": text})
+        check_memory(lambda: BlipForConditionalGeneration(config), "this captioner")
         self.blip = BlipForConditionalGeneration(config)
         self.words = nn.Linear(vision["hidden_size"], len(tokenizer))
         self.patches = nn.Linear(vision["hidden_size"], len(shares)) if len(shares) else None

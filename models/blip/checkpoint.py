@@ -87,7 +87,7 @@ def load_weights(model: str, image_size: int | None = None, revision: str | None
     folder = path if path.is_dir() else path.parent
     state = rename_to_transformers(_read_tensors(path))
     config = folder / "config.json"
-    shape = from_config(json.loads(config.read_text())) if config.exists() else _infer_shape(state, path)
+    shape = _read_shape(config) if config.exists() else _infer_shape(state, path)
     state, shape = _interpolate_positions(state, shape, image_size)
     check_tensors(state, shape, str(path))
     preprocessor = _read_json(path / "preprocessor_config.json")
@@ -164,6 +164,13 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
             loaded = torch.load(file, map_location="cpu", weights_only=True)
             tensors |= loaded.get("model", loaded)  # BLIP and LAVIS keep the weights under `model`
     return tensors
+
+
+def _read_shape(config: Path) -> BlipShape:
+    try:
+        return from_config(json.loads(config.read_text()))
+    except ValueError as error:
+        raise ValueError(f"{config}: {error}") from error
 
 
 def _infer_shape(state: Mapping[str, Tensor], path: Path) -> BlipShape:

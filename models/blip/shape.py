@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
+from relforge.models.size_limits import check_numbers
+
 
 @dataclass(frozen=True)
 class VisionShape:
@@ -76,12 +78,13 @@ def from_config(config: Mapping[str, Any]) -> BlipShape:
     environment's transformers has none.
 
     Raises:
-        ValueError: another model type.
+        ValueError: another model type, or a number too large to be meant.
     """
     if config.get("model_type") != "blip":
         raise ValueError(
             f"model type {config.get('model_type')!r} is not blip; use the backend `transformers` for it"
         )
+    check_numbers({name: config.get(name) for name in ("vision_config", "text_config")})
     vision = _VISION | dict(config.get("vision_config") or {})
     text = _TEXT | dict(config.get("text_config") or {})
     return BlipShape(

@@ -40,7 +40,8 @@ def gather(
 
     Returns:
         `run`, `dataset`, `shown` (the table drawn), `gold` (whether the run has any), `total` images
-        to draw from, `left_out` of them, and `images` (`scene` with `thumbnail` and, where there is none, `no_thumbnail`).
+        to draw from, `left_out` of them, and `images` (`scene` with `thumbnail` and, where there is none,
+        `no_thumbnail`).
 
     Raises:
         RunError: not a run folder, nothing ingested, an image the run does not have, or no image that
