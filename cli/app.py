@@ -35,6 +35,7 @@ VERBS = Registry(
         "submit": "relforge.cli.submit:command",
         "train": "relforge.cli.train:command",
         "eval": "relforge.cli.eval:command",
+        "language-head": "relforge.cli.language_head:command",
         "doctor": "relforge.cli.doctor:command",
     },
     own=False,

@@ -58,16 +58,18 @@ def read_published(path: str | Path) -> dict[str, Tensor]:
     arguments as an `argparse.Namespace`, the one class besides tensors that is let through.
 
     Raises:
-        ValueError: the file holds other objects than weights, or no `model` entry.
+        ValueError: the file holds other objects than weights, or no `model` (DEFR: `model_state_dict`) entry.
     """
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickle raises many kinds
         raise ValueError(f"{path}: not a checkpoint of plain weights ({error})") from error
-    state = content.get("model", content) if isinstance(content, dict) else None
+    state = (
+        content.get("model", content.get("model_state_dict", content)) if isinstance(content, dict) else None
+    )
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError(f"{path}: expected a dictionary of weights under 'model'")
+        raise ValueError(f"{path}: expected a dictionary of weights under 'model' or 'model_state_dict'")
     return {key.removeprefix("module."): value for key, value in state.items()}
 
 

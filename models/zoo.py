@@ -21,6 +21,7 @@ MODELS = Registry(
         "qahoi_rlipv2": "relforge.models.qahoi.family:QAHOI_RLIPV2",
         "parsed_v1": "relforge.models.parsed_v1.family:FAMILY",
         "rlip_parsed": "relforge.models.rlip_parsed.family:FAMILY",
+        "defr": "relforge.models.defr.family:FAMILY",
     },
 )
 

@@ -54,7 +54,7 @@ def is_there(path: str) -> bool:
 def named_verbs(text: str) -> set[str]:
     """Words after `relforge` in code blocks and code spans."""
     code = "\n".join([*FENCE.findall(text), *code_spans(text), *INDENTED.findall(text)])
-    return set(re.findall(r"(?:^|[ /(])relforge ([a-z]+)\b", code, re.MULTILINE))
+    return set(re.findall(r"(?:^|[ /(])relforge ([a-z]+(?:-[a-z]+)*)\b", code, re.MULTILINE))
 
 
 def test_every_relative_link_leads_to_a_file() -> None:
