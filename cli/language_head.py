@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Write the language head of a table of interactions: rows, prompts to edit, and their layout.
 
-    Several sentences of an interaction are averaged. A recipe of the kind defr names the folder as model.rows.
+    Several sentences of an interaction are averaged. A recipe of the kind defr names OUT as model.rows.
     """
     from relforge.models.language_head import LanguageHead, save_head, write_rows, write_sentences
     from relforge.reports.row_layout import draw_layout

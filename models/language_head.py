@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -96,7 +97,7 @@ def write_rows(encoder: str, sentences: Sequence[Sequence[str]], pooling: str = 
     flat = [sentence for own in sentences for sentence in own]
     vectors = F.normalize(_encode(path, flat, pooling).float(), dim=-1)
     starts = torch.tensor([0, *(len(own) for own in sentences)]).cumsum(0).tolist()
-    means = [vectors[start:stop].mean(0) for start, stop in zip(starts, starts[1:], strict=False)]
+    means = [vectors[start:stop].mean(0) for start, stop in pairwise(starts)]
     return F.normalize(torch.stack(means), dim=-1)
 
 

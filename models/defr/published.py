@@ -36,15 +36,14 @@ def blueprint_of(state: Mapping[str, Tensor], gate: str | None = None) -> Bluepr
     positions = state[f"{prefix}positional_embedding" if clip else f"{prefix}pos_embed"]
     width, patch = patches.shape[0], patches.shape[2]
     projection = state.get(f"{_CLIP}proj")
+    first = "transformer.resblocks.0.mlp.c_fc" if clip else "blocks.0.mlp.fc1"
     sizes = Sizes(
         image=patch * round((positions.shape[-2] - 1) ** 0.5),
         patch=patch,
         width=width,
         layers=count_layers(state, f"{prefix}transformer.resblocks." if clip else f"{prefix}blocks."),
         heads=max(1, width // _HEAD_WIDTH),
-        feedforward=len(
-            state[f"{prefix}{'transformer.resblocks.0.mlp.c_fc' if clip else 'blocks.0.mlp.fc1'}.bias"]
-        ),
+        feedforward=len(state[f"{prefix}{first}.bias"]),
         style="clip" if clip else "imagenet",
         head="mixed" if "m_classifier" in state else "linear" if "classifier.bias" in state else "cosine",
         projection=0 if projection is None else projection.shape[1],
