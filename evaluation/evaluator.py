@@ -15,6 +15,7 @@ EVALUATORS = Registry(
         "vcoco": "relforge.evaluation.vcoco:VcocoEvaluator",
         "open_images": "relforge.evaluation.open_images:OpenImagesEvaluator",
         "labels": "relforge.evaluation.labels:LabelsEvaluator",
+        "vg_sgg": "relforge.evaluation.vg_sgg:VgSggEvaluator",
     },
     contract=Builds(("read_gold", "read_detections", "measure"), "relforge.evaluation.evaluator.Evaluator"),
 )

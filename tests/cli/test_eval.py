@@ -111,6 +111,27 @@ def test_a_model_is_measured_by_what_it_detects(world: Path, model: Path, relfor
     assert said.out.splitlines()[1].startswith("mean average precision")
 
 
+def test_scene_graphs_that_a_model_detects_are_measured(world: Path, model: Path, relforge: Any) -> None:
+    options = detection_options(world)
+
+    found = relforge(
+        "eval", "vg_sgg", model, *options, f"training={world / 'scene_graphs.json'}", "--json"
+    ).json
+
+    counts = found["counts"]
+    assert (counts["images"], counts["images without predictions"]) == (6, 0)
+    assert counts["predictions"] == 6 * 16  # one predicate for each pair query
+    assert counts["zero-shot gold"] == 0
+    assert {"R@20", "ng-mR@100"} <= set(found["measures"])
+    assert found["measures"]["mR@100"]["prior"] >= 0
+    said = relforge("eval", "vg_sgg", model, *options, "mode=predcls")
+    assert (said.code, "which finds its boxes itself" in said.err) == (64, True)
+    said = relforge("eval", "vg_sgg", model, options[0])
+    assert (said.code, "say with images=FOLDER" in said.err) == (64, True)
+    said = relforge("eval", "vg_sgg", world / "nowhere")
+    assert (said.code, "give annotations=FILE" in said.err) == (64, True)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
