@@ -46,10 +46,10 @@ def command(
     of relations), categories, classes, sizes, protocol (rlipv2, corrected), nms, score.
 
     vg_sgg RUN|PREDICTIONS|MODEL: R, ng-R, zR, ng-zR, mR, ng-mR and A at 20, 50 and 100, by predicate and by
-    head, body and tail. Options: annotations (VG-SGG-with-attri.h5 or any format of ingest; without it the run's
-    gold), dictionary, image_data, format, split, val_images, training, zero_shot, mode (sgdet, sgcls, predcls),
-    protocol (speaq, sgb), count_missing, groups, labels, relations (of a run), score, images (for a model),
-    short_side, long_side, device, kind.
+    head, body and tail. Options: annotations (VG-SGG-with-attri.h5 or any format of ingest; without it the
+    run's gold), dictionary, image_data, format, split, val_images, training, zero_shot, mode (sgdet, sgcls,
+    predcls), protocol (speaq, sgb), count_missing, groups, labels, relations (of a run), score, images (for a
+    model), short_side, long_side, device, kind.
     """
     result = evaluate(benchmark, target, options or [])
     if as_json:

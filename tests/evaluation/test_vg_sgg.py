@@ -349,7 +349,7 @@ def test_a_zero_shot_file_that_is_none_is_refused(vg150: dict[str, Any], tmp_pat
 def test_sgbench_has_the_same_recall_where_definitions_agree(tmp_path: Path) -> None:
     """Distinct gold, boxes that match one annotated box at most, predictions for every image."""
     sgbench = pytest.importorskip(
-        "sgbench", reason="the second opinion is not installed: pip install sgbench"
+        "sgbench", reason="the second opinion is not installed: pip install --no-deps sgbench"
     )
     rng = np.random.default_rng(0)
     names, predicates = list(PLACES), ["near", "riding", "wearing"]
