@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedTokenizerBase
 from relforge.models.blocks.backbone import build_backbone
 from relforge.models.blocks.text import TextEncoder
 from relforge.models.size_limits import check_memory, check_numbers
+from relforge.models.training.predicate_groups import PredicateGroups
 from relforge.models.zoo import check_stored_family, family
 
 
@@ -30,6 +31,7 @@ class Blueprint:
         relations: relation names the model was trained on; needed for closed labels.
         interactions: (relation, object) pairs that whole images are labelled with; empty where the model's
             targets are pairs.
+        predicate_groups: whose queries learn which predicates; None where any query learns any.
     """
 
     kind: str
@@ -39,6 +41,7 @@ class Blueprint:
     classes: Sequence[str] = field(default_factory=tuple)
     relations: Sequence[str] = field(default_factory=tuple)
     interactions: Sequence[tuple[str, str]] = field(default_factory=tuple)
+    predicate_groups: PredicateGroups | None = None
 
     def build(self, tokenizer: PreTrainedTokenizerBase | None) -> nn.Module:
         """A model with random weights.
@@ -75,6 +78,7 @@ class Blueprint:
 
     def to_config(self) -> dict[str, Any]:
         """The blueprint as it is written to `config.json`."""
+        groups = self.predicate_groups
         return {
             "model": self.kind,
             "sizes": asdict(self.sizes),
@@ -83,11 +87,13 @@ class Blueprint:
             "classes": list(self.classes),
             "relations": list(self.relations),
             "interactions": [list(pair) for pair in self.interactions],
+            **({} if groups is None else {"predicate_groups": groups.to_config()}),
         }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], *, trusted: str | None = None) -> Blueprint:
-        """The blueprint of a `config.json`; `relations` and `interactions` may be absent.
+        """The blueprint of a `config.json`; `relations`, `interactions` and
+        `predicate_groups` may be absent.
 
         Args:
             config: content of the file.
@@ -98,6 +104,7 @@ class Blueprint:
             KeyError, TypeError, ValueError: it does not describe a model.
         """
         check_stored_family(config["model"], trusted)
+        groups = config.get("predicate_groups")
         return cls(
             config["model"],
             family(config["model"]).sizes(**config["sizes"]),
@@ -106,6 +113,7 @@ class Blueprint:
             tuple(config["classes"]),
             tuple(config.get("relations", ())),
             tuple((relation, object_) for relation, object_ in config.get("interactions", ())),
+            None if groups is None else PredicateGroups.from_config(groups),
         )
 
 

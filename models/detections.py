@@ -19,7 +19,7 @@ class Detections:
         subject_classes: Q indices into the object labels; None where the model has no subject class.
         object_classes: Q indices into the object labels.
         subject_scores, object_scores: Q probabilities of these classes; ones for a missing subject class.
-        relation_scores: Q x R probabilities.
+        relation_scores: Q x R probabilities; of several predicate queries of a pair, the best of each.
     """
 
     subject_boxes: Tensor
@@ -51,10 +51,18 @@ def detections_of(prediction: Prediction) -> list[Detections]:
                 object_classes=object_classes,
                 subject_scores=subject_scores,
                 object_scores=object_scores,
-                relation_scores=prediction.relation_logits[row].float().sigmoid().cpu(),
+                relation_scores=best_of_copies(prediction.relation_logits[row], prediction.copies)
+                .float()
+                .sigmoid()
+                .cpu(),
             )
         )
     return found
+
+
+def best_of_copies(logits: Tensor, copies: int) -> Tensor:
+    """Logits (Q * copies) x R of predicate queries as Q x R of pairs: the highest of each relation."""
+    return logits if copies == 1 else logits.unflatten(0, (-1, copies)).amax(1)
 
 
 def _best_class(logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from inspect import signature
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from relforge.models.blueprint import Blueprint
 from relforge.models.checkpoint import save_model
 from relforge.models.family import Family, Losses, PairSource
 from relforge.models.zoo import family
-from relforge.trainer import loop, processes
+from relforge.trainer import assignment, loop, processes
 from relforge.trainer.settings import Settings, choose_from
 from relforge.trainer.start import start_model
 
@@ -56,14 +56,14 @@ def build_noise(entry: Family, settings: Settings) -> PairSource | None:
 
 def train_and_save(
     settings: Settings,
-    make_step_loss: Callable[[Family], loop.StepLoss[Batch]],
+    make_step_loss: Callable[[Family, Losses], loop.StepLoss[Batch]],
     group: processes.Processes,
 ) -> Path:
     """Data, batches, model, training, the finished folder.
 
     Args:
         settings: of the run.
-        make_step_loss: a model's entry in the zoo -> what is minimised.
+        make_step_loss: a model's entry in the zoo and its losses -> what is minimised.
         group: this process among the others.
 
     Returns:
@@ -75,7 +75,13 @@ def train_and_save(
     data = load_data(settings)
     model, blueprint, tokenizer = start_model(settings, data)
     entry = family(blueprint.kind)
-    step_loss = make_step_loss(entry)
+    losses = build_losses(entry, settings)
+    if settings.assign:
+        model, blueprint = assignment.prepare(settings, data, model, blueprint, tokenizer)
+        losses = assignment.assign_by_groups(losses, entry, settings, blueprint, data, group.mean)
+    else:
+        blueprint = replace(blueprint, predicate_groups=None)
+    step_loss = make_step_loss(entry, losses)
     closed = _closed_labels(entry, blueprint, data, settings)
     batches = Batches(data, settings.batch, settings.seed, group.rank, group.world_size, labels=closed)
     steps = settings.length(batches.steps_per_epoch)
@@ -88,7 +94,7 @@ def train_and_save(
         out=Path(settings.out),
         seed=settings.seed,
         processes=group,
-        settings=asdict(settings) | {"data_hash": data_hash(data)},
+        settings=asdict(settings) | {"data_hash": data_hash(data)} | groups_hash(blueprint),
         save_every=settings.save_every,
         log_every=settings.log_every,
         backbone_prefixes=entry.backbone_prefixes,
@@ -119,6 +125,12 @@ def _closed_labels(
             raise ValueError(f"labels: {entry.name} has a head for every label; leave open out")
         return ClosedLabels(data, blueprint.classes, blueprint.relations, blueprint.interactions)
     return ClosedLabels(data) if settings.labels == "closed" else None
+
+
+def groups_hash(blueprint: Blueprint) -> dict[str, str]:
+    """Of the counts that the groups of predicates come from, which may be a file's."""
+    groups = blueprint.predicate_groups
+    return {} if groups is None else {"predicate_groups": groups.sha256}
 
 
 def data_hash(data: RelationData) -> str:

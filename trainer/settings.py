@@ -35,6 +35,8 @@ class Settings:
             read texts; `open` is for the latter alone.
         losses: options of the model's losses, such as `relations: focal` or `weights: {labels: 2}`.
         noise: options of the pairs that the model is given (R-Tagger: fields of `Noise`).
+        assign: fields of `AssignOptions`: groups of predicates with queries of their own, several queries for
+            a target (SpeaQ); for models that match by cost.
         published: reproduce the published training where it differs from its paper: file-order cap, gradient
             through pseudo-label targets, the cut of query tables without regard to roles.
         half: store the finished model's weights as float16, half the size.
@@ -52,6 +54,7 @@ class Settings:
     labels: str | None = None
     losses: dict[str, Any] = field(default_factory=dict)
     noise: dict[str, Any] = field(default_factory=dict)
+    assign: dict[str, Any] = field(default_factory=dict)
     published: bool = False
     half: bool = False
     save_every: int = 500

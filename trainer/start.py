@@ -70,7 +70,7 @@ def start_model(
         weights = cut_queries(weights, pairs, kept, published=settings.published)
         blueprint = replace(blueprint, sizes=replace(blueprint.sizes, pairs=kept))
     model = blueprint.build(tokenizer)
-    _take_over(model, weights)
+    take_over(model, weights)
     return model, blueprint, tokenizer
 
 
@@ -145,7 +145,7 @@ def _adapt_sizes(kind: str, sizes: Any, settings: Settings) -> Any:
     return replace(adapted, pairs=settings.batch.max_pairs) if "pairs" in names else adapted
 
 
-def _take_over(model: nn.Module, source: Mapping[str, Tensor]) -> None:
+def take_over(model: nn.Module, source: Mapping[str, Tensor]) -> None:
     """Weights of `source`, name -> tensor, where `model` has the same name and shape."""
     own = model.state_dict()
     shared = {name: value for name, value in source.items() if name in own and own[name].shape == value.shape}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from relforge.models.blocks.decoder import Decoder, Memory
 from relforge.models.blocks.heads import BoxHeads
+from relforge.models.blocks.predicate_copies import PredicateCopies
 from relforge.models.blocks.queries import Queries
 
 Boxes = tuple[Tensor, Tensor]
@@ -111,18 +112,23 @@ def decode_entities_then_pairs(
     object_boxes: BoxHeads,
     queries: Queries,
     memory: Memory,
+    copies: PredicateCopies | None = None,
 ) -> tuple[Decoded, Decoded]:
-    """Entities, then one relation query per pair: at the mean of its ends' boxes, with the sum of their
-    states as position (RLIPv1's ParSeD)."""
+    """Entities, then one relation query per pair, or several: at the mean of its ends' boxes, with the sum of
+    their states as position (RLIPv1's ParSeD)."""
     entities = decode_entities(entity_decoder, subject_boxes, object_boxes, queries, memory)
     subjects, objects = entities.states[-1].chunk(2, 1)
+    content, positions, references = queries.relation_content, subjects + objects, detach(entities.boxes[-1])
+    if copies is not None:
+        content, positions = copies(content), copies.repeat(positions)
+        references = copies.repeat(references[0]), copies.repeat(references[1])
     relations = decode_pairs(
         relation_decoder,
         subject_boxes,
         object_boxes,
-        queries.relation_content,
-        subjects + objects,
-        detach(entities.boxes[-1]),
+        content,
+        positions,
+        references,
         memory,
         first_head=len(entity_decoder.layers),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -28,6 +28,8 @@ class Labels:
 class Prediction:
     """What one decoder layer predicts; N rows (images, or decoder batches of images), Q pair queries.
 
+    Relations have Q predicate queries, or a multiple of it: those of a pair stand next to each other.
+
     Args:
         subject_boxes, object_boxes: N x Q x 4 cxcywh in [0, 1].
         subject_logits: N x Q x (object labels); None where the model has no subject class.
@@ -37,6 +39,8 @@ class Prediction:
             "no objects" (the published QAHOI). Otherwise they exclude each other, and the last is that.
         pair_logits: N x Q x 2, whether a query holds a pair (the second logit); None where the model does not
             say (all but CDN with its matching head).
+        relation_boxes: N x Q x 4 cxcywh, the box between the centres of subject and object; None where the
+            model has none (all but SpeaQ).
     """
 
     subject_boxes: Tensor
@@ -46,6 +50,27 @@ class Prediction:
     relation_logits: Tensor
     sigmoid_objects: bool = False
     pair_logits: Tensor | None = None
+    relation_boxes: Tensor | None = None
+
+    @property
+    def copies(self) -> int:
+        """Predicate queries of a pair."""
+        return self.relation_logits.shape[1] // self.subject_boxes.shape[1]
+
+
+def repeat_pairs(prediction: Prediction) -> Prediction:
+    """The same with boxes and classes once for every predicate query."""
+    copies = prediction.copies
+    if copies == 1:
+        return prediction
+    subject_logits = prediction.subject_logits
+    return replace(
+        prediction,
+        subject_boxes=prediction.subject_boxes.repeat_interleave(copies, 1),
+        object_boxes=prediction.object_boxes.repeat_interleave(copies, 1),
+        subject_logits=None if subject_logits is None else subject_logits.repeat_interleave(copies, 1),
+        object_logits=prediction.object_logits.repeat_interleave(copies, 1),
+    )
 
 
 @dataclass

@@ -12,6 +12,7 @@ from relforge.models.blocks.decoding import decode_entities_then_pairs
 from relforge.models.blocks.encoder import Encoder, encoder_layers
 from relforge.models.blocks.heads import BoxHeads, LinearClassifier
 from relforge.models.blocks.pair_queries import PairBatch
+from relforge.models.blocks.predicate_copies import predicate_copies
 from relforge.models.blocks.prediction import Labels, Output, Prediction
 from relforge.models.blocks.pyramid import Pyramid
 from relforge.models.blocks.queries import LearnedQueries
@@ -35,6 +36,7 @@ class ParSeD(nn.Module):
         self.pyramid = Pyramid(backbone.channels, sizes.dim, sizes.levels)
         self.encoder = Encoder(encoder_layers(sizes.encoder_layers, *widths))
         self.queries = LearnedQueries(sizes.dim, sizes.pairs)
+        self.predicate_copies = predicate_copies(sizes.dim, sizes.predicate_copies)
         self.entity_decoder = Decoder(decoder_layers(sizes.decoder_layers, *widths))
         self.relation_decoder = Decoder(decoder_layers(sizes.decoder_layers, *widths))
         self.subject_boxes = BoxHeads(sizes.dim, 2 * sizes.decoder_layers)
@@ -62,6 +64,7 @@ class ParSeD(nn.Module):
             self.object_boxes,
             self.queries(len(images)),
             memory,
+            self.predicate_copies,
         )
         return Output(
             [

@@ -14,6 +14,7 @@ from relforge.models.blocks.heads import BoxHeads, LabelClassifier
 from relforge.models.blocks.language import Resizer
 from relforge.models.blocks.late_fusion import LateFusion
 from relforge.models.blocks.pair_queries import PairBatch
+from relforge.models.blocks.predicate_copies import predicate_copies
 from relforge.models.blocks.prediction import Labels, Output, Prediction
 from relforge.models.blocks.pyramid import Pyramid
 from relforge.models.blocks.queries import LearnedQueries
@@ -41,6 +42,7 @@ class RLIPParSeD(nn.Module):
         self.resizer = Resizer(text_encoder.width, sizes.dim, sizes.dropout)
         self.encoder = Encoder(encoder_layers(sizes.encoder_layers, *widths))
         self.queries = LearnedQueries(sizes.dim, sizes.pairs)
+        self.predicate_copies = predicate_copies(sizes.dim, sizes.predicate_copies)
         self.entity_decoder = Decoder(decoder_layers(count, *widths))
         self.relation_decoder = Decoder(decoder_layers(count, *widths))
         self.subject_boxes = BoxHeads(sizes.dim, 2 * count)
@@ -80,6 +82,7 @@ class RLIPParSeD(nn.Module):
             self.object_boxes,
             self.queries(len(images)),
             memory,
+            self.predicate_copies,
         )
         objects = len(labels.objects)
         texts = resized.expand(len(images), -1, -1)

@@ -13,6 +13,7 @@ from relforge.models.blocks.heads import BoxHeads, LabelClassifier
 from relforge.models.blocks.language import LanguageLayer, Resizer
 from relforge.models.blocks.ordered_pair import OrderedPair
 from relforge.models.blocks.pair_queries import PairQueries
+from relforge.models.blocks.predicate_copies import predicate_copies
 from relforge.models.blocks.pyramid import Pyramid
 from relforge.models.blocks.queries import AnchorQueries, LearnedQueries
 from relforge.models.blocks.text import TextEncoder
@@ -76,6 +77,8 @@ def _compose(
             "ordered_pairs is for the R-Tagger, whose pairs are given; branch_fusion is for the others"
         )
 
+    if s.predicate_copies > 1 and isinstance(queries, PairQueries):
+        raise ValueError("predicate_copies is for models that search; the R-Tagger's pairs are given")
     widths = s.dim, s.heads, s.feedforward, s.dropout, s.levels
 
     def decoder() -> Decoder:
@@ -112,6 +115,7 @@ def _compose(
         subject_boxes=BoxHeads(s.dim, 2 * s.decoder_layers),
         object_boxes=BoxHeads(s.dim, 2 * s.decoder_layers),
         classifier=LabelClassifier(s.dim),
+        predicate_copies=predicate_copies(s.dim, s.predicate_copies),
         pair_fusion=MultiBranchFusion(s.dim) if s.branch_fusion else None,
         ordered_pair=OrderedPair(s.dim) if s.ordered_pairs else None,
     )

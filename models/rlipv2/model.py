@@ -17,6 +17,7 @@ from relforge.models.blocks.heads import BoxHeads, LabelClassifier
 from relforge.models.blocks.language import Resizer
 from relforge.models.blocks.ordered_pair import OrderedPair
 from relforge.models.blocks.pair_queries import PairBatch, PairQueries
+from relforge.models.blocks.predicate_copies import PredicateCopies
 from relforge.models.blocks.prediction import Labels, Output, Prediction
 from relforge.models.blocks.pyramid import Pyramid
 from relforge.models.blocks.queries import AnchorQueries, LearnedQueries, Queries
@@ -39,6 +40,7 @@ class RelationModel(nn.Module):
         classifier: label similarities.
         pair_fusion: mixes subject and object state into a relation query; None sums them into its position.
         ordered_pair: starts the relation queries of given pairs from subject and object side by side.
+        predicate_copies: makes several relation queries of each pair; None: one.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class RelationModel(nn.Module):
         classifier: LabelClassifier,
         pair_fusion: MultiBranchFusion | None = None,
         ordered_pair: OrderedPair | None = None,
+        predicate_copies: PredicateCopies | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -72,6 +75,7 @@ class RelationModel(nn.Module):
         self.classifier = classifier
         self.pair_fusion = pair_fusion
         self.ordered_pair = ordered_pair
+        self.predicate_copies = predicate_copies
 
     @property
     def max_pairs(self) -> int:
@@ -182,6 +186,10 @@ class RelationModel(nn.Module):
             assert queries.positions is not None
             subject_positions, object_positions = queries.positions.chunk(2, 1)
             state = state + self.ordered_pair(subjects + subject_positions, objects + object_positions)
+        references, copies = detach(boxes), self.predicate_copies
+        if copies is not None:
+            state, positions = copies(state), None if positions is None else copies.repeat(positions)
+            references = copies.repeat(references[0]), copies.repeat(references[1])
         mask = queries.key_padding_mask
         return decode_pairs(
             self.relation_decoder,
@@ -189,7 +197,7 @@ class RelationModel(nn.Module):
             self.object_boxes,
             state,
             positions,
-            detach(boxes),
+            references,
             memory,
             first_head=len(self.entity_decoder.layers),
             key_padding_mask=None if mask is None else mask[:, : queries.pairs],

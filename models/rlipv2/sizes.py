@@ -13,6 +13,8 @@ class Sizes:
         dim: width of the model; a multiple of 32.
         heads: attention heads, vision side and fusion.
         pairs: pair queries N_Q.
+        predicate_copies: relation queries of a pair (docs/method.md, "Groups of predicates"); 1 in the
+            R-Tagger.
         encoder_layers: deformable encoder layers.
         fusions: N_ALIF; N_v = encoder_layers / fusions (paper, Table 1).
         decoder_layers: of each of the two decoders.
@@ -34,6 +36,7 @@ class Sizes:
     dim: int = 256
     heads: int = 8
     pairs: int = 100
+    predicate_copies: int = 1
     encoder_layers: int = 6
     fusions: int = 3
     decoder_layers: int = 3

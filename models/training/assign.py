@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -24,6 +24,17 @@ class Assigner(Protocol):
 
     def assign(self, prediction: Prediction, targets: list[Targets]) -> Assignment:
         """One entry per image; rows of `prediction` are images."""
+
+
+@runtime_checkable
+class Matcher(Assigner, Protocol):
+    """An assigner by cost, whose costs others may change: repeat targets, keep queries from them."""
+
+    def tables(self, layers: list[Prediction], targets: list[Targets]) -> list[Tensor]:
+        """Costs of every image, L x Q x T: of the queries of L decoder layers for the image's targets."""
+
+    def probabilities(self, prediction: Prediction) -> Tensor:
+        """Of every relation label, N x Q x R."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +123,24 @@ class Hungarian:
         Raises:
             ValueError: a cost is not finite, which means that the model's output is not.
         """
-        costs = matching_costs(prediction, concatenate_targets(targets)).total(self.weights)
-        return solve(costs, [len(target) for target in targets])
+        return solve(self._costs(prediction, targets), [len(target) for target in targets])
+
+    def tables(self, layers: list[Prediction], targets: list[Targets]) -> list[Tensor]:
+        """Costs of every image, L x Q x T."""
+        costs = torch.stack([self._costs(layer, targets) for layer in layers])
+        per_image = costs.unflatten(1, (len(targets), -1)).unbind(1)
+        ends = torch.tensor([len(target) for target in targets]).cumsum(0).tolist()
+        return [
+            table[..., end - len(target) : end]
+            for table, end, target in zip(per_image, ends, targets, strict=True)
+        ]
+
+    def probabilities(self, prediction: Prediction) -> Tensor:
+        """Sigmoids of the relation logits."""
+        return prediction.relation_logits.sigmoid()
+
+    def _costs(self, prediction: Prediction, targets: list[Targets]) -> Tensor:
+        return matching_costs(prediction, concatenate_targets(targets)).total(self.weights)
 
 
 def solve(costs: Tensor, sizes: list[int]) -> Assignment:
@@ -126,17 +153,32 @@ def solve(costs: Tensor, sizes: list[int]) -> Assignment:
     Raises:
         ValueError: a cost is not finite.
     """
+    ends = torch.tensor(sizes).cumsum(0).tolist()
+    per_image = costs.unflatten(0, (len(sizes), -1))
+    return solve_tables(
+        [table[:, end - size : end] for table, size, end in zip(per_image, sizes, ends, strict=True)]
+    )
+
+
+def solve_tables(tables: list[Tensor]) -> Assignment:
+    """The cheapest one-to-one assignment of every image, from its costs Q x T.
+
+    Raises:
+        ValueError: a cost is not finite.
+    """
+    check_finite(torch.cat([table.flatten() for table in tables]))
+    assignment = []
+    for table in tables:
+        queries, chosen = linear_sum_assignment(table.cpu())
+        device = table.device
+        assignment.append((torch.as_tensor(queries, device=device), torch.as_tensor(chosen, device=device)))
+    return assignment
+
+
+def check_finite(costs: Tensor) -> None:
+    """Refuse costs that no assignment can be found for."""
     if not bool(costs.isfinite().all()):
         raise ValueError("matching costs are not finite: the model's boxes or logits hold NaN or infinity")
-    per_image = costs.unflatten(0, (len(sizes), -1)).cpu()
-    assignment, start = [], 0
-    for table, size in zip(per_image, sizes, strict=True):
-        queries, chosen = linear_sum_assignment(table[:, start : start + size])
-        assignment.append(
-            (torch.as_tensor(queries, device=costs.device), torch.as_tensor(chosen, device=costs.device))
-        )
-        start += size
-    return assignment
 
 
 @dataclass(frozen=True)

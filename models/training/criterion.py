@@ -10,6 +10,7 @@ from torch import Tensor
 
 from relforge.models.blocks.prediction import Output, Prediction
 from relforge.models.training.assign import Assigner
+from relforge.models.training.grouped_matching import GroupedMatching
 from relforge.models.training.targets import Targets
 from relforge.models.training.terms import Assigned, Term
 
@@ -60,22 +61,43 @@ class Criterion:
             pairs: mean number of target pairs per process, at least 1.
         """
         # the last layer first, as published: terms that keep counts see the layers in this order
-        *others, last = output.layers
-        terms = self.layer_terms(last, targets, pairs, output.relation_features)
+        *others, last = self.assign(output.layers, targets, pairs, output.relation_features)
+        terms = {name: term(last) for name, term in self.terms.items()}
         terms |= {name: output.terms[name] for name in self.model_terms}
         totals = [self.weigh(terms)]
-        for layer in others:
-            totals.append(self.weigh(self.layer_terms(layer, targets, pairs, output.relation_features)))
-        return {"total": torch.stack(totals).sum(), **terms}
+        for assigned in others:
+            totals.append(self.weigh({name: term(assigned) for name, term in self.terms.items()}))
+        return {"total": torch.stack(totals).sum(), **terms, **last.report}
 
     def layer_terms(
         self, layer: Prediction, targets: list[Targets], pairs: float, features: Tensor | None = None
     ) -> dict[str, Tensor]:
         """The terms of one decoder layer, unweighted; `features` are the relation labels', R x width."""
-        if not self.subject_class:
-            layer = replace(layer, subject_logits=None)
-        assigned = Assigned(layer, targets, self.assigner.assign(layer, targets), pairs, features)
+        (assigned,) = self.assign([layer], targets, pairs, features)
         return {name: term(assigned) for name, term in self.terms.items()}
+
+    def assign(
+        self,
+        layers: list[Prediction],
+        targets: list[Targets],
+        pairs: float,
+        features: Tensor | None = None,
+    ) -> list[Assigned]:
+        """What the terms of every layer are computed from."""
+        if not self.subject_class:
+            layers = [replace(layer, subject_logits=None) for layer in layers]
+        if isinstance(self.assigner, GroupedMatching):
+            return self.assigner.assign_layers(layers, targets, features)
+        return [
+            Assigned(layer, targets, self.assigner.assign(layer, targets), pairs, features)
+            for layer in layers
+        ]
+
+    def for_relations(self, relations: Sequence[str]) -> Criterion:
+        """The same for a batch that is scored against these relation labels: groups are of names."""
+        if not isinstance(self.assigner, GroupedMatching):
+            return self
+        return replace(self, assigner=self.assigner.for_relations(relations))
 
     def weigh(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum of one layer's terms."""

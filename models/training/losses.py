@@ -46,27 +46,34 @@ def object_focal(logits: Tensor, labels: Tensor, count: float) -> Tensor:
     return (weight * entropy).sum() / count
 
 
-def relation_focal(logits: Tensor, targets: Tensor) -> Tensor:
+def relation_focal(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
     """CornerNet's focal loss of multi-hot targets, over the number of true relations.
 
-    (1 - p)^2 log p where a relation holds, p^2 log(1 - p) where it does not.
+    (1 - p)^2 log p where a relation holds, p^2 log(1 - p) where it does not. `weights`, of the same shape,
+    are factors of the entries.
     """
     p = logits.float().sigmoid().clamp(PROBABILITY_MARGIN, 1 - PROBABILITY_MARGIN)
     positive = targets == 1
-    loss = -torch.where(positive, (1 - p) ** 2 * p.log(), p**2 * (1 - p).log()).sum()
+    entries = torch.where(positive, (1 - p) ** 2 * p.log(), p**2 * (1 - p).log())
+    loss = -(entries if weights is None else weights * entries).sum()
     count = positive.sum()
     return loss / count if count else loss
 
 
-def relation_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross-entropy of multi-hot targets, averaged over all entries."""
-    return F.binary_cross_entropy_with_logits(logits.float(), targets)
+def relation_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Binary cross-entropy of multi-hot targets, averaged over all entries; `weights` are their factors."""
+    return F.binary_cross_entropy_with_logits(logits.float(), targets, weights)
 
 
-def relation_quality_focal(logits: Tensor, targets: Tensor) -> Tensor:
-    """Quality focal loss (GFL, beta 2) of soft targets in [0, 1], over the number of targets above 0."""
+def relation_quality_focal(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Quality focal loss (GFL, beta 2) of soft targets in [0, 1], over the number of targets above 0.
+
+    `weights`, of the same shape, are factors of the entries.
+    """
     logits = logits.float()
     weight = (targets - logits.sigmoid()).abs() ** 2
+    if weights is not None:
+        weight = weight * weights
     loss = (weight * F.binary_cross_entropy_with_logits(logits, targets, reduction="none")).sum()
     count = (targets > 0).sum()
     return loss / count if count else loss

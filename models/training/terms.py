@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -35,6 +35,11 @@ class Assigned:
         assignment: of an `Assigner`.
         pairs: mean number of target pairs per process, at least 1.
         relation_features: R x width text features; None for closed labels.
+        columns: m x R, the relation labels that each query is trained on: it is not told that true ones of
+            the others are false. None: all.
+        predicate_weights: R factors of the loss where a relation holds; None: 1.
+        of_relations: the same for the predicate queries, where a pair has several.
+        report: what the log shows beside the terms.
     """
 
     prediction: Prediction
@@ -42,6 +47,10 @@ class Assigned:
     assignment: Assignment
     pairs: float
     relation_features: Tensor | None = None
+    columns: Tensor | None = None
+    predicate_weights: Tensor | None = None
+    of_relations: Assigned | None = None
+    report: Mapping[str, Tensor] = field(default_factory=dict)
 
     @cached_property
     def index(self) -> tuple[Tensor, Tensor]:
@@ -157,7 +166,7 @@ def assigned_relations(layer: Assigned) -> Tensor:
     return relation_focal(layer.pick(layer.prediction.relation_logits), layer.targets.relations)
 
 
-RELATION_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+RELATION_LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {
     "quality": relation_quality_focal,
     "focal": relation_focal,
     "smooth": relation_quality_focal,
@@ -196,7 +205,9 @@ class AllRelations:
             )
 
     def __call__(self, layer: Assigned) -> Tensor:
+        layer = layer.of_relations or layer
         targets = layer.targets.relations
+        factors = relation_factors(layer)
         if self.pseudo:
             features = layer.relation_features
             if features is None:
@@ -204,13 +215,31 @@ class AllRelations:
             true = concatenate_targets(layer.batch_targets).relations
             scores = pseudo_labels(true, features if self.published else features.detach())
             targets = targets + scores[layer.order]
+        if layer.columns is not None:
+            targets = targets * layer.columns
         if self.kind == "quality":
             targets = targets * box_quality(layer)[:, None]
         elif self.kind == "smooth":
             targets = targets * (1 - self.smoothing) + self.smoothing / targets.shape[1]
         logits = layer.prediction.relation_logits
         full = targets.new_zeros(logits.shape).index_put(layer.index, targets)
-        return RELATION_LOSSES[self.kind](logits, full)
+        weights = None
+        if factors is not None:
+            weights = targets.new_ones(logits.shape).index_put(layer.index, factors)
+        return RELATION_LOSSES[self.kind](logits, full, weights)
+
+
+def relation_factors(layer: Assigned) -> Tensor | None:
+    """m x R factors of the loss of the assigned queries' relations; None where all are 1."""
+    if layer.columns is None and layer.predicate_weights is None:
+        return None
+    true = layer.targets.relations > 0
+    factors = torch.ones_like(layer.targets.relations)
+    if layer.predicate_weights is not None:
+        factors = torch.where(true, layer.predicate_weights, factors)
+    if layer.columns is not None:
+        factors = factors.masked_fill(true & ~layer.columns, 0)
+    return factors
 
 
 @torch.no_grad()

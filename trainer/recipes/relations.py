@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from relforge.data.batches import Batch
 from relforge.models.blocks.prediction import Labels
-from relforge.models.family import Family
+from relforge.models.family import Family, Losses
+from relforge.models.training.criterion import Criterion
 from relforge.trainer import loop, processes
 from relforge.trainer.recipe import build_losses, build_noise, train_and_save
 from relforge.trainer.settings import Settings, settings_from
@@ -36,12 +37,20 @@ def main(values: Mapping[str, Any]) -> Path:
     """
     settings = settings_from(values)
     group = processes.join()
-    return train_and_save(settings, lambda entry: step_loss(entry, settings, group), group)
+    return train_and_save(settings, lambda entry, losses: step_loss(entry, settings, group, losses), group)
 
 
-def step_loss(entry: Family, settings: Settings, group: processes.Processes) -> loop.StepLoss[Batch]:
-    """The losses of one batch, all supervised layers together."""
-    losses, noise = build_losses(entry, settings), build_noise(entry, settings)
+def step_loss(
+    entry: Family, settings: Settings, group: processes.Processes, losses: Losses | None = None
+) -> loop.StepLoss[Batch]:
+    """The losses of one batch, all supervised layers together.
+
+    Args:
+        losses: of the model; by default those of its entry under the settings.
+    """
+    if losses is None:
+        losses = build_losses(entry, settings)
+    noise = build_noise(entry, settings)
 
     def compute(model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         labels = Labels(batch.labels.objects, batch.labels.relations)
@@ -50,7 +59,10 @@ def step_loss(entry: Family, settings: Settings, group: processes.Processes) -> 
             given = noise.training_pairs(model, batch.targets, len(labels.objects), generator)
         output = model(batch.images, labels, batch.padding, given)
         targets = batch.image_targets if entry.targets == "images" else batch.targets
-        return losses(output, targets, mean_pairs(batch, group))
+        of_batch: Losses = losses
+        if isinstance(losses, Criterion):
+            of_batch = losses.for_relations(labels.relations)
+        return of_batch(output, targets, mean_pairs(batch, group))
 
     return compute
 

@@ -1,0 +1,1 @@
+"""Iterative SGG, and its training by SpeaQ."""
