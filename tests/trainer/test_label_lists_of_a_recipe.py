@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from relforge.data.batches import Batch
-from relforge.models.family import Family
+from relforge.models.family import Family, Losses
 from relforge.trainer import processes
 from relforge.trainer.recipe import load_data, train_and_save
 from relforge.trainer.recipes import relations
@@ -24,7 +24,9 @@ def batches_of(values: dict[str, Any]) -> list[Batch]:
     """The batches that the recipe trains on; the loss is a weight's square."""
     seen: list[Batch] = []
 
-    def step_loss(_: Family) -> Callable[[nn.Module, Batch, torch.Generator], dict[str, Tensor]]:
+    def step_loss(
+        _: Family, losses: Losses
+    ) -> Callable[[nn.Module, Batch, torch.Generator], dict[str, Tensor]]:
         def compute(model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
             seen.append(batch)
             return {"total": next(p for p in model.parameters() if p.requires_grad).square().sum()}
