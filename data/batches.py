@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ class Batch:
         images: B x 3 x H x W normalised; padding: B x H x W, True = padded, or None.
         targets, image_targets: one per image: its pairs, and the image as a whole.
         labels: what the images are scored against.
+        pairs_of_step: labelled pairs per batch, where several batches make a step; None where this one does.
     """
 
     images: Tensor
@@ -35,6 +36,13 @@ class Batch:
     targets: list[Targets]
     image_targets: list[ImageTargets]
     labels: LabelList
+    pairs_of_step: float | None = None
+
+    @property
+    def pairs(self) -> float:
+        """What losses per pair are divided by in this process: labelled pairs of the batch, or their mean
+        over the batches of the step, so that the mean of their gradients is that of one large batch."""
+        return float(sum(len(t) for t in self.targets)) if self.pairs_of_step is None else self.pairs_of_step
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on that device."""
@@ -44,6 +52,7 @@ class Batch:
             [t.to(device) for t in self.targets],
             [t.to(device) for t in self.image_targets],
             self.labels,
+            self.pairs_of_step,
         )
 
 
@@ -107,6 +116,7 @@ class Batches:
         rank, world_size: this process among how many; they share each epoch's shuffle.
         threads: that decode images ahead.
         labels: where label lists come from; open ones of the lengths in `options` by default.
+        batches_per_step: batches whose gradients are averaged, `Optimisation.accumulate`.
 
     Raises:
         ValueError: the data has no class `options.subject_label`, or too few images for a batch.
@@ -121,7 +131,9 @@ class Batches:
         world_size: int = 1,
         threads: int = 2,
         labels: LabelSource | None = None,
+        batches_per_step: int = 1,
     ) -> None:
+        self._batches_per_step = batches_per_step
         self._order = Order(len(data), options.size, seed, rank, world_size)
         self._data, self._options, self._threads = data, options, threads
         self._labels = labels or OpenLabels(data, options.object_labels, options.relation_labels)
@@ -139,8 +151,13 @@ class Batches:
         return self._order.steps_per_epoch
 
     def from_step(self, start: int) -> Iterator[Batch]:
-        """Batches `start`, `start + 1`, ...; the next ones are made while one is used."""
-        return compute_ahead(self.at, start, self._threads)
+        """Batches `start`, `start + 1`, ...; the next ones are made while one is used. `start` is the first
+        batch of a step."""
+        source = compute_ahead(self.at, start, self._threads)
+        while True:
+            parts = [next(source) for _ in range(self._batches_per_step)]
+            pairs = sum(part.pairs for part in parts) / len(parts)
+            yield from (replace(part, pairs_of_step=pairs) for part in parts)
 
     def at(self, step: int) -> Batch:
         """The batch of that step."""

@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
@@ -21,6 +22,7 @@ from relforge.trainer.optimiser import (
     Average,
     Optimisation,
     build_optimiser,
+    freeze,
     set_learning_rates,
 )
 from relforge.trainer.processes import Processes
@@ -41,7 +43,8 @@ class Batches(Protocol[Made]):
     """Where batches come from."""
 
     def from_step(self, start: int) -> Iterator[Made]:
-        """Batches `start`, `start + 1`, ..., functions of their numbers alone."""
+        """Batches `start`, `start + 1`, ..., functions of their numbers alone. Step s takes the batches from
+        s times `Optimisation.accumulate` on."""
 
 
 StepLoss = Callable[[nn.Module, B, torch.Generator], dict[str, Tensor]]
@@ -85,6 +88,7 @@ def train(
     fingerprint = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
     device = processes.device
     model.to(device)
+    freeze(model, options.frozen)
     optimiser = build_optimiser(model, options, backbone_prefixes)
     average = Average(model, options.average_decay) if options.average_decay else None
     start = snapshots.load(out, model, optimiser, average, fingerprint)
@@ -97,23 +101,25 @@ def train(
     parallel = processes.wrap(_StepLoss(model, step_loss))
     trainable = [p for p in model.parameters() if p.requires_grad]
     began = time.monotonic()
-    source = batches.from_step(start)
+    source = batches.from_step(start * options.accumulate)
     for step in range(start, steps):
-        batch = next(source).to(device)
-        # one number per (seed, step, rank) decides dropout and noise, whatever ran before
-        number = int.from_bytes(
-            hashlib.blake2b(f"{seed}/{step}/{processes.rank}".encode(), digest_size=7).digest(), "little"
-        )
-        torch.manual_seed(number)
         set_learning_rates(optimiser, options, step, steps)
         model.train()
-        with torch.autocast(device.type, torch.bfloat16, enabled=options.precision == "bf16"):
-            terms = parallel(batch, torch.Generator().manual_seed(number))
-        total = float(terms["total"].detach())
-        if not math.isfinite(total):
-            raise FloatingPointError(f"the loss of step {step} is {total}")
         optimiser.zero_grad(set_to_none=True)
-        terms["total"].backward()
+        parts = []
+        for part in range(options.accumulate):
+            batch = next(source).to(device)
+            number = _random_number(seed, step, processes.rank, part)
+            torch.manual_seed(number)
+            last = part + 1 == options.accumulate
+            with nullcontext() if last else processes.local(parallel):
+                with torch.autocast(device.type, torch.bfloat16, enabled=options.precision == "bf16"):
+                    terms = parallel(batch, torch.Generator().manual_seed(number))
+                total = float(terms["total"].detach())
+                if not math.isfinite(total):
+                    raise FloatingPointError(f"the loss of step {step} is {total}")
+                (terms["total"] / options.accumulate).backward()
+            parts.append({name: value.detach() for name, value in terms.items()})
         norm = torch.nn.utils.clip_grad_norm_(trainable, options.max_gradient_norm)
         optimiser.step()
         if average:
@@ -121,7 +127,10 @@ def train(
         done = step + 1
         if done % log_every == 0 or done == steps:
             # every process takes part in the means, the first one writes them
-            means = {name: round(float(processes.mean(value.detach())), 5) for name, value in terms.items()}
+            means = {
+                name: round(float(processes.mean(torch.stack([part[name] for part in parts]).mean())), 5)
+                for name in parts[0]
+            }
             if curves:
                 curves.write(step, **means, gradient_norm=round(float(norm), 4))
                 rate = (done - start) / (time.monotonic() - began)
@@ -136,6 +145,12 @@ def _format_progress(means: Mapping[str, float], rate: float, left: int) -> str:
     terms = ", ".join(f"{name} {value:.3f}" for name, value in means.items() if name != "total")
     time_left = timedelta(seconds=round(left / rate))
     return f"loss {means['total']:.3f}{f' ({terms})' if terms else ''}  {rate:.2f} steps/s  {time_left} left"
+
+
+def _random_number(seed: int, step: int, rank: int, part: int) -> int:
+    """Decides dropout and noise of the part of a step, whatever ran before."""
+    text = f"{seed}/{step}/{rank}" + (f"/{part}" if part else "")
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "little")
 
 
 class _StepLoss(nn.Module, Generic[B]):

@@ -33,9 +33,11 @@ class Optimisation:
         max_gradient_norm: the global norm that gradients are clipped to.
         precision: `fp32` or `bf16` (autocast).
         average_decay: decay of the moving average of the weights; None: no average.
+        accumulate: batches per step; the step follows the mean of their gradients.
+        frozen: parameters whose names begin with one of these are not trained.
 
     Raises:
-        ValueError: an unknown precision or schedule.
+        ValueError: an unknown precision or schedule, or less than one batch per step.
     """
 
     learning_rate: float = 1.41e-4
@@ -48,6 +50,8 @@ class Optimisation:
     max_gradient_norm: float = 0.1
     precision: str = "fp32"
     average_decay: float | None = None
+    accumulate: int = 1
+    frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.precision not in {"fp32", "bf16"}:
@@ -56,6 +60,29 @@ class Optimisation:
             raise ValueError(
                 f"optimisation.schedule: {self.schedule!r}; choose one of {', '.join(SCHEDULES)}"
             )
+        if isinstance(self.frozen, str):
+            raise ValueError(f"optimisation.frozen: expected a list of prefixes, found {self.frozen!r}")
+        if self.accumulate < 1:
+            raise ValueError(
+                f"optimisation.accumulate: {self.accumulate} is no number of batches, at least 1"
+            )
+
+
+def freeze(model: nn.Module, prefixes: Sequence[str]) -> None:
+    """Train nothing whose name begins with one of the prefixes, in place.
+
+    Raises:
+        ValueError: no parameter has such a name.
+    """
+    for prefix in prefixes:
+        named = [p for name, p in model.named_parameters() if name.startswith(prefix)]
+        if not named:
+            parts = sorted({name.split(".")[0] for name, _ in model.named_parameters()})
+            raise ValueError(
+                f"optimisation.frozen: no parameter begins with {prefix!r}; the parts are {', '.join(parts)}"
+            )
+        for parameter in named:
+            parameter.requires_grad_(False)
 
 
 def build_optimiser(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -34,6 +35,12 @@ class Processes:
             return model
         devices = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(model, devices, find_unused_parameters=True)
+
+    def local(self, model: nn.Module) -> AbstractContextManager[None]:
+        """Within it, gradients of a wrapped model stay in this process and add up."""
+        if isinstance(model, DistributedDataParallel):
+            return model.no_sync()  # type: ignore[no-any-return]
+        return nullcontext()
 
     def mean(self, value: Tensor) -> Tensor:
         """Mean over processes; every process must call it."""

@@ -83,8 +83,17 @@ def train_and_save(
         blueprint = replace(blueprint, predicate_groups=None)
     step_loss = make_step_loss(entry, losses)
     closed = _closed_labels(entry, blueprint, data, settings)
-    batches = Batches(data, settings.batch, settings.seed, group.rank, group.world_size, labels=closed)
-    steps = settings.length(batches.steps_per_epoch)
+    accumulate = settings.optimisation.accumulate
+    batches = Batches(
+        data,
+        settings.batch,
+        settings.seed,
+        group.rank,
+        group.world_size,
+        labels=closed,
+        batches_per_step=accumulate,
+    )
+    steps = settings.length(batches.steps_per_epoch / accumulate)
     average = loop.train(
         model,
         batches,

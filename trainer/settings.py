@@ -60,7 +60,7 @@ class Settings:
     save_every: int = 500
     log_every: int = 20
 
-    def length(self, steps_per_epoch: int) -> int:
+    def length(self, steps_per_epoch: float) -> int:
         """Steps of the run."""
         return self.steps if self.steps is not None else max(1, round(self.epochs * steps_per_epoch))
 

@@ -68,9 +68,9 @@ def step_loss(
 
 
 def mean_pairs(batch: Batch, group: processes.Processes) -> float:
-    """Labelled pairs of this step, averaged over the processes, at least 1: what box terms are divided by, so
-    that an average of gradients is that of one large batch, as published."""
-    count = torch.tensor(float(sum(len(t) for t in batch.targets)), device=batch.images.device)
+    """Labelled pairs per batch of this step, averaged over the processes, at least 1: what box terms are
+    divided by, so that an average of gradients is that of one large batch, as published."""
+    count = torch.tensor(batch.pairs, device=batch.images.device)
     return max(1.0, float(group.mean(count)))
 
 
