@@ -16,6 +16,8 @@ TABLES = (
     "queries.weight",
     "pairs.queries.weight",
 )
+_BY_ROLE = ("pairs.queries.weight",)
+"""Tables that the published code cuts by role too (ParSe and RLIP-ParSe)."""
 
 
 def cut_queries(
@@ -29,9 +31,9 @@ def cut_queries(
         state: name -> tensor, our names.
         pairs: queries that the model has.
         kept: queries to keep.
-        published: keep the first `2 * kept` rows of such tables as they are, as the published code does: some
-            of the subjects' rows become objects' (100 pairs cut to 64: 36 of the 64). The published HICO-DET
-            fine-tuning of RLIPv2-ParSeDA did so.
+        published: keep the first `2 * kept` rows of such tables as they are, as the published code does with
+            those of the deformable line: some of the subjects' rows become objects' (100 pairs cut to 64: 36
+            of the 64). The published HICO-DET fine-tuning of RLIPv2-ParSeDA did so.
 
     Raises:
         ValueError: more queries than there are.
@@ -45,7 +47,7 @@ def cut_queries(
         table = state[name]
         if len(table) == pairs:
             cut[name] = table[:kept]
-        elif published:
+        elif published and name not in _BY_ROLE:
             cut[name] = table[: 2 * kept]
         else:
             cut[name] = torch.cat([half[:kept] for half in table.chunk(2)])

@@ -17,10 +17,12 @@ MODELS = Registry(
         "parseda": "relforge.models.rlipv2.family:PARSEDA",
         "rtagger": "relforge.models.rlipv2.family:RTAGGER",
         "qpic": "relforge.models.qpic.family:FAMILY",
+        "parse": "relforge.models.parse.family:FAMILY",
         "qahoi": "relforge.models.qahoi.family:QAHOI",
         "qahoi_rlipv2": "relforge.models.qahoi.family:QAHOI_RLIPV2",
         "parsed_v1": "relforge.models.parsed_v1.family:FAMILY",
         "rlip_parsed": "relforge.models.rlip_parsed.family:FAMILY",
+        "rlip_parse": "relforge.models.rlip_parse.family:FAMILY",
         "defr": "relforge.models.defr.family:FAMILY",
     },
 )

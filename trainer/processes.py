@@ -39,7 +39,7 @@ class Processes:
     def local(self, model: nn.Module) -> AbstractContextManager[None]:
         """Within it, gradients of a wrapped model stay in this process and add up."""
         if isinstance(model, DistributedDataParallel):
-            return model.no_sync()  # type: ignore[no-any-return]
+            return model.no_sync()
         return nullcontext()
 
     def mean(self, value: Tensor) -> Tensor:

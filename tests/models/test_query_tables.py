@@ -28,6 +28,14 @@ def test_the_published_cut_takes_rows_of_subjects_for_objects() -> None:
 
 
 @pytest.mark.parametrize("published", [False, True])
+def test_tables_of_the_detr_line_keep_the_first_of_every_role_in_the_published_code_too(
+    published: bool,
+) -> None:
+    cut = cut_queries({"pairs.queries.weight": torch.arange(8)[:, None]}, 4, 3, published=published)
+    assert cut["pairs.queries.weight"].flatten().tolist() == [0, 1, 2, 4, 5, 6]
+
+
+@pytest.mark.parametrize("published", [False, True])
 def test_a_table_with_one_row_per_pair_keeps_the_first(published: bool) -> None:
     state = {"queries.relation_position.weight": torch.arange(4)[:, None]}
     cut = cut_queries(state, 4, 3, published=published)

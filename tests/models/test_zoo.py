@@ -41,8 +41,8 @@ def test_every_name_has_an_entry_of_that_name(name: str) -> None:
 
 
 def test_an_unknown_name_lists_the_choices() -> None:
-    with pytest.raises(UnknownName, match="unknown model 'parse'; did you mean 'parsed'"):
-        family("parse")
+    with pytest.raises(UnknownName, match="unknown model 'parsedd'; did you mean 'parsed'"):
+        family("parsedd")
 
 
 def test_no_file_outside_a_familys_folder_imports_it() -> None:
@@ -55,6 +55,6 @@ def test_no_file_outside_a_familys_folder_imports_it() -> None:
                     names = [alias.name for alias in node.names]
                 for folder in family_folders():
                     own = ROOT / folder.removeprefix("relforge.").replace(".", "/")
-                    if any(name.startswith(folder) for name in names) and own not in path.parents:
+                    if any(f"{name}.".startswith(f"{folder}.") for name in names) and own not in path.parents:
                         found.append(f"{path.relative_to(ROOT)} imports {folder}")
     assert found == []

@@ -2,7 +2,7 @@
 
     python -m torch.distributed.run --nproc-per-node 2 tests/trainer/group.py OUT RECIPE
 
-Leaves in OUT `weights-RANK.pt` of the line.
+Leaves in OUT `weights-BATCHES-RANK.pt` of the line, by the batches of a step.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class PointBatches:
             yield Points(torch.cat([p.x for p in parts]), torch.cat([p.y for p in parts]))
 
 
-def fit(out: Path, processes: Processes, *ranks: int) -> dict[str, Tensor]:
-    """Weights of a line that was fitted to the points of `ranks`."""
+def fit(out: Path, processes: Processes, *ranks: int, accumulate: int = 1) -> dict[str, Tensor]:
+    """Weights of a line that was fitted to the points of `ranks`, `accumulate` batches a step."""
     torch.manual_seed(0)
     line = nn.Linear(1, 1)
 
@@ -66,8 +66,8 @@ def fit(out: Path, processes: Processes, *ranks: int) -> dict[str, Tensor]:
         line,
         PointBatches(*ranks),
         step_loss,
-        Optimisation(learning_rate=0.1),
-        steps=STEPS,
+        Optimisation(learning_rate=0.1, accumulate=accumulate),
+        steps=STEPS // accumulate,
         out=out,
         seed=0,
         processes=processes,
@@ -79,7 +79,9 @@ def fit(out: Path, processes: Processes, *ranks: int) -> dict[str, Tensor]:
 
 def main(out: Path, recipe: Path) -> None:
     group = join()
-    torch.save(fit(out / "line", group, group.rank), out / f"weights-{group.rank}.pt")
+    for accumulate in (1, 2):
+        weights = fit(out / f"line-{accumulate}", group, group.rank, accumulate=accumulate)
+        torch.save(weights, out / f"weights-{accumulate}-{group.rank}.pt")
     relations.main(yaml.safe_load(recipe.read_text()))
 
 

@@ -48,15 +48,19 @@ def test_two_processes_train_as_one_on_the_batches_of_both(settings: dict[str, A
     assert done.returncode == 0, done.stderr[-2000:]
 
     # then both processes hold the weights of one process that trains on the batches of both
-    first, second = (torch.load(tmp_path / f"weights-{rank}.pt", weights_only=True) for rank in range(2))
-    alone = fit(tmp_path / "alone", Processes(0, 1, torch.device("cpu")), 0, 1)
-    for name in alone:
-        assert torch.equal(first[name], second[name])
-        assert torch.allclose(first[name], alone[name], atol=1e-5)
+    for batches in (1, 2):  # of a step
+        files = [tmp_path / f"weights-{batches}-{rank}.pt" for rank in range(2)]
+        first, second = (torch.load(file, weights_only=True) for file in files)
+        alone = fit(
+            tmp_path / f"alone-{batches}", Processes(0, 1, torch.device("cpu")), 0, 1, accumulate=batches
+        )
+        for name in alone:
+            assert torch.equal(first[name], second[name])
+            assert torch.allclose(first[name], alone[name], atol=1e-5)
     # and the log has the mean loss of both
     losses = [
         [json.loads(line)["total"] for line in (tmp_path / folder / "log.jsonl").read_text().splitlines()]
-        for folder in ("line", "alone")
+        for folder in ("line-1", "alone-1")
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     # and the recipe leaves one model

@@ -28,6 +28,8 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "qahoi_rlipv2": {"decoder_layers": 2},
     "rlip_parsed": {"decoder_layers": 2},
     "qpic": {"decoder_layers": 2},
+    "parse": {"decoder_layers": 2},
+    "rlip_parse": {"encoder_layers": 2, "decoder_layers": 2},
 }
 MOVING = tuple(f"{role}_boxes.mlps.{k}" for role in ("subject", "object") for k in (2, 3))
 UNTRAINED = {"parsed_v1": MOVING, "rlip_parsed": MOVING}

@@ -1,0 +1,1 @@
+"""ParSe: subjects and objects as queries of one DETR decoder, relations as those of a second."""
