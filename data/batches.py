@@ -65,6 +65,8 @@ class BatchOptions:
         short_sides: lengths of the shorter side in pixels, one is drawn per image.
         long_side: upper bound of the longer side in pixels.
         mirror: probability of mirroring.
+        one_predicate: of a pair with several predicates one is drawn each time, as published scene-graph
+            training does for models whose predicates exclude each other.
         exchange_sides: left and right change places in the predicates of mirrored images; published: False.
         jitter: strength of random brightness, contrast and saturation (published fine-tuning: 0.4).
         crop: probability of a random crop (published fine-tuning: 0.5).
@@ -82,6 +84,7 @@ class BatchOptions:
     short_sides: tuple[int, ...] = (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800)
     long_side: int = 1333
     mirror: float = 0.5
+    one_predicate: bool = False
     exchange_sides: bool = True
     jitter: float = 0.0
     crop: float = 0.0
@@ -172,7 +175,8 @@ class Batches:
             example = view.annotate(example)
             examples.append(example)
             exchange = mirror and options.exchange_sides
-            predicates.append([self._mirror(c) if exchange else c for c in example.predicates])
+            rows = [self._mirror(c) if exchange else c for c in example.predicates]
+            predicates.append([_draw_one(c, rng) for c in rows] if options.one_predicate else rows)
         labels = self._labels.draw(
             [code for example in examples for code in example.named_categories]
             + ([] if self._subject is None else [self._subject]),
@@ -211,3 +215,8 @@ class Batches:
         """Codes of the mirrored predicates; one whose mirror image no annotation uses is left out."""
         mirrored = self._mirrored[codes]
         return mirrored[mirrored >= 0]
+
+
+def _draw_one(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One of the codes, where there are any."""
+    return codes[[int(rng.integers(len(codes)))]] if len(codes) else codes

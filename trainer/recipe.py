@@ -11,22 +11,31 @@ from pathlib import Path
 
 from relforge.data import sources
 from relforge.data.batches import Batch, Batches
+from relforge.data.closed_names import rename_labels
 from relforge.data.label_lists import ClosedLabels
 from relforge.data.relations import RelationData
 from relforge.models.blueprint import Blueprint
 from relforge.models.checkpoint import save_model
 from relforge.models.family import Family, Losses, PairSource
 from relforge.models.zoo import family
+from relforge.stages.closed_labels import load_labels
 from relforge.trainer import assignment, loop, processes
 from relforge.trainer.settings import Settings, choose_from
 from relforge.trainer.start import start_model
 
 
 def load_data(settings: Settings) -> RelationData:
-    """The training set, with at most `batch.max_pairs` pairs per image."""
-    return sources.load_relations(
+    """The training set, with at most `batch.max_pairs` pairs per image, in the names of a list if one is
+    named."""
+    data = sources.load_relations(
         settings.data, max_pairs=settings.batch.max_pairs, first_rows=settings.published
     )
+    if settings.labels in (None, "open", "closed"):
+        return data
+    named = rename_labels(data, load_labels(settings.labels))
+    for reason, count in (named.reasons - data.reasons).items():
+        print(f"labels {settings.labels}: {count:,} {reason} left out")
+    return named
 
 
 def build_losses(entry: Family, settings: Settings) -> Losses:
@@ -133,7 +142,7 @@ def _closed_labels(
         if settings.labels == "open":
             raise ValueError(f"labels: {entry.name} has a head for every label; leave open out")
         return ClosedLabels(data, blueprint.classes, blueprint.relations, blueprint.interactions)
-    return ClosedLabels(data) if settings.labels == "closed" else None
+    return None if settings.labels in (None, "open") else ClosedLabels(data)
 
 
 def groups_hash(blueprint: Blueprint) -> dict[str, str]:

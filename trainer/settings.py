@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_origin, get_type_hints
 
 from relforge.data.batches import BatchOptions
 from relforge.models.published import PUBLISHED_SUFFIXES
+from relforge.stages.closed_labels import load_labels
 from relforge.trainer.optimiser import Optimisation
 
 S = TypeVar("S")
@@ -30,9 +31,10 @@ class Settings:
             start from it.
         epochs, steps: length of the run; `steps` takes precedence.
         batch, optimisation: fields of `BatchOptions` and `Optimisation`.
-        labels: `open` (a list of names drawn for each batch) or `closed` (all names of the data in its order,
-            as fine-tuning has them). None: closed for models with heads of their own, open for models that
-            read texts; `open` is for the latter alone.
+        labels: `open` (a list of names drawn for each batch), `closed` (all names of the data in its order,
+            as fine-tuning has them), or a closed label list by its name (`vg150`, `open_images`) or file, to
+            which the names of the data are mapped (`relforge.data.closed_names`). None: closed for models
+            with heads of their own, open for models that read texts; `open` is for the latter alone.
         losses: options of the model's losses, such as `relations: focal` or `weights: {labels: 2}`.
         noise: options of the pairs that the model is given (R-Tagger: fields of `Noise`).
         assign: fields of `AssignOptions`: groups of predicates with queries of their own, several queries for
@@ -82,7 +84,10 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
     if not isinstance(model.get("keep_random", []), list):
         raise ValueError(f"model.keep_random: expected a list of prefixes, found {model['keep_random']!r}")
     if settings.labels not in (None, "open", "closed"):
-        raise ValueError(f"labels: {settings.labels!r} is not open or closed")
+        try:
+            load_labels(str(settings.labels))
+        except ValueError as error:
+            raise ValueError(f"labels: {settings.labels!r} is not open or closed, and {error}") from error
     return settings
 
 
