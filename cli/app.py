@@ -32,6 +32,7 @@ VERBS = Registry(
         "report": "relforge.cli.report:command",
         "view": "relforge.cli.view:command",
         "export": "relforge.cli.export:command",
+        "convert": "relforge.cli.convert:command",
         "submit": "relforge.cli.submit:command",
         "train": "relforge.cli.train:command",
         "eval": "relforge.cli.eval:command",

@@ -39,7 +39,7 @@ def command(
     from relforge.reports.matching import RelationFilter
 
     target = out or default_path(run, to)
-    given = dict(_option(one) for one in options or [])
+    given = dict(read_option(one) for one in options or [])
     try:
         keep = None if where is None else RelationFilter(run, where)
         counts = export_run(run, to, target, min_score=min_score, keep=keep, partial=partial, **given)
@@ -66,7 +66,8 @@ def command(
     return None
 
 
-def _option(text: str) -> tuple[str, object]:
+def read_option(text: str) -> tuple[str, object]:
+    """Name and value of `key=value`; the value is YAML."""
     key, equals, value = text.partition("=")
     if not equals or not key or not value:
         raise BadInput(f"{text!r}: an option of the format is written key=value")

@@ -12,7 +12,7 @@ prompts, the 600 interactions in order and the unseen interactions of four zero-
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -124,7 +124,11 @@ def _plain(name: str) -> str:
 
 
 def _image(
-    name: str, size: Any, rows: Iterable[tuple[Any, Any, int, int]], labels: Iterable[int] = ()
+    name: str,
+    size: Any,
+    rows: Iterable[tuple[Any, Any, int, int]],
+    labels: Iterable[int] = (),
+    hidden: Sequence[tuple[int, int]] = (),
 ) -> HoiImage:
     """An image from rows (subject box, object box, object code, verb code); equal boxes are one."""
     person = objects().index("person")
@@ -144,6 +148,7 @@ def _image(
         np.array(found, np.int64).reshape(-1, 3),
         (int(size[0]), int(size[1])),
         tuple(sorted(set(labels))),
+        tuple(hidden),
     )
 
 
@@ -189,10 +194,12 @@ def _read_mat(path: str, split: str) -> HoiData:
     for record in records:
         rows: list[tuple[Any, Any, int, int]] = []
         labels = []
+        hidden = []
         for one in np.atleast_1d(record.hoi):
             code, verb = every[int(one.id) - 1]
             labels.append(code)
             if int(one.invis):
+                hidden.append((verb, code))
                 continue
             people, things = _corners(one.bboxhuman), _corners(one.bboxobject)
             for subject, place in np.asarray(one.connection, int).reshape(-1, 2) - 1:
@@ -201,7 +208,7 @@ def _read_mat(path: str, split: str) -> HoiData:
                     continue
                 rows.append((people[subject], things[place], code, verb))
         size = (record.size.width, record.size.height)
-        images.append(_image(str(record.filename), size, rows, labels))
+        images.append(_image(str(record.filename), size, rows, labels, hidden))
     return HoiData(images, objects(), verbs(), reasons)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -26,6 +26,8 @@ class HoiImage:
         interactions: m x 3 (row of the subject's box, row of the object's box or `NO_OBJECT`, verb code).
         size: (width, height) in pixels, where the file has it.
         labels: object codes that the image is labelled with although no box of theirs is visible.
+        hidden: (verb code, object code) of interactions that the image is labelled with although no box of
+            them is visible (`anno_bbox.mat`).
         broken: a row named a box that is not there; published training leaves the image out.
         labelled: n, whether anybody labelled what the person in the box does (V-COCO); None: the file does
             not say.
@@ -39,6 +41,7 @@ class HoiImage:
     interactions: np.ndarray
     size: tuple[int, int] | None = None
     labels: tuple[int, ...] = ()
+    hidden: tuple[tuple[int, int], ...] = ()
     broken: bool = False
     labelled: np.ndarray | None = None
     crowd: np.ndarray | None = None
@@ -62,3 +65,26 @@ class HoiData:
 
     def __len__(self) -> int:
         return len(self.images)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a format was written from.
+
+    Args:
+        data: as it was written, with the names and rows that the format has.
+        left_out: what it cannot hold, reason -> how many; zeros included.
+    """
+
+    data: HoiData
+    left_out: Counter[str]
+
+
+def drop_rows_without_object(data: HoiData) -> tuple[HoiData, Counter[str]]:
+    """Only the rows with an object, and how many had none (`row_without_object`)."""
+    images = [
+        replace(one, interactions=one.interactions[one.interactions[:, 1] != NO_OBJECT])
+        for one in data.images
+    ]
+    count = sum(len(one.interactions) for one in data.images) - sum(len(one.interactions) for one in images)
+    return replace(data, images=images), Counter(row_without_object=count)

@@ -19,6 +19,10 @@ import numpy as np
 
 from relforge.data.hoi import NO_OBJECT, HoiData, HoiImage
 
+HIDDEN = "invisible_hoi"
+"""Of an image in a list that relforge wrote: `[{verb_id, object_cat}]` of interactions without a visible
+box."""
+
 LABELLED = "labelled"
 """Of a person in a converted V-COCO list that relforge wrote: whether anybody labelled what they do."""
 
@@ -110,6 +114,7 @@ class _Reader:
             classes.append(code)
         found = [row for one in interactions if (row := self._row(one, kept)) is not None]
         broken = any(self._points_past(one, len(kept)) for one in interactions)
+        hidden = self._hidden(record.get(HIDDEN, ()))
         size = (record["width"], record["height"]) if {"width", "height"} <= record.keys() else None
         return HoiImage(
             name,
@@ -117,11 +122,20 @@ class _Reader:
             np.array(classes, np.int64),
             np.array(found, np.int64).reshape(-1, 3),
             size,
-            broken=broken,
+            tuple(sorted({code for _, code in hidden})),
+            hidden,
+            broken,
             labelled=None if labelled is None else np.array(labelled, bool),
             crowd=np.isin(np.arange(len(boxes)), crowd) if crowd else None,
             identity=str(record["img_id"]) if isinstance(record.get("img_id"), int | str) else None,
         )
+
+    def _hidden(self, rows: Any) -> tuple[tuple[int, int], ...]:
+        try:
+            return tuple((self.verbs[row["verb_id"]], self.codes[row["object_cat"]]) for row in rows)
+        except (TypeError, KeyError):
+            self.reasons["malformed_row"] += 1
+            return ()
 
     @staticmethod
     def _points_past(row: Any, boxes: int) -> bool:

@@ -106,10 +106,15 @@ def read_sizes(images: Sequence[HoiImage], uris: Sequence[str | None]) -> list[t
     says."""
     unknown = [place for place, image in enumerate(images) if image.size is None]
     found = [image.size for image in images]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for place, size in zip(unknown, pool.map(_size, (uris[place] for place in unknown)), strict=True):
-            found[place] = size
+    for place, size in zip(unknown, sizes_of([uris[place] for place in unknown]), strict=True):
+        found[place] = size
     return found
+
+
+def sizes_of(uris: Sequence[str | None]) -> list[tuple[int, int] | None]:
+    """(width, height) of the stored pixels of every file; None where it cannot be read."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(_size, uris))
 
 
 def _size(uri: str | None) -> tuple[int, int] | None:

@@ -14,30 +14,34 @@ from typing import Any
 
 import numpy as np
 
-from relforge.data import hico
+from relforge.data.formats import hico, open_images, vcoco
 from relforge.data.hoi import HoiData
 from relforge.data.hoi_relations import relations_of
-from relforge.data.open_images_list import read_converted
 from relforge.data.relations import RelationData, take
 from relforge.data.vcoco_actions import PROMPTS
-from relforge.data.vcoco_images import read_vcoco_images
 from relforge.images import MAX_PIXELS
 from relforge.stages.ingest.image_files import ImageFiles
 
 
-def _hico(annotations: str, vocabulary: str = "", half: str = "train") -> HoiData:
-    return hico.read_hico(annotations, half, vocabulary)
-
-
 def _vcoco(annotations: str, instances: str = "") -> HoiData:
-    return replace(read_vcoco_images(annotations, instances), verbs=PROMPTS)
+    return replace(vcoco.read(annotations, instances), verbs=PROMPTS)
 
 
-def _open_images(annotations: str, categories: str) -> HoiData:
-    return read_converted(annotations, categories)
+def _open_images(
+    annotations: str, categories: str = "", classes: str = "", sizes: str = "", images: str | None = None
+) -> HoiData:
+    data = open_images.read(annotations, categories, classes, sizes, images)
+    if not annotations.endswith(".csv"):
+        return data
+    # a file of sizes may have the images of every split
+    return replace(data, images=[image for image in data.images if len(image.boxes)])
 
 
-HOI_FORMATS: dict[str, Callable[..., HoiData]] = {"hico": _hico, "vcoco": _vcoco, "open_images": _open_images}
+HOI_FORMATS: dict[str, Callable[..., HoiData]] = {
+    "hico": hico.read,
+    "vcoco": _vcoco,
+    "open_images": _open_images,
+}
 """Format -> its reader; the reader's parameters are options of the entry."""
 
 COMMON = ("images", "limit", "keep_empty", "max_boxes", "orientation", "max_pixels", "follow_links")
@@ -59,9 +63,10 @@ def load_hoi(part: Mapping[str, Any], max_pairs: int) -> RelationData:
     """
     name = part["format"]
     read = HOI_FORMATS[name]
-    given = {key: value for key, value in part.items() if key not in (*COMMON, "format")}
     parameters = signature(read).parameters
-    known = [*parameters, *COMMON]
+    own = [key for key in COMMON if key not in parameters]
+    given = {key: value for key, value in part.items() if key not in (*own, "format")}
+    known = [*parameters, *own]
     if unknown := [key for key in given if key not in parameters]:
         raise ValueError(f"data: {name}: unknown option {unknown[0]}; choose from {', '.join(known)}")
     needed = [key for key, parameter in parameters.items() if parameter.default is parameter.empty]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -15,9 +17,9 @@ from relforge.data.few_shot import few_images
 from relforge.data.hoi_sources import HOI_FORMATS, load_hoi
 from relforge.data.relation_tables import MAX_PAIRS, from_tables
 from relforge.data.relations import RelationData, concatenate
+from relforge.data.source_tables import open_filesystem, read_source
 from relforge.data.zero_shot import read_unseen, without_interactions
 from relforge.images import MAX_PIXELS
-from relforge.stages.registry import build_source
 from relforge.stages.tables import SCHEMAS
 
 RUN_OPTIONS = {"run", "relations", "threshold", "limit"}
@@ -52,13 +54,14 @@ def load_relations(
     loaded = []
     for given in parts:
         part = {name: value for name, value in given.items() if name not in SUBSETS}
+        reasons: Counter[str] = Counter()
         if "run" in part:
             if unknown := sorted(set(part) - RUN_OPTIONS):
                 choices = ", ".join(sorted(RUN_OPTIONS))
                 raise ValueError(f"data: {part['run']}: unknown option {unknown[0]}; choose from {choices}")
             tables = _read_run(part["run"], part.get("relations", "relations"), part.get("threshold"))
             written = _read_dataset(part["run"])
-        elif part.get("format") in HOI_FORMATS and not _is_csv(part):
+        elif part.get("format") in HOI_FORMATS:
             found = load_hoi(part, max_pairs=max_pairs)
             if not len(found):
                 raise ValueError(
@@ -68,9 +71,7 @@ def load_relations(
             continue
         elif "format" in part:
             adapter = {k: v for k, v in part.items() if k not in {"format", "limit"}}
-            if _is_csv(part):
-                adapter["relations"] = adapter.pop("annotations")
-            tables = _read_source("openimages" if _is_csv(part) else part["format"], adapter)
+            tables = _read_source(part["format"], adapter, reasons)
             written = adapter
         else:
             raise ValueError(f"data: an entry needs `run` or `format`, found {sorted(part)}")
@@ -90,7 +91,7 @@ def load_relations(
         )
         if not len(data):
             raise ValueError(f"data: {part.get('run') or part.get('format')} has no image with relations")
-        loaded.append(_subset(data, given))
+        loaded.append(_subset(replace(data, reasons=reasons), given))
     return concatenate(loaded)
 
 
@@ -101,11 +102,6 @@ def _subset(data: RelationData, options: Mapping[str, Any]) -> RelationData:
     if "unseen" in options:
         data = without_interactions(data, *read_unseen(options["unseen"]))
     return data
-
-
-def _is_csv(part: Mapping[str, Any]) -> bool:
-    """Whether it names Open Images' own file of relations, which ingest reads."""
-    return part.get("format") == "open_images" and str(part.get("annotations")).endswith(".csv")
 
 
 def _read_run(folder: str, name: str, threshold: float | None) -> tuple[pa.Table, pa.Table, pa.Table]:
@@ -119,7 +115,7 @@ def _read_run(folder: str, name: str, threshold: float | None) -> tuple[pa.Table
 
 def _read_dataset(folder: str) -> Mapping[str, Any]:
     """The section `dataset` of a run's config; empty where the folder has tables alone."""
-    filesystem, path = _open_filesystem(folder)
+    filesystem, path = open_filesystem(folder)
     try:
         with filesystem.open_input_stream(f"{path}/run.json") as file:
             written: Mapping[str, Any] = json.loads(file.read())["job"]["config"].get("dataset", {})
@@ -128,17 +124,13 @@ def _read_dataset(folder: str) -> Mapping[str, Any]:
     return written
 
 
-def _open_filesystem(folder: str) -> tuple[fs.FileSystem, str]:
-    return fs.FileSystem.from_uri(folder) if "://" in folder else (fs.LocalFileSystem(), folder)
-
-
 def read_table(folder: str, table: str) -> pa.Table:
     """All shards of one table of a run folder (a path or URI).
 
     Raises:
         ValueError: it has none.
     """
-    filesystem, path = _open_filesystem(folder)
+    filesystem, path = open_filesystem(folder)
     selector = fs.FileSelector(f"{path}/{table}", allow_not_found=True)
     parts = sorted(f.path for f in filesystem.get_file_info(selector) if f.path.endswith(".parquet"))
     if not parts:
@@ -146,10 +138,12 @@ def read_table(folder: str, table: str) -> pa.Table:
     return ds.dataset(parts, schema=SCHEMAS[table], filesystem=filesystem).to_table()
 
 
-def _read_source(adapter: str, options: Mapping[str, Any]) -> tuple[pa.Table, pa.Table, pa.Table]:
-    tables: dict[str, list[pa.Table]] = {"images": [], "boxes": [], "gold": []}
-    for result in build_source(adapter, **options).shards(4096):
-        for name, rows in tables.items():
-            rows.append(result.tables.get(name, SCHEMAS[name].empty_table()))
-    images, boxes, gold = (pa.concat_tables(rows) for rows in tables.values())
+def _read_source(
+    adapter: str, options: Mapping[str, Any], reasons: Counter[str]
+) -> tuple[pa.Table, pa.Table, pa.Table]:
+    shards = list(read_source(adapter, options, reasons))
+    images, boxes, gold = (
+        pa.concat_tables([tables[name] for tables in shards] or [SCHEMAS[name].empty_table()])
+        for name in ("images", "boxes", "gold")
+    )
     return images, boxes, gold

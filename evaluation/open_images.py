@@ -15,8 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from relforge.data.open_images import read_open_images
-from relforge.data.relations import RelationData
-from relforge.evaluation.annotated import Annotated, of_hoi, of_relations
+from relforge.evaluation.annotated import Annotated, of_hoi
 from relforge.evaluation.detection_table import read_detections
 from relforge.evaluation.evaluator import Measure, Result, Row
 from relforge.evaluation.kind_matches import Codes, encode
@@ -57,10 +56,9 @@ class OpenImagesEvaluator:
             raise ValueError("nms: give [alpha, beta, threshold], e.g. nms=[1,0.5,0.7], or [] for none")
 
     def read_gold(self, target: str) -> Annotated:
-        found = read_open_images(self.annotations, self.categories, self.classes, self.sizes)
-        if isinstance(found, RelationData):
-            return of_relations(found)
-        return of_hoi(found, subject=None)
+        return of_hoi(
+            read_open_images(self.annotations, self.categories, self.classes, self.sizes), subject=None
+        )
 
     def read_detections(self, target: str, gold: Annotated) -> Pairs:
         return read_detections(target, self.score)

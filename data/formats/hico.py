@@ -1,7 +1,8 @@
-"""HICO-DET's list of images (PPDM, QPIC, RLIPv2), with `corre_hico` and `hoi_list_new.json` beside it."""
+"""HICO-DET's list of images (PPDM, QPIC, RLIPv2): `trainval_hico.json`, `test_hico.json`."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,30 @@ from pathlib import Path
 import numpy as np
 
 from relforge.data import hico
+from relforge.data.formats.hico_names import as_hico
 from relforge.data.formats.hoi_list import write_list
-from relforge.data.hoi import NO_OBJECT, HoiData
+from relforge.data.hoi import MISSING, NO_OBJECT, HoiData, Written, drop_rows_without_object
 from relforge.data.vocabulary import Vocabulary
 from relforge.stages.class_names import class_key
 from relforge.stages.export.hico import FIRST_OTHER_CLASS
 from relforge.stages.hico_lists import object_ids
+
+
+def write(data: HoiData, path: Path, person: str = "person", official: bool = False) -> Written:
+    """Write one list.
+
+    Args:
+        person: class whose rows are written, in any spelling.
+        official: in HICO-DET's names and numbers alone; else other names have numbers behind them.
+    """
+    if official:
+        data, left_out = as_hico(data, False)
+    else:
+        data, reasons = drop_rows_without_object(data)
+        data, others = only_people(data, person)
+        left_out = reasons + Counter(subject_is_no_person=others)
+    write_hico(path, data, vocabulary_of([data]))
+    return Written(data, left_out)
 
 
 def write_hico(path: Path, data: HoiData, names: Vocabulary) -> None:
@@ -34,10 +53,21 @@ def write_hico(path: Path, data: HoiData, names: Vocabulary) -> None:
     write_list(
         path,
         data,
-        [number[name] for name in data.objects],
+        [number.get(name, -1) for name in data.objects],
         [verb_number[name] for name in data.verbs],
         interaction_numbers=places,
     )
+
+
+def read(annotations: str, vocabulary: str = "", half: str = "train") -> HoiData:
+    """Read `trainval_hico.json` or its like, `instances_train2015.json` or `anno_bbox.mat`
+    (`hico.read_hico`).
+
+    Args:
+        vocabulary: JSON of the names behind the numbers of a list that has others than HICO-DET.
+        half: `train` or `test`, of the `.mat`.
+    """
+    return hico.read_hico(annotations, half, vocabulary)
 
 
 def vocabulary_of(splits: Iterable[HoiData]) -> Vocabulary:
@@ -47,7 +77,7 @@ def vocabulary_of(splits: Iterable[HoiData]) -> Vocabulary:
     Its interactions are those that occur.
     """
     splits = list(splits)
-    objects = list(dict.fromkeys(name for data in splits for name in data.objects))
+    objects = list(dict.fromkeys(name for data in splits for name in data.objects if name != MISSING))
     verbs = list(dict.fromkeys(name for data in splits for name in data.verbs))
     ours = hico.official()
     if set(objects) <= set(ours.object_names) and set(verbs) <= set(ours.verb_names):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from relforge.data.hoi import HoiData, HoiImage
-from relforge.data.hoi_json import LABELLED
+from relforge.data.hoi_json import HIDDEN, LABELLED
 from relforge.stages.export.scenes import as_number_or_text
 
 _DIGITS = 6
@@ -51,6 +51,11 @@ def write_list(
                 number = (interaction_numbers or {}).get((verb, int(image.classes[end])))
                 row |= {} if number is None else {"hoi_category_id": number}
                 found.append(row | ({"verb": data.verbs[verb]} if names else {}))
+            if image.hidden:
+                record[HIDDEN] = [
+                    {"verb_id": verb_numbers[verb], "object_cat": object_numbers[code]}
+                    for verb, code in image.hidden
+                ]
             yield record | {"annotations": boxes, rows: found}
 
     with path.open("w", encoding="utf-8") as file:

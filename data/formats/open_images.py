@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from relforge.data.formats.hoi_list import write_list
-from relforge.data.hoi import NO_OBJECT, HoiData, HoiImage
+from relforge.data.hoi import MISSING, NO_OBJECT, HoiData, HoiImage, Written, drop_rows_without_object
+from relforge.data.open_images import read_open_images
 
 CLASSES, SIZES, CATEGORIES = (
     "class-descriptions.csv",
@@ -26,19 +28,54 @@ RELATION_COLUMNS = (
 )
 
 
-def write_csv(folder: Path, splits: Mapping[str, HoiData]) -> int:
+def read(
+    annotations: str, categories: str = "", classes: str = "", sizes: str = "", images: str | None = None
+) -> HoiData:
+    """Read a converted list, or the CSV file of relations (`open_images.read_open_images`).
+
+    Args:
+        categories: JSON of the names behind a list's numbers.
+        classes, sizes: CSV of class names and of image sizes, for CSV relations.
+        images: folder of the image files, from which the sizes are read where there are no `sizes`.
+    """
+    return read_open_images(annotations, categories, classes, sizes, images)
+
+
+def write(data: HoiData, path: Path, split: str = "test") -> Written:
+    """Write the CSV files of a split into a folder.
+
+    Args:
+        split: in the names `oidv6-<split>-annotations-vrd.csv` and `-bbox.csv`.
+    """
+    path.mkdir()
+    data, left_out = drop_rows_without_object(data)
+    write_csv(path, {split: data})
+    return Written(data, left_out)
+
+
+def write_folder(data: HoiData, path: Path, split: str = "test") -> Written:
+    """Write a converted list and its names into a folder.
+
+    Args:
+        split: in the name `OI_SGG_<split>.json`.
+    """
+    path.mkdir()
+    kept = replace(data, objects=[name for name in data.objects if name != MISSING])
+    kept, left_out = drop_rows_without_object(kept)
+    write_converted(path / f"OI_SGG_{split}.json", kept)
+    write_categories(path / CATEGORIES, kept)
+    return Written(kept, left_out)
+
+
+def write_csv(folder: Path, splits: Mapping[str, HoiData]) -> None:
     """`oidv6-<split>-annotations-vrd.csv`, `oidv6-<split>-annotations-bbox.csv`, class names and image sizes.
 
-    The label of a class is its name; coordinates are shares of the image. An image's id is its file name
-    without ending.
-
-    Returns:
-        Rows without an object, which the files cannot hold.
+    The label of a class is its name; coordinates are shares of the image. Rows without an object are not
+    written. An image's id is its file name without ending.
 
     Raises:
         ValueError: the size of an image is not known.
     """
-    left_out = 0
     classes: dict[str, None] = {}
     with (folder / SIZES).open("w", newline="", encoding="utf-8") as sizes:
         size_rows = csv.writer(sizes)
@@ -62,13 +99,11 @@ def write_csv(folder: Path, splits: Mapping[str, HoiData]) -> int:
                         box_rows.writerow([name, "xclick", label, 1, *sides, group])
                     for subject, end, verb in image.interactions.tolist():
                         if end == NO_OBJECT:
-                            left_out += 1
                             continue
                         ends = [labels[subject], labels[end], *shares[subject], *shares[end]]
                         relation_rows.writerow([name, *ends, data.verbs[verb]])
     with (folder / CLASSES).open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([name, name] for name in classes)
-    return left_out
 
 
 def _shares(image: HoiImage) -> list[list[float]]:

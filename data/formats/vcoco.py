@@ -12,15 +12,42 @@ from typing import Any
 import numpy as np
 
 from relforge.data.formats.hoi_list import write_list
-from relforge.data.hoi import MISSING, NO_OBJECT, HoiData, HoiImage
+from relforge.data.hoi import MISSING, NO_OBJECT, HoiData, HoiImage, Written
 from relforge.data.vcoco_actions import ACTION_OF, COLUMNS, ROLES, column_of_verb
-from relforge.data.vcoco_images import image_number
+from relforge.data.vcoco_images import image_number, read_vcoco_images
 from relforge.stages.class_names import class_key
 from relforge.stages.hico_lists import object_ids
 
 INSTANCES = "instances_vcoco_all_2014.json"
 FIRST_OTHER_CLASS = 91
 _DIGITS = 6
+
+
+def read(annotations: str, instances: str = "") -> HoiData:
+    """Read the official pair of files, or a converted list (`vcoco_images.read_vcoco_images`).
+
+    Args:
+        instances: COCO's boxes for the official file.
+    """
+    return read_vcoco_images(annotations, instances)
+
+
+def write(data: HoiData, path: Path, split: str = "test") -> Written:
+    """Write the official pair of files into a folder.
+
+    Args:
+        split: in the name `vcoco_<split>.json`.
+    """
+    data, left_out = as_vcoco(data)
+    path.mkdir()
+    return Written(data, left_out + write_official(path, {split: data}))
+
+
+def write_list_file(data: HoiData, path: Path) -> Written:
+    """Write a converted list."""
+    data, left_out = as_vcoco(data)
+    write_converted(path, data)
+    return Written(data, left_out)
 
 
 def as_vcoco(data: HoiData, person: str = "person") -> tuple[HoiData, Counter[str]]:
@@ -48,7 +75,8 @@ def as_vcoco(data: HoiData, person: str = "person") -> tuple[HoiData, Counter[st
         unique = list(dict.fromkeys(map(tuple, rows.tolist())))
         reasons["repeated_row"] += len(rows) - len(unique)
         unique += _absent_roles(unique)
-        images.append(replace(image, interactions=np.array(unique, np.int64).reshape(-1, 3)))
+        found = np.array(unique, np.int64).reshape(-1, 3)
+        images.append(replace(image, interactions=found, labels=(), hidden=()))
     objects = [*data.objects, *(() if MISSING in data.objects else (MISSING,))]
     return HoiData(images, objects, COLUMNS, data.reasons), +reasons
 

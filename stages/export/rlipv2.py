@@ -34,7 +34,7 @@ def write_visual_genome(
     tables: Iterable[Mapping[str, pa.Table]], path: Path, file_names: bool = False
 ) -> dict[str, int]:
     """The same as `scene_graphs.json` has it: no dataset and split, `names` is a list."""
-    return _write(tables, path, _visual_genome_image, file_names)
+    return _write(tables, path, visual_genome_image, file_names)
 
 
 def _write(
@@ -67,7 +67,8 @@ def _rlipv2_image(scene: Scene) -> dict[str, Any]:
     return head | _content(scene)
 
 
-def _visual_genome_image(scene: Scene) -> dict[str, Any]:
+def visual_genome_image(scene: Scene) -> dict[str, Any]:
+    """An image of Visual Genome's `scene_graphs.json`."""
     row = {"image_id": as_number_or_text(scene.image["image_id"])} | _content(scene)
     for item in row["objects"]:
         item["names"] = [item["names"]]

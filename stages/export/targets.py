@@ -17,18 +17,22 @@ TARGETS = Registry(
     {
         "coco": "relforge.stages.export.coco:write",
         "hico": "relforge.stages.export.hico:write",
+        "image-paths": "relforge.stages.export.image_paths:write",
         "label-studio": "relforge.stages.export.label_studio:write",
         "open-images": "relforge.stages.export.open_images:write",
         "parquet": "relforge.stages.export.parquet:write",
         "rlipv2": "relforge.stages.export.rlipv2:write",
         "vg": "relforge.stages.export.rlipv2:write_visual_genome",
+        "vg-preprocessed": "relforge.stages.export.preprocessed:write",
         "vg150": "relforge.stages.export.vg150:write",
     },
     contract=Takes(("tables", "path"), "a function write(tables, path, **options)"),
 )
 """What an entry names is called as `write(tables, path, **options)`, and gives the rows it wrote."""
 
-SUFFIXES = {"coco": ".json", "hico": ".json", "label-studio": ".json", "rlipv2": ".json", "vg": ".json"}
+SUFFIXES = dict.fromkeys(
+    ("coco", "hico", "image-paths", "label-studio", "rlipv2", "vg", "vg-preprocessed"), ".json"
+)
 """export format -> suffix of its file; the others are folders."""
 
 

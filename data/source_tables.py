@@ -1,0 +1,80 @@
+"""The tables of a dataset that ingest reads, and of a run folder, a shard at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from relforge.stages.registry import build_source
+from relforge.stages.tables import SCHEMAS
+
+_SHARD = 4096
+
+
+def read_source(
+    adapter: str, options: Mapping[str, Any], reasons: Counter[str]
+) -> Iterator[dict[str, pa.Table]]:
+    """The shards of a dataset.
+
+    Args:
+        adapter: a name of `stages.registry.SOURCES`, or `package.module:Class`.
+        options: of the adapter.
+        reasons: takes what ingest drops and sets aside, by reason.
+    """
+    for result in build_source(adapter, **options).shards(_SHARD):
+        reasons.update(result.dropped)
+        reasons.update(one.reason for one in result.quarantined)
+        blank = {name: SCHEMAS[name].empty_table() for name in ("images", "boxes", "gold")}
+        yield blank | result.tables
+
+
+def read_run(
+    folder: str, relations: str = "relations", threshold: float | None = None
+) -> Iterator[dict[str, pa.Table]]:
+    """The shards of a run folder (a path or URI) that have images, boxes and these relations.
+
+    Args:
+        relations: `relations` or `gold`.
+        threshold: leave out relations that score lower.
+
+    Raises:
+        ValueError: another name, or there are no shards.
+    """
+    if relations not in ("relations", "gold"):
+        raise ValueError(f"relations: {relations!r} is not `relations` or `gold`")
+    filesystem, path = open_filesystem(folder)
+    selector = fs.FileSelector(f"{path}/images", allow_not_found=True)
+    parts = sorted(
+        PurePosixPath(one.path).name
+        for one in filesystem.get_file_info(selector)
+        if one.path.endswith(".parquet")
+    )
+    found = False
+    for part in parts:
+        tables = {}
+        for name in ("images", "boxes", relations, "classes"):
+            if filesystem.get_file_info(f"{path}/{name}/{part}").type == fs.FileType.NotFound:
+                continue
+            tables[name] = pq.read_table(f"{path}/{name}/{part}", filesystem=filesystem, schema=SCHEMAS[name])
+        if not {"images", "boxes", relations} <= tables.keys():
+            continue
+        found = True
+        if threshold is not None and relations == "relations":
+            tables[relations] = tables[relations].filter(
+                pc.greater_equal(tables[relations]["score"], threshold)
+            )
+        yield tables
+    if not found:
+        raise ValueError(f"{folder} has no shards of table `{relations}`; run the pipeline first")
+
+
+def open_filesystem(folder: str) -> tuple[fs.FileSystem, str]:
+    """Where a path or URI is, and its path there."""
+    return fs.FileSystem.from_uri(folder) if "://" in folder else (fs.LocalFileSystem(), folder)
