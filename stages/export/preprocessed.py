@@ -89,7 +89,8 @@ def drop_redundant(
 def _overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
     """IoU of two boxes whose last pixels are at x + w and y + h."""
     low = np.maximum([one["x"], one["y"]], [other["x"], other["y"]])
-    high = np.minimum(*([box["x"] + box["w"], box["y"] + box["h"]] for box in (one, other)))
+    ends = [[box["x"] + box["w"], box["y"] + box["h"]] for box in (one, other)]
+    high = np.minimum(ends[0], ends[1])
     shared = float(np.prod(np.maximum(high - low + 1, 0)))
     area, other_area = ((box["w"] + 1) * (box["h"] + 1) for box in (one, other))
     return shared / (area + other_area - shared)

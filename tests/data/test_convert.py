@@ -82,7 +82,7 @@ def of_vcoco() -> HoiData:
 Route = list[tuple[str, str, str, dict[str, Any], dict[str, Any]]]
 """Steps of (target, file or folder, file in it that is read, options of writing, options of reading)."""
 
-LIST = ("hico", "list.json", "", {}, {})
+LIST: tuple[str, str, str, dict[str, Any], dict[str, Any]] = ("hico", "list.json", "", {}, {})
 ROUTES: list[Route] = [
     [LIST],
     [("hico_instances", "instances.json", "", {}, {})],
