@@ -27,7 +27,7 @@ def rename_labels(data: RelationData, labels: ClosedLabels) -> RelationData:
     class_code = _codes(data.categories, classes, labels.class_name)
     predicate_code = _codes(data.predicates, labels.predicates, labels.predicate_name)
     category: np.ndarray = class_code[data.box_category] if len(data.box_category) else data.box_category
-    kept_box: np.ndarray = category >= 0
+    kept_box: np.ndarray = np.asarray(category >= 0)
     place = np.append(np.cumsum(kept_box) - 1, NO_OBJECT)
     place[:-1][~kept_box] = NO_OBJECT - 1
     pair_image = np.repeat(np.arange(len(data)), np.diff(data.pair_start))
