@@ -42,6 +42,11 @@ def command(
     vcoco DETECTIONS: agent AP and role AP of scenarios 1 and 2. Options: annotations (vcoco_test.json or a
     converted list), instances (instances_vcoco_all_2014.json), protocol (official, rlipv2), ties.
 
+    hico_image MODEL|SCORES|RUN: interactions of whole images by HICO's labels: 11-point mAP, Known Object,
+    Few@1, 5 and 10; a run's own image_labels are ranked by their votes. Options: annotations (anno.mat, the
+    same as JSON, or a run folder with gold), split, images, training, training_labels, interactions, write,
+    batch, device, kind.
+
     open_images DETECTIONS: R@50, wmAP_rel, wmAP_phr, score_wtd. Options: annotations (converted JSON or CSV
     of relations), categories, classes, sizes, protocol (rlipv2, corrected), nms, score.
 

@@ -124,8 +124,11 @@ def _read_dataset(folder: str) -> Mapping[str, Any]:
     return written
 
 
-def read_table(folder: str, table: str) -> pa.Table:
+def read_table(folder: str, table: str, schema: pa.Schema | None = None) -> pa.Table:
     """All shards of one table of a run folder (a path or URI).
+
+    Args:
+        schema: of a table that is not built in.
 
     Raises:
         ValueError: it has none.
@@ -135,7 +138,7 @@ def read_table(folder: str, table: str) -> pa.Table:
     parts = sorted(f.path for f in filesystem.get_file_info(selector) if f.path.endswith(".parquet"))
     if not parts:
         raise ValueError(f"{folder} has no shards of table `{table}`; run the pipeline first")
-    return ds.dataset(parts, schema=SCHEMAS[table], filesystem=filesystem).to_table()
+    return ds.dataset(parts, schema=schema or SCHEMAS[table], filesystem=filesystem).to_table()
 
 
 def _read_source(

@@ -14,6 +14,7 @@ EVALUATORS = Registry(
         "hico": "relforge.evaluation.hico:HicoEvaluator",
         "vcoco": "relforge.evaluation.vcoco:VcocoEvaluator",
         "open_images": "relforge.evaluation.open_images:OpenImagesEvaluator",
+        "hico_image": "relforge.evaluation.hico_image:HicoImageEvaluator",
         "labels": "relforge.evaluation.labels:LabelsEvaluator",
         "vg_sgg": "relforge.evaluation.vg_sgg:VgSggEvaluator",
     },

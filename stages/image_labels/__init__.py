@@ -1,0 +1,1 @@
+"""Labels of whole images from what their captions say."""
