@@ -36,7 +36,7 @@ def rename_labels(data: RelationData, labels: ClosedLabels) -> RelationData:
     new_start = np.concatenate([[0], np.cumsum(kept_box)])[data.box_start]
     pairs = place[rows]
     pairs = np.where(pairs >= 0, pairs - new_start[pair_image][:, None], pairs)
-    kept_pair: np.ndarray = (pairs >= NO_OBJECT).all(1)
+    kept_pair = np.all(pairs >= NO_OBJECT, axis=1)
 
     pair = np.repeat(np.arange(len(data.pairs)), np.diff(data.relation_start))
     relation = predicate_code[data.relations] if len(data.relations) else data.relations
