@@ -10,17 +10,19 @@ from relforge.models.blueprint import Blueprint
 from relforge.models.detectors import COCO_CATEGORIES
 from relforge.models.published import start_from_detector
 from relforge.models.zoo import family
+from tests.fixtures import tiny_tagger
 
 DIM, WIDE = 32, 48
 BACKBONE = {"family": "resnet", "embedding_size": 8, "hidden_sizes": [8, 16, 16, 32], "depths": [1, 1, 1, 1]}
 
 
 def pair_detector(kind: str) -> tuple[nn.Module, Blueprint]:
-    sizes = {"dim": DIM, "pairs": 4, "encoder_layers": 1, "decoder_layers": 2, "feedforward": WIDE}
+    sizes = {"dim": DIM, "pairs": 4, "encoder_layers": 2, "decoder_layers": 2, "feedforward": WIDE}
     classes, relations = ("dog", "griffin", "person"), ("ride", "hold")
-    blueprint = Blueprint(kind, family(kind).sizes(**sizes), BACKBONE, None, classes, relations)
+    text = tiny_tagger.BLUEPRINT.text_encoder if family(kind).labels == "open" else None
+    blueprint = Blueprint(kind, family(kind).sizes(**sizes), BACKBONE, text, classes, relations)
     torch.manual_seed(0)
-    return blueprint.build(None), blueprint
+    return blueprint.build(tiny_tagger.tokenizer() if text else None), blueprint
 
 
 def detector(model: nn.Module, decoder: str) -> dict[str, Tensor]:
@@ -138,6 +140,24 @@ def test_a_detr_starts_pixels_queries_decoder_box_heads_and_class_rows() -> None
     known = [COCO_CATEGORIES["dog"], COCO_CATEGORIES["person"], 91]
     assert torch.equal(head[[0, 2, 3]], rows[known])
     assert torch.equal(head[1], before["classifier.object_heads.0.weight"][1])  # no class of COCO
+
+
+@pytest.mark.parametrize("kind", ["parse", "rlip_parse"])
+def test_a_detr_starts_both_decoders_and_the_queries_of_both_roles(kind: str) -> None:
+    model, blueprint = pair_detector(kind)
+    state = detr(model)
+
+    start_from_detector(model, state, blueprint)
+
+    ours = model.state_dict()
+    for decoder in ("pairs", "relations"):
+        for layer in range(2):
+            for ending in ("cross_attn.in_proj_weight", "norm2.weight", "norm3.bias"):
+                theirs = f"transformer.decoder.layers.{layer}.{ending.replace('cross', 'multihead')}"
+                assert torch.equal(ours[f"{decoder}.decoder.layers.{layer}.{ending}"], state[theirs])
+    rows = state["query_embed.weight"][:4]
+    assert torch.equal(ours["pairs.queries.weight"], torch.cat([rows, rows]))
+    assert torch.equal(ours["encoder.layers.1.norm2.bias"], state["transformer.encoder.layers.1.norm2.bias"])
 
 
 def test_named_parts_do_not_start_from_the_detector() -> None:
