@@ -49,6 +49,8 @@ def command(
                 print_line(f"{stage} shard {shard}: {why}")
             if len(problems) > _SHOWN:
                 print_line(f"... and {len(problems) - _SHOWN} more; --json lists all")
+            for sentence in found.waits:
+                print_line(sentence)
             print_warnings(found.warnings)
             print_line(_verdict(found, failed))
         if not (watch and found.drivers):

@@ -62,8 +62,9 @@ def command(
         print_line(f"job {job} works on {submission.run_folder} already", sys.stderr)
     else:
         with submission.runtime_env() as shipped:
-            job = server.submit(entrypoint(accept_changes), shipped, submission.run_folder)
-        print_line(f"submitted job {job} to {address}", sys.stderr)
+            job, ours = server.submit(entrypoint(accept_changes), shipped, submission.run_folder)
+        said = "submitted job" if ours else "another submission was first, following job"
+        print_line(f"{said} {job} to {address}", sys.stderr)
     if detach:
         if as_json:
             return print_json({"job": job, "run_folder": submission.run_folder, "address": address})

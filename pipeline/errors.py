@@ -50,6 +50,10 @@ class ChangedInputs(RunError):
     """Files or the shard layout differ from what this run folder was made from."""
 
 
+class DoesNotFit(RunError):
+    """The run asks for resources that the cluster can never give it."""
+
+
 class AnotherDriver(RunError):
     """A living driver works on the same folder with another configuration."""
 

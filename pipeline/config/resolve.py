@@ -51,7 +51,11 @@ def resolve(config: Config, source: Source) -> Job:
         "orientation": config.dataset.orientation,
         "max_pixels": config.dataset.max_pixels,
     }
-    adapter = SourceSpec(config.dataset.format, _source_options(config, source, context))
+    adapter = SourceSpec(
+        config.dataset.format,
+        _source_options(config, source, context),
+        Resources(**config.dataset.resources.model_dump()),
+    )
     built = {name: _stage(name, choice, source, context) for name, choice in config.stages.items()}
     try:
         order = order_stages([StagePlan.of(name, stage) for name, (_, stage) in built.items()])
@@ -66,7 +70,14 @@ def resolve(config: Config, source: Source) -> Job:
         shard_images=run.shard_images,
         seed=run.seed,
         profile=run.profile,
-        limits=Limits(run.quarantine_limit, run.retries, run.stall_minutes, run.lost_limits, run.on_empty),
+        limits=Limits(
+            run.quarantine_limit,
+            run.retries,
+            run.stall_minutes,
+            run.lost_limits,
+            run.on_empty,
+            run.autoscaling,
+        ),
         config=_as_written(config, stages),
     )
 

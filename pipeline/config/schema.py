@@ -16,6 +16,23 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class TaskResources(_Strict):
+    """What one worker takes from Ray; `pipeline.run.job.Resources` explains each."""
+
+    num_cpus: float | None = Field(default=None, ge=0)
+    memory: ByteSize | None = None
+    custom: dict[str, float] = {}
+    py_executable: str | None = None
+    runtime_env: dict[str, Any] | None = None
+
+
+class Resources(TaskResources):
+    """What one worker of a stage takes from Ray, and how many there are."""
+
+    num_gpus: float = Field(default=0.0, ge=0)
+    actors: int | tuple[int, int] | None = None
+
+
 class Dataset(_Strict):
     """The detection dataset that is read.
 
@@ -27,6 +44,7 @@ class Dataset(_Strict):
         orientation: what boxes were written for, the pixels as the files store them or `upright` ones;
             by default, as the annotated size decides.
         max_pixels: an image of more pixels is set aside before any is decoded, by every stage that reads it.
+        resources: of the one task that reads the annotation.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -36,6 +54,7 @@ class Dataset(_Strict):
     format: str
     orientation: Literal["stored", "upright"] | None = None
     max_pixels: int = Field(default=MAX_PIXELS, ge=1, le=2 * MAX_PIXELS)
+    resources: TaskResources = TaskResources()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -57,6 +76,7 @@ class Run(_Strict):
         on_empty: what a run without a result comes to: a warning, or a failure.
         retries: how often a shard is tried again after a storage error or a lost worker.
         stall_minutes: with no commit for so long, the slowest shard is named in a warning.
+        autoscaling: the cluster starts nodes on demand, so what no node has yet is waited for.
     """
 
     folder: str
@@ -70,6 +90,7 @@ class Run(_Strict):
     on_empty: Literal["warn", "fail"] = "warn"
     retries: int = Field(default=3, ge=0)
     stall_minutes: float = Field(default=10.0, gt=0)
+    autoscaling: bool = False
 
     @property
     def lost_limits(self) -> dict[str, float]:
@@ -80,17 +101,6 @@ class Run(_Strict):
             "captions": self.lost_captions_limit,
         }
         return {kind: limit for kind, limit in limits.items() if limit is not None}
-
-
-class Resources(_Strict):
-    """What one worker of a stage takes from Ray; `pipeline.run.job.Resources` explains each."""
-
-    num_cpus: float | None = Field(default=None, ge=0)
-    num_gpus: float = Field(default=0.0, ge=0)
-    memory: ByteSize | None = None
-    actors: int | tuple[int, int] | None = None
-    py_executable: str | None = None
-    runtime_env: dict[str, Any] | None = None
 
 
 class StageChoice(_Strict):
@@ -159,5 +169,6 @@ def _fields(path: list[str]) -> list[str]:
     if path[:1] == ["stages"]:
         model = Resources if path[2:] else StageChoice
     elif path:
-        model = Run if path == ["run"] else Dataset
+        sections: dict[str, type[BaseModel]] = {"run": Run, "dataset.resources": TaskResources}
+        model = sections.get(".".join(path), Dataset)
     return list(model.model_fields)

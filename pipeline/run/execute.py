@@ -9,6 +9,7 @@ from typing import Literal
 from relforge.pipeline.errors import (
     BrokenInvariant,
     ChangedInputs,
+    DoesNotFit,
     Outcome,
     RunError,
     RunResult,
@@ -107,7 +108,7 @@ def drive(
         _check_losses(folder, survey)
     except KeyboardInterrupt:
         return ended(Outcome.INCOMPLETE, "interrupted; the same command goes on from here")
-    except (StageFailed, BrokenInvariant, TooMuchLost, ChangedInputs) as error:
+    except (StageFailed, BrokenInvariant, TooMuchLost, ChangedInputs, DoesNotFit) as error:
         return ended(Outcome.FAILED, str(error))
     except RunError as error:
         return ended(Outcome.INCOMPLETE, str(error))
@@ -175,7 +176,7 @@ def _one_pass(
             return run_loop(plan, folder, work, tick)
         from relforge.pipeline.run.ray_stream import run_ray
 
-        return run_ray(plan, folder, work, driver, tick)
+        return run_ray(plan, folder, work, driver, tick, lambda text: monitor.emit(Notice(text)))
     finally:
         tick(now=True)
 

@@ -26,6 +26,7 @@ class Resources:
             task, 0.5 for an actor.
         num_gpus: GPUs per task or actor.
         memory: bytes of main memory per task or actor that Ray should reserve.
+        custom: resources of the cluster's own, name -> amount per task or actor.
         actors: size of the actor pool, `n` or `(min, max)`. None: tasks, or one actor if
             `num_gpus` is set.
         py_executable: Python of another environment in which this stage runs. It needs the same
@@ -36,6 +37,7 @@ class Resources:
     num_cpus: float | None = None
     num_gpus: float = 0.0
     memory: int | None = None
+    custom: Mapping[str, float] = field(default_factory=dict)
     actors: int | tuple[int, int] | None = None
     py_executable: str | None = None
     runtime_env: Mapping[str, Any] | None = None
@@ -50,10 +52,12 @@ class Resources:
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """Where the images and boxes come from: an adapter's name (or `module:Class`) and its options."""
+    """Where the images and boxes come from: an adapter's name (or `module:Class`), its options, and what the
+    one task needs that reads it."""
 
     adapter: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    resources: Resources = field(default_factory=Resources)
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class Limits:
         on_empty: `warn` or `fail`: what a run comes to whose result is empty.
         retries: how often a shard is tried again after a storage error or a lost worker.
         stall_minutes: with no commit for so long, the slowest shard is named in a warning.
+        autoscaling: the cluster starts nodes on demand, so what no node has yet is waited for.
     """
 
     quarantine_rate: float = 0.05
@@ -88,6 +93,7 @@ class Limits:
     stall_minutes: float = 10.0
     lost_rates: Mapping[str, float] = field(default_factory=dict)
     on_empty: str = "warn"
+    autoscaling: bool = False
 
     def lost_rate(self, kind: str) -> float:
         """The largest share of that kind that a stage may lose."""
@@ -143,14 +149,19 @@ class Job:
     def from_dict(cls, data: Mapping[str, Any]) -> Job:
         """The job that `to_dict` wrote. Unknown keys are ignored: a newer version may have added them."""
         values = {f.name: data[f.name] for f in fields(cls) if f.name in data}
-        values["source"] = SourceSpec(**data["source"])
+        source = dict(data["source"])
+        values["source"] = SourceSpec(**source | {"resources": _resources(source.get("resources", {}))})
         values["stages"] = tuple(_stage_spec(stage) for stage in data["stages"])
         values["limits"] = Limits(**data["limits"])
         return cls(**values)
 
 
 def _stage_spec(data: Mapping[str, Any]) -> StageSpec:
-    resources = dict(data["resources"])
-    if isinstance(resources["actors"], list):
-        resources["actors"] = tuple(resources["actors"])
-    return StageSpec(data["name"], data["backend"], data["options"], Resources(**resources))
+    return StageSpec(data["name"], data["backend"], data["options"], _resources(data["resources"]))
+
+
+def _resources(data: Mapping[str, Any]) -> Resources:
+    values = dict(data)
+    if isinstance(values.get("actors"), list):
+        values["actors"] = tuple(values["actors"])
+    return Resources(**values)

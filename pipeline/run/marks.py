@@ -11,6 +11,7 @@ from relforge.pipeline.errors import RunError
 from relforge.pipeline.store.run_folder import FAILED, RUNNING, RunFolder
 
 DRIVERS = "logs/drivers"
+WAITING = "logs/waiting.json"
 
 
 class Heartbeat(TypedDict):
@@ -45,7 +46,15 @@ class Failure(TypedDict):
     when: float
 
 
-Mark = TypeVar("Mark", Heartbeat, Running, Failure)
+class Waiting(TypedDict):
+    """`logs/waiting.json`: what a driver's cluster does not have, one sentence each."""
+
+    driver: str
+    waits: list[str]
+    since: float
+
+
+Mark = TypeVar("Mark", Heartbeat, Running, Failure, Waiting)
 
 
 def read_mark(folder: RunFolder, path: str, kind: type[Mark]) -> Mark | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +15,28 @@ _ACTOR_CPUS = 0.5
 
 
 def needs(job: Job, stage: str) -> Resources:
-    """Resources of a stage as configured; ingest is one task."""
-    return Resources(num_cpus=_TASK_CPUS) if stage == INGEST else job.stage(stage).resources
+    """Resources of a step as configured; ingest is one task."""
+    return job.source.resources if stage == INGEST else job.stage(stage).resources
 
 
-def fit_cpus(needed: dict[str, Resources], available: float | None) -> dict[str, float]:
-    """CPUs per task or actor of each step.
+def requested_cpus(need: Resources) -> float:
+    """CPUs per task or actor as configured, or by default."""
+    if need.num_cpus is not None:
+        return need.num_cpus
+    return _ACTOR_CPUS if need.pool else _TASK_CPUS
 
-    On a local Ray the pools together never take every CPU: actors hold theirs for the whole run, and
-    tasks that find none left wait for ever. A cluster may grow, so there the config counts.
+
+def fit_cpus(needed: Mapping[str, Resources], available: float) -> dict[str, float]:
+    """CPUs per task or actor of each step on a local Ray.
+
+    The pools together never take every CPU: actors hold theirs for the whole run, and tasks that find none
+    left wait for ever.
 
     Args:
         needed: step -> resources.
-        available: CPUs of a local Ray; None on a cluster.
+        available: CPUs of the local Ray.
     """
-    requested = {
-        name: need.num_cpus if need.num_cpus is not None else (_ACTOR_CPUS if need.pool else _TASK_CPUS)
-        for name, need in needed.items()
-    }
-    if available is None:
-        return requested
+    requested = {name: requested_cpus(need) for name, need in needed.items()}
     pools = {name: need.pool[1] for name, need in needed.items() if need.pool}
     tasks = {name: min(cpus, available / 2 if pools else available) for name, cpus in requested.items()}
     left = available - max((tasks[name] for name in needed if name not in pools), default=0.0)

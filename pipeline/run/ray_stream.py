@@ -15,18 +15,21 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from threading import Thread
 from typing import Any
 
-from relforge.pipeline.errors import RunError
+from relforge.pipeline.errors import DoesNotFit, RunError
 from relforge.pipeline.run.driver import Driver, halt, halt_path
 from relforge.pipeline.run.ingest import ingest
-from relforge.pipeline.run.job import INGEST
+from relforge.pipeline.run.job import INGEST, Resources
 from relforge.pipeline.run.plan import Plan
-from relforge.pipeline.run.ray_resources import fit_cpus, needs, runtime_env
+from relforge.pipeline.run.ray_fit import check_worker, fit_cluster, per_worker
+from relforge.pipeline.run.ray_nodes import ClusterWatch, alive_nodes
+from relforge.pipeline.run.ray_resources import fit_cpus, needs, requested_cpus, runtime_env
 from relforge.pipeline.run.ray_session import ray_session
 from relforge.pipeline.run.work import Work
 from relforge.pipeline.run.worker import SKIPPED, ShardReport, ShardWorker
@@ -52,21 +55,34 @@ class WorkerContext:
 
 
 def run_ray(
-    plan: Plan, folder: RunFolder, work: Work, driver: Driver, tick: Callable[[], None]
+    plan: Plan,
+    folder: RunFolder,
+    work: Work,
+    driver: Driver,
+    tick: Callable[[], None],
+    notify: Callable[[str], None],
 ) -> list[ShardReport]:
-    """Make every shard of `work` on Ray; `tick` is called twice a second meanwhile.
+    """Make every shard of `work` on Ray.
+
+    Args:
+        tick: called twice a second meanwhile.
+        notify: told what the cluster does not have yet.
 
     Returns:
         the reports that did not end well (skipped, retries exhausted).
 
     Raises:
         StageFailed, StorageError: a worker raised; the run was halted.
-        RunError: Ray itself gave up.
+        DoesNotFit: the run asks for what this Ray can never give it.
+        RunError: Ray itself gave up, or a node does not see the run's files.
         Whatever `tick` raises, which stops the run too.
     """
-    with ray_session() as ours:
-        rows = _stream(WorkerContext(plan, folder, work, driver.id), ours)
-        consumer = _Consumer(rows)
+    needed = {name: needs(plan.job, name) for name in work.steps}
+    with ExitStack() as stack:
+        ours = stack.enter_context(ray_session())
+        cpus = _choose_cpus(needed, ours, plan.job.limits.autoscaling)
+        watch = stack.enter_context(_watch(plan, folder, driver, needed, ours, notify))
+        consumer = _Consumer(_stream(WorkerContext(plan, folder, work, driver.id), needed, cpus))
         consumer.start()
         try:
             while consumer.is_alive():
@@ -74,6 +90,7 @@ def run_ray(
                 if report := driver.halted_by():
                     ShardReport(**report).raise_if_fatal()
                 tick()
+                watch()
         except BaseException:
             driver.halt()
             if ours:  # the stream ends with its Ray, and would report that as a fault
@@ -82,6 +99,43 @@ def run_ray(
                 consumer.join()  # shards begun are finished; only a Ray of our own may be killed
             raise
         return consumer.result()
+
+
+@contextmanager
+def _watch(
+    plan: Plan,
+    folder: RunFolder,
+    driver: Driver,
+    needed: Mapping[str, Resources],
+    ours: bool,
+    notify: Callable[[str], None],
+) -> Iterator[Callable[[], None]]:
+    """Probe the nodes of a cluster; yields what looks again. A Ray of our own is this machine alone."""
+    if ours:
+        yield lambda: None
+        return
+    watch = ClusterWatch(plan, folder, driver, needed, notify)
+    try:
+        watch.look(now=True)
+        yield watch.look
+    finally:
+        watch.close()
+
+
+def _choose_cpus(needed: Mapping[str, Resources], ours: bool, autoscaling: bool) -> dict[str, float]:
+    """CPUs per task or actor of each step; DoesNotFit where they can never be had."""
+    nodes = alive_nodes()
+    if not ours:
+        try:
+            return fit_cluster(needed, nodes)
+        except DoesNotFit:
+            if autoscaling:
+                return {name: requested_cpus(need) for name, need in needed.items()}
+            raise
+    cpus = fit_cpus(needed, sum(node.total["CPU"] for node in nodes) or 1.0)
+    for name, need in needed.items():
+        check_worker(name, per_worker(need, cpus[name]), nodes)
+    return cpus
 
 
 class _Consumer(Thread):
@@ -111,7 +165,9 @@ class _Consumer(Thread):
         return self._unfinished
 
 
-def _stream(worker: WorkerContext, local: bool) -> Callable[[], Iterator[Row]]:
+def _stream(
+    worker: WorkerContext, needed: Mapping[str, Resources], cpus: Mapping[str, float]
+) -> Callable[[], Iterator[Row]]:
     """Lay out the operators; nothing runs before the first row is read."""
     import ray.data
 
@@ -124,15 +180,13 @@ def _stream(worker: WorkerContext, local: bool) -> Callable[[], Iterator[Row]]:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", "The maximum number of concurrent tasks")  # see _MAX_TASKS
     work = worker.work
-    needed = {name: needs(worker.plan.job, name) for name in work.steps}
-    cpus = fit_cpus(needed, ray.cluster_resources().get("CPU", 1.0) if local else None)
     if INGEST in work.steps:
         start = ray.data.from_items([{"shard": -1, "reports": "[]"}], override_num_blocks=1)
         stream = start.map_batches(
             partial(_ingest_rows, worker),
             batch_size=1,
-            num_cpus=cpus[INGEST],
             compute=ray.data.TaskPoolStrategy(size=1),
+            **_remote_options(needed[INGEST], cpus[INGEST]),
         )
     else:
         items = [{"shard": shard, "reports": "[]"} for shard in work.shards or ()]
@@ -141,11 +195,7 @@ def _stream(worker: WorkerContext, local: bool) -> Callable[[], Iterator[Row]]:
         if name == INGEST:
             continue
         need = needed[name]
-        options: dict[str, Any] = {"num_cpus": cpus[name], "num_gpus": need.num_gpus or None}
-        if need.memory:
-            options["memory"] = need.memory
-        if environment := runtime_env(need):
-            options["runtime_env"] = environment
+        options = _remote_options(need, cpus[name])
         if need.pool:
             min_size, max_size = need.pool
             stream = stream.map(
@@ -158,6 +208,17 @@ def _stream(worker: WorkerContext, local: bool) -> Callable[[], Iterator[Row]]:
             tasks = ray.data.TaskPoolStrategy(size=_MAX_TASKS)
             stream = stream.map(partial(_run_task, worker, name), compute=tasks, **options)
     return lambda: iter(stream.iter_rows())
+
+
+def _remote_options(need: Resources, cpus: float) -> dict[str, Any]:
+    options: dict[str, Any] = {"num_cpus": cpus, "num_gpus": need.num_gpus or None}
+    if need.memory:
+        options["memory"] = need.memory
+    if need.custom:
+        options["resources"] = dict(need.custom)
+    if environment := runtime_env(need):
+        options["runtime_env"] = environment
+    return options
 
 
 def _ingest_rows(context: WorkerContext, batch: dict[str, Any]) -> Iterator[dict[str, list[Any]]]:

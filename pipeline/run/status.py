@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from relforge.pipeline.run.driver import living_drivers
 from relforge.pipeline.run.emptiness import find_refusal, find_warnings
 from relforge.pipeline.run.losses import find_excess
-from relforge.pipeline.run.marks import find_damaged_marks
+from relforge.pipeline.run.marks import WAITING, Waiting, find_damaged_marks, try_mark
 from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.run.survey import State, Survey
 from relforge.pipeline.store.run_folder import FAILED, RUNNING, RunFolder
@@ -64,6 +64,7 @@ class RunStatus:
         stages: ingest first.
         stopped: why the run failed though its shards are done: too much was lost, or the result is empty and
             may not be.
+        waits: what the cluster of a living driver does not have yet; one sentence each.
         warnings: what the user needs to be told of a complete run, and damaged files under `logs`; one
             sentence each.
     """
@@ -76,6 +77,7 @@ class RunStatus:
     drivers: list[str]
     stages: list[StageStatus]
     stopped: str | None = None
+    waits: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -106,8 +108,14 @@ def status(uri: str, *, verify: bool = False) -> RunStatus:
         drivers=[f"{driver.pid} on {driver.host}" for driver in drivers],
         stages=stages,
         stopped=find_excess(folder, survey) or find_refusal(survey),
+        waits=_waits(folder, {driver.id for driver in drivers}),
         warnings=[*find_warnings(survey), *find_damaged_marks(folder)],
     )
+
+
+def _waits(folder: RunFolder, drivers: set[str]) -> list[str]:
+    mark = try_mark(folder, WAITING, Waiting)
+    return mark["waits"] if mark and mark["driver"] in drivers else []
 
 
 def _stage(survey: Survey, name: str, begun: set[str], failures: set[str], alive: bool) -> StageStatus:

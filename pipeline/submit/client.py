@@ -50,25 +50,37 @@ class JobServer:
 
     def running(self, run_folder: str) -> str | None:
         """The id of an unfinished job on that run folder, if there is one."""
-        for job in self._call(self._client.list_jobs):
-            mine = (job.metadata or {}).get(_FOLDER) == run_folder
-            if mine and job.submission_id and not job.status.is_terminal():
+        for job in self._jobs(run_folder):
+            if job.submission_id and not job.status.is_terminal():
                 return str(job.submission_id)
         return None
 
-    def submit(self, entrypoint: str, runtime_env: dict[str, Any], run_folder: str) -> str:
-        """Start a job and return its id."""
-        digest = hashlib.sha256(run_folder.encode()).hexdigest()[:8]
-        return str(
+    def submit(self, entrypoint: str, runtime_env: dict[str, Any], run_folder: str) -> tuple[str, bool]:
+        """Start a job, or find the one that another submission started at the same moment.
+
+        The id is derived from the run folder and the number of jobs that worked on it before, so that the
+        server refuses the second of two.
+
+        Returns:
+            the job's id, and whether it was started by this call.
+        """
+        digest = hashlib.sha256(run_folder.encode()).hexdigest()[:12]
+        numbers = [_number(str(job.submission_id)) for job in self._jobs(run_folder)]
+        name = f"relforge-{digest}-{max(numbers, default=0) + 1}"
+        try:
             self._call(
                 lambda: self._client.submit_job(
                     entrypoint=entrypoint,
                     runtime_env=runtime_env,
-                    submission_id=f"relforge-{digest}-{time.time_ns() // 1_000_000:x}",
+                    submission_id=name,
                     metadata={_FOLDER: run_folder},
                 )
             )
-        )
+        except ClusterError:
+            if any(str(job.submission_id) == name for job in self._jobs(run_folder)):
+                return name, False
+            raise
+        return name, True
 
     def details(self, job: str) -> JobDetails:
         """What the server has about a job."""
@@ -112,6 +124,11 @@ class JobServer:
                     ) from error
             time.sleep(1.0)
 
+    def _jobs(self, run_folder: str) -> list[JobDetails]:
+        """All jobs on that run folder, ended ones too."""
+        jobs = self._call(self._client.list_jobs)
+        return [job for job in jobs if (job.metadata or {}).get(_FOLDER) == run_folder]
+
     def _call(self, request: Callable[[], T]) -> T:
         from ray.exceptions import AuthenticationError
 
@@ -129,6 +146,12 @@ class JobServer:
             raise ClusterError(
                 f"the cluster at {self.address} refuses: {lines[-1] if lines else error}"
             ) from error
+
+
+def _number(job: str) -> int:
+    """The number at the end of a job's id; 0 where an older version named it."""
+    last = job.rpartition("-")[2]
+    return int(last) if last.isdigit() and len(last) < 9 else 0
 
 
 def token_source() -> str | None:

@@ -12,7 +12,6 @@ def test_pools_leave_cpus_for_tasks():
 
     assert cpus["ingest"] == 1.0
     assert 2 * cpus["caption"] + cpus["tag"] <= 1.0
-    assert fit_cpus({"caption": pool, "ingest": light}, available=None) == {"caption": 1.0, "ingest": 1.0}
     assert fit_cpus({"ingest": light, "parse": light}, available=1.0) == {"ingest": 1.0, "parse": 1.0}
     one = fit_cpus({"ingest": light, "caption": Resources(actors=1)}, available=1.0)
     assert one["ingest"] + one["caption"] <= 1.0

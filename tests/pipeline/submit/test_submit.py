@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,15 @@ def stop(head: Cluster, job: str) -> None:
     environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(head.token)}
     command = [sys.executable, "-m", "ray.scripts.scripts", "job", "stop", "--address", head.address, job]
     subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
+
+
+def test_two_submissions_at_the_same_moment_make_one_job(head, config, tmp_path) -> None:
+    with ThreadPoolExecutor(2) as both:
+        said = list(both.map(lambda _: submit(head, config, "--detach", "--json"), range(2)))
+
+    assert [one.returncode for one in said] == [0, 0], said[0].stderr + said[1].stderr
+    first, second = (json.loads(one.stdout)["job"] for one in said)
+    assert first == second
+    assert submit(head, "--attach", first).returncode == 0
+    again = submit(head, config, "--json")
+    assert json.loads(again.stdout)["job"] != first  # it ended, so this is another
