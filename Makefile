@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all fuzz check bench format lavis-env clean
+.PHONY: demo test test-all fuzz check bench bench-downstream format lavis-env clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -39,6 +39,12 @@ check: .venv/.ready
 BENCH ?= match ingest read_shards msda caption tagger quality
 bench: .venv/.ready
 	for name in $(BENCH); do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+# Pre-training with and without pseudo-labels, fine-tuning on HICO-DET files of the drawn world, official measures; half an hour on
+# one idle core. Stopped, it continues: WORK keeps trainings and measures.
+WORK ?= runs/bench-downstream
+bench-downstream: .venv/.ready
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/downstream.py --work $(WORK) --write benchmarks/results/downstream.md
 
 format: .venv/.ready
 	$(BIN)/ruff check --fix .

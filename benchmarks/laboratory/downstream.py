@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from laboratory.candidate_sets import every_predicate
+from laboratory.candidate_sets import THRESHOLD, every_predicate
 from laboratory.labels import candidates, run_folder, scores, selected
 from laboratory.spread import Row, rows
-from laboratory.training import BASE, tagger
-from laboratory.world import World
+from laboratory.training import BASE, SHORT_SIDE, tagger
+from laboratory.world import SIZE, World
 from relforge.demo.world.dataset import UNSEEN
 from relforge.evaluation.hico_quality import DetectionQuality, measure_detections
 from relforge.evaluation.pairs import Pairs
@@ -37,11 +37,22 @@ def train(world: World, learns: str, seed: int) -> Path:
     return teacher if learns == GOLD else tagger(world, BASE, seed, labelled(world, teacher))
 
 
-def labelled(world: World, model: Path) -> Path:
-    """Pseudo-labels of all images to be labelled, with that R-Tagger."""
+def labelled(
+    world: World,
+    model: Path,
+    threshold: float = THRESHOLD,
+    sides: tuple[int, int] = (SHORT_SIDE, SIZE),
+) -> Path:
+    """Pseudo-labels of all images to be labelled, with that R-Tagger.
+
+    Args:
+        sides: of the images that it sees, as in its training.
+    """
     tables = world.tables("detection")
-    scored = scores(world, tables, candidates(world, tables), model)
-    return run_folder(world, tables, selected(tables, scored), model.parent.name)
+    own = {"short_side": sides[0], "long_side": sides[1]}
+    scored = scores(world, tables, candidates(world, tables), model, **own)
+    name = model.parent.name + (f"-{threshold:g}" if threshold != THRESHOLD else "")
+    return run_folder(world, tables, selected(tables, scored, threshold=threshold), name)
 
 
 def run(world: World, seeds: Sequence[int]) -> list[Row]:

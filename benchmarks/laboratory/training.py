@@ -49,7 +49,6 @@ _TEXT = {
     "intermediate_size": 128,
     "max_position_embeddings": 66,
 }
-_BATCH = {"size": 12, "short_sides": [SHORT_SIDE], "long_side": SIZE, "max_pairs": 24}
 _OPTIMISATION = {
     "learning_rate": 8e-4,
     "backbone_learning_rate": 8e-4,
@@ -58,25 +57,38 @@ _OPTIMISATION = {
 }
 
 
-def tagger(world: World, variant: str, seed: int, labels: Path | None = None, steps: int = 500) -> Path:
+def batch_of(sides: tuple[int, int]) -> dict[str, Any]:
+    """How batches are made of images of these sides."""
+    return {"size": 12, "short_sides": [sides[0]], "long_side": sides[1], "max_pairs": 24}
+
+
+def tagger(
+    world: World,
+    variant: str,
+    seed: int,
+    labels: Path | None = None,
+    steps: int = 500,
+    sides: tuple[int, int] = (SHORT_SIDE, SIZE),
+) -> Path:
     """An R-Tagger of two million parameters, trained from scratch on the gold images.
 
     Args:
         labels: folder with `images`, `boxes` and `relations` tables to learn from as well.
+        sides: shorter side of the images, and upper bound of the longer one, pixels.
     """
     settings = {
         "data": _data(world, labels),
         "seed": seed,
         "steps": steps,
         "save_every": steps,
-        "log_every": steps // 10,
+        "log_every": max(1, steps // 10),
         "model": {
             "kind": "rtagger",
             "sizes": {**_SIZES, **SWITCHES.get(variant, {})},
             "backbone": _BACKBONE,
             "text": _TEXT,
         },
-        "batch": {**_BATCH, "unrelated_pairs": 6},
+        "batch": {**batch_of(sides), "unrelated_pairs": 6},
         "optimisation": _OPTIMISATION,
         "noise": VARIANTS[variant],
     }
@@ -90,9 +102,9 @@ def detector(world: World, start: Path, seed: int, labels: Path | None, steps: i
         "seed": seed,
         "steps": steps,
         "save_every": 500,
-        "log_every": steps // 10,
+        "log_every": max(1, steps // 10),
         "model": {"kind": "parsed", "start": str(start)},
-        "batch": _BATCH,
+        "batch": batch_of((SHORT_SIDE, SIZE)),
         "optimisation": _OPTIMISATION,
     }
     return trained(world, settings)
