@@ -61,6 +61,34 @@ def load_hoi(part: Mapping[str, Any], max_pairs: int) -> RelationData:
         ValueError: an unknown or missing option, or a file of another form.
         OSError: a file cannot be read.
     """
+    hoi = read_hoi(part)
+    orientation = part.get("orientation", "stored")
+    max_pixels = part.get("max_pixels", MAX_PIXELS)
+    files = ImageFiles(
+        part.get("images"),
+        follow_links=part.get("follow_links", False),
+        orientation=orientation,
+        max_pixels=max_pixels,
+    )
+    data = relations_of(
+        hoi,
+        files,
+        max_pairs=max_pairs,
+        max_boxes=part.get("max_boxes"),
+        keep_empty=part.get("keep_empty", True),
+        orientation=orientation,
+        max_pixels=max_pixels,
+    )
+    return take(data, np.arange(min(part["limit"], len(data)))) if "limit" in part else data
+
+
+def read_hoi(part: Mapping[str, Any]) -> HoiData:
+    """The file of one entry as it is, whatever training uses of it.
+
+    Raises:
+        ValueError: an unknown or missing option, or a file of another form.
+        OSError: the file cannot be read.
+    """
     name = part["format"]
     read = HOI_FORMATS[name]
     parameters = signature(read).parameters
@@ -72,21 +100,4 @@ def load_hoi(part: Mapping[str, Any], max_pairs: int) -> RelationData:
     needed = [key for key, parameter in parameters.items() if parameter.default is parameter.empty]
     if absent := [key for key in needed if key not in given]:
         raise ValueError(f"data: {name}: give {absent[0]}=FILE")
-    orientation = part.get("orientation", "stored")
-    max_pixels = part.get("max_pixels", MAX_PIXELS)
-    files = ImageFiles(
-        part.get("images"),
-        follow_links=part.get("follow_links", False),
-        orientation=orientation,
-        max_pixels=max_pixels,
-    )
-    data = relations_of(
-        read(**given),
-        files,
-        max_pairs=max_pairs,
-        max_boxes=part.get("max_boxes"),
-        keep_empty=part.get("keep_empty", True),
-        orientation=orientation,
-        max_pixels=max_pixels,
-    )
-    return take(data, np.arange(min(part["limit"], len(data)))) if "limit" in part else data
+    return read(**given)

@@ -92,10 +92,10 @@ class ClosedLabels:
     ) -> None:
         objects = data.categories if objects is None else list(objects)
         relations = data.predicates if relations is None else list(relations)
-        object_index = _index_of(data.categories, objects, "class")
-        relation_index = _index_of(data.predicates, relations, "predicate")
-        _index_of([name for _, name in interactions], objects, "class")
-        _index_of([name for name, _ in interactions], relations, "predicate")
+        object_index = index_of(data.categories, objects, "class")
+        relation_index = index_of(data.predicates, relations, "predicate")
+        index_of([name for _, name in interactions], objects, "class")
+        index_of([name for name, _ in interactions], relations, "predicate")
         self._labels = LabelList(
             [*objects, NO_OBJECTS], list(relations), object_index, relation_index, tuple(interactions)
         )
@@ -135,8 +135,15 @@ def build_label_list(
     )
 
 
-def _index_of(names: Sequence[str], closed: Sequence[str], kind: str) -> np.ndarray:
-    """Index in the closed list of every name."""
+def index_of(names: Sequence[str], closed: Sequence[str], kind: str) -> np.ndarray:
+    """Index in the closed list of every name.
+
+    Args:
+        kind: `class` or `predicate`.
+
+    Raises:
+        ValueError: a name that is not in the list, or one that is repeated there.
+    """
     index = {name: place for place, name in enumerate(closed)}
     if len(index) != len(closed):
         repeated = next(name for name in closed if list(closed).count(name) > 1)

@@ -32,7 +32,8 @@ class Detections:
 
 
 def detections_of(prediction: Prediction) -> list[Detections]:
-    """Detections of every row: the likeliest class of either end and the sigmoid of every relation logit.
+    """Detections of every row: the likeliest class of either end and the sigmoid of every relation logit,
+    times the probability of a pair where the model has one.
 
     "No objects", the last object label, takes part in the softmax and is never a class.
     """
@@ -43,6 +44,10 @@ def detections_of(prediction: Prediction) -> list[Detections]:
             subject_scores, subject_classes = object_scores.new_ones(len(object_scores)), None
         else:
             subject_scores, subject_classes = _best_class(prediction.subject_logits[row])
+        relation_logits = best_of_copies(prediction.relation_logits[row], prediction.copies)
+        relation_scores = relation_logits.float().sigmoid()
+        if prediction.pair_logits is not None:
+            relation_scores = relation_scores * prediction.pair_logits[row].float().softmax(-1)[:, 1:]
         found.append(
             Detections(
                 subject_boxes=xyxy_from_cxcywh(prediction.subject_boxes[row].float().cpu()),
@@ -51,10 +56,7 @@ def detections_of(prediction: Prediction) -> list[Detections]:
                 object_classes=object_classes,
                 subject_scores=subject_scores,
                 object_scores=object_scores,
-                relation_scores=best_of_copies(prediction.relation_logits[row], prediction.copies)
-                .float()
-                .sigmoid()
-                .cpu(),
+                relation_scores=relation_scores.cpu(),
             )
         )
     return found

@@ -84,8 +84,9 @@ class Family:
         build: makes the model.
         labels: `open` (any texts, read by a text encoder) or `closed` (the lists of the training data).
         targets: `pairs` (`Targets`), or `images` (`ImageTargets`) where whole images are labelled.
-        losses: makes the losses, by keyword; `published: bool` must be among the keywords, the others are
-            what a recipe may set under `losses:`.
+        losses: makes the losses, by keyword; `published: bool` must be among the keywords; `counts`, if
+            there is one, gets the `LabelCounts` of the training data; the others are what a recipe may set
+            under `losses:`.
         detections: how a prediction becomes triplets, one entry per row; None where a model finds no pairs.
         noise: makes the `PairSource`, by keyword (`noise:` of a recipe); None where a model searches.
         published: how files of the authors are read; None where there are none.

@@ -16,6 +16,7 @@ MODELS = Registry(
         "parsed": "relforge.models.rlipv2.family:PARSED",
         "parseda": "relforge.models.rlipv2.family:PARSEDA",
         "rtagger": "relforge.models.rlipv2.family:RTAGGER",
+        "cdn": "relforge.models.cdn.family:FAMILY",
         "qpic": "relforge.models.qpic.family:FAMILY",
         "parse": "relforge.models.parse.family:FAMILY",
         "qahoi": "relforge.models.qahoi.family:QAHOI",

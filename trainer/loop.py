@@ -70,6 +70,7 @@ def train(
     """Train, or continue from the last snapshot in `out`.
 
     Args:
+        step_loss: what is minimised; where it is `snapshots.Remembers`, its state is in the snapshots.
         steps: of the whole run.
         out: folder of `snapshot.pt` and the curves.
         seed: of dropout and noise.
@@ -91,7 +92,8 @@ def train(
     freeze(model, options.frozen)
     optimiser = build_optimiser(model, options, backbone_prefixes)
     average = Average(model, options.average_decay) if options.average_decay else None
-    start = snapshots.load(out, model, optimiser, average, fingerprint)
+    remembers = step_loss if isinstance(step_loss, snapshots.Remembers) else None
+    start = snapshots.load(out, model, optimiser, average, fingerprint, remembers)
     curves = Curves(out, start) if processes.first else None
     if start >= steps:
         report(f"{out}: all {steps} steps are done")
@@ -136,7 +138,7 @@ def train(
                 rate = (done - start) / (time.monotonic() - began)
                 report(f"step {done}/{steps}  {_format_progress(means, rate, steps - done)}")
         if processes.first and (done % save_every == 0 or done == steps):
-            snapshots.save(out, done, model, optimiser, average, fingerprint)
+            snapshots.save(out, done, model, optimiser, average, fingerprint, remembers)
     return average
 
 

@@ -12,12 +12,14 @@ from pathlib import Path
 from relforge.data import sources
 from relforge.data.batches import Batch, Batches
 from relforge.data.closed_names import rename_labels
+from relforge.data.label_counts import count_labels
 from relforge.data.label_lists import ClosedLabels
 from relforge.data.relations import RelationData
 from relforge.models.blueprint import Blueprint
 from relforge.models.checkpoint import save_model
 from relforge.models.family import Family, Losses, PairSource
 from relforge.models.zoo import family
+from relforge.stages.closed_labels import ClosedLabels as LabelNames
 from relforge.stages.closed_labels import load_labels
 from relforge.trainer import assignment, loop, processes
 from relforge.trainer.settings import Settings, choose_from
@@ -30,23 +32,38 @@ def load_data(settings: Settings) -> RelationData:
     data = sources.load_relations(
         settings.data, max_pairs=settings.batch.max_pairs, first_rows=settings.published
     )
-    if settings.labels in (None, "open", "closed"):
+    labels = label_list(settings)
+    if labels is None:
         return data
-    named = rename_labels(data, load_labels(settings.labels))
+    named = rename_labels(data, labels)
     for reason, count in (named.reasons - data.reasons).items():
         print(f"labels {settings.labels}: {count:,} {reason} left out")
     return named
 
 
-def build_losses(entry: Family, settings: Settings) -> Losses:
+def label_list(settings: Settings) -> LabelNames | None:
+    """The list by whose names the data's are renamed; None: they keep them."""
+    return None if settings.labels in (None, "open", "closed") else load_labels(settings.labels)
+
+
+def build_losses(entry: Family, settings: Settings, blueprint: Blueprint | None = None) -> Losses:
     """The losses of a model under the settings' `losses` and `published`.
+
+    Args:
+        blueprint: of the model; losses that take `counts` get those of the training data in its labels.
+            None: they get none.
 
     Raises:
         ValueError: an option that the model's losses do not have, or a value they refuse.
     """
-    names = [name for name in signature(entry.losses).parameters if name != "published"]
-    choose_from(settings.losses, names, "losses.")
-    return entry.losses(published=settings.published, **settings.losses)
+    parameters = signature(entry.losses).parameters
+    choose_from(settings.losses, [n for n in parameters if n not in ("published", "counts")], "losses.")
+    given = dict(settings.losses)
+    if "counts" in parameters and blueprint is not None:
+        given["counts"] = count_labels(
+            settings.data, blueprint.classes, blueprint.relations, label_list(settings)
+        )
+    return entry.losses(published=settings.published, **given)
 
 
 def build_noise(entry: Family, settings: Settings) -> PairSource | None:
@@ -84,7 +101,7 @@ def train_and_save(
     data = load_data(settings)
     model, blueprint, tokenizer = start_model(settings, data)
     entry = family(blueprint.kind)
-    losses = build_losses(entry, settings)
+    losses = build_losses(entry, settings, blueprint)
     if settings.assign:
         model, blueprint = assignment.prepare(settings, data, model, blueprint, tokenizer)
         losses = assignment.assign_by_groups(losses, entry, settings, blueprint, data, group.mean)

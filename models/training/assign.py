@@ -45,6 +45,7 @@ class MatchWeights:
     relations: float = 1.0
     boxes: float = 2.5
     giou: float = 1.0
+    pairs: float = 1.0
 
 
 @dataclass
@@ -57,6 +58,8 @@ class Costs:
         relations: minus the mean of the probabilities of being right, over true and over false relations.
         boxes: the larger L1 distance of subject and object.
         giou: the larger of both boxes' minus generalised IoU.
+        pairs: minus the probability that the query holds a pair, one column; None where the model does not
+            say.
     """
 
     subject_labels: Tensor | None
@@ -64,6 +67,7 @@ class Costs:
     relations: Tensor
     boxes: Tensor
     giou: Tensor
+    pairs: Tensor | None = None
 
     def total(self, weights: MatchWeights) -> Tensor:
         """Weighted sum of the terms."""
@@ -71,6 +75,8 @@ class Costs:
         if self.subject_labels is not None:
             labels = self.subject_labels + labels
         total = weights.labels * labels + weights.relations * self.relations
+        if self.pairs is not None:
+            total = total + weights.pairs * self.pairs
         return total + weights.boxes * self.boxes + weights.giou * self.giou
 
 
@@ -104,6 +110,7 @@ def matching_costs(prediction: Prediction, targets: Targets) -> Costs:
             torch.cdist(object_boxes, targets.object_boxes, p=1) * has_object,
         ),
         giou=torch.maximum(giou_subject, giou_object),
+        pairs=None if prediction.pair_logits is None else -_label_probability(prediction.pair_logits)[:, 1:],
     )
 
 

@@ -12,7 +12,7 @@ from relforge.models.blocks.prediction import Output, Prediction
 from relforge.models.training.assign import Assigner
 from relforge.models.training.grouped_matching import GroupedMatching
 from relforge.models.training.targets import Targets
-from relforge.models.training.terms import Assigned, Term
+from relforge.models.training.terms import Assigned, LabelWeights, Term
 
 WEIGHTS = {
     "subject_boxes": 2.5,
@@ -103,3 +103,16 @@ class Criterion:
         """The weighted sum of one layer's terms."""
         weights = {name: self.weights.get(name, WEIGHTS.get(name, 1.0)) for name in terms}
         return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+
+    def state_dict(self) -> dict[str, dict[str, Tensor]]:
+        """What terms remember of the batches that they have seen, by name; for snapshots of a training."""
+        return {name: weigh.state_dict() for name, weigh in self._weights().items()}
+
+    def load_state_dict(self, state: Mapping[str, dict[str, Tensor]]) -> None:
+        """Remember what `state_dict` returned."""
+        for name, weigh in self._weights().items():
+            weigh.load_state_dict(state[name])
+
+    def _weights(self) -> dict[str, LabelWeights]:
+        found = {name: getattr(term, "weigh", None) for name, term in self.terms.items()}
+        return {name: weigh for name, weigh in found.items() if weigh is not None}

@@ -24,10 +24,14 @@ def box_giou(predicted: Tensor, target: Tensor, count: float | Tensor) -> Tensor
     return (1 - giou).sum() / count
 
 
-def label_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy of logits (..., T) and indices (...), the last class weighted `NO_OBJECT_WEIGHT`."""
-    weight = torch.ones(logits.shape[-1], device=logits.device)
-    weight[-1] = NO_OBJECT_WEIGHT
+def label_cross_entropy(
+    logits: Tensor, labels: Tensor, smoothing: float = 0.0, weight: Tensor | None = None
+) -> Tensor:
+    """Cross-entropy of logits (..., T) and indices (...); without weights T of the classes the last one is
+    weighted `NO_OBJECT_WEIGHT`."""
+    if weight is None:
+        weight = torch.ones(logits.shape[-1], device=logits.device)
+        weight[-1] = NO_OBJECT_WEIGHT
     return F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), weight, label_smoothing=smoothing)
 
 

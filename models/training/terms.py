@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -128,6 +129,19 @@ def assigned_labels(layer: Assigned) -> Tensor:
     return torch.stack(terms).sum()
 
 
+class LabelWeights(Protocol):
+    """Weighs labels, and may remember those that it has seen: its state is part of a training's snapshot."""
+
+    def __call__(self, labels: Tensor) -> Tensor:
+        """The weight of every label, one more for none, for labels as the loss has them."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What it remembers."""
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Remember that."""
+
+
 @dataclass(frozen=True)
 class AllLabels:
     """Cross-entropy of both ends' classes over all queries; those without target are "no objects". Where
@@ -135,21 +149,26 @@ class AllLabels:
 
     Args:
         smoothing: of the labels.
+        weigh: weights of the objects' classes; None: 1, and 0.1 of "no objects".
     """
 
     smoothing: float = 0.0
+    weigh: LabelWeights | None = None
 
     def __call__(self, layer: Assigned) -> Tensor:
         sigmoid = layer.prediction.sigmoid_objects
         terms = []
-        for logits, assigned in _label_pairs(layer):
+        pairs = _label_pairs(layer)
+        for place, (logits, assigned) in enumerate(pairs):
             none = logits.shape[-1] - (0 if sigmoid else 1)
             labels = torch.full(logits.shape[:2], none, device=logits.device)
             labels[layer.index] = assigned
             if sigmoid:
                 terms.append(object_focal(logits, labels, layer.pairs))
                 continue
-            terms.append(label_cross_entropy(logits, labels, self.smoothing))
+            last = place == len(pairs) - 1  # the objects
+            weight = self.weigh(labels) if self.weigh is not None and last else None
+            terms.append(label_cross_entropy(logits, labels, self.smoothing, weight))
         return torch.stack(terms).sum()
 
 
@@ -186,15 +205,17 @@ class AllRelations:
         published: let the gradient of pseudo-label targets flow into the text encoder, as the published
             training does.
         smoothing: of the targets, with `smooth`.
+        weigh: weights of true relations, with `focal`; None: 1.
 
     Raises:
-        ValueError: an unknown kind, or pseudo-labels with hard targets.
+        ValueError: an unknown kind, pseudo-labels with hard targets, or weights without `focal`.
     """
 
     kind: str = "quality"
     pseudo: bool = False
     published: bool = False
     smoothing: float = 0.1
+    weigh: LabelWeights | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in RELATION_LOSSES:
@@ -203,6 +224,8 @@ class AllRelations:
             raise ValueError(
                 f"pseudo-labels are soft: they need losses.relations `quality`, not {self.kind!r}"
             )
+        if self.weigh is not None and self.kind != "focal":
+            raise ValueError(f"weighted relations need losses.relations `focal`, not {self.kind!r}")
 
     def __call__(self, layer: Assigned) -> Tensor:
         layer = layer.of_relations or layer
@@ -226,6 +249,9 @@ class AllRelations:
         weights = None
         if factors is not None:
             weights = targets.new_ones(logits.shape).index_put(layer.index, factors)
+        if self.weigh is not None:
+            rare = torch.where(full == 1, self.weigh(full)[:-1], 1.0)
+            weights = rare if weights is None else weights * rare
         return RELATION_LOSSES[self.kind](logits, full, weights)
 
 

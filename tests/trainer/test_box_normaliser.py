@@ -16,7 +16,7 @@ from relforge.models.blocks.text import NO_OBJECTS
 from relforge.models.training.targets import Targets
 from relforge.models.zoo import family
 from relforge.trainer.processes import Processes
-from relforge.trainer.recipes.relations import step_loss
+from relforge.trainer.recipes.relations import StepLoss
 from relforge.trainer.settings import Settings
 from tests.fixtures import tiny_tagger
 
@@ -38,7 +38,7 @@ def batch(pairs: int) -> Batch:
 def box_terms(kind: str, group: Processes, pairs: int) -> dict[str, float]:
     """The losses of one step of that model in that group."""
     settings = Settings(out="", data=[], model={})
-    compute = step_loss(family(kind), settings, group)
+    compute = StepLoss(family(kind), settings, group)
     terms = compute(tiny_tagger.model(kind), batch(pairs), torch.Generator().manual_seed(2))
     return {name: float(value.detach()) for name, value in terms.items()}
 

@@ -70,7 +70,7 @@ def test_every_part_of_it_learns(recipe: dict[str, Any]) -> None:
     model, blueprint, _ = start_model(settings, data)
     entry = family(blueprint.kind)
     batch = Batches(data, settings.batch, 0, labels=ClosedLabels(data)).at(0)
-    compute = relations.step_loss(entry, settings, Processes(0, 1, torch.device("cpu")))
+    compute = relations.StepLoss(entry, settings, Processes(0, 1, torch.device("cpu")))
     compute(model, batch, torch.Generator().manual_seed(0))["total"].backward()
     without = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
     assert without == []
@@ -95,7 +95,7 @@ def test_a_family_of_whole_images_is_trained_on_image_targets(
     model, blueprint, _ = start_model(settings, data)
     labels = ClosedLabels(data, blueprint.classes, blueprint.relations, blueprint.interactions)
     batch = Batches(data, settings.batch, 0, labels=labels).at(0)
-    compute = relations.step_loss(entry, settings, Processes(0, 1, torch.device("cpu")))
+    compute = relations.StepLoss(entry, settings, Processes(0, 1, torch.device("cpu")))
     compute(model, batch, torch.Generator().manual_seed(0))
     assert all(len(target.interactions) == len(blueprint.interactions) > 0 for target in batch.image_targets)
     assert batch.image_targets[0].interactions.sum() > 0

@@ -30,6 +30,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "qpic": {"decoder_layers": 2},
     "parse": {"decoder_layers": 2},
     "rlip_parse": {"encoder_layers": 2, "decoder_layers": 2},
+    "cdn": {"decoder_layers": 2, "relation_layers": 2, "matching": True},
 }
 MOVING = tuple(f"{role}_boxes.mlps.{k}" for role in ("subject", "object") for k in (2, 3))
 UNTRAINED = {"parsed_v1": MOVING, "rlip_parsed": MOVING}
@@ -67,7 +68,7 @@ def test_every_part_learns_but_what_the_method_never_trains(recipe: dict[str, An
     entry = family(blueprint.kind)
     labels = ClosedLabels(data) if entry.labels == "closed" else None
     batch = Batches(data, settings.batch, 0, labels=labels).at(0)
-    compute = relations.step_loss(entry, settings, Processes(0, 1, torch.device("cpu")))
+    compute = relations.StepLoss(entry, settings, Processes(0, 1, torch.device("cpu")))
     compute(model, batch, torch.Generator().manual_seed(0))["total"].backward()
     without = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
     never = UNTRAINED.get(blueprint.kind, ())

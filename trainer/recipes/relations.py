@@ -21,9 +21,10 @@ from relforge.data.batches import Batch
 from relforge.models.blocks.prediction import Labels
 from relforge.models.family import Family, Losses
 from relforge.models.training.criterion import Criterion
-from relforge.trainer import loop, processes
+from relforge.trainer import processes
 from relforge.trainer.recipe import build_losses, build_noise, train_and_save
 from relforge.trainer.settings import Settings, settings_from
+from relforge.trainer.snapshots import Remembers
 
 
 def main(values: Mapping[str, Any]) -> Path:
@@ -37,34 +38,51 @@ def main(values: Mapping[str, Any]) -> Path:
     """
     settings = settings_from(values)
     group = processes.join()
-    return train_and_save(settings, lambda entry, losses: step_loss(entry, settings, group, losses), group)
+
+    def make_step_loss(entry: Family, losses: Losses) -> StepLoss:
+        return StepLoss(entry, settings, group, losses)
+
+    return train_and_save(settings, make_step_loss, group)
 
 
-def step_loss(
-    entry: Family, settings: Settings, group: processes.Processes, losses: Losses | None = None
-) -> loop.StepLoss[Batch]:
+class StepLoss:
     """The losses of one batch, all supervised layers together.
 
     Args:
+        entry: of the model.
+        settings: of the run.
+        group: this process among the others.
         losses: of the model; by default those of its entry under the settings.
     """
-    if losses is None:
-        losses = build_losses(entry, settings)
-    noise = build_noise(entry, settings)
 
-    def compute(model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def __init__(
+        self, entry: Family, settings: Settings, group: processes.Processes, losses: Losses | None = None
+    ) -> None:
+        self._images = entry.targets == "images"
+        self._losses = build_losses(entry, settings) if losses is None else losses
+        self._noise = build_noise(entry, settings)
+        self._group = group
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         labels = Labels(batch.labels.objects, batch.labels.relations)
         given = None
-        if noise is not None:
-            given = noise.training_pairs(model, batch.targets, len(labels.objects), generator)
+        if self._noise is not None:
+            given = self._noise.training_pairs(model, batch.targets, len(labels.objects), generator)
         output = model(batch.images, labels, batch.padding, given)
-        targets = batch.image_targets if entry.targets == "images" else batch.targets
-        of_batch: Losses = losses
-        if isinstance(losses, Criterion):
-            of_batch = losses.for_relations(labels.relations)
-        return of_batch(output, targets, mean_pairs(batch, group))
+        targets = batch.image_targets if self._images else batch.targets
+        of_batch: Losses = self._losses
+        if isinstance(self._losses, Criterion):
+            of_batch = self._losses.for_relations(labels.relations)
+        return of_batch(output, targets, mean_pairs(batch, self._group))
 
-    return compute
+    def state_dict(self) -> dict[str, dict[str, Tensor]]:
+        """What the losses remember of earlier batches, see `snapshots.Remembers`."""
+        return self._losses.state_dict() if isinstance(self._losses, Remembers) else {}
+
+    def load_state_dict(self, state: Mapping[str, dict[str, Tensor]]) -> None:
+        """Remember that."""
+        if isinstance(self._losses, Remembers):
+            self._losses.load_state_dict(state)
 
 
 def mean_pairs(batch: Batch, group: processes.Processes) -> float:

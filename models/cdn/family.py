@@ -1,0 +1,51 @@
+"""CDN in the zoo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from relforge.models.blocks.backbone import Backbone
+from relforge.models.blocks.detr_decoder import DetrDecoder
+from relforge.models.blocks.heads import LinearClassifier
+from relforge.models.blocks.pair_detr import PairDetr, build_pair_detr
+from relforge.models.blocks.relation_stage import RelationDecoder
+from relforge.models.blocks.text import TextEncoder
+from relforge.models.cdn.losses import losses
+from relforge.models.cdn.published import blueprint_of, rename
+from relforge.models.cdn.sizes import Sizes
+from relforge.models.family import Family, Published
+
+
+def build(
+    sizes: Sizes,
+    *,
+    backbone: Backbone | None,
+    text_encoder: TextEncoder | None,
+    classes: Sequence[str],
+    relations: Sequence[str],
+    interactions: Sequence[tuple[str, str]] = (),
+) -> PairDetr:
+    """A model with random weights (41.7 M parameters on ResNet-50 with the labels of HICO-DET)."""
+    if backbone is None:
+        raise ValueError("cdn needs a backbone")
+    decoder = DetrDecoder(sizes.relation_layers, sizes.dim, sizes.heads, sizes.feedforward, sizes.dropout)
+    return build_pair_detr(
+        sizes,
+        backbone,
+        LinearClassifier(sizes.dim, len(classes) + 1, len(relations), 1, rare=False),
+        layout="shared",
+        relations=RelationDecoder(decoder),
+        pair_head=nn.Linear(sizes.dim, 2) if sizes.matching else None,
+    )
+
+
+FAMILY = Family(
+    name="cdn",
+    sizes=Sizes,
+    build=build,
+    labels="closed",
+    losses=losses,
+    published=Published(blueprint_of, rename),
+)
