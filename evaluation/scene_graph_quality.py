@@ -128,15 +128,13 @@ def measure_graphs(
             add(f"{prefix}R@{cut}", [one.mean(cut) for one in pair])
         for cut in CUTS if rows is not None and len(rows) else ():
             add(f"{prefix}zR@{cut}", [one.take(rows).mean(cut) for one in pair])
-        for cut in CUTS:
-            add(f"{prefix}mR@{cut}", [float(one.per_predicate(cut).mean()) for one in pair])
+        by_predicate = {cut: [one.per_predicate(cut) for one in pair] for cut in CUTS}
+        for cut, values in by_predicate.items():
+            add(f"{prefix}mR@{cut}", [float(one.mean()) for one in values])
         for group in GROUPS:
             members = np.array([name == group for name in groups], bool)
-            for cut in CUTS if members.any() else ():
-                add(
-                    f"{prefix}mR@{cut} {group}",
-                    [float(one.per_predicate(cut)[members].mean()) for one in pair],
-                )
+            for cut, values in by_predicate.items() if members.any() else ():
+                add(f"{prefix}mR@{cut} {group}", [float(one[members].mean()) for one in values])
     if rules.given_boxes:
         for cut in CUTS:
             add(f"A@{cut}", [one.annotated.pooled(cut) for one in both if one.annotated is not None])

@@ -92,9 +92,14 @@ def unconstrained(found: SceneGraphs, cut: int = CUTS[-1]) -> Ranking:
 
 def _best(scores: np.ndarray, cut: int) -> np.ndarray:
     """Places of the `cut` largest scores, falling; the first of equals first."""
-    rows = np.arange(len(scores))
-    if len(scores) > cut:
-        rows = np.flatnonzero(scores >= np.partition(scores, len(scores) - cut)[len(scores) - cut])
+    rows = np.flatnonzero(
+        scores > 0
+    )  # most scores of a prior are 0, and equal numbers take long to partition
+    if len(rows) < cut:
+        return np.argsort(-scores, kind="stable")[:cut]
+    if len(rows) > cut:
+        among = scores[rows]
+        rows = rows[among >= np.partition(among, len(among) - cut)[len(among) - cut]]
     return rows[np.argsort(-scores[rows], kind="stable")[:cut]]
 
 
