@@ -49,7 +49,7 @@ class Lengths:
     """
 
     pretraining: int = 240
-    fine_tuning: int = 60
+    fine_tuning: int = 50
     threshold: float = THRESHOLD
     sides: tuple[int, int] = (56, 75)
 
