@@ -1,0 +1,55 @@
+"""Every model of pairs continues exactly where it stopped, under the options of a step together."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from relforge.models.zoo import MODELS, family
+from relforge.trainer import snapshots
+from relforge.trainer.recipes import relations
+
+SMALL: dict[str, Any] = {"dim": 64, "heads": 2, "feedforward": 64, "dropout": 0.1}
+SMALL |= {"encoder_layers": 2, "decoder_layers": 2}
+SMALL |= {"fusions": 2, "fusion_dim": 64, "language_heads": 2, "language_feedforward": 64}
+"""Small numbers for what a model has of these sizes."""
+PAIR_MODELS = [name for name in MODELS if family(name).targets == "pairs"]
+OPTIONS = {"accumulate": 2, "precision": "bf16", "average_decay": 0.9}
+
+
+@pytest.fixture(params=PAIR_MODELS)
+def recipe(request: pytest.FixtureRequest, settings: dict[str, Any]) -> dict[str, Any]:
+    """A recipe of two steps that trains each model under all options."""
+    entry = family(request.param)
+    names = {field.name for field in fields(entry.sizes)}
+    sizes = {name: value for name, value in SMALL.items() if name in names}
+    model = settings["model"] | {"kind": entry.name, "sizes": sizes}
+    if entry.labels == "closed":
+        model.pop("text")
+    options = settings["optimisation"] | OPTIONS
+    return settings | {"model": model, "optimisation": options, "steps": 2, "save_every": 1}
+
+
+def test_a_stopped_run_ends_in_the_same_bytes(recipe: dict[str, Any], monkeypatch: Any) -> None:
+    whole = relations.main(recipe)
+    stopped = recipe | {"out": f"{recipe['out']}-stopped"}
+    save = snapshots.save
+
+    def save_and_stop(folder: Path, step: int, *rest: Any) -> None:
+        save(folder, step, *rest)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(snapshots, "save", save_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        relations.main(stopped)
+    monkeypatch.setattr(snapshots, "save", save)
+    resumed = relations.main(stopped)
+
+    one, two = (load_file(folder / "model.safetensors") for folder in (whole, resumed))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert all(value.isfinite().all() for value in one.values() if value.is_floating_point())
