@@ -10,6 +10,8 @@ from typing import Annotated, TextIO
 
 import typer
 
+from relforge.redaction import redact
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 """The `--json` switch that every printing verb takes."""
 
@@ -24,7 +26,7 @@ _CONTROL = re.compile(
 
 def print_json(value: object) -> None:
     """One JSON document on standard output."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    text = redact(json.dumps(value, indent=2, ensure_ascii=False, default=str))
     lines = (_CONTROL.sub(lambda one: f"\\u{ord(one[0]):04x}", line) for line in text.split("\n"))
     sys.stdout.write("\n".join(lines) + "\n")
 
@@ -79,5 +81,6 @@ def format_cell(value: object) -> str:
 
 
 def escape_control(text: str) -> str:
-    r"""Control characters as `\x1b`: captions and names come from files that nobody has checked."""
-    return _CONTROL.sub(lambda one: one[0].encode("unicode_escape").decode(), text)
+    r"""Control characters as `\x1b`: captions and names come from files that nobody has checked. Secrets are
+    hidden."""
+    return _CONTROL.sub(lambda one: one[0].encode("unicode_escape").decode(), redact(text))

@@ -38,6 +38,10 @@ def command(
     install: Annotated[
         bool, typer.Option("--install", help="Let Ray install relforge's dependencies for the job.")
     ] = False,
+    visible_secrets: Annotated[
+        bool,
+        typer.Option("--visible-secrets", help="Send --env tokens and keys, which Ray's dashboard shows."),
+    ] = False,
     accept_changes: AcceptChanges = False,
     as_json: Json = False,
 ) -> None:
@@ -55,7 +59,7 @@ def command(
         server = JobServer(address)
         raise typer.Exit(_follow(server, attach, as_json))
     assert config is not None
-    submission = prepare(config, overrides or [], runtime_env, env or [], install)
+    submission = prepare(config, overrides or [], runtime_env, env or [], install, visible_secrets)
     server = JobServer(address)
     job = server.running(submission.run_folder)
     if job:

@@ -12,6 +12,7 @@ from typing import Any
 
 from relforge.pipeline.config.options import construct, constructor, parameters
 from relforge.pipeline.config.schema import Config, Dataset, StageChoice
+from relforge.pipeline.config.secrets import find_secrets
 from relforge.pipeline.config.source import ConfigError, Source
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.job import Job, Limits, Resources, SourceSpec, StageSpec
@@ -43,6 +44,7 @@ def resolve(config: Config, source: Source) -> Job:
         ConfigError: an unknown backend, format or option, or one with a value its owner rejects.
     """
     run = config.run
+    secrets = find_secrets(source)
     context = {
         "dataset": config.dataset.name,
         "split": config.dataset.split,
@@ -79,6 +81,7 @@ def resolve(config: Config, source: Source) -> Job:
             run.autoscaling,
         ),
         config=_as_written(config, stages),
+        secrets=secrets,
     )
 
 

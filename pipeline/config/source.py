@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from relforge.limited_yaml import MAX_CHARACTERS, YamlError, read_yaml
+from relforge.pipeline.run.references import REFERENCE
 
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 PACKAGED = Path(__file__).resolve().parents[2] / "configs"
 """Configs that come with relforge: `relforge run coco_sample` finds them by bare name."""
 
@@ -50,11 +50,15 @@ class Source:
         name: the file, as the person named it.
         values: nested values with overrides applied and references resolved.
         references: dotted field -> environment variable it was written with, for messages.
+        written: dotted field -> its text before references were resolved.
+        environment: what references are resolved from.
     """
 
     name: str
     values: dict[str, Any]
     references: dict[str, str] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def fix(self, dotted: str) -> str:
         """How to set this field, e.g. `set COCO_IMAGES or pass dataset.images=...`."""
@@ -76,7 +80,7 @@ def read(path: str, overrides: Sequence[str] = (), environment: Mapping[str, str
     values = _parse(path)
     for override in overrides:
         apply_override(values, override)
-    source = Source(path, values)
+    source = Source(path, values, environment=environment)
     _resolve(source, values, (), environment)
     return source
 
@@ -136,8 +140,9 @@ def _resolve(source: Source, node: Any, path: tuple[str, ...], environment: Mapp
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in list(items):
         here = (*path, str(key))
-        if isinstance(value, str) and (found := _REFERENCE.search(value)):
+        if isinstance(value, str) and (found := REFERENCE.search(value)):
             source.references[".".join(here)] = found.group(1)
+            source.written[".".join(here)] = value
             node[key] = _substitute(source, value, here, environment)
         else:
             _resolve(source, value, here, environment)
@@ -156,4 +161,4 @@ def _substitute(
             )
         return value
 
-    return _REFERENCE.sub(value_of, text) or None
+    return REFERENCE.sub(value_of, text) or None

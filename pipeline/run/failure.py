@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from relforge.pipeline.errors import BrokenInvariant, StageFailed
 from relforge.pipeline.run.marks import Failure, read_mark
 from relforge.pipeline.store.run_folder import FAILED, RunFolder
+from relforge.redaction import redact
 from relforge.stages.contract import Stage
 
 _TRANSIENT = {
@@ -50,15 +51,15 @@ def write_failure(
             parts of the shard.
     """
     record = find_record(stage, tables) if stage and tables else None
-    what = f"{type(error).__name__}: {error}"
+    what = redact(f"{type(error).__name__}: {error}")
     value = {
         "stage": stage_name,
         "shard": shard,
         "attempt": attempt,
         "error": type(error).__name__,
-        "message": str(error),
+        "message": redact(str(error)),
         "record": record,
-        "traceback": "".join(traceback.format_exception(error)),
+        "traceback": redact("".join(traceback.format_exception(error))),
         "host": socket.gethostname(),
         "when": time.time(),
     }
@@ -68,7 +69,7 @@ def write_failure(
     where = f", image {record['image_id']}" if record else ""
     advice = f"see {folder.uri}/{path}, correct it and give the same command again"
     if isinstance(error, BrokenInvariant):
-        return StageFailed(f"{error}; {advice}")
+        return StageFailed(redact(f"{error}; {advice}"))
     return StageFailed(f"stage {stage_name!r} failed on shard {shard}{where} ({what}); {advice}")
 
 

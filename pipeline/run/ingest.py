@@ -9,6 +9,7 @@ from relforge.pipeline.errors import BrokenInvariant, StorageError
 from relforge.pipeline.run.failure import is_transient, write_failure
 from relforge.pipeline.run.job import INGEST
 from relforge.pipeline.run.plan import Plan
+from relforge.pipeline.run.references import hide_secrets
 from relforge.pipeline.run.survey import expected_fingerprint
 from relforge.pipeline.run.worker import COMMITTED, KEPT, ShardReport
 from relforge.pipeline.store.commit import CommitContext, commit
@@ -31,6 +32,7 @@ def ingest(plan: Plan, folder: RunFolder, forced: frozenset[int] = frozenset()) 
         StageFailed, BrokenInvariant: the source raised or its account did not add up; see `logs/failed`.
         StorageError: the storage refuses writes.
     """
+    hide_secrets(plan.job)
     shard, reported = -1, 0
     for left in range(plan.job.limits.retries, -1, -1):
         try:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from relforge.pipeline.run.references import store_references
 from relforge.stages.contract import Source, Stage
 from relforge.stages.registry import build, build_source
 
@@ -113,6 +114,7 @@ class Job:
         seed, profile: recorded in run.json. A backend gets them only through its options.
         limits: when to give up; not part of any fingerprint.
         config: the resolved configuration as the user would write it, for run.json.
+        secrets: dotted field of the config -> what run.json holds in its place.
     """
 
     folder: str
@@ -124,6 +126,7 @@ class Job:
     profile: str = "fixed"
     limits: Limits = field(default_factory=Limits)
     config: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
     def stage(self, name: str) -> StageSpec:
         """The stage of that name; ValueError names the choices."""
@@ -142,8 +145,10 @@ class Job:
         return build_source(self.source.adapter, **self.source.options)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form; `from_dict` reads it back."""
-        return asdict(self)
+        """JSON-able form, with references in place of secrets; `from_dict` reads it back."""
+        record = asdict(self)
+        store_references(record, self.secrets)
+        return record
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Job:

@@ -159,12 +159,13 @@ def make_plan(job: Job, known: Mapping[str, FileHash] | None = None) -> Plan:
     """
     known = known or {}
     source = job.build_source()
-    options = {**job.source.options, "dataset": job.dataset, "shard_images": job.shard_images}
+    stored = Job.from_dict(job.to_dict()) if job.secrets else job  # a hash of a secret would give it away
+    options = {**stored.source.options, "dataset": job.dataset, "shard_images": job.shard_images}
     ingest = StagePlan(INGEST, source.version, (), INGEST_TABLES)
     steps = [_keyed(ingest, source, job.source.adapter, options, known)]
     for spec in job.stages:
-        stage = job.build_stage(spec.name)
-        steps.append(_keyed(StagePlan.of(spec.name, stage), stage, spec.backend, spec.options, known))
+        stage, written = job.build_stage(spec.name), stored.stage(spec.name).options
+        steps.append(_keyed(StagePlan.of(spec.name, stage), stage, spec.backend, written, known))
     return Plan(job, (steps[0], *order_stages(steps[1:])))
 
 

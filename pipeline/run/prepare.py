@@ -39,7 +39,7 @@ def prepare(folder: RunFolder, job: Job, accept_changes: bool = False) -> tuple[
                 f"a run with another configuration works on {folder.uri} ({others[0]}); "
                 "wait for it, stop it, or choose another run folder"
             )
-        folder.write_json(RUN_FILE, plan.to_record())
+        folder.write_json(RUN_FILE, plan.to_record(), private=bool(job.secrets))
     return plan, changed_neutral_options(before, plan) if before else []
 
 
@@ -76,7 +76,8 @@ def changed_inputs(before: Plan, now: Plan) -> list[str]:
 def changed_neutral_options(before: Plan, now: Plan) -> list[str]:
     """A sentence for each option that differs while the key of its stage does not."""
     changes = []
-    for spec in now.job.stages:
+    shown = Job.from_dict(now.job.to_dict())  # without secrets
+    for spec in shown.stages:
         old = next((one for one in before.job.stages if one.name == spec.name), None)
         if not old or before.step(spec.name).key != now.step(spec.name).key:
             continue

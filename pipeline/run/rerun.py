@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from relforge.pipeline.errors import RunError, RunResult
@@ -11,6 +12,7 @@ from relforge.pipeline.run.job import INGEST
 from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.run.prepare import prepare
 from relforge.pipeline.run.progress import Progress
+from relforge.pipeline.run.references import resolve_references
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.run.work import Work
 from relforge.pipeline.store.run_folder import FAILED, RunFolder
@@ -59,7 +61,7 @@ def rerun(
             f"{uri}: run.json names code that does not come with relforge ({named[0]}); nothing was run; "
             "if you trust this run folder, add --allow-code"
         )
-    plan, _ = prepare(folder, job, accept_changes)
+    plan, _ = prepare(folder, resolve_references(job, os.environ), accept_changes)
     plan.step(stage)
     survey = Survey(folder, plan)
     chosen = _chosen(survey, folder, stage, shards, failed, quarantined)

@@ -15,10 +15,12 @@ from relforge.pipeline.errors import BrokenInvariant, BrokenShard, RunError, Sta
 from relforge.pipeline.run.failure import is_transient, write_failure
 from relforge.pipeline.run.marks import Running, try_mark
 from relforge.pipeline.run.plan import Plan
+from relforge.pipeline.run.references import hide_secrets
 from relforge.pipeline.run.survey import expected_fingerprint
 from relforge.pipeline.store.commit import CommitContext, commit
 from relforge.pipeline.store.run_folder import FAILED, RunFolder
 from relforge.pipeline.store.sidecar import Sidecar
+from relforge.redaction import redact
 from relforge.stages.contract import Stage
 
 COMMITTED = "committed"
@@ -57,9 +59,9 @@ class ShardReport:
     def of_error(cls, stage: str, shard: int, error: Exception) -> ShardReport:
         """An exception as a report; `raise_if_fatal` raises it again."""
         if isinstance(error, RunError) and not isinstance(error, StageFailed | BrokenInvariant):
-            return cls(stage, shard, STORAGE_FAILED, detail=str(error))
+            return cls(stage, shard, STORAGE_FAILED, detail=redact(str(error)))
         detail = str(error) if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
-        return cls(stage, shard, STAGE_FAILED, detail=detail)
+        return cls(stage, shard, STAGE_FAILED, detail=redact(detail))
 
     def raise_if_fatal(self) -> None:
         """StageFailed or StorageError, when the report is of one."""
@@ -91,6 +93,9 @@ class ShardWorker:
     forced: frozenset[int] = frozenset()
     _stage: Stage | None = field(default=None, init=False)
     _failed: set[int] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        hide_secrets(self.plan.job)
 
     def run(self, shard: int) -> ShardReport:
         """Make the shard unless it is done.

@@ -81,9 +81,11 @@ class LocalStorage:
                 raise
         return _PendingRename(self, temporary, target, durable)
 
-    def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
+    def write(self, path: str, data: bytes, *, durable: bool = True, private: bool = False) -> None:
         pending = self._stage(path, data, None, durable)
         try:
+            if private:
+                pending.restrict()
             pending.publish()
         except BaseException:
             pending.discard()
@@ -180,6 +182,10 @@ class _PendingRename:
     def __init__(self, storage: LocalStorage, temporary: str, target: str, durable: bool) -> None:
         self._storage, self._temporary, self._target, self._durable = storage, temporary, target, durable
         self.modified = _mark(os.stat(temporary))  # a rename changes neither
+
+    def restrict(self) -> None:
+        """Let the owner alone read the file."""
+        os.chmod(self._temporary, 0o600)
 
     def publish(self) -> None:
         self._storage._rename(self._temporary, self._target, self._durable)

@@ -48,7 +48,7 @@ class ObjectStorage:
             check(data)
         return _PendingPut(self, path, data)
 
-    def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
+    def write(self, path: str, data: bytes, *, durable: bool = True, private: bool = False) -> None:
         self._fs.pipe_file(self._path(path), data)
 
     def listing(self, folder: str) -> dict[str, Stat]:

@@ -121,11 +121,10 @@ class RunFolder:
         )
         return RunError(f"{self.uri}/{path} is damaged ({what}); {fix}")
 
-    def write_json(self, path: str, value: Any, *, durable: bool = True) -> None:
+    def write_json(self, path: str, value: Any, *, durable: bool = True, private: bool = False) -> None:
         """Publish a JSON object atomically; see `Storage.write`."""
-        self.storage.write(
-            path, json.dumps(value, indent=1, sort_keys=True).encode() + b"\n", durable=durable
-        )
+        data = json.dumps(value, indent=1, sort_keys=True).encode() + b"\n"
+        self.storage.write(path, data, durable=durable, private=private)
 
     def record(self) -> dict[str, Any]:
         """`run.json`; RunError when this is no run folder."""

@@ -59,11 +59,12 @@ class Storage(Protocol):
         """Prepare a write; `check` reads the bytes as the storage holds them."""
         ...
 
-    def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
+    def write(self, path: str, data: bytes, *, durable: bool = True, private: bool = False) -> None:
         """`stage` and `publish` in one.
 
         Args:
             durable: survive a power cut. Marks and heartbeats need not, and are ten times faster so.
+            private: readable by its owner alone, where the storage knows owners.
         """
         ...
 

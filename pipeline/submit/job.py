@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from relforge.limited_yaml import YamlError, read_yaml
 from relforge.pipeline.config import ConfigError, check, read, resolve
+from relforge.pipeline.config.secrets import looks_secret, write_references
 from relforge.pipeline.submit.bundle import CONFIG, absolute, requirements, write_bundle
+from relforge.redaction import HIDDEN
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ def prepare(
     runtime_env: str | None = None,
     variables: Sequence[str] = (),
     install: bool = False,
+    visible_secrets: bool = False,
 ) -> Submission:
     """Check a config as far as this machine can and make it ready to be sent.
 
@@ -58,21 +61,34 @@ def prepare(
         runtime_env: YAML file with further fields of Ray's `runtime_env`.
         variables: `NAME` (its value here) or `NAME=VALUE`, set in the job.
         install: have Ray install relforge's dependencies for the job with pip.
+        visible_secrets: send variables whose names are those of secrets.
 
     Raises:
         ConfigError: one sentence naming the file, the field and the fix.
     """
     source = read(config, overrides)
     values = absolute(source.values)
-    checked = check(type(source)(source.name, values, source.references))
-    resolve(checked, source)
+    checked = check(replace(source, values=values))
+    secrets = resolve(checked, source).secrets
     folder = checked.run.folder
     if "://" not in folder:
         folder = os.path.abspath(folder)
     values = {**values, "run": {**values["run"], "folder": folder}}
+    if literal := [field for field, text in secrets.items() if text == HIDDEN]:
+        raise ConfigError(
+            config, literal[0], "is a secret, and Ray keeps the files of a job readable; write it as ${NAME}"
+        )
+    values = write_references(values, secrets)
     environment = _environment(runtime_env)
     if install:
         environment["pip"] = [*environment.get("pip", []), *requirements()]
+    if shown := [one for one in variables if looks_secret(one.partition("=")[0]) and not visible_secrets]:
+        raise ConfigError(
+            "",
+            f"--env {shown[0].partition('=')[0]}",
+            "Ray shows the variables of a job to everyone who sees its dashboard; set it in the environment "
+            "of the cluster's nodes, or add --visible-secrets to send it all the same",
+        )
     if variables:
         environment["env_vars"] = {**environment.get("env_vars", {}), **dict(map(_variable, variables))}
     return Submission(folder, values, environment)
