@@ -57,6 +57,8 @@ def print_report(data: dict[str, Any]) -> None:
         print_table((f"predicate of {data['shown']}", "count"), rows)
     if data["coverage"]:
         _print_coverage(data["coverage"])
+    if data["image_labels"]:
+        _print_image_labels(data["image_labels"])
     if data["quality"]:
         print_line()
         _print_quality(data["quality"])
@@ -82,6 +84,15 @@ def _print_coverage(found: dict[str, Any]) -> None:
         print_table(("noun that names no class", "phrases"), counted)
     for sentence in describe_coverage(found):
         print_line(sentence)
+
+
+def _print_image_labels(found: dict[str, Any]) -> None:
+    from relforge.reports.report.label_counts import describe_label_counts
+
+    print_line()
+    rows = [(row["label"], f"{row['count']:,}") for row in found["positive"][:_SHOWN]]
+    print_table(("label of images", "positive"), rows)
+    print_line(describe_label_counts(found, _SHOWN))
 
 
 def _print_quality(found: dict[str, Any]) -> None:

@@ -41,6 +41,9 @@ BACKENDS: dict[str, Registry] = {
         "select": {
             "select": "relforge.stages.select.stage:SelectStage",
         },
+        "image_labels": {
+            "interactions": "relforge.stages.image_labels.stage:ImageLabelsStage",
+        },
     }.items()
 }
 """stage -> its backends; what an entry names takes the backend's options by keyword."""

@@ -62,16 +62,25 @@ _SPATIAL_SHARE = 0.25
 """How readily people mention where things are, against what is done."""
 
 
+Said = tuple[str, list[Fact]]
+"""A caption and the facts that it states."""
+
+
 def write_captions(scene: Scene, facts: list[Fact], rng: np.random.Generator, count: int = 5) -> list[str]:
     """`count` captions of a scene, each from one to three of its facts."""
+    return [text for text, _ in write_stated(scene, facts, rng, count)]
+
+
+def write_stated(scene: Scene, facts: list[Fact], rng: np.random.Generator, count: int = 5) -> list[Said]:
+    """The captions of `write_captions`, each with the facts that its words state."""
     if not facts:
         names = [_phrase(thing, rng) for thing in scene.things[:2]] or ["nothing"]
-        return [f"a picture of {' and '.join(names)}" for _ in range(count)]
+        return [(f"a picture of {' and '.join(names)}", []) for _ in range(count)]
     weights = np.array([_SPATIAL_SHARE if p in SPATIAL else 1.0 for _, p, _ in facts])
     return [_caption(scene, facts, weights / weights.sum(), rng) for _ in range(count)]
 
 
-def _caption(scene: Scene, facts: list[Fact], weights: np.ndarray, rng: np.random.Generator) -> str:
+def _caption(scene: Scene, facts: list[Fact], weights: np.ndarray, rng: np.random.Generator) -> Said:
     first = facts[rng.choice(len(facts), p=weights)]
     subject, predicate, _ = first
     form = rng.random()
@@ -79,10 +88,14 @@ def _caption(scene: Scene, facts: list[Fact], weights: np.ndarray, rng: np.rando
     if predicate == "hugging":  # hugging is mutual: no plural words it well
         shared = []
     again = [f for f in facts if f[0] == subject and f != first]
+    stated = [first]
     if shared and form < 0.6:
-        text = _plural(scene, [first, *shared], rng)
+        stated += shared
+        text = _plural(scene, stated, rng)
     elif again and form < 0.55:
-        text = _two_of_one(scene, first, again[rng.integers(len(again))], rng)
+        second = again[rng.integers(len(again))]
+        stated.append(second)
+        text = _two_of_one(scene, first, second, rng)
     elif form < 0.7:
         text = _clause(scene, first, rng)
     elif form < 0.82:
@@ -93,11 +106,12 @@ def _caption(scene: Scene, facts: list[Fact], weights: np.ndarray, rng: np.rando
         other = facts[rng.choice(len(facts), p=weights)]
         text = _clause(scene, first, rng)
         if other[0] != subject and other[2] != subject:
+            stated.append(other)
             text += f"{' while ' if rng.random() < 0.5 else ' and '}{_clause(scene, other, rng)}"
     if rng.random() < 0.3:
         places = _PLACES[scene.backdrop.place]
         text += f" {places[rng.integers(len(places))]}"
-    return text
+    return text, stated
 
 
 def _same_classes(scene: Scene, one: Fact, other: Fact) -> bool:

@@ -3,9 +3,9 @@
     python -m relforge.demo.world.dataset OUT [--split vg-like=800 ...] [--seed N] [--size PIXELS]
 
 Every split is a folder: `images/`, `instances.json` (COCO boxes), `captions.json` (COCO captions),
-`scene_graphs.json` (Visual Genome layout: boxes and complete gold relations), and `synonyms.json` (what
-captions call the classes). The split `hoi` also has the files of HICO-DET, V-COCO and Open Images, for
-training and test (`relforge.demo.world.benchmarks`).
+`scene_graphs.json` (Visual Genome layout: boxes and complete gold relations), `said.json` (what each
+caption states), and `synonyms.json` (what captions call the classes). The split `hoi` also has the files of
+HICO-DET, V-COCO and Open Images, for training and test (`relforge.demo.world.benchmarks`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 
 from relforge import __version__
 from relforge.demo.world.benchmarks import write_benchmarks
-from relforge.demo.world.captions import write_captions
+from relforge.demo.world.captions import write_stated
 from relforge.demo.world.catalogue import CLASSES, list_synonyms
 from relforge.demo.world.compose import draw_image
 
@@ -35,7 +35,7 @@ _BENCHMARK = "hoi"
 (`relforge.demo.world.benchmarks`)."""
 
 _LAYOUTS = {_BENCHMARK: 3}
-_LAYOUT = 2
+_LAYOUT = 3
 """Of a split's folder; one written in another layout is written again."""
 
 
@@ -65,6 +65,7 @@ def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 
     coco["categories"] = [{"id": number, "name": kind} for kind, number in categories.items()]
     captions: dict[str, list[dict[str, object]]] = {"images": coco["images"], "annotations": []}
     graphs: list[dict[str, object]] = []
+    said: list[dict[str, object]] = []
     for index in range(count):
         image_id = index + 1
         drawn = draw_image(seed ^ salt, index, size, () if name == _BENCHMARK else UNSEEN)
@@ -93,10 +94,13 @@ def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 
             }
         )
         caption_rng = np.random.default_rng([seed ^ salt, index, 1])
-        for text in write_captions(drawn.scene, drawn.facts, caption_rng):
+        kinds = [thing.kind for thing in drawn.scene.things]
+        for text, facts in write_stated(drawn.scene, drawn.facts, caption_rng):
             number = len(captions["annotations"]) + 1
+            said.append({"id": number, "image_id": image_id})
+            said[-1]["facts"] = [[kinds[subject], verb, kinds[object_]] for subject, verb, object_ in facts]
             captions["annotations"].append({"id": number, "image_id": image_id, "caption": text})
-    for file, data in (("instances", coco), ("captions", captions), ("scene_graphs", graphs)):
+    for file, data in (("instances", coco), ("captions", captions), ("said", said), ("scene_graphs", graphs)):
         (out / f"{file}.json").write_text(json.dumps(data, separators=(",", ":")))
     (out / "synonyms.json").write_text(json.dumps(list_synonyms(), indent=1))
     if name == _BENCHMARK:

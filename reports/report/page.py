@@ -9,6 +9,7 @@ from typing import Any
 from relforge.reports.html import fill, write_page
 from relforge.reports.report import plots
 from relforge.reports.report.coverage import describe_coverage
+from relforge.reports.report.label_counts import describe_label_counts
 from relforge.reports.report.quality_tables import (
     COMPARED,
     PREDICATE,
@@ -54,6 +55,8 @@ def render_body(data: dict[str, Any]) -> str:
     ]
     if data["coverage"]:
         parts.append(_coverage(data["coverage"]))
+    if data["image_labels"]:
+        parts.append(_image_labels(data["image_labels"]))
     if not data["quality"]:
         parts.append(f'<p class="soft">{escape(explain_unjudged(data["gold"]))}</p>')
     return "\n".join(parts)
@@ -74,6 +77,16 @@ def _coverage(found: dict[str, Any]) -> str:
         if unknown
         else "",
         _figure("commonest nouns that name no class", plots.draw_bars(nouns)) if nouns else "",
+    )
+
+
+def _image_labels(found: dict[str, Any]) -> str:
+    rows = [(row["label"], row["count"]) for row in found["positive"][:_BARS]]
+    return _section(
+        "Labels of images",
+        f'<p class="soft">{escape(describe_label_counts(found, len(found["without"])))}.</p>',
+        _figure("positive images", plots.draw_bars(rows)) if rows else "",
+        _table(("state", "reason", "labels"), [tuple(row.values()) for row in found["states"]]),
     )
 
 
