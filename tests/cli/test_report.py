@@ -33,6 +33,7 @@ def report(**changes: Any) -> dict[str, Any]:
     step = {"stage": "match", "rows_in": 5, "kept": 4, "dropped": {"no_second_box": 1}, "quarantined": {}}
     return {
         "run": "r", "dataset": HOSTILE, "profile": "fixed", "complete": True, "stopped": None, "warnings": [],
+        "image_labels": None,
         "coverage": {
             "classes": 2, "unknown": [{"category": HOSTILE, "boxes": 3, "named": 0}], "pairs_beyond_limit": 7,
             "nouns": [{"noun": HOSTILE, "count": 2}], "problem": None,
