@@ -34,7 +34,7 @@ def command(
     hico DETECTIONS|MODEL: detections of (subject box, predicate, object box); right are those with both boxes
     at an IoU of at least 0.5 and all three names right. 11-point average precision per (subject, predicate,
     object), then the mean. Options: annotations (test_hico.json, instances_test2015.json, anno_bbox.mat, or
-    any format of ingest), training (rare, non-rare), protocol (official, rlipv2, pocket, ggnet, plain),
+    any format of ingest), training (rare, non-rare), protocol (official, rlipv2, pocket, upt, ggnet, plain),
     setting (default, known_object), split (UC-RF, UC-NF, UO, UV), unseen, top, nms, mask, score, images (for
     a model), format, subject, short_side, long_side, device,
     kind (package.module:NAME, for a model of your own family).

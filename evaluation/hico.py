@@ -60,7 +60,7 @@ class HicoEvaluator:
     Args:
         annotations: the gold's file.
         training: the training file, for rare and non-rare kinds and for the frequency prior.
-        protocol: `official`, `rlipv2`, `pocket`, `ggnet`, or `plain`, which adds no pixel to boxes.
+        protocol: `official`, `rlipv2`, `pocket`, `upt`, `ggnet`, or `plain`, which adds no pixel to boxes.
         setting: `default`, or `known_object`: a kind is measured on the images that show its object.
         split: zero-shot split whose unseen kinds are reported apart: UC-RF, UC-NF, UO or UV.
         unseen: predicates that training did not show; their mean is reported apart.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relforge.evaluation.kind_matches import Rule
 from relforge.evaluation.overlap import pixels, pixels_guarded, pixels_inside, plain
@@ -43,13 +43,23 @@ RLIPV2 = Protocol(Rule(pixels_inside), images="boxed", top=100, nms=PairNms())
 GGNET = Protocol(Rule(pixels_guarded, above=True, first=True), top=100, nms=PairNms(1.0, 1.0, 0.5))
 """The evaluator of GGNet, with the cut and suppression of QAHOI, which reports by it."""
 
-POCKET = Protocol(Rule(plain, above=True), images="related", kinds="listed", curve=eleven_point_both_ends)
-"""pocket, as upt and pvic report by it: only images with annotated pairs are visited."""
+POCKET = Protocol(Rule(plain, above=True), kinds="listed", curve=eleven_point_both_ends)
+"""pocket's association and meters, given the detections of every image."""
+
+UPT = replace(POCKET, images="related")
+"""pocket as upt and pvic report by it: their data set leaves out images without annotated pairs."""
 
 PLAIN = Protocol(Rule(plain))
 """No added pixel and no list of kinds: for annotation that is not HICO-DET's."""
 
-PROTOCOLS = {"official": OFFICIAL, "rlipv2": RLIPV2, "pocket": POCKET, "ggnet": GGNET, "plain": PLAIN}
+PROTOCOLS = {
+    "official": OFFICIAL,
+    "rlipv2": RLIPV2,
+    "pocket": POCKET,
+    "upt": UPT,
+    "ggnet": GGNET,
+    "plain": PLAIN,
+}
 
 
 def protocol(name: str) -> Protocol:
