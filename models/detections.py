@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from relforge.models.blocks.boxes import xyxy_from_cxcywh
@@ -37,6 +38,15 @@ def detections_of(prediction: Prediction) -> list[Detections]:
 
     "No objects", the last object label, takes part in the softmax and is never a class.
     """
+    logits = [best_of_copies(row, prediction.copies) for row in prediction.relation_logits]
+    scores = torch.stack(logits).float().sigmoid()
+    if prediction.pair_logits is not None:
+        scores = scores * prediction.pair_logits.float().softmax(-1)[..., 1:]
+    return detections_from(prediction, scores)
+
+
+def detections_from(prediction: Prediction, relations: Tensor) -> list[Detections]:
+    """Detections of every row with these probabilities of the relations, N x Q x R."""
     found = []
     for row in range(len(prediction.object_logits)):
         object_scores, object_classes = _best_class(prediction.object_logits[row])
@@ -44,10 +54,6 @@ def detections_of(prediction: Prediction) -> list[Detections]:
             subject_scores, subject_classes = object_scores.new_ones(len(object_scores)), None
         else:
             subject_scores, subject_classes = _best_class(prediction.subject_logits[row])
-        relation_logits = best_of_copies(prediction.relation_logits[row], prediction.copies)
-        relation_scores = relation_logits.float().sigmoid()
-        if prediction.pair_logits is not None:
-            relation_scores = relation_scores * prediction.pair_logits[row].float().softmax(-1)[:, 1:]
         found.append(
             Detections(
                 subject_boxes=xyxy_from_cxcywh(prediction.subject_boxes[row].float().cpu()),
@@ -56,7 +62,7 @@ def detections_of(prediction: Prediction) -> list[Detections]:
                 object_classes=object_classes,
                 subject_scores=subject_scores,
                 object_scores=object_scores,
-                relation_scores=relation_scores.cpu(),
+                relation_scores=relations[row].cpu(),
             )
         )
     return found

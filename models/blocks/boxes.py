@@ -23,6 +23,17 @@ def area(boxes: Tensor) -> Tensor:
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
+def iou(a: Tensor, b: Tensor) -> Tensor:
+    """IoU of xyxy boxes that broadcast against each other; 0 where neither has an area.
+
+    `iou(a[:, None], b[None])` is the N x M table, `iou(a, b)` pairs rows.
+    """
+    inner = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0)
+    intersection = inner[..., 0] * inner[..., 1]
+    union = area(a) + area(b) - intersection
+    return torch.where(union > 0, intersection / union, 0.0)
+
+
 def generalised_iou(a: Tensor, b: Tensor) -> Tensor:
     """Generalised IoU (Rezatofighi et al., 2019) of xyxy boxes that broadcast against each other.
 

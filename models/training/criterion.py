@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -34,6 +34,7 @@ class Criterion:
         terms: name -> term.
         weights: name -> weight; a term that is not named here has `WEIGHTS`' weight, or 1.
         subject_class: use the subjects' classes, where the model predicts them.
+        prepare: changes each image's targets first; None: as they are.
         model_terms: names among `Output.terms` that count, once and not on every layer.
 
     Raises:
@@ -45,6 +46,7 @@ class Criterion:
     weights: Mapping[str, float] = field(default_factory=dict)
     subject_class: bool = True
     model_terms: Sequence[str] = ()
+    prepare: Callable[[Targets], Targets] | None = None
 
     def __post_init__(self) -> None:
         names = [*self.terms, *self.model_terms]
@@ -84,6 +86,8 @@ class Criterion:
         features: Tensor | None = None,
     ) -> list[Assigned]:
         """What the terms of every layer are computed from."""
+        if self.prepare is not None:
+            targets = [self.prepare(target) for target in targets]
         if not self.subject_class:
             layers = [replace(layer, subject_logits=None) for layer in layers]
         if isinstance(self.assigner, GroupedMatching):

@@ -106,10 +106,10 @@ class GroupedMatching:
             else:
                 chosen = [assign_pairs(match, layer.copies, device) for match in row]
                 assigned = Assigned(layer, targets, chosen, pairs, features, of_relations=of_relations)
-            targets_found = [match for match in row if match.repeats]
+            found = max(1, sum(match.found for match in row))
             assigned.report = {
-                "repeats": torch.tensor([m.repeats for m in targets_found] or [0.0]).mean(),
-                "foreign": torch.tensor(float(sum(match.foreign for match in row))),
+                "repeats": torch.tensor(sum(match.repeats for match in row) / found, device=device),
+                "foreign": torch.tensor(float(sum(match.foreign for match in row)), device=device),
             }
             out.append(assigned)
         return out
@@ -169,7 +169,8 @@ class GroupedMatching:
                     targets=parts.rows[part],
                     columns=parts.columns[part],
                     costs=costs[layer][queries, part],
-                    repeats=sum(repeats[layer]) / count,
+                    found=count,
+                    repeats=sum(repeats[layer]),
                     foreign=foreign,
                 )
             )

@@ -19,7 +19,7 @@ class Match:
         targets: m rows of the image's targets; one may occur several times.
         columns: m x R, the relation labels that the query is trained on.
         costs: m, without any penalty.
-        repeats: how often a target was repeated, on average; 0 where there are none.
+        found, repeats: how many targets there are, and how many with their repeats.
         foreign: matches whose query is of another group.
     """
 
@@ -27,7 +27,8 @@ class Match:
     targets: Tensor
     columns: Tensor
     costs: Tensor
-    repeats: float = 0.0
+    found: int = 0
+    repeats: int = 0
     foreign: int = 0
 
     @classmethod

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from relforge.models.blocks.boxes import area, xyxy_from_cxcywh
+from relforge.models.blocks.boxes import iou, xyxy_from_cxcywh
 
 QUALITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "max": torch.maximum,
@@ -65,7 +65,7 @@ class MultiAssignment:
             probability: L x Q x T, of the target's predicates.
             own: Q x T, False where the query is of another group: its boxes count as 0, as published.
         """
-        combined = QUALITIES[self.quality](iou(*subjects) * own, iou(*objects) * own)
+        combined = QUALITIES[self.quality](_overlaps(*subjects) * own, _overlaps(*objects) * own)
         return combined + self.predicate_weight * probability
 
     def repeats(self, quality: Tensor) -> Tensor:
@@ -110,11 +110,6 @@ def limit_load(
     return limited
 
 
-def iou(a: Tensor, b: Tensor) -> Tensor:
-    """IoU of boxes ... x N x 4 and M x 4, cxcywh: ... x N x M; 0 where neither has an area."""
-    first, second = xyxy_from_cxcywh(a)[..., None, :], xyxy_from_cxcywh(b)
-    inner = torch.minimum(first[..., 2:], second[..., 2:]) - torch.maximum(first[..., :2], second[..., :2])
-    inner = inner.clamp(min=0)
-    intersection = inner[..., 0] * inner[..., 1]
-    union = area(first) + area(second) - intersection
-    return torch.where(union > 0, intersection / union, 0.0)
+def _overlaps(predicted: Tensor, targets: Tensor) -> Tensor:
+    """IoUs L x Q x T of boxes L x Q x 4 and T x 4."""
+    return iou(xyxy_from_cxcywh(predicted)[..., None, :], xyxy_from_cxcywh(targets))

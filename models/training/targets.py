@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -39,6 +39,14 @@ class Targets:
     def to(self, device: torch.device | str) -> Targets:
         """The same on another device."""
         return Targets(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+
+def single_predicates(targets: Targets) -> Targets:
+    """A row for each predicate of every pair; none for a pair without."""
+    rows, columns = targets.relations.nonzero(as_tuple=True)
+    single = torch.zeros_like(targets.relations[rows])
+    single[torch.arange(len(rows), device=rows.device), columns] = 1
+    return replace(targets.take(rows), relations=single)
 
 
 def concatenate_targets(targets: list[Targets]) -> Targets:

@@ -62,7 +62,7 @@ def test_a_target_is_repeated_by_the_sum_of_its_best_qualities(
     quality: str, grouped: bool, weight: float, sums: tuple[float, float], repeats: list[int], monkeypatch
 ) -> None:
     # given IoUs instead of boxes
-    monkeypatch.setattr("relforge.models.training.multi_assignment.iou", lambda ious, _: ious)
+    monkeypatch.setattr("relforge.models.training.multi_assignment._overlaps", lambda ious, _: ious)
     own = OWN if grouped else torch.ones_like(OWN)
     multi = MultiAssignment(4, "dynamic", quality, weight)
 
