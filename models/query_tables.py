@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from relforge.models.blocks.predicate_copies import SPREAD
+
 TABLES = (
     "queries.table.weight",
     "queries.content.weight",
@@ -18,6 +20,9 @@ TABLES = (
 )
 _BY_ROLE = ("pairs.queries.weight",)
 """Tables that the published code cuts by role too (ParSe and RLIP-ParSe)."""
+_OF_PREDICATES = "predicate_queries.weight"
+_BY_PAIR = ("subject_queries.weight", "object_queries.weight", _OF_PREDICATES)
+"""Tables of one role each; those of predicates may have several rows for a pair, next to each other."""
 
 
 def cut_queries(
@@ -51,4 +56,23 @@ def cut_queries(
             cut[name] = table[: 2 * kept]
         else:
             cut[name] = torch.cat([half[:kept] for half in table.chunk(2)])
+    for name in _BY_PAIR:
+        if name in state:
+            cut[name] = state[name][: kept * (len(state[name]) // pairs)]
     return cut
+
+
+def repeat_predicate_queries(state: Mapping[str, Tensor], copies: int, wanted: int) -> dict[str, Tensor]:
+    """Weights whose table of predicate queries, if there is one, has another number of rows for a pair.
+
+    Args:
+        state: name -> tensor, our names.
+        copies, wanted: rows of a pair now and then. Further ones are the old ones, a little apart.
+    """
+    changed = dict(state)
+    if _OF_PREDICATES in state:
+        old = state[_OF_PREDICATES].unflatten(0, (-1, copies))  # pairs x copies x dim
+        new = old[:, torch.arange(wanted) % copies]
+        new[:, copies:] += SPREAD * torch.randn_like(new[:, copies:])
+        changed[_OF_PREDICATES] = new.flatten(0, 1)
+    return changed

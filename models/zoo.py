@@ -18,11 +18,8 @@ MODELS = Registry(
         "rtagger": "relforge.models.rlipv2.family:RTAGGER",
         "cdn": "relforge.models.cdn.family:FAMILY",
         "qpic": "relforge.models.qpic.family:FAMILY",
-<<<<<<< HEAD
         "parse": "relforge.models.parse.family:FAMILY",
-=======
         "speaq": "relforge.models.speaq.family:FAMILY",
->>>>>>> 51404aa (Iterative SGG as family speaq: network, losses, scene graphs, published files; equal to the published numbers)
         "qahoi": "relforge.models.qahoi.family:QAHOI",
         "qahoi_rlipv2": "relforge.models.qahoi.family:QAHOI_RLIPV2",
         "parsed_v1": "relforge.models.parsed_v1.family:FAMILY",

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from relforge.data.relations import RelationData
 from relforge.models.blueprint import Blueprint
 from relforge.models.family import Family, Losses
+from relforge.models.query_tables import repeat_predicate_queries
 from relforge.models.training.assign import Matcher
 from relforge.models.training.criterion import Criterion
 from relforge.models.training.grouped_matching import GroupedMatching
@@ -105,7 +106,7 @@ def assign_by_groups(
     data: RelationData,
     mean: Callable[[Tensor], Tensor],
 ) -> Losses:
-    """The losses with the assignment of the settings; themselves where there is no `assign`.
+    """The losses with the assignment of the settings; without `assign`, with that of the model.
 
     Args:
         losses: of the model.
@@ -115,10 +116,12 @@ def assign_by_groups(
     Raises:
         ValueError: the model has no matcher.
     """
+    matcher = losses.assigner if isinstance(losses, Criterion) else None
     if not settings.assign:
+        if isinstance(losses, Criterion) and isinstance(matcher, GroupedMatching):
+            return replace(losses, assigner=replace(matcher, mean=mean))
         return losses
     options = read_assign(settings.assign)
-    matcher = losses.assigner if isinstance(losses, Criterion) else None
     if isinstance(matcher, GroupedMatching):
         matcher = matcher.matcher
     if not isinstance(losses, Criterion) or not isinstance(matcher, Matcher):
@@ -153,7 +156,7 @@ def _with_copies(
         return model, blueprint
     wider = replace(blueprint, sizes=replace(blueprint.sizes, predicate_copies=copies))
     built = wider.build(tokenizer)
-    take_over(built, model.state_dict())
+    take_over(built, repeat_predicate_queries(model.state_dict(), own, copies))
     return built, wider
 
 

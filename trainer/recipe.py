@@ -104,9 +104,9 @@ def train_and_save(
     losses = build_losses(entry, settings, blueprint)
     if settings.assign:
         model, blueprint = assignment.prepare(settings, data, model, blueprint, tokenizer)
-        losses = assignment.assign_by_groups(losses, entry, settings, blueprint, data, group.mean)
     else:
         blueprint = replace(blueprint, predicate_groups=None)
+    losses = assignment.assign_by_groups(losses, entry, settings, blueprint, data, group.mean)
     step_loss = make_step_loss(entry, losses)
     closed = _closed_labels(entry, blueprint, data, settings)
     accumulate = settings.optimisation.accumulate

@@ -11,8 +11,8 @@ from functools import partial
 
 from torch import Tensor
 
+from relforge.models.blocks.detectron2_names import torchvision_name
 from relforge.models.blocks.published_names import (
-    BACKBONE_PREFIX,
     Rule,
     backbone_of,
     count_layers,
@@ -25,16 +25,6 @@ from relforge.models.speaq.sizes import Sizes
 
 _ROLES = {"subject": "subject", "object": "object", "relation": "predicate"}
 _DECODER = r"^detr\.transformer\.decoder\."
-
-_BACKBONE: list[Rule] = [
-    (r"^stem\.conv1\.norm\.", "bn1."),
-    (r"^stem\.conv1\.", "conv1."),
-    (r"^res(\d)\.(\d+)\.conv(\d)\.norm\.", lambda m: f"layer{int(m[1]) - 1}.{m[2]}.bn{m[3]}."),
-    (r"^res(\d)\.(\d+)\.conv(\d)\.", lambda m: f"layer{int(m[1]) - 1}.{m[2]}.conv{m[3]}."),
-    (r"^res(\d)\.(\d+)\.shortcut\.norm\.", lambda m: f"layer{int(m[1]) - 1}.{m[2]}.downsample.1."),
-    (r"^res(\d)\.(\d+)\.shortcut\.", lambda m: f"layer{int(m[1]) - 1}.{m[2]}.downsample.0."),
-]
-"""Detectron2's names of a ResNet as torchvision's."""
 
 _RULES: list[Rule] = [
     (r"^detr\.input_proj\.", "tokens.projection."),
@@ -84,7 +74,7 @@ def blueprint_of(state: Mapping[str, Tensor], gate: str | None = None) -> Bluepr
     )
     classes = unnamed("class", len(state["detr.transformer.object_embed.weight"]) - 1)
     relations = unnamed("relation", len(state["detr.transformer.relation_embed.weight"]) - 1)
-    backbone = backbone_of({_of_torchvision(key): value for key, value in state.items()})
+    backbone = backbone_of({torchvision_name(key): value for key, value in state.items()})
     return Blueprint("speaq", sizes, backbone, None, classes, relations)
 
 
@@ -92,7 +82,7 @@ def rename(
     state: Mapping[str, Tensor], blueprint: Blueprint
 ) -> tuple[dict[str, tuple[str, Tensor]], list[str]]:
     """The entries that are used, under our names; see `rename_all`."""
-    theirs = {_of_torchvision(key): key for key in state}
+    theirs = {torchvision_name(key): key for key in state}
     renamed, problems = rename_all(
         {name: state[key] for name, key in theirs.items()},
         our_name=partial(rename_by, _RULES),
@@ -100,15 +90,6 @@ def rename(
         unused=_UNUSED,
     )
     return {name: (theirs[key], tensor) for name, (key, tensor) in renamed.items()}, problems
-
-
-def _of_torchvision(key: str) -> str:
-    """A backbone's name as torchvision's models have it; another name as it is."""
-    prefix = "detr.backbone.0.backbone."
-    if not key.startswith(prefix):
-        return key
-    name = rename_by(_BACKBONE, key.removeprefix(prefix))
-    return key if name is None else BACKBONE_PREFIX + name
 
 
 def _layer(match: re.Match[str]) -> str:

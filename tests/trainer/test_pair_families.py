@@ -30,6 +30,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "qpic": {"decoder_layers": 2},
     "parse": {"decoder_layers": 2},
     "rlip_parse": {"encoder_layers": 2, "decoder_layers": 2},
+    "speaq": {"decoder_layers": 2, "predicate_copies": 2},
     "cdn": {"decoder_layers": 2, "relation_layers": 2, "matching": True},
 }
 MOVING = tuple(f"{role}_boxes.mlps.{k}" for role in ("subject", "object") for k in (2, 3))
