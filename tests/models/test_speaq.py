@@ -23,9 +23,17 @@ BACKBONE = {"family": "resnet", "embedding_size": 8, "hidden_sizes": [16, 24, 32
 
 
 def blueprint(copies: int = 1) -> Blueprint:
-    sizes = {"dim": DIM, "heads": 4, "pairs": PAIRS, "predicate_copies": copies, "feedforward": 48}
-    sizes |= {"encoder_layers": 1, "decoder_layers": LAYERS, "dropout": 0.0}
-    return Blueprint("speaq", family("speaq").sizes(**sizes), BACKBONE, None, CLASSES, RELATIONS)
+    sizes = family("speaq").sizes(
+        dim=DIM,
+        heads=4,
+        pairs=PAIRS,
+        predicate_copies=copies,
+        feedforward=48,
+        encoder_layers=1,
+        decoder_layers=LAYERS,
+        dropout=0.0,
+    )
+    return Blueprint("speaq", sizes, BACKBONE, None, CLASSES, RELATIONS)
 
 
 def detr() -> dict[str, Tensor]:
@@ -52,9 +60,9 @@ def detr() -> dict[str, Tensor]:
         "transformer.decoder.norm.weight": random(DIM),
         "transformer.decoder.norm.bias": random(DIM),
     }
-    for layer, shape in enumerate(((DIM, DIM), (DIM, DIM), (4, DIM))):
-        state[f"bbox_embed.layers.{layer}.weight"] = random(*shape)
-        state[f"bbox_embed.layers.{layer}.bias"] = random(shape[0])
+    for number, rows in enumerate((DIM, DIM, 4)):
+        state[f"bbox_embed.layers.{number}.weight"] = random(rows, DIM)
+        state[f"bbox_embed.layers.{number}.bias"] = random(rows)
     for stack, count in (("encoder", 1), ("decoder", 3)):
         for k in range(count):
             layer = f"transformer.{stack}.layers.{k}"
@@ -63,8 +71,9 @@ def detr() -> dict[str, Tensor]:
                 state |= attention(f"{layer}.multihead_attn")
             state |= {f"{layer}.linear1.weight": random(48, DIM), f"{layer}.linear1.bias": random(48)}
             state |= {f"{layer}.linear2.weight": random(DIM, 48), f"{layer}.linear2.bias": random(DIM)}
-            for norm in ("norm1", "norm2", *(["norm3"] if stack == "decoder" else [])):
-                state |= {f"{layer}.{norm}.weight": random(DIM), f"{layer}.{norm}.bias": random(DIM)}
+            for number in range(1, 4 if stack == "decoder" else 3):
+                norm = f"{layer}.norm{number}"
+                state |= {f"{norm}.weight": random(DIM), f"{norm}.bias": random(DIM)}
     return state
 
 
