@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,13 @@ import typer
 from relforge.cli.exits import BadInput
 from relforge.cli.output import Json, print_json, print_table
 from relforge.evaluation.evaluator import EVALUATORS, Result
+
+Annotations = Annotated[
+    str | None, typer.Option("--data", metavar="FILE", help="Annotation file, as annotations=FILE.")
+]
+Images = Annotated[
+    str | None, typer.Option("--images", metavar="DIR", help="Image files, as images=DIR; for a model.")
+]
 
 
 def command(
@@ -24,6 +32,12 @@ def command(
         list[str] | None,
         typer.Argument(metavar="[OPTION=VALUE]...", help="Options of the benchmark, e.g. subject=any."),
     ] = None,
+    data: Annotations = None,
+    images: Images = None,
+    save: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Also write the detections as a table (docs/formats.md)."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure labels or detections against gold, with the frequency prior beside each number.
@@ -35,20 +49,22 @@ def command(
     at an IoU of at least 0.5 and all three names right. 11-point average precision per (subject, predicate,
     object), then the mean. Options: annotations (test_hico.json, instances_test2015.json, anno_bbox.mat, or
     any format of ingest), training (rare, non-rare), protocol (official, rlipv2, pocket, upt, ggnet, plain),
-    setting (default, known_object), split (UC-RF, UC-NF, UO, UV), unseen, top, nms, mask, score, images (for
-    a model), format, subject, short_side, long_side, device,
+    setting (default, known_object), split (UC-RF, UC-NF, UO, UV), unseen, top, nms, mask, vocabulary, score,
+    images (for a model), format, subject, short_side, long_side, device,
     kind (package.module:NAME, for a model of your own family).
 
-    vcoco DETECTIONS: agent AP and role AP of scenarios 1 and 2. Options: annotations (vcoco_test.json or a
-    converted list), instances (instances_vcoco_all_2014.json), protocol (official, rlipv2), ties.
+    vcoco DETECTIONS|MODEL: agent AP and role AP of scenarios 1 and 2. Options: annotations (vcoco_test.json
+    or a converted list), instances (instances_vcoco_all_2014.json), protocol (official, rlipv2), ties, images
+    (for a model), mask (corre_vcoco.npy), people_only, short_side, long_side, device, kind.
 
     hico_image MODEL|SCORES|RUN: interactions of whole images by HICO's labels: 11-point mAP, Known Object,
     Few@1, 5 and 10; a run's own image_labels are ranked by their votes. Options: annotations (anno.mat, the
     same as JSON, or a run folder with gold), split, images, training, training_labels, interactions, write,
     batch, device, kind.
 
-    open_images DETECTIONS: R@50, wmAP_rel, wmAP_phr, score_wtd. Options: annotations (converted JSON or CSV
-    of relations), categories, classes, sizes, protocol (rlipv2, corrected), nms, score.
+    open_images DETECTIONS|MODEL: R@50, wmAP_rel, wmAP_phr, score_wtd. Options: annotations (converted JSON or
+    CSV of relations), categories, classes, sizes, protocol (rlipv2, corrected), nms, score, images (for a
+    model), short_side, long_side, device, kind.
 
     vg_sgg RUN|PREDICTIONS|MODEL: R, ng-R, zR, ng-zR, mR, ng-mR and A at 20, 50 and 100, by predicate and by
     head, body and tail. Options: annotations (VG-SGG-with-attri.h5 or any format of ingest; without it the
@@ -56,7 +72,8 @@ def command(
     predcls), protocol (speaq, sgb), count_missing, groups, labels, relations (of a run), score, images (for a
     model), short_side, long_side, device, kind.
     """
-    result = evaluate(benchmark, target, options or [])
+    given = [*(options or []), *_named("annotations", data), *_named("images", images)]
+    result = evaluate(benchmark, target, given, save)
     if as_json:
         return print_json(asdict(result))
     rows = [(name.replace("_", " "), one.value, one.prior) for name, one in result.measures.items()]
@@ -73,11 +90,16 @@ def command(
     return None
 
 
-def evaluate(benchmark: str, target: str, options: list[str]) -> Result:
+def _named(option: str, value: str | None) -> list[str]:
+    return [] if value is None else [f"{option}={value}"]
+
+
+def evaluate(benchmark: str, target: str, options: list[str], save: str | None = None) -> Result:
     """Measure `target` by a benchmark.
 
     Args:
         options: `name=value` of the evaluator's constructor; values are YAML.
+        save: where the detections are written as a table too.
 
     Raises:
         BadInput: no such benchmark or option, a file that cannot be read, nothing to measure.
@@ -93,6 +115,13 @@ def evaluate(benchmark: str, target: str, options: list[str]) -> Result:
     evaluator = construct(source, "", constructor(source, "", EVALUATORS, benchmark), source.values)
     try:
         gold = evaluator.read_gold(target)
-        return evaluator.measure(evaluator.read_detections(target, gold), gold)
+        detections = evaluator.read_detections(target, gold)
+        if save is not None:
+            write = getattr(evaluator, "write_detections", None)
+            if write is None:
+                raise ValueError(f"--save: the benchmark {benchmark} has no table of detections")
+            write(detections, gold, Path(save))
+        result: Result = evaluator.measure(detections, gold)
+        return result
     except (ValueError, OSError, SourceError, ImageError) as error:
         raise BadInput(str(error)) from error

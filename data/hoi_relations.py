@@ -101,6 +101,15 @@ def relations_of(
     )
 
 
+def detection_data(data: HoiData, images: str | Sequence[str]) -> RelationData:
+    """The images of a file for a model to detect in: those whose size is known.
+
+    Args:
+        images: folder or pattern of the image files.
+    """
+    return relations_of(data, ImageFiles(images), max_pairs=0, orientation="stored")
+
+
 def read_sizes(images: Sequence[HoiImage], uris: Sequence[str | None]) -> list[tuple[int, int] | None]:
     """(width, height) of every image: its own, or that of the stored pixels of its file; None: neither
     says."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from relforge.evaluation.overlap import plain
 from relforge.evaluation.pairs import Pairs, join
 from relforge.models.blocks.prediction import Labels
 from relforge.models.blocks.text import NO_OBJECTS
-from relforge.models.checkpoint import Loaded
+from relforge.models.checkpoint import Loaded, load_model
 from relforge.models.detections import Detections
 from relforge.models.zoo import family
 
@@ -31,18 +32,23 @@ class DetectOptions:
         short_side, long_side: images are resized as in training, pixels.
         max_pairs: pairs of an image that are kept, the best by score (100 in the HICO-DET evaluation).
         max_overlap: of two pairs of one kind the worse is dropped where IoU(subjects) times the square root
-            of IoU(objects) is above this (published 0.7).
+            of IoU(objects) is above this (published 0.7); None: none is.
         device: where the model runs.
+        classes: object labels of a model with open labels; None: those it was trained on and those of the
+            data. Published evaluations give the benchmark's own.
+        interactions: the (predicate, object class) that may score; others score 0 before the cut, as
+            published masks have them. None: all.
     """
 
     short_side: int = 800
     long_side: int = 1333
     max_pairs: int = 100
-    max_overlap: float = 0.7
+    max_overlap: float | None = 0.7
     device: str = "cpu"
+    classes: Sequence[str] | None = None
+    interactions: Collection[tuple[str, str]] | None = None
 
 
-@torch.inference_mode()
 def detect(
     loaded: Loaded,
     data: RelationData,
@@ -56,8 +62,7 @@ def detect(
     class too unless only one is wanted (docs/method.md, "HICO-DET style detection").
 
     Args:
-        loaded: a model whose entry in the zoo has `detections`; with open labels its classes are those it was
-            trained on and those of `data`, with closed labels those it was trained on.
+        loaded: a model whose entry in the zoo has `detections`.
         data: its images; its annotation is not used.
         predicates: the relations to score.
         subject: the only subject class wanted; queries of another class are dropped. None: any.
@@ -65,31 +70,72 @@ def detect(
     Raises:
         ValueError: the model finds no pairs, or has closed labels without one of the predicates.
     """
-    entry = family(loaded.blueprint.kind)
-    if entry.detections is None:
-        raise ValueError(f"a {entry.name} model cannot search for pairs")
-    labels = _labels(loaded, data, predicates)
+    labels = _labels(loaded, options.classes or data.categories, predicates, options.classes is not None)
     columns = [labels.relations.index(predicate) for predicate in predicates]
-    model = loaded.model.to(options.device).eval()
-    if entry.labels == "open":
-        labels = model.encode_labels(labels)
-    view = View(options.short_side, options.long_side)
+    allowed = None
+    if options.interactions is not None:
+        listed = set(options.interactions)
+        classes = labels.objects[:-1]
+        allowed = np.array([[(one, name) in listed for one in predicates] for name in classes], float)
     parts = []
-    for index in range(len(data)):
-        example = data[index]
-        image = load_image(example, view)[None].to(options.device)
-        (found,) = entry.detections(model(image, labels).layers[-1])
-        pairs = _pairs(found, labels.objects, predicates, columns, subject, example.size)
+    for index, found in search(loaded, data, labels, options):
+        pairs = _pairs(found, labels.objects, predicates, columns, subject, data[index].size, allowed)
         image_id = data.images["image_id"][index].as_py()
         parts.append(keep_best(replace(pairs, image=np.full(len(pairs), image_id, object)), options))
     return join(parts)
 
 
-def _labels(loaded: Loaded, data: RelationData, predicates: Sequence[str]) -> Labels:
+def search(
+    loaded: Loaded, data: RelationData, labels: Labels, options: DetectOptions
+) -> Iterator[tuple[int, Detections]]:
+    """What a model finds in every image, before any cut.
+
+    Args:
+        labels: what it is asked for; of a model with closed labels, its own.
+
+    Raises:
+        ValueError: the model finds no pairs.
+    """
+    entry = family(loaded.blueprint.kind)
+    if entry.detections is None:
+        raise ValueError(f"a {entry.name} model cannot search for pairs")
+    model = loaded.model.to(options.device).eval()
+    view = View(options.short_side, options.long_side)
+    if entry.labels == "open":
+        with torch.inference_mode():
+            labels = model.encode_labels(labels)
+    for index in range(len(data)):
+        image = load_image(data[index], view)[None].to(options.device)
+        with torch.inference_mode():  # not around the yield, where it would hold for the caller too
+            (found,) = entry.detections(model(image, labels).layers[-1])
+        yield index, found
+
+
+def load_detector(target: str, kind: str | None) -> Loaded | None:
+    """The model in a folder; None where the target is no model folder.
+
+    Args:
+        kind: `package.module:NAME` of a family that is none of the zoo's.
+
+    Raises:
+        ValueError: the folder is damaged, or its model is of another kind.
+    """
+    if not (Path(target) / "config.json").is_file():
+        return None
+    loaded = load_model(target, trusted=kind)
+    if kind not in (None, loaded.blueprint.kind):
+        raise ValueError(f"kind: {target} is a {loaded.blueprint.kind} model, not {kind!r}")
+    return loaded
+
+
+def _labels(loaded: Loaded, classes: Sequence[str], predicates: Sequence[str], only: bool) -> Labels:
     blueprint = loaded.blueprint
-    if family(blueprint.kind).labels == "open":
-        classes = dict.fromkeys([*blueprint.classes, *data.categories])
-        return Labels([*classes, NO_OBJECTS], list(predicates))
+    entry = family(blueprint.kind)
+    if entry.detections is None:
+        raise ValueError(f"a {entry.name} model cannot search for pairs")
+    if entry.labels == "open":
+        names = dict.fromkeys(classes if only else [*blueprint.classes, *classes])
+        return Labels([*names, NO_OBJECTS], list(predicates))
     if unknown := [predicate for predicate in predicates if predicate not in blueprint.relations]:
         raise ValueError(f"this {blueprint.kind} model was not trained on the relation {unknown[0]!r}")
     return Labels([*blueprint.classes, NO_OBJECTS], list(blueprint.relations))
@@ -102,8 +148,13 @@ def _pairs(
     columns: Sequence[int],
     subject: str | None,
     size: tuple[int, int],
+    allowed: np.ndarray | None = None,
 ) -> Pairs:
-    """All (query, predicate) combinations of one image of `size` (width, height)."""
+    """All (query, predicate) combinations of one image of `size` (width, height).
+
+    Args:
+        allowed: classes x predicates, 1 where the two may score.
+    """
     names = np.array(objects, object)
     count = len(found.object_classes)
     if found.subject_classes is None:
@@ -114,6 +165,8 @@ def _pairs(
     scores = (
         found.relation_scores.numpy()[:, columns] * found.object_scores.numpy()[:, None]
     )  # Q x predicates
+    if allowed is not None:
+        scores = scores * allowed[found.object_classes.numpy()]
     if subject is None:
         scores = scores * found.subject_scores.numpy()[:, None]
         queries = np.arange(count)
@@ -124,6 +177,11 @@ def _pairs(
         (boxes * scale).numpy() for boxes in (found.subject_boxes, found.object_boxes)
     )
     query, column = np.repeat(queries, len(predicates)), np.tile(np.arange(len(predicates)), len(queries))
+    parts = (
+        found.subject_scores.numpy()[query],
+        found.relation_scores.numpy()[:, columns][query, column],
+        found.object_scores.numpy()[query],
+    )
     return Pairs(
         image=np.zeros(len(query), object),
         subject=subject_names[query],
@@ -132,12 +190,15 @@ def _pairs(
         subject_box=subject_boxes[query],
         object_box=object_boxes[query],
         score=scores[query, column].astype(float),
+        parts=np.stack(parts, 1).astype(float),
     )
 
 
 def keep_best(pairs: Pairs, options: DetectOptions) -> Pairs:
     """The best pairs of one image by falling score, near repetitions of a kind left out."""
     pairs = pairs.take(np.argsort(-pairs.score, kind="stable")[: options.max_pairs])
+    if options.max_overlap is None:
+        return pairs
     kept: list[int] = []
     kinds = pairs.kinds()
     for row, kind in enumerate(kinds):

@@ -11,6 +11,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from relforge.evaluation.pairs import Pairs
+from relforge.stages.export.publish import publish
 
 _NAMES = ("image_id", "subject", "predicate", "object")
 _BOXES = tuple(f"{end}_{side}" for end in ("subject", "object") for side in "xywh")
@@ -20,6 +21,9 @@ DETECTIONS = pa.schema(
 )
 """Boxes are xywh in pixels of the original image; scores rank, the largest first (docs/formats.md)."""
 
+
+PARTS = ("subject_score", "relation_score", "object_score")
+"""Columns that may be absent: `Pairs.parts`."""
 
 FORMULAS = {
     "stored": ("score",),
@@ -68,6 +72,10 @@ def read_detections(path: str, formula: str = "stored") -> Pairs:
             raise ValueError(f"detections: {path}: {name} has a value that is missing or not finite")
     if not len(table):
         raise ValueError(f"detections: {path} has no rows, so there is nothing to measure")
+    parts = None
+    if set(PARTS) <= set(dataset.schema.names):
+        columns = dataset.to_table(columns=list(PARTS))
+        parts = np.stack([columns[name].cast(pa.float64()).to_numpy() for name in PARTS], 1)
     corners = {}
     for end in ("subject", "object"):
         x, y, w, h = (table[f"{end}_{side}"].to_numpy() for side in "xywh")
@@ -81,6 +89,7 @@ def read_detections(path: str, formula: str = "stored") -> Pairs:
         subject_box=corners["subject"],
         object_box=corners["object"],
         score=np.prod([table[name].to_numpy() for name in FORMULAS[formula]], axis=0),
+        parts=parts,
     )
 
 
@@ -95,11 +104,18 @@ def _names(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def write_detections(pairs: Pairs, path: Path) -> None:
-    """Write the table to one file."""
+    """Write the table to one file, which appears whole or not at all; with the columns `PARTS` where the
+    pairs have `parts`.
+    """
     columns = {"image_id": pairs.image, "subject": pairs.subject, "predicate": pairs.predicate}
     columns |= {"object": pairs.object, "score": pairs.score}
     for end, box in (("subject", pairs.subject_box), ("object", pairs.object_box)):
         sides = (box[:, 0], box[:, 1], box[:, 2] - box[:, 0], box[:, 3] - box[:, 1])
         columns |= {f"{end}_{side}": values for side, values in zip("xywh", sides, strict=True)}
     arrays = [pa.array(columns[field.name], field.type) for field in DETECTIONS]
-    pq.write_table(pa.Table.from_arrays(arrays, schema=DETECTIONS), path)
+    table = pa.Table.from_arrays(arrays, schema=DETECTIONS)
+    if pairs.parts is not None:
+        for place, name in enumerate(PARTS):
+            table = table.append_column(name, pa.array(pairs.parts[:, place], pa.float64()))
+    with publish(str(path)) as partial:
+        pq.write_table(table, partial)

@@ -14,18 +14,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from relforge.data import hico as hico_data
+from relforge.data.hoi import HoiData
+from relforge.data.hoi_relations import detection_data
 from relforge.data.relations import RelationData
 from relforge.data.sources import load_relations
+from relforge.data.vocabulary import read_vocabulary
+from relforge.data.zero_shot import read_unseen
 from relforge.evaluation.annotated import PERSON, Annotated, of_hoi, of_relations
-from relforge.evaluation.detection_table import read_detections
+from relforge.evaluation.detection_table import read_detections, write_detections
 from relforge.evaluation.evaluator import Measure, Result, Row
 from relforge.evaluation.hico_protocol import Protocol, protocol
 from relforge.evaluation.hico_quality import measure_kinds
 from relforge.evaluation.pair_nms import PairNms
 from relforge.evaluation.pairs import Kind, Pairs
 from relforge.stages.class_names import spell_as
+
+if TYPE_CHECKING:
+    from relforge.evaluation.detect import DetectOptions
 
 ANY = "any"
 SETTINGS = ("default", "known_object")
@@ -39,12 +47,14 @@ class HicoGold:
 
     Args:
         annotated: what detections are compared with.
-        data: the same for models that detect; None where the gold is a HICO-DET file.
+        data: the same for models that detect, where ingest reads it.
+        files: the same, where it is a HICO-DET file.
         training: rows of every kind in the training file; None without one.
     """
 
     annotated: Annotated
     data: RelationData | None = None
+    files: HoiData | None = None
     training: dict[Kind, int] | None = None
 
     @property
@@ -63,10 +73,13 @@ class HicoEvaluator:
         protocol: `official`, `rlipv2`, `pocket`, `upt`, `ggnet`, or `plain`, which adds no pixel to boxes.
         setting: `default`, or `known_object`: a kind is measured on the images that show its object.
         split: zero-shot split whose unseen kinds are reported apart: UC-RF, UC-NF, UO or UV.
-        unseen: predicates that training did not show; their mean is reported apart.
+        unseen: predicates, or [predicate, object class], that training did not show; their mean is reported
+            apart.
         top: pairs of an image that are measured; 0: all. None: as the protocol has it.
         nms: [alpha, beta, threshold] of pair suppression; []: none. None: as the protocol has it.
-        mask: score 0 for interactions that are not among the 600.
+        mask: score 0 for interactions that are not among the 600, or those of `vocabulary`.
+        vocabulary: JSON of the names behind the numbers of a HICO-DET style list that has others than
+            HICO-DET (`relforge.data.vocabulary`); its interactions are the kinds that are measured.
         score: `stored`, `relation`, `relation*object` or `subject*relation*object` (docs/formats.md).
         images: folder of its images, or a pattern with `{image_id}`; read only where a model detects.
         format: of the annotations: `hico`, or a dataset format of ingest; None: by the file's content.
@@ -81,10 +94,11 @@ class HicoEvaluator:
     protocol: str = "official"
     setting: str = "default"
     split: str = ""
-    unseen: Sequence[str] = ()
+    unseen: Sequence[str | Sequence[str]] = ()
     top: int | None = None
     nms: Sequence[float] | None = None
     mask: bool = False
+    vocabulary: str = ""
     score: str = "stored"
     images: str = ""
     format: str | None = None
@@ -109,38 +123,54 @@ class HicoEvaluator:
 
     def read_gold(self, target: str) -> HicoGold:
         if self._is_hico(self.annotations):
-            gold = HicoGold(self._read(self.annotations, "test"))
+            gold = self._read(self.annotations, "test")
         else:
             source = {"format": self.format or "visual_genome", "annotations": self.annotations}
             data = load_relations([source | {"images": self.images or "."}], keep_empty=True, max_pairs=10**6)
             gold = HicoGold(of_relations(data), data)
-        if unknown := sorted(set(self.unseen) - set(gold.pairs.predicate.tolist())):
+        pairs, predicates = read_unseen(self.unseen)
+        named = predicates | {predicate for predicate, _ in pairs}
+        if unknown := sorted(named - set(gold.pairs.predicate.tolist())):
             raise ValueError(f"unseen: {self.annotations} has no predicate {unknown[0]!r}")
         if not self.training:
             return gold
         counts: dict[Kind, int] = {}
-        for kind in self._read(self.training, "train").pairs.kinds():
+        for kind in self._read(self.training, "train").annotated.pairs.kinds():
             counts[kind] = counts.get(kind, 0) + 1
         return replace(gold, training=counts)
 
     def read_detections(self, target: str, gold: HicoGold) -> Pairs:
-        from relforge.evaluation.detect import DetectOptions, detect
-        from relforge.models.checkpoint import load_model
+        from relforge.evaluation.detect import detect, load_detector
 
-        if not (Path(target) / "config.json").is_file():
+        loaded = load_detector(target, self.kind)
+        if loaded is None:
             return read_detections(target, self.score)
         if not self.images:
             raise ValueError(f"{target} is a model: say with images=FOLDER what it detects in")
-        if gold.data is None:
-            raise ValueError(
-                f"{target} is a model: on HICO-DET files, measure its table of detections (docs/formats.md)"
-            )
+        data, predicates = gold.data, sorted(set(gold.pairs.predicate.tolist()))
+        if gold.files is not None:
+            data, predicates = detection_data(gold.files, self.images), list(gold.files.verbs)
+        if data is None or not len(data):
+            raise ValueError(f"{self.annotations}: no image to detect in; is images={self.images} right?")
+        return detect(loaded, data, predicates, self._subject, self._detect_options(gold))
+
+    def _detect_options(self, gold: HicoGold) -> DetectOptions:
+        from relforge.evaluation.detect import DetectOptions
+
         options = DetectOptions(self.short_side, self.long_side, device=self.device)
-        predicates = sorted(set(gold.pairs.predicate.tolist()))
-        loaded = load_model(target, trusted=self.kind)
-        if self.kind not in (None, loaded.blueprint.kind):
-            raise ValueError(f"kind: {target} is a {loaded.blueprint.kind} model, not {self.kind!r}")
-        return detect(loaded, gold.data, predicates, self._subject, options)
+        if self.nms == []:
+            options = replace(options, max_overlap=None)
+        if gold.files is None:
+            return options
+        listed = gold.annotated.kinds if self.mask else None
+        return replace(
+            options,
+            classes=list(gold.files.objects),
+            interactions=None if listed is None else [kind[1:] for kind in listed],
+        )
+
+    def write_detections(self, detections: Pairs, gold: HicoGold, path: Path) -> None:
+        write_detections(detections, path)
 
     def measure(self, detections: Pairs, gold: HicoGold) -> Result:
         annotated = gold.annotated
@@ -205,12 +235,16 @@ class HicoEvaluator:
             start = file.read(1 << 18)
         return any(key in start for key in (b'"hoi_annotation"', b'"boxes_h"', b'"filenames"'))
 
-    def _read(self, path: str, split: str) -> Annotated:
-        data = hico_data.read_hico(path, split)
-        kinds = None
-        if list(data.objects) == hico_data.objects() and self.subject == PERSON:
-            kinds = [(PERSON, verb, name) for verb, name in hico_data.interactions()]
-        return of_hoi(data, kinds, PERSON if kinds else None)
+    def _read(self, path: str, split: str) -> HicoGold:
+        data = hico_data.read_hico(path, split, self.vocabulary)
+        names = None
+        if self.vocabulary:
+            names = read_vocabulary(self.vocabulary).interactions
+        elif list(data.objects) == hico_data.objects():
+            names = tuple(hico_data.interactions())
+        if not names or self.subject != PERSON:
+            return HicoGold(of_hoi(data, None, None), files=data)
+        return HicoGold(of_hoi(data, [(PERSON, *pair) for pair in names], PERSON), files=data)
 
     def _groups(self, gold: HicoGold) -> dict[tuple[str, str], tuple[Callable[[Kind], bool], ...]]:
         found: dict[tuple[str, str], tuple[Callable[[Kind], bool], ...]] = {}
@@ -225,7 +259,8 @@ class HicoEvaluator:
         return found
 
     def _unseen(self, kind: Kind) -> bool:
-        if kind[1] in self.unseen:
+        pairs, predicates = read_unseen(self.unseen)
+        if kind[1] in predicates or kind[1:] in pairs:
             return True
         return bool(self.split) and kind[0] == PERSON and kind[1:] in set(hico_data.unseen(self.split))
 

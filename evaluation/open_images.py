@@ -1,7 +1,7 @@
 """Open Images' relation detection as scene-graph papers report it: R@50, wmAP_rel, wmAP_phr and score_wtd.
 
 Gold: the converted HICO-style JSON, or Open Images' own CSV files (`relforge.data.open_images`).
-Detections: a Parquet table (`detection_table`).
+Detections: a Parquet table (`detection_table`), or the folder of a trained model, which then detects.
 
 Protocol `rlipv2`: the published numbers, with what its code does to phrases. Protocol `corrected`: wrong
 detections count on every image, and phrases are matched by their own boxes.
@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from relforge.data.hoi import HoiData
+from relforge.data.hoi_relations import detection_data
 from relforge.data.open_images import read_open_images
 from relforge.evaluation.annotated import Annotated, of_hoi
-from relforge.evaluation.detection_table import read_detections
+from relforge.evaluation.detection_table import read_detections, write_detections
 from relforge.evaluation.evaluator import Measure, Result, Row
 from relforge.evaluation.kind_matches import Codes, encode
 from relforge.evaluation.open_images_quality import Ranked, measures_of, rank
@@ -39,6 +42,11 @@ class OpenImagesEvaluator:
         protocol: `rlipv2` or `corrected`.
         nms: [alpha, beta, threshold] of pair suppression; []: none, of phrases neither.
         score: score formula, as for `hico`.
+        images: folder of its images, or a pattern; where a model detects, and for CSV relations without
+            `sizes`.
+        short_side, long_side: size of images that a model detects in, pixels.
+        device: where a model runs.
+        kind: `package.module:NAME` of the family of a model that is of none of the zoo's.
     """
 
     annotations: str
@@ -48,6 +56,11 @@ class OpenImagesEvaluator:
     protocol: str = "rlipv2"
     nms: Sequence[float] = (1.0, 0.5, 0.7)
     score: str = "stored"
+    images: str = ""
+    short_side: int = 800
+    long_side: int = 1333
+    device: str = "cpu"
+    kind: str | None = None
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -56,12 +69,32 @@ class OpenImagesEvaluator:
             raise ValueError("nms: give [alpha, beta, threshold], e.g. nms=[1,0.5,0.7], or [] for none")
 
     def read_gold(self, target: str) -> Annotated:
-        return of_hoi(
-            read_open_images(self.annotations, self.categories, self.classes, self.sizes), subject=None
-        )
+        return of_hoi(self._read(), subject=None)
+
+    def _read(self) -> HoiData:
+        images = self.images or None
+        return read_open_images(self.annotations, self.categories, self.classes, self.sizes, images)
 
     def read_detections(self, target: str, gold: Annotated) -> Pairs:
-        return read_detections(target, self.score)
+        from relforge.evaluation.detect import DetectOptions, detect, load_detector
+
+        loaded = load_detector(target, self.kind)
+        if loaded is None:
+            return read_detections(target, self.score)
+        if not self.images:
+            raise ValueError(f"{target} is a model: say with images=FOLDER what it detects in")
+        files = self._read()
+        data = detection_data(files, self.images)
+        if not len(data):
+            raise ValueError(f"{self.annotations}: no image to detect in; is images={self.images} right?")
+        # suppression is the protocol's
+        options = DetectOptions(
+            self.short_side, self.long_side, max_overlap=None, device=self.device, classes=list(files.objects)
+        )
+        return detect(loaded, data, list(files.verbs), None, options)
+
+    def write_detections(self, detections: Pairs, gold: Annotated, path: Path) -> None:
+        write_detections(detections, path)
 
     def measure(self, detections: Pairs, gold: Annotated) -> Result:
         if not len(gold.pairs):

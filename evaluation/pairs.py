@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,7 @@ class Pairs:
         subject, predicate, object: n names each.
         subject_box, object_box: n x 4 xyxy, pixels.
         score: n; ones where the pairs are annotated.
+        parts: n x 3 probabilities of subject class, relation and object class, where a model gave them.
     """
 
     image: np.ndarray
@@ -32,13 +34,16 @@ class Pairs:
     subject_box: np.ndarray
     object_box: np.ndarray
     score: np.ndarray
+    parts: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.image)
 
     def take(self, rows: np.ndarray) -> Pairs:
         """Only these rows: indices or a mask."""
-        return Pairs(*(getattr(self, f.name)[rows] for f in fields(self)))
+        columns = [getattr(self, f.name) for f in fields(self)]
+        taken: list[Any] = [None if values is None else values[rows] for values in columns]
+        return Pairs(*taken)
 
     def kinds(self) -> list[Kind]:
         """Kind of every row."""
@@ -50,7 +55,11 @@ def join(parts: Sequence[Pairs]) -> Pairs:
     if not parts:
         names, boxes = np.zeros(0, object), np.zeros((0, 4))
         return Pairs(names, names, names, names, boxes, boxes, np.zeros(0))
-    return Pairs(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Pairs)))
+    columns: list[list[Any]] = [[getattr(part, f.name) for part in parts] for f in fields(Pairs)]
+    whole: list[Any] = [
+        None if any(one is None for one in every) else np.concatenate(every) for every in columns
+    ]
+    return Pairs(*whole)
 
 
 def gold_pairs(data: RelationData) -> Pairs:

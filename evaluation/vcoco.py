@@ -1,7 +1,8 @@
 """V-COCO: people, what they do, and with which object.
 
 Gold: the official files, or a converted list (`relforge.data.vcoco`).
-Detections: a Parquet table, long or wide (`vcoco_detections`).
+Detections: a Parquet table, long or wide (`vcoco_detections`), or the folder of a trained model, which then
+detects.
 
 Protocol `official`: agent AP and role AP of scenarios 1 and 2 (`vcoco_official`); role means also without
 the action "point", as papers give them. Protocol `rlipv2`: the evaluation that RLIPv2, CDN and QPIC run
@@ -10,22 +11,29 @@ during training (`vcoco_training`), which does not compare with it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from relforge.data.hoi import MISSING
+from relforge.data.hoi_relations import detection_data
 from relforge.data.vcoco import VcocoData, read_vcoco
 from relforge.data.vcoco_actions import ACTION_OF, ACTIONS, COLUMNS, ROLE_COLUMNS
+from relforge.data.vcoco_images import read_vcoco_images
 from relforge.evaluation.evaluator import Measure, Result, Row
 from relforge.evaluation.pairs import Pairs, join
 from relforge.evaluation.prior import FOLDS, fold
-from relforge.evaluation.vcoco_detections import VcocoDetections, read_vcoco_detections
+from relforge.evaluation.vcoco_detections import (
+    VcocoDetections,
+    read_vcoco_detections,
+    write_vcoco_detections,
+)
 from relforge.evaluation.vcoco_official import PUBLISHED, STABLE, VcocoMatches, VcocoQuality
 from relforge.evaluation.vcoco_training import TrainingQuality, measure_in_training
 
 PROTOCOLS = ("official", "rlipv2")
-MISSING = "missing objects"
 _POINT = "point_instr"
 
 
@@ -39,12 +47,27 @@ class VcocoEvaluator:
         protocol: `official` or `rlipv2`.
         ties: order of equal scores: `stable`, or `published` as numpy's default sort
             on this processor has it.
+        images: folder of its images, list of folders or pattern; read only where a model detects.
+        mask: `corre_vcoco.npy`, 29 x 80, which action goes with which object; combinations that it does not
+            have score 0 where a model detects.
+        people_only: leave out queries of a model whose subject is no person; published evaluations take every
+            query for one.
+        short_side, long_side: size of images that a model detects in, pixels.
+        device: where a model runs.
+        kind: `package.module:NAME` of the family of a model that is of none of the zoo's.
     """
 
     annotations: str
     instances: str = ""
     protocol: str = "official"
     ties: str = STABLE
+    images: str | Sequence[str] = ""
+    mask: str = ""
+    people_only: bool = False
+    short_side: int = 800
+    long_side: int = 1333
+    device: str = "cpu"
+    kind: str | None = None
 
     def __post_init__(self) -> None:
         for name, value, choices in (
@@ -58,7 +81,23 @@ class VcocoEvaluator:
         return read_vcoco(self.annotations, self.instances)
 
     def read_detections(self, target: str, gold: VcocoData) -> VcocoDetections:
-        return read_vcoco_detections(target, gold.images)
+        from relforge.evaluation.detect import DetectOptions, load_detector
+        from relforge.evaluation.vcoco_model import detect_vcoco, read_mask
+
+        loaded = load_detector(target, self.kind)
+        if loaded is None:
+            return read_vcoco_detections(target, gold.images)
+        if not self.images:
+            raise ValueError(f"{target} is a model: say with images=FOLDER what it detects in")
+        data = detection_data(read_vcoco_images(self.annotations, self.instances), self.images)
+        if not len(data):
+            raise ValueError(f"{self.annotations}: no image to detect in; is images={self.images} right?")
+        options = DetectOptions(self.short_side, self.long_side, device=self.device)
+        mask = read_mask(self.mask, data.categories) if self.mask else None
+        return detect_vcoco(loaded, data, gold.images, options, mask, self.people_only)
+
+    def write_detections(self, detections: VcocoDetections, gold: VcocoData, path: Path) -> None:
+        write_vcoco_detections(detections, gold.images, path)
 
     def measure(self, detections: VcocoDetections, gold: VcocoData) -> Result:
         if not gold.actions[gold.labelled].any():
@@ -86,6 +125,8 @@ class VcocoEvaluator:
             counts["actions without gold"] = sum(not count for count in quality.positives.values())
         counts |= {f"left out: {reason}": count for reason, count in gold.reasons.items()}
         options: Row = {"ties": self.ties, "prior": "other half of the gold"}
+        if self.images:
+            options |= {"mask": self.mask or "none", "people_only": self.people_only}
         return Result("vcoco", self.protocol, measures, counts, classes, options)
 
 

@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
-from relforge.data import hico
 from relforge.data.vcoco_actions import ACTION_OF, ACTIONS, COLUMNS, ROLES
 from relforge.data.vcoco_images import image_number
-from relforge.models.detections import Detections
+from relforge.stages.export.publish import publish
 
 AGENTS = [f"{action}_agent" for action in ACTIONS]
 _BOXES = tuple(f"{end}_{side}" for end in ("subject", "object") for side in "xywh")
@@ -102,37 +102,6 @@ def of_rows(
     return VcocoDetections(image, person_box, object_box, object_, found)
 
 
-def of_model(
-    found: Sequence[Detections], image: np.ndarray, sizes: Sequence[tuple[int, int]], mask: np.ndarray
-) -> VcocoDetections:
-    """What a model detects: every query, its likeliest object, no cut and no suppression.
-
-    A score is the sigmoid of the relation times the probability of the object times the mask; an object of
-    the class after COCO's 80, "missing objects", has no box.
-
-    Args:
-        found: one per image, of models with 81 objects and the 29 columns.
-        image: places in the gold's images.
-        sizes: (height, width) of every image, pixels.
-        mask: 29 x 80, which column goes with which object, as `corre_vcoco.npy`.
-    """
-    missing = mask.shape[1]
-    allowed = np.concatenate([mask, np.ones((len(mask), 1))], 1)
-    parts = []
-    for one, (height, width) in zip(found, sizes, strict=True):
-        scale = np.array([width, height, width, height], np.float32)
-        classes = one.object_classes.numpy()
-        object_box = one.object_boxes.numpy() * scale
-        object_box[classes == missing] = np.nan
-        scores = (one.relation_scores * one.object_scores[:, None]).numpy() * allowed[:, classes].T
-        parts.append((one.subject_boxes.numpy() * scale, object_box, scores, classes))
-    person_box, object_box, scores, classes = (np.concatenate(column) for column in zip(*parts, strict=True))
-    names = np.array([*hico.objects(), "missing objects"], object)
-    per_image = [len(part[3]) for part in parts]
-    columns = {name: scores[:, place] for place, name in enumerate(COLUMNS)}
-    return of_pairs(np.repeat(image, per_image), person_box, object_box, columns, names[classes])
-
-
 def read_vcoco_detections(path: str, images: Sequence[int]) -> VcocoDetections:
     """Read a table, long or wide.
 
@@ -197,3 +166,36 @@ def _places(column: pa.ChunkedArray, images: Sequence[int], path: str) -> np.nda
     place = {number: row for row, number in enumerate(images)}
     of_value = np.array([place.get(number, -1) for number in numbers], np.int64)
     return of_value[pc.index_in(column, values).to_numpy()]
+
+
+def write_vcoco_detections(found: VcocoDetections, images: Sequence[int], path: Path) -> None:
+    """Write the wide table to one file, which appears whole or not at all: one row per pair, a column of
+    scores for each column and agent, null where there is no detection. Pairs of images that are not known are
+    left out.
+
+    Args:
+        images: COCO ids that `found.image` counts in.
+    """
+    known = np.flatnonzero(found.image >= 0)
+    place = np.full(len(found.image), -1)
+    place[known] = np.arange(len(known))
+    columns: dict[str, pa.Array] = {
+        "image_id": pa.array([str(images[number]) for number in found.image[known]], pa.string())
+    }
+    if found.object is not None:
+        columns["object"] = pa.array(found.object[known].tolist(), pa.string())
+    for end, box in (("subject", found.person_box[known]), ("object", found.object_box[known])):
+        box = box.astype(np.float64)
+        sides = (box[:, 0], box[:, 1], box[:, 2] - box[:, 0], box[:, 3] - box[:, 1])
+        for side, values in zip("xywh", sides, strict=True):
+            columns[f"{end}_{side}"] = pa.array(values, pa.float64(), mask=np.isnan(values))
+    for name in (*COLUMNS, *AGENTS):
+        if name not in found.scores:
+            continue
+        rows, score = found.scores[name]
+        values = np.full(len(known), np.nan, np.float64)
+        own = place[rows] >= 0
+        values[place[rows[own]]] = score[own]
+        columns[name] = pa.array(values, pa.float64(), mask=np.isnan(values))
+    with publish(str(path)) as partial:
+        pq.write_table(pa.table(columns), partial)

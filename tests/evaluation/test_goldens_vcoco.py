@@ -13,7 +13,8 @@ from numpy._core._multiarray_umath import __cpu_features__
 from relforge.data.vcoco import VcocoData, from_official
 from relforge.data.vcoco_actions import COLUMNS, ROLE_COLUMNS
 from relforge.evaluation.vcoco import means
-from relforge.evaluation.vcoco_detections import AGENTS, VcocoDetections, of_model, of_rows
+from relforge.evaluation.vcoco_detections import AGENTS, VcocoDetections, of_rows
+from relforge.evaluation.vcoco_model import of_model
 from relforge.evaluation.vcoco_official import PUBLISHED, VcocoMatches, VcocoQuality
 from relforge.evaluation.vcoco_training import measure_in_training
 from relforge.models.blocks.prediction import Prediction

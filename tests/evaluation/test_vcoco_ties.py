@@ -20,4 +20,4 @@ def test_of_equal_scores_the_last_row_comes_first() -> None:
 @pytest.mark.parametrize("option", ["ties", "protocol"])
 def test_an_unknown_choice_is_refused(option: str) -> None:
     with pytest.raises(ValueError, match=f"{option}: 'odd'; choose one of"):
-        VcocoEvaluator("vcoco_test.json", **{option: "odd"})
+        VcocoEvaluator("vcoco_test.json", **{option: "odd"})  # type: ignore[arg-type]
