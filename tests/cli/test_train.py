@@ -1,15 +1,19 @@
-"""`relforge train`: refusals of a bad recipe."""
+"""`relforge train`: refusals of a bad recipe; a model that a recipe file trained is measured."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from relforge.cli.app import invoke
-from tests.fixtures.training import run_folder
+from relforge.demo.world.dataset import write_split
+from tests.fixtures.training import run_folder, settings
 
-__all__ = ["run_folder"]
+__all__ = ["run_folder", "settings"]
 
 
 @pytest.mark.parametrize(
@@ -71,3 +75,29 @@ def test_its_help_shows_an_override_that_a_recipe_has(capsys: pytest.CaptureFixt
     shown = capsys.readouterr().out
     assert "out=runs/mine" in shown
     assert "run.folder" not in shown
+
+
+@pytest.mark.parametrize("kind", ["parse", "rlip_parse"])
+def test_a_recipe_file_trains_and_its_model_is_measured(
+    kind: str, settings: dict[str, Any], tmp_path: Path, relforge: Any
+) -> None:
+    small = {"dim": 64, "heads": 2, "encoder_layers": 2, "decoder_layers": 2, "feedforward": 64}
+    settings["model"] |= {"kind": kind, "sizes": small}
+    if kind == "parse":
+        del settings["model"]["text"]
+    recipe, split = tmp_path / "recipe.yaml", write_split(tmp_path, "hoi", 4, size=64)
+    source = {"annotations": str(split / "scene_graphs.json")}
+    source |= {"images": f"{split}/images/{{image_id:0>6}}.jpg"}
+    data = [{"format": "visual_genome"} | source]
+    recipe.write_text(yaml.safe_dump(settings | {"data": data, "steps": 2}))
+    out = Path(settings["out"])
+
+    assert relforge("train", recipe).code == 0
+    assert f"{out}: all 2 steps are done" in relforge("train", recipe).out
+
+    assert [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines()] == [0, 1]
+    options = [f"{name}={value}" for name, value in source.items()]
+    options += ["short_side=48", "long_side=64"]
+    found = relforge("eval", "hico", out / "model", *options, "--json").json
+    assert found["counts"]["images"] == 4
+    assert 0 <= found["measures"]["mean_average_precision"]["value"] <= 1

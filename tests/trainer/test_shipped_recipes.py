@@ -72,6 +72,10 @@ def test_every_setting_is_read(name: str) -> None:
         ("rlip_parsed_vcoco", 60, 40, 1e-4, 100, "focal", False),
         ("parsed_v1_hico", 60, 40, 1e-4, 100, "quality", True),
         ("parsed_v1_vcoco", 60, 40, 1e-4, 100, "focal", True),
+        ("parse_hico", 90, 60, 2e-4, 64, "quality", True),
+        ("parse_vcoco", 90, 60, 1e-4, 100, "focal", True),
+        ("rlip_parse_hico", 90, 60, 1e-4, 64, "quality", False),
+        ("rlip_parse_vcoco", 90, 60, 1e-4, 100, "focal", False),
     ],
 )
 def test_fine_tuning_is_scheduled_as_published(

@@ -80,7 +80,9 @@ def test_a_published_file_tells_its_sizes(state: Any, model: Any) -> None:
     assert sum(p.numel() for p in model.parameters()) == 166_569_160
 
 
-def test_texts_go_through_the_encoder_with_the_pixels(forward: Any, g: Any) -> None:
+def test_texts_go_through_the_encoder_with_the_pixels(forward: Any, g: Any, model: Any, hico: Labels) -> None:
+    ids, _ = model.text_encoder.token_ids([*hico.objects, *hico.relations])
+    assert ids.equal(g["input_ids"].long())
     g.check("text_pooled", forward["text_encoder"], 1e-5)
     g.check("text_resized", forward["resized"], detr.HIDDEN)
     detr.check_pixels(g, forward)
