@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
+from relforge.cli.app import invoke
 from relforge.demo.world.dataset import write_split
 from relforge.stages.contract import StageResult
 from relforge.stages.export import export
@@ -150,6 +151,29 @@ def test_an_image_with_the_id_of_a_corrupt_one_is_left_out_and_counted(rows: Any
 
 def rows_of(shards: list[StageResult]) -> list[str]:
     return [image for (image,) in rows(shards, "images", "image_id")]
+
+
+def test_any_dataset_is_converted_into_the_files_and_back(tmp_path: Path) -> None:
+    drawn = write_split(tmp_path / "world", "hoi", 4, size=64) / "scene_graphs.json"
+    out = tmp_path / "vg150"
+
+    assert invoke(["convert", str(drawn), "--from", "visual_genome", "--to", "vg150", "--out", str(out)]) == 0
+
+    paths = [f"dictionary={out / FILES[1]}", f"image_data={out / FILES[2]}"]
+    back = str(tmp_path / "back.json")
+    command = ["convert", str(out / FILES[0]), "--from", "vg150", "--to", "vg", "--out", back, *paths]
+    assert invoke(command) == 0
+    one, two = (json.loads(Path(path).read_text()) for path in (drawn, back))
+    facts = [
+        {
+            (image["image_id"], r["predicate"], named[r["subject_id"]], named[r["object_id"]])
+            for image in document
+            for named in [{o["object_id"]: o["names"][0] for o in image["objects"]}]
+            for r in image["relationships"]
+        }
+        for document in (one, two)
+    ]
+    assert facts[0] == facts[1]
 
 
 def test_a_share_that_is_none_is_refused(world: list[StageResult], tmp_path: Path) -> None:
