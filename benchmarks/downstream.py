@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=600, help="of the benchmark, a quarter for testing")
     parser.add_argument("--gold", type=int, default=500, help="images with gold, for pre-training")
     parser.add_argument("--labelled", type=int, default=600, help="images that the pipeline labels")
-    parser.add_argument("--steps", type=int, nargs=2, default=[240, 50], metavar=("PRE", "FINE"))
+    parser.add_argument("--steps", type=int, nargs=2, default=[240, 100], metavar=("PRE", "FINE"))
     parser.add_argument("--threshold", type=float, default=THRESHOLD, help="score from which labels are used")
     parser.add_argument("--write", type=Path, help="Markdown file for the tables")
     parser.add_argument("--json", action="store_true")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -105,14 +105,9 @@ def evaluate(benchmark: str, target: str, options: list[str], save: str | None =
         BadInput: no such benchmark or option, a file that cannot be read, nothing to measure.
     """
     from relforge.images import ImageError
-    from relforge.pipeline.config.options import construct, constructor
-    from relforge.pipeline.config.source import Source, apply_override
     from relforge.stages.contract import SourceError
 
-    source = Source("relforge eval", {})
-    for option in options:
-        apply_override(source.values, option)
-    evaluator = construct(source, "", constructor(source, "", EVALUATORS, benchmark), source.values)
+    evaluator = build_evaluator("relforge eval", benchmark, options)
     try:
         gold = evaluator.read_gold(target)
         detections = evaluator.read_detections(target, gold)
@@ -125,3 +120,21 @@ def evaluate(benchmark: str, target: str, options: list[str], save: str | None =
         return result
     except (ValueError, OSError, SourceError, ImageError) as error:
         raise BadInput(str(error)) from error
+
+
+def build_evaluator(command: str, benchmark: str, options: list[str]) -> Any:
+    """The evaluator of a benchmark with these options, `name=value` each.
+
+    Args:
+        command: named in errors.
+
+    Raises:
+        BadInput: no such benchmark or option.
+    """
+    from relforge.pipeline.config.options import construct, constructor
+    from relforge.pipeline.config.source import Source, apply_override
+
+    source = Source(command, {})
+    for option in options:
+        apply_override(source.values, option)
+    return construct(source, "", constructor(source, "", EVALUATORS, benchmark), source.values)

@@ -1,4 +1,5 @@
-"""`relforge report RUN`: rows and losses by stage, distribution of the labels, their quality."""
+"""`relforge report`: of a run, rows and losses by stage, the labels and their quality; of detections, why
+they are wrong."""
 
 from __future__ import annotations
 
@@ -6,31 +7,75 @@ from typing import Annotated, Any
 
 import typer
 
+from relforge.cli.exits import BadInput
 from relforge.cli.output import Json, print_json, print_line, print_table
-from relforge.cli.status import RunPath, print_warnings
+from relforge.cli.status import print_warnings
 
 _SHOWN = 12
 
 
 def command(
-    run: RunPath,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|DETECTIONS", help="Run folder (path or URI), or detections with annotations=FILE."
+        ),
+    ],
+    options: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[OPTION=VALUE]...", help="Of detections: options of relforge eval hico."),
+    ] = None,
     out: Annotated[
-        str | None, typer.Option(metavar="FILE.html", help="Where to write; default: RUN/report.html.")
+        str | None,
+        typer.Option(metavar="FILE.html", help="Where to write; default: RUN/report.html, DETECTIONS.html."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the report and write it as a page with plots; labels are evaluated where the run has gold."""
+    """Print the report and write it as a page with plots; labels are evaluated where the run has gold.
+
+    With annotations=FILE, TARGET is a table of detections or a model folder, as for relforge eval hico: its
+    measures, why the best detections are wrong (subject's box, object's box, relation, ...), and mAP by how
+    rare a kind is.
+    """
+    if options:
+        return report_detections(target, options, out, as_json)
     from relforge.reports.report.gather import gather
     from relforge.reports.report.page import write
 
-    target = out or f"{run.rstrip('/')}/report.html"
-    data = gather(run)
-    write(data, target)
+    page = out or f"{target.rstrip('/')}/report.html"
+    data = gather(target)
+    write(data, page)
     if as_json:
-        return print_json({"out": target, **data})
+        return print_json({"out": page, **data})
     print_report(data)
     print_line()
-    print_line(f"report page: {target}")
+    print_line(f"report page: {page}")
+    return None
+
+
+def report_detections(target: str, options: list[str], out: str | None, as_json: bool) -> None:
+    """Measure detections, print what is found and write it as a page."""
+    from relforge.cli.eval import build_evaluator
+    from relforge.images import ImageError
+    from relforge.reports.report import detections
+    from relforge.reports.report.detection_page import write_detections
+    from relforge.stages.contract import SourceError
+
+    evaluator = build_evaluator("relforge report", "hico", options)
+    try:
+        data = detections.gather_detections(target, evaluator)
+    except (ValueError, OSError, SourceError, ImageError) as error:
+        raise BadInput(str(error)) from error
+    page = out or f"{target.rstrip('/')}.html"
+    write_detections(data, page)
+    if as_json:
+        return print_json({"out": page, **data})
+    print_table((f"hico, {data['protocol']}", "value", "frequency prior"), detections.list_measures(data))
+    print_table(detections.ERRORS, [_three_digits(row) for row in detections.list_errors(data)])
+    print_line(detections.describe_errors(data))
+    rarity = [_three_digits(row) for row in detections.list_rarity(data)]
+    print_table((f"{detections.RARITY[0]} in the {data['rarity_of']}", *detections.RARITY[1:]), rarity)
+    print_line(f"report page: {page}")
     return None
 
 

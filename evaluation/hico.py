@@ -24,10 +24,11 @@ from relforge.data.sources import load_relations
 from relforge.data.vocabulary import read_vocabulary
 from relforge.data.zero_shot import read_unseen
 from relforge.evaluation.annotated import PERSON, Annotated, of_hoi, of_relations
+from relforge.evaluation.detection_errors import DetectionErrors, split_errors
 from relforge.evaluation.detection_table import read_detections, write_detections
 from relforge.evaluation.evaluator import Measure, Result, Row
 from relforge.evaluation.hico_protocol import Protocol, protocol
-from relforge.evaluation.hico_quality import measure_kinds
+from relforge.evaluation.hico_quality import choose_pairs, measure_kinds
 from relforge.evaluation.pair_nms import PairNms
 from relforge.evaluation.pairs import Kind, Pairs
 from relforge.stages.class_names import spell_as
@@ -219,6 +220,19 @@ class HicoEvaluator:
             counts["detections of unknown images"] = quality.unknown_images
         counts |= {f"left out: {reason}": count for reason, count in annotated.reasons.items()}
         return Result("hico", self.protocol, measures, counts, classes, self._recorded(gold))
+
+    def errors(self, detections: Pairs, gold: HicoGold) -> DetectionErrors:
+        """Why the best detections are wrong, under the same options as `measure`."""
+        annotated = gold.annotated
+        chosen = choose_pairs(
+            annotated.spell(detections),
+            annotated,
+            self._rules,
+            subject=self._spelt_subject(annotated),
+            known_object=self.setting == "known_object",
+            mask=self.mask,
+        )
+        return split_errors(chosen, self._rules.rule)
 
     def _spelt_subject(self, annotated: Annotated) -> str | None:
         subject = self._subject

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -84,20 +84,9 @@ def measure_kinds(
     Raises:
         ValueError: a mask without a list of kinds.
     """
-    gold = annotated.pairs
-    if subject is not None:
-        detections, gold = (pairs.take(pairs.subject == subject) for pairs in (detections, gold))
-    kinds = list(annotated.kinds) if annotated.kinds is not None else sorted(set(gold.kinds()))
+    chosen = choose_pairs(detections, annotated, rules, subject=subject, known_object=known_object, mask=mask)
+    found, right, kinds = chosen.found, chosen.gold, chosen.kinds
     codes = Codes(annotated.images, kinds)
-    found, right = encode(detections, codes), encode(gold, codes)
-    unknown = int((found.image < 0).sum())
-    found = found.take(found.image >= 0)
-    if mask:
-        if annotated.kinds is None:
-            raise ValueError("mask: only HICO-DET's own 600 interactions can be masked")
-        found = replace(found, score=np.where(found.kind >= 0, found.score, 0.0))
-    found = _chosen(found, rules, len(kinds))
-    found = found.take(_counts(found, right, annotated, rules, kinds, known_object))
     matches = KindMatches(found, right, len(kinds), rules.rule)
     positives = matches.positives
     measured = [code for code in range(len(kinds)) if positives[code] or rules.kinds == "listed"]
@@ -110,11 +99,59 @@ def measure_kinds(
         len(matches.rows),
         {kinds[code]: float(prior[code]) for code in measured},
         float(np.nanmean(recall)) if positives.any() else 0.0,
-        unknown,
+        chosen.unknown_images,
     )
 
 
-def _chosen(found: Coded, rules: Protocol, kinds: int) -> Coded:
+@dataclass(frozen=True)
+class Chosen:
+    """What a protocol measures.
+
+    Args:
+        images, kinds: names by code.
+        found, gold: detections and annotated pairs.
+        unknown_images: detections of other images.
+    """
+
+    images: Sequence[str]
+    kinds: list[Kind]
+    found: Coded
+    gold: Coded
+    unknown_images: int
+
+
+def choose_pairs(
+    detections: Pairs,
+    annotated: Annotated,
+    rules: Protocol,
+    *,
+    subject: str | None = PERSON,
+    known_object: bool = False,
+    mask: bool = False,
+) -> Chosen:
+    """Mask, cut to the best pairs of an image, suppression; arguments as of `measure_kinds`.
+
+    Raises:
+        ValueError: a mask without a list of kinds.
+    """
+    gold = annotated.pairs
+    if subject is not None:
+        detections, gold = (pairs.take(pairs.subject == subject) for pairs in (detections, gold))
+    kinds = list(annotated.kinds) if annotated.kinds is not None else sorted(set(gold.kinds()))
+    codes = Codes(annotated.images, kinds)
+    found, right = encode(detections, codes), encode(gold, codes)
+    unknown = int((found.image < 0).sum())
+    found = found.take(found.image >= 0)
+    if mask:
+        if annotated.kinds is None:
+            raise ValueError("mask: only HICO-DET's own 600 interactions can be masked")
+        found = replace(found, score=np.where(found.kind >= 0, found.score, 0.0))
+    found = _best(found, rules, len(kinds))
+    found = found.take(_counts(found, right, annotated, rules, kinds, known_object))
+    return Chosen(annotated.images, kinds, found, right, unknown)
+
+
+def _best(found: Coded, rules: Protocol, kinds: int) -> Coded:
     """The pairs that the protocol measures, of listed kinds."""
     if rules.top is not None:
         found = found.take(best_of_images(found.image, found.score, rules.top))

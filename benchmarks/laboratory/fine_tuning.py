@@ -49,7 +49,7 @@ class Lengths:
     """
 
     pretraining: int = 240
-    fine_tuning: int = 50
+    fine_tuning: int = 100
     threshold: float = THRESHOLD
     sides: tuple[int, int] = (56, 75)
 
@@ -77,10 +77,10 @@ def fine_tuned(world: World, start: Path, regime: str, seed: int, lengths: Lengt
         "log_every": max(1, lengths.fine_tuning // 4),
         "model": {"kind": "rtagger", "start": str(start)},
         "labels": "closed",
-        "batch": {**batch_of(lengths.sides), "unrelated_pairs": 6, "jitter": 0.4},
+        "batch": {**batch_of(lengths.sides), "unrelated_pairs": 6},
         "optimisation": {
-            "learning_rate": 4e-4,
-            "backbone_learning_rate": 4e-4,
+            "learning_rate": 3e-4,
+            "backbone_learning_rate": 3e-4,
             "max_gradient_norm": 1.0,
             "warmup_steps": min(10, lengths.fine_tuning),
         },

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 from typing import Any
 
 from relforge.reports.html import fill, write_page
-from relforge.reports.report import plots
+from relforge.reports.report import blocks, plots
 from relforge.reports.report.coverage import describe_coverage
 from relforge.reports.report.label_counts import describe_label_counts
 from relforge.reports.report.quality_tables import (
@@ -36,19 +36,19 @@ def render_body(data: dict[str, Any]) -> str:
         f'<p class="soft">{escape(data["run"])} · profile {escape(data["profile"])} · {state}</p>',
         *(f'<p class="warning">{escape(sentence)}.</p>' for sentence in _sentences(data)),
         *([_quality(data["quality"])] if data["quality"] else []),
-        _section(
+        blocks.section(
             "Rows by table, losses by stage",
             plots.draw_bars(list(data["survival"].items())),
             _losses(data["steps"]),
         ),
-        _section(
+        blocks.section(
             f"The {escape(data['shown'])}",
-            _figure(
+            blocks.figure(
                 "predicates",
                 plots.draw_bars([(r["predicate"], r["count"]) for r in data["predicates"][:_BARS]]),
             ),
-            _figure("class pairs", plots.draw_bars([_pair(row) for row in data["pairs"][:_BARS]])),
-            _figure("scores of candidates", plots.draw_columns(data["histogram"], "score"))
+            blocks.figure("class pairs", plots.draw_bars([_pair(row) for row in data["pairs"][:_BARS]])),
+            blocks.figure("scores of candidates", plots.draw_columns(data["histogram"], "score"))
             if data["histogram"]
             else "",
         ),
@@ -70,50 +70,50 @@ def _sentences(data: dict[str, Any]) -> list[str]:
 def _coverage(found: dict[str, Any]) -> str:
     unknown = [(row["category"], row["boxes"], row["named"]) for row in found["unknown"]]
     nouns = [(row["noun"], row["count"]) for row in found["nouns"][:_BARS]]
-    return _section(
+    return blocks.section(
         "Classes and captions",
         *(f'<p class="soft">{escape(sentence)}.</p>' for sentence in describe_coverage(found)),
-        _table(("class that no synonym table knows", "boxes", "phrases that name it"), unknown)
+        blocks.table(("class that no synonym table knows", "boxes", "phrases that name it"), unknown)
         if unknown
         else "",
-        _figure("commonest nouns that name no class", plots.draw_bars(nouns)) if nouns else "",
+        blocks.figure("commonest nouns that name no class", plots.draw_bars(nouns)) if nouns else "",
     )
 
 
 def _image_labels(found: dict[str, Any]) -> str:
     rows = [(row["label"], row["count"]) for row in found["positive"][:_BARS]]
-    return _section(
+    return blocks.section(
         "Labels of images",
         f'<p class="soft">{escape(describe_label_counts(found, len(found["without"])))}.</p>',
-        _figure("positive images", plots.draw_bars(rows)) if rows else "",
-        _table(("state", "reason", "labels"), [tuple(row.values()) for row in found["states"]]),
+        blocks.figure("positive images", plots.draw_bars(rows)) if rows else "",
+        blocks.table(("state", "reason", "labels"), [tuple(row.values()) for row in found["states"]]),
     )
 
 
 def _quality(found: dict[str, Any]) -> str:
     sentence = describe_unknown_words(found, _BARS)
-    return _section(
+    return blocks.section(
         f"Against {found['gold']:,} gold relations",
         _cards(found),
-        _table(("", *COMPARED), compare_choices(found)),
+        blocks.table(("", *COMPARED), compare_choices(found)),
         _threshold_curve(found),
         _calibration(found),
-        _table(PREDICATE, list_predicates(found)),
+        blocks.table(PREDICATE, list_predicates(found)),
         f'<p class="soft">{escape(sentence)}.</p>' if sentence else "",
     )
 
 
 def _cards(found: dict[str, Any]) -> str:
-    cards = [
-        ("F1 of kept relations", found["kept"]["f1"]),
-        ("precision", found["kept"]["precision"]),
-        ("recall", found["kept"]["recall"]),
-        ("mAP of candidates", found["scored"]["mean_average_precision"]),
-        ("mAP of the frequency prior", found["prior"]["mean_average_precision"]),
-        ("F1 of greedy", found["greedy"]["f1"]),
-    ]
-    shown = "".join(f"<div><b>{value:.3f}</b><span>{escape(name)}</span></div>" for name, value in cards)
-    return f'<div class="cards">{shown}</div>'
+    return blocks.cards(
+        [
+            ("F1 of kept relations", found["kept"]["f1"]),
+            ("precision", found["kept"]["precision"]),
+            ("recall", found["kept"]["recall"]),
+            ("mAP of candidates", found["scored"]["mean_average_precision"]),
+            ("mAP of the frequency prior", found["prior"]["mean_average_precision"]),
+            ("F1 of greedy", found["greedy"]["f1"]),
+        ]
+    )
 
 
 def _threshold_curve(found: dict[str, Any]) -> str:
@@ -122,7 +122,7 @@ def _threshold_curve(found: dict[str, Any]) -> str:
     marks = [(min(used, 1.0), "run", f"run {used:.2f}"), (best, "best", f"best {best:.2f}")]
     series = [(key, [(point["threshold"], point[key]) for point in found["curve"]]) for key in curves]
     legend = " ".join(f'<span class="{key}">{name}</span>' for key, name in curves.items())
-    return _figure(f"threshold: {legend}", plots.draw_lines(series, "threshold", marks))
+    return blocks.figure(f"threshold: {legend}", plots.draw_lines(series, "threshold", marks))
 
 
 def _calibration(found: dict[str, Any]) -> str:
@@ -130,7 +130,7 @@ def _calibration(found: dict[str, Any]) -> str:
     series = [("grid", [(0.0, 0.0), (1.0, 1.0)]), ("precision", bins)]
     error = found["expected_calibration_error"]
     title = f"calibration: precision by score, expected error {error:.3f}"
-    return _figure(title, plots.draw_lines(series, "mean score of a bin"))
+    return blocks.figure(title, plots.draw_lines(series, "mean score of a bin"))
 
 
 def _losses(steps: Iterable[dict[str, Any]]) -> str:
@@ -139,35 +139,8 @@ def _losses(steps: Iterable[dict[str, Any]]) -> str:
         rows.append((one["stage"], one["rows_in"], one["kept"], "", None))
         for kind in ("dropped", "quarantined"):
             rows.extend(("", None, None, f"{kind}: {reason}", count) for reason, count in one[kind].items())
-    return _table(("stage", "records in", "kept", "lost", "records"), rows)
+    return blocks.table(("stage", "records in", "kept", "lost", "records"), rows)
 
 
 def _pair(row: dict[str, Any]) -> tuple[str, int]:
     return f"{row['subject_class']} → {row['object_class']}", row["count"]
-
-
-def _section(title: str, *parts: str) -> str:
-    return f"<section><h2>{title}</h2>{''.join(parts)}</section>"
-
-
-def _figure(title: str, plot: str) -> str:
-    return f"<figure><figcaption>{title}</figcaption>{plot}</figure>"
-
-
-def _table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    rows = list(rows)
-    numeric = [any(isinstance(row[at], int | float) for row in rows) for at in range(len(names))]
-    head = "".join(
-        f"<th{' class=number' if right else ''}>{escape(name)}</th>"
-        for name, right in zip(names, numeric, strict=True)
-    )
-    lines = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f'<td class="number">{value:.3f}</td>'
-    if isinstance(value, int):
-        return f'<td class="number">{value:,}</td>'
-    return f"<td>{'' if value is None else escape(str(value))}</td>"
