@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -76,9 +77,7 @@ def of_vg150(
     training = None
     if split != "all":
         shown = data.rows("train", 0 if split == "test" else val_images, keep_empty=False)
-        of_training = _graphs(
-            data, shown, replace(names, left_out=type(names.left_out)()), last_pixel, annotations
-        )
+        of_training = _graphs(data, shown, replace(names, left_out=Counter()), last_pixel, annotations)
         training = count_triplets(of_training)
     source: dict[str, Any] = {"format": "vg150", "annotations": annotations, "dictionary": dictionary}
     source |= {"image_data": image_data, "split": split, "val_images": val_images, "keep_empty": False}

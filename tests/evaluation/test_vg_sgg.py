@@ -16,6 +16,7 @@ from relforge.evaluation.detection_table import write_detections
 from relforge.evaluation.evaluator import Result
 from relforge.evaluation.pairs import Pairs
 from relforge.evaluation.scene_graph_folder import BOXES, RELATIONS
+from relforge.evaluation.scene_graph_quality import group_predicates
 from relforge.evaluation.scene_graph_recall import CUTS
 from relforge.evaluation.vg_sgg import VgSggEvaluator
 from relforge.stages.export import export
@@ -255,6 +256,15 @@ def test_names_of_a_run_are_mapped_to_a_closed_list(run: str, tmp_path: Path) ->
     assert values(result)["R"] == pytest.approx(0.5)  # `near` of image b is in no list
     assert result.counts["gold relations of other classes or predicates"] == 1
     assert [row["predicate"] for row in result.classes] == ["riding", "wearing"]
+
+
+def test_groups_are_thirds_by_frequency_or_parted_by_counts() -> None:
+    counts = np.array([5, 900, 20, 20000, 3, 10000, 600])
+
+    assert group_predicates(counts) == ["tail", "body", "tail", "head", "tail", "head", "body"]
+    # more than 10,000; at least 500
+    assert group_predicates(counts, [10000, 500]) == ["tail", "body", "tail", "head", "tail", "body", "body"]
+    assert group_predicates(np.array([1, 1]), [10000, 500]) == ["tail", "tail"]
 
 
 def test_the_command_prints_all_of_it(run: str, capsys: pytest.CaptureFixture[str]) -> None:
