@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from relforge.models.blocks.boxes import generalised_iou, xyxy_from_cxcywh
-from relforge.models.blocks.prediction import Prediction, repeat_pairs
+from relforge.models.blocks.prediction import Prediction
 from relforge.models.speaq.relation_boxes import relation_boxes
 from relforge.models.training.assign import Assignment, solve_tables
 from relforge.models.training.targets import Targets
@@ -36,36 +36,33 @@ class TripletCosts:
     @torch.no_grad()
     def tables(self, layers: list[Prediction], targets: list[Targets]) -> list[Tensor]:
         """Costs of every image, L x Q x T, Q predicate queries. A target has one predicate."""
-        layers = [repeat_pairs(layer) for layer in layers]
-        subjects, objects, relations = (
-            _stack([getattr(layer, f"{role}_logits") for layer in layers]).softmax(-1) for role in ROLES
-        )  # N x L x Q x C
-        boxes = [_stack([getattr(layer, f"{role}_boxes") for layer in layers]) for role in ROLES]
+        subjects = [layer.subject_logits.softmax(-1) for layer in layers if layer.subject_logits is not None]
+        objects = [layer.object_logits.softmax(-1) for layer in layers]
+        relations = [self.probabilities(layer) for layer in layers]
+        boxes = {
+            role: torch.stack([getattr(layer, f"{role}_boxes") for layer in layers], 1) for role in ROLES
+        }
         tables = []
         for image, target in enumerate(targets):
-            right = subjects[image][..., target.subject_labels] + objects[image][..., target.object_labels]
-            right = right + relations[image][..., target.relations.argmax(1)]
+            ends = zip(subjects, objects, strict=True)
+            right = torch.stack(
+                [s[image][:, target.subject_labels] + o[image][:, target.object_labels] for s, o in ends]
+            )  # L x P x T
             table = -self.labels * right
-            for predicted, wanted in zip(boxes, _boxes(target), strict=True):
-                corners = xyxy_from_cxcywh(predicted[image])[..., None, :], xyxy_from_cxcywh(wanted)
-                table += self.boxes * torch.cdist(predicted[image], wanted, p=1)
-                table -= self.giou * generalised_iou(*corners)
-            tables.append(table)
+            table += self._boxes(boxes["subject"][image], target.subject_boxes)
+            table += self._boxes(boxes["object"][image], target.object_boxes)
+            table = table.repeat_interleave(layers[0].copies, 1)  # what follows is of predicate queries
+            predicates = target.relations.argmax(1)
+            table -= self.labels * torch.stack([one[image][:, predicates] for one in relations])
+            wanted = relation_boxes(target.subject_boxes, target.object_boxes)
+            tables.append(table + self._boxes(boxes["relation"][image], wanted))
         return tables
 
     def probabilities(self, prediction: Prediction) -> Tensor:
         """Softmax of the relation logits without the last, "no relation"."""
         return prediction.relation_logits.softmax(-1)[..., :-1]
 
-
-def _stack(tensors: list[Tensor]) -> Tensor:
-    """N x Q x ... of L layers as N x L x Q x ..."""
-    return torch.stack(tensors, 1)
-
-
-def _boxes(target: Targets) -> tuple[Tensor, Tensor, Tensor]:
-    return (
-        target.subject_boxes,
-        target.object_boxes,
-        relation_boxes(target.subject_boxes, target.object_boxes),
-    )
+    def _boxes(self, predicted: Tensor, wanted: Tensor) -> Tensor:
+        """Costs L x Q x T of boxes L x Q x 4 for boxes T x 4, cxcywh."""
+        corners = xyxy_from_cxcywh(predicted)[..., None, :], xyxy_from_cxcywh(wanted)
+        return self.boxes * torch.cdist(predicted, wanted, p=1) - self.giou * generalised_iou(*corners)

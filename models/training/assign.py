@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from relforge.models.blocks.boxes import generalised_iou, xyxy_from_cxcywh
-from relforge.models.blocks.prediction import Prediction
+from relforge.models.blocks.prediction import Prediction, repeat_pairs
 from relforge.models.training.losses import FOCAL_ALPHA
 from relforge.models.training.targets import Targets, concatenate_targets
 
@@ -31,7 +31,7 @@ class Matcher(Assigner, Protocol):
     """An assigner by cost, whose costs others may change: repeat targets, keep queries from them."""
 
     def tables(self, layers: list[Prediction], targets: list[Targets]) -> list[Tensor]:
-        """Costs of every image, L x Q x T: of the queries of L decoder layers for the image's targets."""
+        """Costs of every image, L x Q x T: of the predicate queries of L layers for the image's targets."""
 
     def probabilities(self, prediction: Prediction) -> Tensor:
         """Of every relation label, N x Q x R."""
@@ -133,8 +133,8 @@ class Hungarian:
         return solve(self._costs(prediction, targets), [len(target) for target in targets])
 
     def tables(self, layers: list[Prediction], targets: list[Targets]) -> list[Tensor]:
-        """Costs of every image, L x Q x T."""
-        costs = torch.stack([self._costs(layer, targets) for layer in layers])
+        """Costs of every image, L x Q x T, Q predicate queries."""
+        costs = torch.stack([self._costs(repeat_pairs(layer), targets) for layer in layers])
         per_image = costs.unflatten(1, (len(targets), -1)).unbind(1)
         ends = torch.tensor([len(target) for target in targets]).cumsum(0).tolist()
         return [

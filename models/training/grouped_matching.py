@@ -121,16 +121,16 @@ class GroupedMatching:
         Raises:
             ValueError: a cost is not finite.
         """
-        repeated = [repeat_pairs(layer) for layer in layers]
         groups = None if self.groups is None else self.groups.groups_of(self.relations)
         parts = [split_targets(target, groups) for target in targets]
-        tables = self.matcher.tables(repeated, [part.targets for part in parts])
+        tables = self.matcher.tables(layers, [part.targets for part in parts])
         check_finite(torch.cat([table.flatten() for table in tables]))
         if self.joint:
             tables = [table.sum(0, keepdim=True) for table in tables]
         queries = None if self.groups is None else self.groups.groups_of_queries(layers[0].copies)
+        probabilities = [] if self.multi is None else [self.matcher.probabilities(layer) for layer in layers]
         images = [
-            self._match_image(image, table, part, repeated, queries, layers[0].copies)
+            self._match_image(image, table, part, layers, probabilities, queries)
             for image, (table, part) in enumerate(zip(tables, parts, strict=True))
         ]
         by_layer = [list(row) for row in zip(*images, strict=True)]
@@ -142,8 +142,8 @@ class GroupedMatching:
         table: Tensor,
         parts: TargetParts,
         layers: list[Prediction],
+        probabilities: list[Tensor],
         query_groups: Tensor | None,
-        copies: int,
     ) -> list[Match]:
         """The matches of one image, layer by layer; a single entry where the layers are joint."""
         count = len(parts.targets)
@@ -152,7 +152,7 @@ class GroupedMatching:
         own = torch.ones(table.shape[1], count, dtype=torch.bool)
         if query_groups is not None:
             own = (query_groups[:, None] == parts.groups) | (parts.groups < 0)
-        repeats = self._repeats(image, parts, layers, own, copies)
+        repeats = self._repeats(image, parts, layers, probabilities, own)
         costs = table.float().cpu()
         matches = []
         for layer, penalised in enumerate(costs + FOREIGN * ~own):
@@ -177,13 +177,18 @@ class GroupedMatching:
         return matches
 
     def _repeats(
-        self, image: int, parts: TargetParts, layers: list[Prediction], own: Tensor, copies: int
+        self,
+        image: int,
+        parts: TargetParts,
+        layers: list[Prediction],
+        probabilities: list[Tensor],
+        own: Tensor,
     ) -> list[list[int]]:
         """How often every part of the image's targets is repeated, layer by layer."""
         targets = parts.targets
         if self.multi is None:
             return [[1] * len(targets)] * len(layers)
-        probability = torch.stack([self.matcher.probabilities(layer)[image] for layer in layers])  # L x Q x R
+        probability = torch.stack([one[image] for one in probabilities])  # L x Q x R
         quality = self.multi.quality_of(
             (torch.stack([layer.subject_boxes[image] for layer in layers]), targets.subject_boxes),
             (torch.stack([layer.object_boxes[image] for layer in layers]), targets.object_boxes),
@@ -195,7 +200,7 @@ class GroupedMatching:
             return repeats
         queries, groups = [quality.shape[1]], [0] * len(targets)
         if self.groups is not None:
-            queries = [count * copies for count in self.groups.queries]
+            queries = [count * layers[0].copies for count in self.groups.queries]
             groups = parts.groups.tolist()
         return [
             limit_load(times, groups, worth, queries, self.max_load)

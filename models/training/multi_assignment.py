@@ -58,15 +58,17 @@ class MultiAssignment:
         probability: Tensor,
         own: Tensor,
     ) -> Tensor:
-        """Quality of every query for every target of one image, L x Q x T for L decoder layers.
+        """Quality of every predicate query for every target of one image, L x Q x T for L decoder layers.
 
         Args:
-            subjects, objects: boxes of the queries, L x Q x 4, and of the targets, T x 4; cxcywh in [0, 1].
-            probability: L x Q x T, of the target's predicates.
+            subjects, objects: boxes of the pair queries, L x P x 4, and of the targets, T x 4; cxcywh in
+                [0, 1].
+            probability: L x Q x T, of the target's predicates; those of a pair next to each other.
             own: Q x T, False where the query is of another group: its boxes count as 0, as published.
         """
-        combined = QUALITIES[self.quality](_overlaps(*subjects) * own, _overlaps(*objects) * own)
-        return combined + self.predicate_weight * probability
+        combined = QUALITIES[self.quality](_overlaps(*subjects), _overlaps(*objects))
+        copies = probability.shape[1] // combined.shape[1]
+        return combined.repeat_interleave(copies, 1) * own + self.predicate_weight * probability
 
     def repeats(self, quality: Tensor) -> Tensor:
         """How often each target is repeated, L x T, from the L x Q x T quality.
