@@ -15,13 +15,16 @@ def command(
     path: Annotated[str, typer.Argument(metavar="PATH", help="Annotation file, folder or run folder.")],
     from_: Annotated[
         str,
-        typer.Option("--from", help="hico, vcoco, open_images, a dataset format of ingest, or run."),
+        typer.Option(
+            "--from", help="hico, vcoco, open_images, a dataset format of ingest, run or detections."
+        ),
     ],
     to: Annotated[
         str,
         typer.Option(
-            help="hico, hico_instances, hico_mat, vcoco, vcoco_list, open_images, open_images_list, or an "
-            "export format."
+            help="hico, hico_instances, hico_mat, vcoco, vcoco_list, open_images, open_images_list, an export "
+            "format; or detections, detections_mat, detections_json, detections_qpic, "
+            "detections_vcoco."
         ),
     ],
     out: Annotated[str, typer.Option(metavar="PATH", help="File or folder; it appears whole or not at all.")],
@@ -35,17 +38,22 @@ def command(
     A format that has numbers for pixels of an unknown size takes images=FOLDER, and reads sizes from there.
     """
     from relforge.data.convert import convert
+    from relforge.evaluation.predictions.registry import READERS, convert_detections
     from relforge.stages.contract import SourceError
 
     given = dict(read_option(one) for one in options or [])
     try:
-        found = convert(from_, path, to, out, given)
+        if from_ in READERS or to in READERS:
+            counts, left_out = convert_detections(from_, path, to, out, given)
+        else:
+            found = convert(from_, path, to, out, given)
+            counts, left_out = found.counts, found.left_out
     except (ValueError, SourceError, OSError) as error:
         raise BadInput(str(error)) from error
     if as_json:
-        return print_json({"to": to, "out": out, **found.counts, "left_out": found.left_out})
-    print_line(f"{out}: " + ", ".join(f"{count:,} {name}" for name, count in found.counts.items()))
-    if found.left_out:
-        rows = [(reason.replace("_", " "), f"{count:,}") for reason, count in found.left_out.items()]
+        return print_json({"to": to, "out": out, **counts, "left_out": left_out})
+    print_line(f"{out}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    if left_out:
+        rows = [(reason.replace("_", " "), f"{count:,}") for reason, count in left_out.items()]
         print_table(("left out", "records"), rows)
     return None

@@ -126,23 +126,39 @@ def read_vcoco_detections(path: str, images: Sequence[int]) -> VcocoDetections:
             f"detections: {path} has no column {missing[0]!r}; the columns are {', '.join(needed)}{either}"
         )
     columns = table.to_table(columns=[*needed, *wide, *(["object"] if "object" in names else [])])
+    return of_table(columns, images, f"detections: {path}")
+
+
+def of_table(table: pa.Table, images: Sequence[int], where: str) -> VcocoDetections:
+    """From a table, long or wide.
+
+    Args:
+        images: COCO ids of the gold's images.
+        where: what errors call it.
+
+    Raises:
+        ValueError: as `read_vcoco_detections`.
+    """
+    names = table.column_names
+    wide = [name for name in (*COLUMNS, *AGENTS) if name in names]
+    columns = table
     if not len(columns):
-        raise ValueError(f"detections: {path} has no rows, so there is nothing to measure")
+        raise ValueError(f"{where} has no rows, so there is nothing to measure")
     try:
         numbers = {
             name: pc.fill_null(columns[name].cast(pa.float32()), np.nan).to_numpy()
             for name in (*_BOXES, *(wide or ("score",)))
         }
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ValueError(f"detections: {path}: {error}") from error
+        raise ValueError(f"{where}: {error}") from error
     boxes = []
     for end in ("subject", "object"):
         x, y, w, h = (numbers[f"{end}_{side}"] for side in "xywh")
         boxes.append(np.stack([x, y, x + w, y + h], 1))
     person_box, object_box = boxes
     if not np.isfinite(person_box).all():
-        raise ValueError(f"detections: {path}: a subject's box has a value that is missing or not finite")
-    image = _places(columns["image_id"], images, path)
+        raise ValueError(f"{where}: a subject's box has a value that is missing or not finite")
+    image = _places(columns["image_id"], images, where)
     object_ = np.array(columns["object"].to_pylist(), object) if "object" in names else None
     if wide:
         return of_pairs(image, person_box, object_box, {name: numbers[name] for name in wide}, object_)
@@ -150,19 +166,19 @@ def read_vcoco_detections(path: str, images: Sequence[int]) -> VcocoDetections:
     found = of_rows(image, person_box, object_box, predicates, numbers["score"], object_)
     if not found.scores:
         raise ValueError(
-            f"detections: {path}: no predicate is an action and role of V-COCO, the first is "
+            f"{where}: no predicate is an action and role of V-COCO, the first is "
             f"{predicates[0]!r}; choose from {', '.join((*COLUMNS, *AGENTS))}"
         )
     return found
 
 
-def _places(column: pa.ChunkedArray, images: Sequence[int], path: str) -> np.ndarray:
+def _places(column: pa.ChunkedArray, images: Sequence[int], where: str) -> np.ndarray:
     """Place of every row's image among `images`, -1 where it is not there."""
     values = pc.unique(column)
     try:
         numbers = [image_number(str(value)) for value in values.to_pylist()]
     except ValueError as error:
-        raise ValueError(f"detections: {path}: image_id is COCO's id or file name: {error}") from error
+        raise ValueError(f"{where}: image_id is COCO's id or file name: {error}") from error
     place = {number: row for row, number in enumerate(images)}
     of_value = np.array([place.get(number, -1) for number in numbers], np.int64)
     return of_value[pc.index_in(column, values).to_numpy()]
