@@ -22,8 +22,8 @@ def command(
     to: Annotated[
         str,
         typer.Option(
-            help="hico, hico_instances, hico_mat, vcoco, vcoco_list, open_images, open_images_list, an export "
-            "format; or detections, detections_mat, detections_json, detections_qpic, "
+            help="hico, hico_instances, hico_mat, vcoco, vcoco_list, open_images, open_images_list, an "
+            "export format; or detections, detections_mat, detections_json, detections_qpic, "
             "detections_vcoco."
         ),
     ],
