@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all fuzz check bench bench-downstream format lavis-env clean
+.PHONY: demo test test-all fuzz mutations cluster-test check bench bench-downstream format lavis-env clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -28,6 +28,14 @@ test-all: .venv/.ready
 FUZZ ?= 100000
 fuzz: .venv/.ready
 	RELFORGE_FUZZ=$(FUZZ) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --timeout 0 tests/stages/test_fuzz.py
+
+# Every protection of tests/mutations.md taken away in a copy: the test beside it has to fail.
+mutations: .venv/.ready
+	$(BIN)/python tests/run_mutations.py
+
+# Nodes lost and joined, two submissions, a node without the folder, too few CPUs: on clusters of this machine.
+cluster-test: .venv/.ready
+	$(BIN)/python -m pytest --numprocesses 0 tests/pipeline/run/test_cluster.py tests/pipeline/run/test_ray_nodes.py tests/pipeline/submit
 
 check: .venv/.ready
 	$(BIN)/ruff check .

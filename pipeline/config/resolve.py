@@ -82,6 +82,7 @@ def resolve(config: Config, source: Source) -> Job:
         ),
         config=_as_written(config, stages),
         secrets=secrets,
+        dashboard=run.dashboard,
     )
 
 

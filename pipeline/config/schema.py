@@ -77,6 +77,7 @@ class Run(_Strict):
         retries: how often a shard is tried again after a storage error or a lost worker.
         stall_minutes: with no commit for so long, the slowest shard is named in a warning.
         autoscaling: the cluster starts nodes on demand, so what no node has yet is waited for.
+        dashboard: start Ray's dashboard with a local Ray, and print where it is.
     """
 
     folder: str
@@ -91,6 +92,7 @@ class Run(_Strict):
     retries: int = Field(default=3, ge=0)
     stall_minutes: float = Field(default=10.0, gt=0)
     autoscaling: bool = False
+    dashboard: bool = False
 
     @property
     def lost_limits(self) -> dict[str, float]:

@@ -115,6 +115,7 @@ class Job:
         limits: when to give up; not part of any fingerprint.
         config: the resolved configuration as the user would write it, for run.json.
         secrets: dotted field of the config -> what run.json holds in its place.
+        dashboard: start Ray's dashboard with a local Ray.
     """
 
     folder: str
@@ -127,6 +128,7 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     config: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    dashboard: bool = False
 
     def stage(self, name: str) -> StageSpec:
         """The stage of that name; ValueError names the choices."""

@@ -8,6 +8,8 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from relforge.pipeline.errors import RunError
 
@@ -47,15 +49,29 @@ def _one_sentence() -> Iterator[None]:
         ) from error
 
 
+@dataclass(frozen=True)
+class RaySession:
+    """The Ray in use.
+
+    Args:
+        ours: it was started here and is stopped at the end.
+        dashboard: where its dashboard is; empty where it has none or was there before.
+    """
+
+    ours: bool
+    dashboard: str = ""
+
+
 @contextmanager
-def ray_session(num_cpus: int | None = None) -> Iterator[bool]:
-    """Ray for the length of the context; yields whether it is our own, started here and stopped at the end.
+def ray_session(num_cpus: int | None = None, dashboard: bool = False) -> Iterator[RaySession]:
+    """Ray for the length of the context.
 
     An initialised Ray is used as it is. With RAY_ADDRESS set (as in a Ray job) the cluster is joined.
-    Otherwise a local one is started, without dashboard and without usage reports.
+    Otherwise a local one is started, without usage reports.
 
     Args:
         num_cpus: CPUs of a local Ray; None: all of the machine.
+        dashboard: start the dashboard of a local Ray.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # at the next level it reports every actor pool of Ray Data as an error
@@ -65,31 +81,35 @@ def ray_session(num_cpus: int | None = None) -> Iterator[bool]:
     import ray
 
     if ray.is_initialized():
-        yield False
+        yield RaySession(False)
         return
     ours = not os.environ.get("RAY_ADDRESS")
     for tries_left in range(_STARTS - 1, -1, -1):
         try:
             with _kept_signals(), _one_sentence():
-                _start(num_cpus) if ours else ray.init(log_to_driver=False, logging_level=logging.ERROR)
+                if ours:
+                    found = _start(num_cpus, dashboard)
+                else:
+                    found = ray.init(log_to_driver=False, logging_level=logging.ERROR)
             break
         except RunError as error:
             ray.shutdown()  # what did come up
             if not tries_left or "timed out" not in str(error):
                 raise
     try:
-        yield ours
+        url = found.dashboard_url
+        yield RaySession(ours, f"http://{url}" if url else "")
     finally:
         ray.shutdown()
 
 
-def _start(num_cpus: int | None) -> None:
+def _start(num_cpus: int | None, dashboard: bool) -> Any:
     import ray
 
-    ray.init(
+    return ray.init(
         address="local",
         num_cpus=num_cpus,
-        include_dashboard=False,
+        include_dashboard=dashboard,
         object_store_memory=_OBJECT_STORE_BYTES,
         log_to_driver=False,
         logging_level=logging.ERROR,

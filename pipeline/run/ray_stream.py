@@ -79,7 +79,10 @@ def run_ray(
     """
     needed = {name: needs(plan.job, name) for name in work.steps}
     with ExitStack() as stack:
-        ours = stack.enter_context(ray_session())
+        session = stack.enter_context(ray_session(dashboard=plan.job.dashboard))
+        ours = session.ours
+        if plan.job.dashboard and session.dashboard:
+            notify(f"Ray's dashboard: {session.dashboard}")
         cpus = _choose_cpus(needed, ours, plan.job.limits.autoscaling)
         watch = stack.enter_context(_watch(plan, folder, driver, needed, ours, notify))
         consumer = _Consumer(_stream(WorkerContext(plan, folder, work, driver.id), needed, cpus))

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 import fsspec
 
-from relforge.pipeline.errors import RunError
+from relforge.pipeline.errors import RunError, StorageError
 from relforge.pipeline.store.storage import Stat
 
 
@@ -35,12 +35,14 @@ class ObjectStorage:
         return type(self), (self.root,)
 
     def read(self, path: str) -> bytes:
-        data: bytes = self._fs.cat_file(self._path(path))
+        with self._refusals():
+            data: bytes = self._fs.cat_file(self._path(path))
         return data
 
     def read_end(self, path: str, count: int) -> bytes:
-        size: int = self._fs.size(self._path(path))
-        data: bytes = self._fs.cat_file(self._path(path), start=max(0, size - count), end=size)
+        with self._refusals():
+            size: int = self._fs.size(self._path(path))
+            data: bytes = self._fs.cat_file(self._path(path), start=max(0, size - count), end=size)
         return data
 
     def stage(self, path: str, data: bytes, check: Callable[[bytes], None] | None = None) -> _PendingPut:
@@ -49,11 +51,13 @@ class ObjectStorage:
         return _PendingPut(self, path, data)
 
     def write(self, path: str, data: bytes, *, durable: bool = True, private: bool = False) -> None:
-        self._fs.pipe_file(self._path(path), data)
+        with self._refusals():
+            self._fs.pipe_file(self._path(path), data)
 
     def listing(self, folder: str) -> dict[str, Stat]:
         try:
-            entries = self._fs.ls(self._path(folder), detail=True)
+            with self._refusals():
+                entries = self._fs.ls(self._path(folder), detail=True)
         except FileNotFoundError:
             return {}
         names = ((entry["name"].rsplit("/", 1)[-1], entry) for entry in entries if entry["type"] == "file")
@@ -65,13 +69,14 @@ class ObjectStorage:
 
     def size(self, path: str) -> int | None:
         try:
-            size: int = self._fs.size(self._path(path))
+            with self._refusals():
+                size: int = self._fs.size(self._path(path))
         except FileNotFoundError:
             return None
         return size
 
     def delete(self, path: str) -> None:
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), self._refusals():
             self._fs.rm_file(self._path(path))
 
     @contextmanager
@@ -80,6 +85,16 @@ class ObjectStorage:
 
     def delete_orphans(self, folder: str) -> int:
         return 0  # a PUT that did not finish leaves nothing behind
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """A refusal of the store as one sentence: trying again at once would not help."""
+        try:
+            yield
+        except PermissionError as error:
+            raise StorageError(
+                f"{self.root} refuses access ({error}); renew the credentials and give the same command again"
+            ) from error
 
     def _path(self, path: str) -> str:
         return f"{self._base}/{path}"

@@ -42,9 +42,58 @@ def test_two_nodes_of_one_cpu_with_an_actor_each_do_not_wait_for_ever(tmp_path: 
     (tmp_path / "job.json").write_text(json.dumps(job.to_dict()))
 
     ended = subprocess.run(
-        [sys.executable, "-c", DRIVER, tmp_path / "job.json"], capture_output=True, text=True, timeout=240
+        [sys.executable, "-c", DRIVER, str(tmp_path / "job.json")],
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
 
     assert ended.returncode == Outcome.COMPLETE, ended.stdout + ended.stderr
+    reference = run(tiny_job(tmp_path / "loop", path), executor="loop")
+    assert status(job.folder).dataset_hash == reference.dataset_hash
+
+
+LOSING = """
+import glob, json, os, subprocess, sys, time
+from ray.cluster_utils import Cluster
+job = json.load(open(sys.argv[1]))
+cluster = Cluster()
+cluster.add_node(num_cpus=2, object_store_memory=80 << 20)
+graphics = dict(num_cpus=1, num_gpus=1, object_store_memory=80 << 20)
+lost = cluster.add_node(**graphics)
+driver = '''
+import json, sys
+from relforge.pipeline.run.execute import run
+from relforge.pipeline.run.job import Job
+result = run(Job.from_dict(json.load(open(sys.argv[1]))))
+print(result.message)
+sys.exit(result.outcome)
+'''
+environment = dict(os.environ, RAY_ADDRESS=cluster.address)
+run = subprocess.Popen([sys.executable, "-c", driver, sys.argv[1]], env=environment)
+captions = job["folder"] + "/_state/captions/*.json"
+while len(glob.glob(captions)) < 2 and run.poll() is None:
+    time.sleep(0.05)
+cluster.remove_node(lost, allow_graceful=False)
+print("lost after", len(glob.glob(captions)), flush=True)
+time.sleep(2)
+cluster.add_node(**graphics)
+code = run.wait()
+cluster.shutdown()
+sys.exit(code)
+"""
+
+
+def test_the_only_gpu_node_is_lost_and_another_joins(tmp_path: Path, source) -> None:
+    path = source(48, bad=(3,))
+    gpu = Resources(actors=1, num_gpus=1, num_cpus=0.5)
+    job = tiny_job(tmp_path / "run", path, caption={"wait": 0.5}, caption_resources=gpu)
+    (tmp_path / "job.json").write_text(json.dumps(job.to_dict()))
+
+    command = [sys.executable, "-c", LOSING, str(tmp_path / "job.json")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+    assert ended.returncode == Outcome.COMPLETE, ended.stdout + ended.stderr
+    assert "lost after" in ended.stdout
     reference = run(tiny_job(tmp_path / "loop", path), executor="loop")
     assert status(job.folder).dataset_hash == reference.dataset_hash

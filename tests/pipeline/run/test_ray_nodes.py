@@ -95,3 +95,14 @@ def test_images_and_the_files_of_stages_are_looked_for(tmp_path: Path, source) -
 
     assert annotation
     assert shared_files(with_images, ["ingest", "match"]) == [*annotation, str(tmp_path / "images")]
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_a_change_after_the_model_needs_no_gpu(ram: Path, source) -> None:
+    path = source(8)
+    run(tiny_job(ram / "run", path, caption_resources=Resources(actors=1)), executor="loop")
+
+    result = run(tiny_job(ram / "run", path, parse={"shout": True}, caption_resources=GPU))
+
+    assert result.outcome == Outcome.COMPLETE
+    assert set(result.committed) == {"parse", "match"}

@@ -280,6 +280,23 @@ def test_the_file_of_a_dead_driver_is_ignored_and_deleted(tmp_path, source):
     assert folder.storage.listing("logs/drivers") == {}
 
 
+@pytest.mark.parametrize("skew", [-3600.0, -59.0, 59.0, 3600.0])
+def test_a_driver_whose_clock_is_wrong_changes_no_byte(tmp_path, source, skew):
+    path = source(10, bad=(3,))
+    reference = run(tiny_job(tmp_path / "reference", path), executor="loop").dataset_hash
+    job = tiny_job(tmp_path / "run", path)
+    folder = RunFolder(job.folder)
+    run(job, executor="loop")
+    elsewhere = {"host": "elsewhere", "pid": 1, "started": 0.0, "beat": time.time() + skew}
+    folder.write_json("logs/drivers/elsewhere.json", elsewhere)
+    for place in ("captions", "triplets"):
+        folder.delete_sidecar(place, 1)
+
+    result = run(job, executor="loop")
+
+    assert (result.outcome, result.dataset_hash) == (Outcome.COMPLETE, reference)
+
+
 @pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT, signal.SIGINT]])
 def test_ctrl_c_once_or_twice_leaves_a_sound_folder_and_the_exit_status_incomplete(
     ram, source, start, signals
