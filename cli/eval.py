@@ -70,7 +70,7 @@ def command(
     head, body and tail. Options: annotations (VG-SGG-with-attri.h5 or any format of ingest; without it the
     run's gold), dictionary, image_data, format, split, val_images, training, zero_shot, mode (sgdet, sgcls,
     predcls), protocol (speaq, sgb), count_missing, groups, labels, relations (of a run), score, images (for a
-    model), short_side, long_side, device, kind.
+    model), short_side, long_side, max_overlap, predicates, device, kind.
     """
     given = [*(options or []), *_named("annotations", data), *_named("images", images)]
     result = evaluate(benchmark, target, given, save)

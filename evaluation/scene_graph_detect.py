@@ -1,4 +1,4 @@
-"""Models that search for pairs as scene-graph detectors: an image in, ranked relations out."""
+"""Models that search for pairs as scene-graph detectors: an image in, boxes and ranked relations out."""
 
 from __future__ import annotations
 
@@ -8,29 +8,33 @@ import torch
 from relforge.data.relations import RelationData
 from relforge.data.transforms import load_image
 from relforge.data.views import View
-from relforge.evaluation.detect import PERSON, DetectOptions
+from relforge.evaluation.detect import DetectOptions
 from relforge.evaluation.scene_graph_tables import Names
 from relforge.evaluation.scene_graphs import SceneGraphs, starts
 from relforge.models.blocks.prediction import Labels
 from relforge.models.blocks.text import NO_OBJECTS
 from relforge.models.checkpoint import Loaded
-from relforge.models.detections import Detections
+from relforge.models.scene_graph import GraphOptions, SceneGraph, in_pixels, scene_graph
 from relforge.models.zoo import family
 
 
 @torch.inference_mode()
-def detect_graphs(loaded: Loaded, data: RelationData, names: Names, options: DetectOptions) -> SceneGraphs:
-    """Search every image; one relation per query, by the product of its three scores.
+def detect_graphs(
+    loaded: Loaded, data: RelationData, names: Names, options: DetectOptions, graph_options: GraphOptions
+) -> SceneGraphs:
+    """Search every image and make its scene graph, see `relforge.models.scene_graph`.
 
     Args:
-        loaded: a model whose entry in the zoo has `detections`. With open labels it reads the gold's names;
-            with closed labels a predicate that it was not trained on scores 0.
+        loaded: a model whose entry in the zoo has `detections`, with classes of subjects. With open labels it
+            reads the gold's names; with closed labels its own, of which the gold may lack some.
         data: its images; its annotation is not used.
         names: of the gold.
         options: how images are resized, and where the model runs.
+        graph_options: how boxes are suppressed and relations chosen.
 
     Raises:
-        ValueError: the model finds no pairs, or has closed labels without any of the predicates.
+        ValueError: the model finds no pairs, has no classes of subjects, or was trained on none of the gold's
+            predicates.
     """
     blueprint = loaded.blueprint
     entry = family(blueprint.kind)
@@ -38,70 +42,49 @@ def detect_graphs(loaded: Loaded, data: RelationData, names: Names, options: Det
         raise ValueError(f"a {entry.name} model cannot search for pairs")
     model = loaded.model.to(options.device).eval()
     if entry.labels == "open":
-        classes = list(names.classes)
-        labels = model.encode_labels(Labels([*classes, NO_OBJECTS], list(names.predicates)))
+        labels = model.encode_labels(Labels([*names.classes, NO_OBJECTS], list(names.predicates)))
     else:
-        classes = list(blueprint.classes)
-        labels = Labels([*classes, NO_OBJECTS], list(blueprint.relations))
-    columns = names.code_predicates(np.array(labels.relations, object))
-    if not (columns >= 0).any():
+        labels = Labels([*blueprint.classes, NO_OBJECTS], list(blueprint.relations))
+    predicates = names.code_predicates(np.array(labels.relations, object))
+    if not (predicates >= 0).any():
         raise ValueError(f"this {blueprint.kind} model was trained on none of the gold's predicates")
-    codes = np.append(
-        names.code_classes(np.array(classes, object)), names.code_classes(np.array([PERSON], object))
-    )
+    classes = names.code_classes(np.array(labels.objects[:-1], object))
     view = View(options.short_side, options.long_side)
     places = {image: place for place, image in enumerate(names.images)}
-    found: dict[int, Detections] = {}
-    sizes: dict[int, tuple[int, int]] = {}
+    found: dict[int, SceneGraph] = {}
     for index in range(len(data)):
         place = places.get(data.images["image_id"][index].as_py())
         if place is None:
             continue
         example = data[index]
         image = load_image(example, view)[None].to(options.device)
-        (found[place],) = entry.detections(model(image, labels).layers[-1])
-        sizes[place] = example.size
-    return _join(found, sizes, codes, columns, names)
+        (pairs,) = entry.detections(model(image, labels).layers[-1])
+        found[place] = in_pixels(scene_graph(pairs, graph_options), example.size)
+    return _join(found, classes, predicates, names)
 
 
 def _join(
-    found: dict[int, Detections],
-    sizes: dict[int, tuple[int, int]],
-    codes: np.ndarray,
-    columns: np.ndarray,
-    names: Names,
+    found: dict[int, SceneGraph], classes: np.ndarray, predicates: np.ndarray, names: Names
 ) -> SceneGraphs:
-    """Both boxes of every query as boxes, subjects first, and one relation per query."""
-    counts = np.zeros(len(names.images), np.int64)
-    boxes, labels, box_scores, pairs, scores = [], [], [], [], []
-    known = columns >= 0
-    for place in sorted(found):
-        one = found[place]
-        count = counts[place] = len(one.object_classes)
-        subject = (
-            np.full(count, len(codes) - 1) if one.subject_classes is None else one.subject_classes.numpy()
-        )
-        both = np.concatenate([one.subject_boxes.numpy(), one.object_boxes.numpy()])
-        boxes.append(both * np.tile(sizes[place], 2))
-        labels.append(codes[np.concatenate([subject, one.object_classes.numpy()])])
-        entity = one.subject_scores.numpy(), one.object_scores.numpy()
-        box_scores.append(np.concatenate(entity))
-        table = np.zeros((count, len(names.predicates)), np.float32)
-        table[:, columns[known]] = one.relation_scores.numpy()[:, known]
-        order = np.argsort(-entity[0] * entity[1] * table.max(1), kind="stable")
-        offset = 2 * int(counts[:place].sum())
-        pairs.append(offset + np.stack([order, order + count], 1))
-        scores.append(table[order])
-    if not found:
+    """Scene graphs of single images as flat arrays; `classes` and `predicates` give the gold's numbers."""
+    graphs = [found[place] for place in sorted(found)]
+    if not graphs:
         raise ValueError("the model was given none of the gold's images")
-    table = np.concatenate(scores)
+    boxes, relations = (np.zeros(len(names.images), np.int64) for _ in range(2))
+    boxes[sorted(found)] = [len(one.boxes) for one in graphs]
+    relations[sorted(found)] = [len(one.pairs) for one in graphs]
+    box_start = starts(boxes)
+    offsets = np.repeat(box_start[sorted(found)], relations[sorted(found)])
+    probabilities = np.concatenate([one.probabilities.numpy() for one in graphs])
+    of_gold = np.zeros((len(probabilities), len(names.predicates)), np.float32)
+    of_gold[:, predicates[predicates >= 0]] = probabilities[:, predicates >= 0]
     return SceneGraphs(
-        box_start=starts(2 * counts),
-        boxes=np.concatenate(boxes).astype(np.float32),
-        labels=np.concatenate(labels),
-        relation_start=starts(counts),
-        pairs=np.concatenate(pairs),
-        predicates=table.argmax(1),
-        box_scores=np.concatenate(box_scores),
-        probabilities=table,
+        box_start=box_start,
+        boxes=np.concatenate([one.boxes.numpy() for one in graphs]).astype(np.float32),
+        labels=classes[np.concatenate([one.classes.numpy() for one in graphs])],
+        relation_start=starts(relations),
+        pairs=np.concatenate([one.pairs.numpy() for one in graphs]) + offsets[:, None],
+        predicates=predicates[np.concatenate([one.predicates.numpy() for one in graphs])],
+        box_scores=np.concatenate([one.scores.numpy() for one in graphs]),
+        probabilities=of_gold,
     )

@@ -58,8 +58,11 @@ class VgSggEvaluator:
         labels: closed label list to which names of gold and predictions are mapped (docs/formats.md).
         relations: table of a run folder: `relations`, or `scores`, below the run's threshold too.
         score: score formula of a table of detections, as for `hico`.
-        images: folder of the images, or a pattern; read only where a model detects.
+        images: folder of the images, a pattern, or a list of them; read only where a model detects.
         short_side, long_side: size of images that a model detects in, pixels.
+        max_overlap: of two boxes of a class that a model detects, the worse is dropped where their IoU is
+            above this; null: none is.
+        predicates: of each pair query of a model, the likeliest so many become relations.
         device: where a model runs.
         kind: `package.module:NAME` of the family of a model that is of none of the zoo's.
     """
@@ -79,9 +82,11 @@ class VgSggEvaluator:
     labels: str = ""
     relations: str = "relations"
     score: str = "stored"
-    images: str = ""
+    images: str | Sequence[str] = ""
     short_side: int = 800
     long_side: int = 1333
+    max_overlap: float | None = 0.5
+    predicates: int = 1
     device: str = "cpu"
     kind: str | None = None
 
@@ -163,6 +168,7 @@ class VgSggEvaluator:
         from relforge.evaluation.detect import DetectOptions
         from relforge.evaluation.scene_graph_detect import detect_graphs
         from relforge.models.checkpoint import load_model
+        from relforge.models.scene_graph import GraphOptions
 
         if self._mode(target) != "sgdet":
             raise ValueError(f"{target} is a model, which finds its boxes itself: its mode is sgdet")
@@ -172,7 +178,8 @@ class VgSggEvaluator:
         if self.kind not in (None, loaded.blueprint.kind):
             raise ValueError(f"kind: {target} is a {loaded.blueprint.kind} model, not {self.kind!r}")
         options = DetectOptions(self.short_side, self.long_side, device=self.device)
-        return Predicted(detect_graphs(loaded, gold.data(), gold.names, options), "sgdet")
+        graphs = GraphOptions(self.max_overlap, by_class=True, predicates=self.predicates)
+        return Predicted(detect_graphs(loaded, gold.data(), gold.names, options, graphs), "sgdet")
 
     def measure(self, detections: Predicted, gold: SceneGraphGold) -> Result:
         found, right, names = detections.graphs, gold.graphs, gold.names

@@ -14,6 +14,7 @@ from relforge.data.hoi_sources import COMMON, HOI_FORMATS
 from relforge.data.sources import RUN_OPTIONS, SUBSETS
 from relforge.data.zero_shot import read_unseen
 from relforge.models.zoo import MODELS, family
+from relforge.stages.registry import SOURCES
 from relforge.trainer.recipe import build_losses
 from relforge.trainer.settings import settings_from
 
@@ -51,8 +52,7 @@ def test_every_setting_is_read(name: str) -> None:
         elif part["format"] in HOI_FORMATS:
             known |= {*COMMON, *signature(HOI_FORMATS[part["format"]]).parameters}
         else:
-            assert part["format"] == "visual_genome"
-            continue
+            known |= set(signature(SOURCES.load(part["format"])).parameters)
         assert set(part) <= known, part
         assert set(part.get("few_shot", {})) <= set(few_shot.OPTIONS)
         if "unseen" in part:
