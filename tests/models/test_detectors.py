@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from relforge.models.blueprint import Blueprint
 from relforge.models.detectors import COCO_CATEGORIES
-from relforge.models.published import start_from_detector
+from relforge.models.published import published_blueprint, start_from_detector
 from relforge.models.zoo import family
 from tests.fixtures import tiny_tagger
 
@@ -158,6 +158,38 @@ def test_a_detr_starts_both_decoders_and_the_queries_of_both_roles(kind: str) ->
     rows = state["query_embed.weight"][:4]
     assert torch.equal(ours["pairs.queries.weight"], torch.cat([rows, rows]))
     assert torch.equal(ours["encoder.layers.1.norm2.bias"], state["transformer.encoder.layers.1.norm2.bias"])
+
+
+PARSE_NAMES = {
+    "pairs.decoder": "transformer.ho_decoder",
+    "relations.decoder": "transformer.verb_decoder",
+    "pairs.queries": "query_embed",
+    "encoder.layers": "transformer.encoder.layers",
+    "tokens.projection": "input_proj",
+    "classifier.object_heads.0": "obj_class_embed",
+    "subject_box": "sub_bbox_embed",
+    "object_box": "obj_bbox_embed",
+}
+
+
+def test_a_detr_that_was_converted_to_the_names_of_parse_is_a_start() -> None:
+    model, blueprint = pair_detector("parse")
+    state, copied = {}, []
+    for name, tensor in model.state_dict().items():
+        for ours, theirs in PARSE_NAMES.items():
+            if name.startswith(ours):
+                copied.append(name)
+                key = name.replace(ours, theirs).replace("cross_attn", "multihead_attn")
+                state[key] = torch.rand(tensor.shape)
+                if "decoder.layers.1." in key:  # more layers than the model has
+                    state[key.replace("layers.1.", "layers.2.")] = torch.rand(tensor.shape)
+    assert published_blueprint(state) is None  # it has no relations
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    start_from_detector(model, state, blueprint)
+
+    changed = [name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])]
+    assert changed == copied
 
 
 def test_named_parts_do_not_start_from_the_detector() -> None:
