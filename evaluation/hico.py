@@ -28,7 +28,7 @@ from relforge.evaluation.detection_errors import DetectionErrors, split_errors
 from relforge.evaluation.detection_table import read_detections, write_detections
 from relforge.evaluation.evaluator import Measure, Result, Row
 from relforge.evaluation.hico_protocol import Protocol, protocol
-from relforge.evaluation.hico_quality import choose_pairs, measure_kinds
+from relforge.evaluation.hico_quality import Chosen, choose_pairs, measure_kinds
 from relforge.evaluation.pair_nms import PairNms
 from relforge.evaluation.pairs import Kind, Pairs
 from relforge.stages.class_names import spell_as
@@ -179,7 +179,7 @@ class HicoEvaluator:
         quality = measure_kinds(
             detections,
             annotated,
-            self._rules,
+            self.rules,
             subject=self._spelt_subject(annotated),
             known_object=self.setting == "known_object",
             mask=self.mask,
@@ -223,16 +223,19 @@ class HicoEvaluator:
 
     def errors(self, detections: Pairs, gold: HicoGold) -> DetectionErrors:
         """Why the best detections are wrong, under the same options as `measure`."""
+        return split_errors(self.choose(detections, gold), self.rules.rule)
+
+    def choose(self, detections: Pairs, gold: HicoGold) -> Chosen:
+        """What `measure` compares: detections and gold after mask, cut and suppression."""
         annotated = gold.annotated
-        chosen = choose_pairs(
+        return choose_pairs(
             annotated.spell(detections),
             annotated,
-            self._rules,
+            self.rules,
             subject=self._spelt_subject(annotated),
             known_object=self.setting == "known_object",
             mask=self.mask,
         )
-        return split_errors(chosen, self._rules.rule)
 
     def _spelt_subject(self, annotated: Annotated) -> str | None:
         subject = self._subject
@@ -283,7 +286,8 @@ class HicoEvaluator:
         return None if self.subject == ANY else self.subject
 
     @property
-    def _rules(self) -> Protocol:
+    def rules(self) -> Protocol:
+        """The protocol with the options that change it."""
         rules = protocol(self.protocol)
         if self.top is not None:
             rules = replace(rules, top=self.top or None)
@@ -292,7 +296,7 @@ class HicoEvaluator:
         return rules
 
     def _recorded(self, gold: HicoGold) -> Row:
-        rules = self._rules
+        rules = self.rules
         nms = rules.nms
         return {
             "setting": self.setting,
