@@ -14,6 +14,7 @@ from relforge.models.blocks.pair_queries import PairBatch
 from relforge.models.blocks.prediction import Prediction
 from relforge.models.blocks.text import TextEncoder
 from relforge.models.detections import Detections, detections_of
+from relforge.models.training.label_counts import LabelCounts
 from relforge.models.training.targets import Targets
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class Family:
             under `losses:`.
         detections: how a prediction becomes triplets, one entry per row; None where a model finds no pairs.
         noise: makes the `PairSource`, by keyword (`noise:` of a recipe); None where a model searches.
+        prepare: fills in what a model knows of its labels before training, in place, from the training data's
+            `LabelCounts` and the path `model.words` of a recipe; None where that is nothing.
         published: how files of the authors are read; None where there are none.
         adapt_sizes: sizes that a model of another kind was built from -> those of this one when it starts
             from that model's weights; by default the fields that both have are taken over.
@@ -103,6 +106,7 @@ class Family:
     targets: Literal["pairs", "images"] = "pairs"
     detections: Callable[[Prediction], list[Detections]] | None = detections_of
     noise: Callable[..., PairSource] | None = None
+    prepare: Callable[[nn.Module, Blueprint, LabelCounts, str | None], None] | None = None
     published: Published | None = None
     adapt_sizes: Callable[[Any], Any] | None = None
     backbone_prefixes: tuple[str, ...] = ("backbone.", "text_encoder.")

@@ -17,6 +17,7 @@ MODELS = Registry(
         "parseda": "relforge.models.rlipv2.family:PARSEDA",
         "rtagger": "relforge.models.rlipv2.family:RTAGGER",
         "cdn": "relforge.models.cdn.family:FAMILY",
+        "ocn": "relforge.models.ocn.family:FAMILY",
         "qpic": "relforge.models.qpic.family:FAMILY",
         "parse": "relforge.models.parse.family:FAMILY",
         "speaq": "relforge.models.speaq.family:FAMILY",

@@ -12,16 +12,14 @@ from pathlib import Path
 from relforge.data import sources
 from relforge.data.batches import Batch, Batches
 from relforge.data.closed_names import rename_labels
-from relforge.data.label_counts import count_labels
 from relforge.data.label_lists import ClosedLabels
 from relforge.data.relations import RelationData
 from relforge.models.blueprint import Blueprint
 from relforge.models.checkpoint import save_model
 from relforge.models.family import Family, Losses, PairSource
 from relforge.models.zoo import family
-from relforge.stages.closed_labels import ClosedLabels as LabelNames
-from relforge.stages.closed_labels import load_labels
 from relforge.trainer import assignment, loop, processes
+from relforge.trainer.label_counts import counts_of, label_list
 from relforge.trainer.settings import Settings, choose_from
 from relforge.trainer.start import start_model
 
@@ -41,11 +39,6 @@ def load_data(settings: Settings) -> RelationData:
     return named
 
 
-def label_list(settings: Settings) -> LabelNames | None:
-    """The list by whose names the data's are renamed; None: they keep them."""
-    return None if settings.labels in (None, "open", "closed") else load_labels(settings.labels)
-
-
 def build_losses(entry: Family, settings: Settings, blueprint: Blueprint | None = None) -> Losses:
     """The losses of a model under the settings' `losses` and `published`.
 
@@ -60,9 +53,7 @@ def build_losses(entry: Family, settings: Settings, blueprint: Blueprint | None 
     choose_from(settings.losses, [n for n in parameters if n not in ("published", "counts")], "losses.")
     given = dict(settings.losses)
     if "counts" in parameters and blueprint is not None:
-        given["counts"] = count_labels(
-            settings.data, blueprint.classes, blueprint.relations, label_list(settings)
-        )
+        given["counts"] = counts_of(settings, blueprint)
     return entry.losses(published=settings.published, **given)
 
 

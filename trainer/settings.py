@@ -28,7 +28,7 @@ class Settings:
             R-Tagger (RLIPv2, Table 4). `pairs` keeps that many of its pair queries. A `.pth` may have
             `tokenizer` and `gate` beside it; a `.pth` of a detector needs `kind`, `sizes`, `backbone` and
             `text`, for what it does not hold, and may have `keep_random`: prefixes of parts that do not
-            start from it.
+            start from it. `words` is the path of word vectors, for models that know words (OCN).
         epochs, steps: length of the run; `steps` takes precedence.
         batch, optimisation: fields of `BatchOptions` and `Optimisation`.
         labels: `open` (a list of names drawn for each batch), `closed` (all names of the data in its order,
@@ -75,10 +75,10 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
     """
     settings = read_settings(values, Settings, BatchOptions)
     model = settings.model
-    allowed: tuple[str, ...] = ("kind", "backbone", "text", "sizes")
+    allowed: tuple[str, ...] = ("kind", "backbone", "text", "sizes", "words")
     if "start" in model:
         published = str(model["start"]).endswith(PUBLISHED_SUFFIXES)
-        start = ("kind", "start", "pairs")
+        start = ("kind", "start", "pairs", "words")
         allowed = (*start, "tokenizer", "gate", "keep_random", *allowed[1:]) if published else start
     choose_from(model, allowed, "model.")
     if not isinstance(model.get("keep_random", []), list):

@@ -24,6 +24,7 @@ from relforge.models.published import (
 )
 from relforge.models.query_tables import cut_queries
 from relforge.models.zoo import family
+from relforge.trainer.label_counts import counts_of
 from relforge.trainer.settings import Settings, choose_from, known
 from relforge.trainer.tokenizer import train_tokenizer
 
@@ -49,7 +50,7 @@ def start_model(
             count = start_from_detector(model, state, blueprint, options.get("keep_random", ()))
             print(f"{path}: {count} of {len(model.state_dict())} tensors start from the detector")
             return model, blueprint, tokenizer
-        choose_from(options, ("kind", "start", "pairs", "tokenizer", "gate"), "model.")
+        choose_from(options, ("kind", "start", "pairs", "tokenizer", "gate", "words"), "model.")
     words = options.get("tokenizer", "roberta-base")
     loaded = load_pretrained(
         options["start"], tokenizer=words, gate=options.get("gate"), trusted=options.get("kind")
@@ -60,6 +61,8 @@ def start_model(
     tokenizer = load_tokenizer(words if path.suffix in PUBLISHED_SUFFIXES else path, blueprint)
     kept = options.get("pairs", pairs)
     if kind == blueprint.kind and kept == pairs and _fits(loaded.blueprint, blueprint):
+        if "words" in options:
+            _prepare(loaded.model, blueprint, settings)
         return loaded.model, blueprint, tokenizer
     if kind != blueprint.kind:
         blueprint = replace(blueprint, kind=kind, sizes=_adapt_sizes(kind, blueprint.sizes, settings))
@@ -71,7 +74,21 @@ def start_model(
         blueprint = replace(blueprint, sizes=replace(blueprint.sizes, pairs=kept))
     model = blueprint.build(tokenizer)
     take_over(model, weights)
+    known_labels = (loaded.blueprint.kind, len(loaded.blueprint.classes), len(loaded.blueprint.relations))
+    # equally many labels are taken for the same ones: published files do not name theirs
+    if "words" in options or known_labels != (kind, len(blueprint.classes), len(blueprint.relations)):
+        _prepare(model, blueprint, settings)
     return model, blueprint, tokenizer
+
+
+def _prepare(model: nn.Module, blueprint: Blueprint, settings: Settings) -> None:
+    """Fill in what the model knows of its labels beforehand, in place."""
+    words = settings.model.get("words")
+    entry = family(blueprint.kind)
+    if entry.prepare is not None:
+        entry.prepare(model, blueprint, counts_of(settings, blueprint), words)
+    elif words is not None:
+        raise ValueError(f"model.words: a {blueprint.kind} model has no use for word vectors; leave it out")
 
 
 def _fits(old: Blueprint, new: Blueprint) -> bool:
@@ -131,6 +148,7 @@ def _new_model(
     if encoder is not None:
         body = model.get_submodule("text_encoder").get_submodule("model")
         body.load_state_dict(encoder.state_dict())
+    _prepare(model, blueprint, settings)
     return model, blueprint, tokenizer
 
 

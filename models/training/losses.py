@@ -10,7 +10,7 @@ from relforge.models.blocks.boxes import generalised_iou, xyxy_from_cxcywh
 
 NO_OBJECT_WEIGHT = 0.1  # of the last class, "no objects"
 FOCAL_ALPHA = 0.25  # share of the right class in the focal loss of objects
-PROBABILITY_MARGIN = 1e-4  # keeps the logarithms of the hard focal loss finite
+PROBABILITY_MARGIN = 1e-6  # keeps the logarithms of the hard focal loss finite
 
 
 def box_l1(predicted: Tensor, target: Tensor, count: float | Tensor) -> Tensor:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.fixtures.training import run_folder, settings
+from tests.fixtures.training import run_folder, settings, word_vectors
 
-__all__ = ["run_folder", "settings"]
+__all__ = ["run_folder", "settings", "word_vectors"]

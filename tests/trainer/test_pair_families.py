@@ -32,6 +32,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "rlip_parse": {"encoder_layers": 2, "decoder_layers": 2},
     "speaq": {"decoder_layers": 2, "predicate_copies": 2},
     "cdn": {"decoder_layers": 2, "relation_layers": 2, "matching": True},
+    "ocn": {"decoder_layers": 2, "word_width": 8},
 }
 MOVING = tuple(f"{role}_boxes.mlps.{k}" for role in ("subject", "object") for k in (2, 3))
 UNTRAINED = {"parsed_v1": MOVING, "rlip_parsed": MOVING}
@@ -39,11 +40,13 @@ UNTRAINED = {"parsed_v1": MOVING, "rlip_parsed": MOVING}
 
 
 @pytest.fixture(params=list(FAMILIES))
-def recipe(request: pytest.FixtureRequest, settings: dict[str, Any]) -> dict[str, Any]:
+def recipe(request: pytest.FixtureRequest, settings: dict[str, Any], word_vectors: str) -> dict[str, Any]:
     """The smallest recipe of each family on the drawn training set."""
     model = settings["model"] | {"kind": request.param, "sizes": SIZES | FAMILIES[request.param]}
     if family(request.param).labels == "closed":
         model.pop("text")
+    if request.param == "ocn":
+        model["words"] = word_vectors
     return settings | {"model": model, "steps": 2}
 
 
