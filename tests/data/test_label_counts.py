@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from relforge.data import sources
 from relforge.data.hico import objects, read_hico, verbs
 from relforge.data.hoi import NO_OBJECT, HoiData, HoiImage
-from relforge.data.label_counts import count_labels, of_hoi
+from relforge.data.label_counts import count_labels, count_rows, of_hoi
+from relforge.data.vcoco_actions import COLUMNS
 from tests.fixtures.training import run_folder
 
 __all__ = ["run_folder"]
@@ -66,3 +68,21 @@ def test_the_test_images_of_hico_give_the_published_counts(
     part = {"format": "hico", "annotations": path, "half": "test"}
     assert count_labels([part], objects(), verbs()).objects.numpy().tolist() == expected.tolist()
     assert of_hoi(read_hico(path)).objects.sum() == 17_043
+
+
+def test_the_training_images_of_vcoco_give_the_published_counts_of_its_24_shared_actions(
+    shared: Callable[[str], Path], priors: np.lib.npyio.NpzFile
+) -> None:
+    counts = np.zeros((81, len(COLUMNS)), np.int64)
+    for half in ("train", "val"):
+        content = json.loads(shared(f"data/vcoco/instances_vcoco_{half}.json").read_text())
+        column = np.array([COLUMNS.index(name.replace(" ", "_")) for name in content["classes"]])
+        for one in content["annotations"]:
+            rows = np.arange(len(one["actions"]))[:, None]
+            objects = np.array(one["objects"], int) - 1  # the file counts "background"
+            actions = column[np.array(one["actions"], int)]
+            counts += count_rows(rows, objects, actions, 81, len(COLUMNS)).objects.numpy()
+    expected = priors["vcoco_obj_verb_counts"].copy()
+    expected[:, COLUMNS.index("point_instr")] = 0  # an action that the file leaves out
+    assert counts.sum() == 13_817
+    assert counts.tolist() == expected.tolist()
