@@ -16,10 +16,21 @@ RECIPES = Registry(
     {
         **dict.fromkeys(MODELS, "relforge.trainer.recipes.relations:main"),
         "blip": "relforge.trainer.recipes.blip:main",
+        "defr": "relforge.trainer.recipes.image_level:main",
     },
     own=False,
 )
 """model kind -> its recipe, a function of the values of the file."""
+
+NAMED = Registry(
+    "recipe",
+    {
+        "image_level": "relforge.trainer.recipes.image_level:main",
+        "hts": "relforge.trainer.recipes.hts:main",
+    },
+    own=False,
+)
+"""What `recipe:` of the file may name, where a kind has several."""
 
 Overrides = Annotated[
     list[str] | None,
@@ -48,7 +59,10 @@ def command(
     kind = str(model.get("kind", "rtagger"))
     try:
         # a family of the user's own, package.module:NAME, is trained as those of the zoo are
-        folder = RECIPES.load("rtagger" if ":" in kind else kind)(values)
+        if "recipe" in values:
+            folder = NAMED.load(str(values["recipe"]))(values)
+        else:
+            folder = RECIPES.load("rtagger" if ":" in kind else kind)(values)
     except (ValueError, FileNotFoundError) as error:
         raise BadInput(f"{recipe}: {error}") from error
     if as_json:

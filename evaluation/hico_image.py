@@ -23,7 +23,7 @@ from relforge.models.image_recogniser import image_recogniser
 from relforge.models.published import PUBLISHED_SUFFIXES, load_pretrained
 from relforge.stages.hico_lists import read_lists
 from relforge.stages.image_labels.table import AMBIGUOUS, POSITIVE, UNLABELLED
-from relforge.stages.interactions import HICO600, read_interactions
+from relforge.stages.interactions import HICO600, Interactions, read_interactions
 
 THRESHOLDS = np.array([step * 0.1 if step < 5 else 1 - 0.1 * (10 - step) for step in range(11)])
 """Recalls of the interpolation, to the last bit as the release has them: 0.30000000000000004, 0.6, 0.7."""
@@ -71,8 +71,12 @@ class HicoImageEvaluator:
     kind: str | None = None
 
     def read_gold(self, target: str) -> ImageGold:
+        return self.gold_of(self.interactions)
+
+    def gold_of(self, interactions: str | Interactions) -> ImageGold:
+        """The gold of a table, or of these interactions in their order."""
         labels = read_image_labels(
-            self.annotations, split=self.split, images=self.images, interactions=self.interactions
+            self.annotations, split=self.split, images=self.images, interactions=interactions
         )
         if self.training:
             training = read_image_labels(

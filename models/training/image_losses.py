@@ -61,6 +61,7 @@ def _focal_mean(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     return focal(logits, targets, weights).mean()
 
 
+WEIGHTED = "weighted_bce"
 LOSSES: dict[str, ImageLoss] = {
     "lse_sign": _lse_sign_mean,
     "bce": binary_cross_entropy,
@@ -81,7 +82,7 @@ class InteractionLosses:
     """
 
     def __init__(self, loss: str = "lse_sign", positive_weight: Sequence[float] | None = None) -> None:
-        if loss == "weighted_bce":
+        if loss == WEIGHTED:
             if positive_weight is None:
                 raise ValueError("losses.positive_weight: weighted_bce needs a number for every class")
             self._loss: ImageLoss = partial(
@@ -90,8 +91,8 @@ class InteractionLosses:
         elif loss in LOSSES:
             self._loss = LOSSES[loss]
         else:
-            raise ValueError(f"losses.loss: {loss!r}; choose one of {', '.join([*LOSSES, 'weighted_bce'])}")
-        if positive_weight is not None and loss != "weighted_bce":
+            raise ValueError(f"losses.loss: {loss!r}; choose one of {', '.join([*LOSSES, WEIGHTED])}")
+        if positive_weight is not None and loss != WEIGHTED:
             raise ValueError(f"losses.positive_weight: {loss} has none; leave it out or use weighted_bce")
 
     def __call__(self, output: Tensor, targets: list[ImageTargets], pairs: float) -> dict[str, Tensor]:
