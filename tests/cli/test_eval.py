@@ -164,7 +164,10 @@ def test_a_table_of_detections_is_measured(world: Path, tmp_path: Path, relforge
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["hicco", "x"], "unknown benchmark 'hicco'; did you mean 'hico'? choose one of hico, hico_image, labels"),
+        (
+            ["hicco", "x"],
+            "unknown benchmark 'hicco'; did you mean 'hico'? choose one of hico, hico_image, labels",
+        ),
         (["hico", "x"], "relforge eval: annotations: missing; pass annotations=..."),
         (["labels", "x", "threshold"], "an override is written key=value"),
         (["labels", "nowhere"], "relforge: nowhere has no shards of table `gold`"),

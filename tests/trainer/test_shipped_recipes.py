@@ -11,12 +11,15 @@ import yaml
 
 from relforge.data import few_shot
 from relforge.data.hoi_sources import COMMON, HOI_FORMATS
+from relforge.data.image_labels import read_image_labels
 from relforge.data.sources import RUN_OPTIONS, SUBSETS
 from relforge.data.zero_shot import read_unseen
+from relforge.evaluation.hico_image import HicoImageEvaluator
 from relforge.models.zoo import MODELS, family
 from relforge.stages.registry import SOURCES
+from relforge.trainer.image_training import image_settings
 from relforge.trainer.recipe import build_losses
-from relforge.trainer.settings import settings_from
+from relforge.trainer.settings import known, settings_from
 
 RECIPES = Path(__file__).resolve().parents[2] / "configs" / "train"
 NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
@@ -37,8 +40,27 @@ def kind_of(values: dict[str, Any]) -> str:
     return name if name in MODELS else name.rsplit("_", 1)[0]
 
 
+IMAGE_LEVEL = [name for name in NAMES if read(name)["model"].get("kind") == "defr"]
+
+
+@pytest.mark.parametrize("name", IMAGE_LEVEL)
+def test_every_setting_of_an_image_level_recipe_is_read(name: str) -> None:
+    values = read(name)
+    settings = image_settings(values, values.get("recipe", "image_level"))
+
+    known(settings.model["sizes"], family("defr").sizes, "")
+    known(settings.judge, HicoImageEvaluator, "")
+    assert set(settings.data) <= {"limit", *signature(read_image_labels).parameters}
+    family("defr").losses(**settings.losses)
+
+
 @pytest.mark.parametrize(
-    "name", [name for name in NAMES if read(name)["model"].get("kind") in {None, *MODELS}]
+    "name",
+    [
+        name
+        for name in NAMES
+        if read(name)["model"].get("kind") in {None, *MODELS} and name not in IMAGE_LEVEL
+    ],
 )
 def test_every_setting_is_read(name: str) -> None:
     values = read(name)
