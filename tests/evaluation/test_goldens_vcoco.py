@@ -69,7 +69,8 @@ def from_dictionaries(stored: list[dict[str, Any]], gold: VcocoData) -> VcocoDet
 
 def test_a_models_outputs_become_detections_and_official_numbers(shared: Any, gold: VcocoData) -> None:
     arrays = np.load(shared("goldens/g15_vcoco_pipeline.npz"))
-    expected = json.loads(shared("goldens/g15_vcoco_pipeline.json").read_text())["results"]
+    stored = json.loads(shared("goldens/g15_vcoco_pipeline.json").read_text())
+    expected = stored["results"]
     outputs = {name: torch.from_numpy(arrays[name]) for name in arrays if name.startswith("pred_")}
     boxes = (outputs["pred_sub_boxes"], outputs["pred_obj_boxes"])
     layer = Prediction(*boxes, None, outputs["pred_obj_logits"], outputs["pred_verb_logits"])
@@ -84,6 +85,14 @@ def test_a_models_outputs_become_detections_and_official_numbers(shared: Any, go
     np.testing.assert_allclose(scores, arrays["det_scores_by_verb"], atol=1e-7)
     agents = np.stack([found.scores[agent][1] for agent in AGENTS], 1)
     np.testing.assert_allclose(agents, arrays["det_agent_scores_by_action"], atol=1e-7)
+    for row, one in enumerate(stored["first_detections (NaN written as null)"]):
+        assert gold.images[found.image[row]] == one["image_id"]
+        np.testing.assert_allclose(found.person_box[row], one["person_box"], atol=1e-4)
+        for column in ROLE_COLUMNS:
+            ours = [*found.object_box[row], found.scores[column][1][row]]
+            np.testing.assert_allclose(ours, np.array(one[column], float), atol=1e-4)
+        for agent in AGENTS:
+            assert found.scores[agent][1][row] == pytest.approx(one[agent], abs=1e-7)
     quality = VcocoMatches(found, gold).quality(ties=PUBLISHED)
     check(quality, expected, WITH_TIES)
     for scenario, values in ((1, quality.role_1), (2, quality.role_2)):
