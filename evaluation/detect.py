@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -111,8 +110,8 @@ def search(
         yield index, found
 
 
-def load_detector(target: str, kind: str | None) -> Loaded | None:
-    """The model in a folder; None where the target is no model folder.
+def load_detector(target: str, kind: str | None) -> Loaded:
+    """The model in a folder.
 
     Args:
         kind: `package.module:NAME` of a family that is none of the zoo's.
@@ -120,8 +119,6 @@ def load_detector(target: str, kind: str | None) -> Loaded | None:
     Raises:
         ValueError: the folder is damaged, or its model is of another kind.
     """
-    if not (Path(target) / "config.json").is_file():
-        return None
     loaded = load_model(target, trusted=kind)
     if kind not in (None, loaded.blueprint.kind):
         raise ValueError(f"kind: {target} is a {loaded.blueprint.kind} model, not {kind!r}")

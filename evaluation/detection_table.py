@@ -34,6 +34,11 @@ FORMULAS = {
 """Name of a score formula -> the columns whose product ranks; all but `score` may be absent otherwise."""
 
 
+def is_model(target: str) -> bool:
+    """Whether it is the folder of a model, which then detects, and no table."""
+    return (Path(target) / "config.json").is_file()
+
+
 def read_detections(path: str, formula: str = "stored") -> Pairs:
     """Read a file, or all Parquet files of a folder.
 

@@ -25,7 +25,7 @@ from relforge.data.vocabulary import read_vocabulary
 from relforge.data.zero_shot import read_unseen
 from relforge.evaluation.annotated import PERSON, Annotated, of_hoi, of_relations
 from relforge.evaluation.detection_errors import DetectionErrors, split_errors
-from relforge.evaluation.detection_table import read_detections, write_detections
+from relforge.evaluation.detection_table import is_model, read_detections, write_detections
 from relforge.evaluation.evaluator import Measure, Result, Row
 from relforge.evaluation.hico_protocol import Protocol, protocol
 from relforge.evaluation.hico_quality import Chosen, choose_pairs, measure_kinds
@@ -141,13 +141,13 @@ class HicoEvaluator:
         return replace(gold, training=counts)
 
     def read_detections(self, target: str, gold: HicoGold) -> Pairs:
+        if not is_model(target):
+            return read_detections(target, self.score)
         from relforge.evaluation.detect import detect, load_detector
 
-        loaded = load_detector(target, self.kind)
-        if loaded is None:
-            return read_detections(target, self.score)
         if not self.images:
             raise ValueError(f"{target} is a model: say with images=FOLDER what it detects in")
+        loaded = load_detector(target, self.kind)
         data, predicates = gold.data, sorted(set(gold.pairs.predicate.tolist()))
         if gold.files is not None:
             data, predicates = detection_data(gold.files, self.images), list(gold.files.verbs)

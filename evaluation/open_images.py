@@ -19,7 +19,7 @@ from relforge.data.hoi import HoiData
 from relforge.data.hoi_relations import detection_data
 from relforge.data.open_images import read_open_images
 from relforge.evaluation.annotated import Annotated, of_hoi
-from relforge.evaluation.detection_table import read_detections, write_detections
+from relforge.evaluation.detection_table import is_model, read_detections, write_detections
 from relforge.evaluation.evaluator import Measure, Result, Row
 from relforge.evaluation.kind_matches import Codes, encode
 from relforge.evaluation.open_images_quality import Ranked, measures_of, rank
@@ -76,13 +76,13 @@ class OpenImagesEvaluator:
         return read_open_images(self.annotations, self.categories, self.classes, self.sizes, images)
 
     def read_detections(self, target: str, gold: Annotated) -> Pairs:
+        if not is_model(target):
+            return read_detections(target, self.score)
         from relforge.evaluation.detect import DetectOptions, detect, load_detector
 
-        loaded = load_detector(target, self.kind)
-        if loaded is None:
-            return read_detections(target, self.score)
         if not self.images:
             raise ValueError(f"{target} is a model: say with images=FOLDER what it detects in")
+        loaded = load_detector(target, self.kind)
         files = self._read()
         data = detection_data(files, self.images)
         if not len(data):

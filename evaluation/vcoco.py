@@ -22,6 +22,7 @@ from relforge.data.hoi_relations import detection_data
 from relforge.data.vcoco import VcocoData, read_vcoco
 from relforge.data.vcoco_actions import ACTION_OF, ACTIONS, COLUMNS, ROLE_COLUMNS
 from relforge.data.vcoco_images import read_vcoco_images
+from relforge.evaluation.detection_table import is_model
 from relforge.evaluation.evaluator import Measure, Result, Row
 from relforge.evaluation.pairs import Pairs, join
 from relforge.evaluation.prior import FOLDS, fold
@@ -81,14 +82,14 @@ class VcocoEvaluator:
         return read_vcoco(self.annotations, self.instances)
 
     def read_detections(self, target: str, gold: VcocoData) -> VcocoDetections:
+        if not is_model(target):
+            return read_vcoco_detections(target, gold.images)
         from relforge.evaluation.detect import DetectOptions, load_detector
         from relforge.evaluation.vcoco_model import detect_vcoco, read_mask
 
-        loaded = load_detector(target, self.kind)
-        if loaded is None:
-            return read_vcoco_detections(target, gold.images)
         if not self.images:
             raise ValueError(f"{target} is a model: say with images=FOLDER what it detects in")
+        loaded = load_detector(target, self.kind)
         data = detection_data(read_vcoco_images(self.annotations, self.instances), self.images)
         if not len(data):
             raise ValueError(f"{self.annotations}: no image to detect in; is images={self.images} right?")

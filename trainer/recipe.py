@@ -26,10 +26,12 @@ from relforge.trainer.start import start_model
 
 def load_data(settings: Settings) -> RelationData:
     """The training set, with at most `batch.max_pairs` pairs per image, in the names of a list if one is
-    named."""
+    named. What is left out is printed by reason."""
     data = sources.load_relations(
         settings.data, max_pairs=settings.batch.max_pairs, first_rows=settings.published
     )
+    for reason, count in data.reasons.items():
+        print(f"data: {count:,} {reason} left out")
     labels = label_list(settings)
     if labels is None:
         return data

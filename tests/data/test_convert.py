@@ -356,3 +356,15 @@ def test_formats_of_ones_own_are_named_by_module(tmp_path: Path, monkeypatch: py
     assert (tmp_path / "out").read_text() == "mine"
     assert {"vg150", "coco", "run", "hico"} <= set(INPUTS)
     assert {"vg150", "vg-preprocessed", "hico_mat"} <= set(OUTPUTS)
+
+
+def test_half_of_hicos_real_test_split_comes_back_whole(tmp_path: Path, shared: Any) -> None:
+    original = shared("data/hico/instances_test2015_odd.json")
+    convert("hico", str(original), "hico", str(tmp_path / "list.json"), {})
+    found = convert("hico", str(tmp_path / "list.json"), "hico_instances", str(tmp_path / "back.json"), {})
+    assert found.left_out == {}
+    first, back = (json.loads(path.read_text()) for path in (original, tmp_path / "back.json"))
+    for key in ("filenames", "objects", "verbs", "correspondence", "size", "empty"):
+        assert back[key] == first[key]
+    for one, other in zip(first["annotation"], back["annotation"], strict=True):
+        assert one == other

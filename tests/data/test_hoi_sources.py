@@ -18,6 +18,8 @@ from relforge.data.relations import RelationData, concatenate
 from relforge.data.sources import load_relations
 from relforge.data.vcoco_actions import ACTIONS, PROMPTS, ROLES
 from relforge.demo.world.dataset import write_split
+from relforge.trainer.recipe import load_data
+from relforge.trainer.settings import settings_from
 
 Fact = tuple[str, list[float], str, str, list[float] | None]
 """Subject class and box (xyxy), predicate, object class and box."""
@@ -78,6 +80,12 @@ def test_what_cannot_be_trained_on_is_counted(tmp_path: Path) -> None:
     once = {"unknown_verb": 1, "unknown_box": 1, "no_size": 1, "broken_image": 1}
     once |= {"repeated_row": 1, "row_of_empty_box": 1}
     assert data.reasons == {name: 2 * count for name, count in once.items()}
+
+
+def test_a_recipe_prints_what_it_leaves_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = {"out": "x", "data": [write_hico(tmp_path)], "model": {"kind": "parsed"}}
+    load_data(settings_from(recipe))
+    assert "data: 1 broken_image left out\n" in capsys.readouterr().out
 
 
 def test_images_without_rows_stay_as_published_or_go(tmp_path: Path) -> None:
