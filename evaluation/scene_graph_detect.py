@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -12,6 +14,7 @@ from relforge.evaluation.detect import DetectOptions
 from relforge.evaluation.scene_graph_tables import Names
 from relforge.evaluation.scene_graphs import SceneGraphs, starts
 from relforge.models.blocks.prediction import Labels
+from relforge.models.blocks.published_names import unnamed
 from relforge.models.blocks.text import NO_OBJECTS
 from relforge.models.checkpoint import Loaded
 from relforge.models.scene_graph import GraphOptions, SceneGraph, in_pixels, scene_graph
@@ -26,7 +29,8 @@ def detect_graphs(
 
     Args:
         loaded: a model whose entry in the zoo has `detections`, with classes of subjects. With open labels it
-            reads the gold's names; with closed labels its own, of which the gold may lack some.
+            reads the gold's names; with closed labels its own, of which the gold may lack some. A file of the
+            authors has no names: where it has as many labels as the gold, they are the gold's in order.
         data: its images; its annotation is not used.
         names: of the gold.
         options: how images are resized, and where the model runs.
@@ -44,11 +48,13 @@ def detect_graphs(
     if entry.labels == "open":
         labels = model.encode_labels(Labels([*names.classes, NO_OBJECTS], list(names.predicates)))
     else:
-        labels = Labels([*blueprint.classes, NO_OBJECTS], list(blueprint.relations))
+        classes = _named(blueprint.classes, "class", names.classes)
+        relations = _named(blueprint.relations, "relation", names.predicates)
+        labels = Labels([*classes, NO_OBJECTS], relations)
     predicates = names.code_predicates(np.array(labels.relations, object))
     if not (predicates >= 0).any():
         raise ValueError(f"this {blueprint.kind} model was trained on none of the gold's predicates")
-    classes = names.code_classes(np.array(labels.objects[:-1], object))
+    class_codes = names.code_classes(np.array(labels.objects[:-1], object))
     view = View(options.short_side, options.long_side)
     places = {image: place for place, image in enumerate(names.images)}
     found: dict[int, SceneGraph] = {}
@@ -60,7 +66,13 @@ def detect_graphs(
         image = load_image(example, view)[None].to(options.device)
         (pairs,) = entry.detections(model(image, labels).layers[-1])
         found[place] = in_pixels(scene_graph(pairs, graph_options), example.size)
-    return _join(found, classes, predicates, names)
+    return _join(found, class_codes, predicates, names)
+
+
+def _named(labels: Sequence[str], kind: str, gold: Sequence[str]) -> list[str]:
+    """The labels of a model; the gold's where they have numbers for names and are as many."""
+    numbered = tuple(labels) == unnamed(kind, len(labels))
+    return list(gold) if numbered and len(labels) == len(gold) else list(labels)
 
 
 def _join(

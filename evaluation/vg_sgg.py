@@ -1,7 +1,8 @@
 """Scene-graph detection on Visual Genome as its papers report it: R, ng-R, zR, mR and A at 20, 50 and 100.
 
 Gold: VG150's files, the gold of a run folder, or any data set that ingest reads. Predictions: a run folder
-(its labels), a folder with `boxes.parquet` and `relations.parquet`, a table of detections, or a model.
+(its labels), a folder with `boxes.parquet` and `relations.parquet`, a table of detections, or a model, also
+its authors' `.pth`.
 
 Protocol `speaq`: SpeaQ's and Iterative SGG's evaluator. Protocol `sgb`: Scene-Graph-Benchmark's, which adds a
 pixel to the sides of boxes and takes the likeliest predicate of every pair, whatever it is labelled.
@@ -142,7 +143,7 @@ class VgSggEvaluator:
 
     def read_detections(self, target: str, gold: SceneGraphGold) -> Predicted:
         mode = self._mode(target)
-        if (Path(target) / "config.json").is_file():
+        if _is_model(target):
             return self._detect(target, gold)
         if _is_run(target):
             if mode != "predcls":
@@ -167,14 +168,14 @@ class VgSggEvaluator:
     def _detect(self, target: str, gold: SceneGraphGold) -> Predicted:
         from relforge.evaluation.detect import DetectOptions
         from relforge.evaluation.scene_graph_detect import detect_graphs
-        from relforge.models.checkpoint import load_model
+        from relforge.models.published import load_pretrained
         from relforge.models.scene_graph import GraphOptions
 
         if self._mode(target) != "sgdet":
             raise ValueError(f"{target} is a model, which finds its boxes itself: its mode is sgdet")
         if not self.images or gold.source is None:
             raise ValueError(f"{target} is a model: say with images=FOLDER what it detects in")
-        loaded = load_model(target, trusted=self.kind)
+        loaded = load_pretrained(target, trusted=self.kind)
         if self.kind not in (None, loaded.blueprint.kind):
             raise ValueError(f"kind: {target} is a {loaded.blueprint.kind} model, not {self.kind!r}")
         options = DetectOptions(self.short_side, self.long_side, device=self.device)
@@ -246,3 +247,14 @@ class VgSggEvaluator:
 def _is_run(target: str) -> bool:
     """Whether a path or URI is a run folder: its tables are folders."""
     return "://" in target or (Path(target) / "boxes").is_dir()
+
+
+def _is_model(target: str) -> bool:
+    """Whether a path is a model folder, or a file of a model's authors."""
+    if (Path(target) / "config.json").is_file():
+        return True
+    if not Path(target).is_file():
+        return False
+    from relforge.models.published import PUBLISHED_SUFFIXES
+
+    return target.endswith(PUBLISHED_SUFFIXES)
