@@ -63,13 +63,18 @@ def repeat_pairs(prediction: Prediction) -> Prediction:
     copies = prediction.copies
     if copies == 1:
         return prediction
-    subject_logits = prediction.subject_logits
+
+    def repeat(values: Tensor) -> Tensor:
+        return values.repeat_interleave(copies, 1)
+
+    subjects, holds = prediction.subject_logits, prediction.pair_logits
     return replace(
         prediction,
-        subject_boxes=prediction.subject_boxes.repeat_interleave(copies, 1),
-        object_boxes=prediction.object_boxes.repeat_interleave(copies, 1),
-        subject_logits=None if subject_logits is None else subject_logits.repeat_interleave(copies, 1),
-        object_logits=prediction.object_logits.repeat_interleave(copies, 1),
+        subject_boxes=repeat(prediction.subject_boxes),
+        object_boxes=repeat(prediction.object_boxes),
+        subject_logits=None if subjects is None else repeat(subjects),
+        object_logits=repeat(prediction.object_logits),
+        pair_logits=None if holds is None else repeat(holds),
     )
 
 

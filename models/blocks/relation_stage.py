@@ -9,6 +9,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from relforge.models.blocks.detr_decoder import DetrDecoder
+from relforge.models.blocks.predicate_copies import PredicateCopies
 from relforge.models.blocks.single_scale import TokenSequence
 
 
@@ -17,7 +18,8 @@ class RelationStates:
     """What relations are classified from.
 
     Args:
-        layers: B x P x dim, one per supervised layer, the last one last.
+        layers: B x P x dim, or several queries of each pair next to each other; one per supervised layer, the
+            last one last.
         terms: losses that depend on the model alone, by name; see `Output.terms`.
     """
 
@@ -54,13 +56,16 @@ class RelationDecoder(nn.Module):
 
     Args:
         decoder: of the relations.
+        copies: makes several relation queries of each pair; None: one.
     """
 
-    def __init__(self, decoder: DetrDecoder) -> None:
+    def __init__(self, decoder: DetrDecoder, copies: PredicateCopies | None = None) -> None:
         super().__init__()
         self.decoder = decoder
+        self.predicate_copies = copies
 
     def forward(
         self, pairs: list[Tensor], object_logits: list[Tensor], memory: TokenSequence
     ) -> RelationStates:
-        return RelationStates(self.decoder(pairs[-1], memory))
+        positions = pairs[-1] if self.predicate_copies is None else self.predicate_copies(pairs[-1])
+        return RelationStates(self.decoder(positions, memory))

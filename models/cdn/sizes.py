@@ -13,6 +13,7 @@ class Sizes:
         dim: width of the model; a multiple of 4.
         heads: attention heads.
         pairs: pair queries N_Q; 100 published for V-COCO.
+        predicate_copies: relation queries of a pair (docs/method.md, "Groups of predicates").
         encoder_layers: of DETR.
         decoder_layers: of the decoder of pairs; 6 in CDN-B and CDN-L.
         relation_layers: of the decoder of relations; as many as `decoder_layers` published.
@@ -27,6 +28,7 @@ class Sizes:
     dim: int = 256
     heads: int = 8
     pairs: int = 64
+    predicate_copies: int = 1
     encoder_layers: int = 6
     decoder_layers: int = 3
     relation_layers: int = 3

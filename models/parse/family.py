@@ -8,6 +8,7 @@ from relforge.models.blocks.backbone import Backbone
 from relforge.models.blocks.detr_decoder import DetrDecoder
 from relforge.models.blocks.heads import LinearClassifier
 from relforge.models.blocks.pair_detr import PairDetr, build_pair_detr
+from relforge.models.blocks.predicate_copies import predicate_copies
 from relforge.models.blocks.relation_stage import RelationDecoder
 from relforge.models.blocks.text import TextEncoder
 from relforge.models.family import Family, Published
@@ -34,7 +35,9 @@ def build(
         backbone,
         LinearClassifier(sizes.dim, len(classes) + 1, len(relations), 1, rare=False),
         layout="split",
-        relations=RelationDecoder(DetrDecoder(sizes.decoder_layers, *shape)),
+        relations=RelationDecoder(
+            DetrDecoder(sizes.decoder_layers, *shape), predicate_copies(sizes.dim, sizes.predicate_copies)
+        ),
     )
 
 

@@ -13,6 +13,7 @@ class Sizes:
         dim: width of the model; a multiple of 4.
         heads: attention heads.
         pairs: pair queries N_Q; each is a subject and an object query.
+        predicate_copies: relation queries of a pair (docs/method.md, "Groups of predicates").
         encoder_layers: of DETR's encoder.
         decoder_layers: of each of the two decoders.
         feedforward: hidden width.
@@ -24,6 +25,7 @@ class Sizes:
     dim: int = 256
     heads: int = 8
     pairs: int = 64
+    predicate_copies: int = 1
     encoder_layers: int = 6
     decoder_layers: int = 3
     feedforward: int = 2048

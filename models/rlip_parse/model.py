@@ -16,6 +16,7 @@ from relforge.models.blocks.language import Resizer
 from relforge.models.blocks.layers import MLP
 from relforge.models.blocks.pair_layout import PairQueryDecoder
 from relforge.models.blocks.pair_queries import PairBatch
+from relforge.models.blocks.predicate_copies import predicate_copies
 from relforge.models.blocks.prediction import Labels, Output, Prediction
 from relforge.models.blocks.relation_stage import RelationDecoder
 from relforge.models.blocks.single_scale import SingleScale, TokenSequence
@@ -44,7 +45,8 @@ class RLIPParSe(nn.Module):
         self.resizer = Resizer(text_encoder.width, dim, sizes.dropout)
         self.encoder = DetrEncoder(sizes.encoder_layers, *shape)
         self.pairs = PairQueryDecoder("split", sizes.pairs, dim, DetrDecoder(count, *shape))
-        self.relations = RelationDecoder(DetrDecoder(count, *shape))
+        copies = predicate_copies(dim, sizes.predicate_copies)
+        self.relations = RelationDecoder(DetrDecoder(count, *shape), copies)
         self.subject_box = MLP(dim, dim, dim, 4)
         self.object_box = MLP(dim, dim, dim, 4)
         self.classifier = LabelClassifier(dim)

@@ -66,7 +66,9 @@ class MultiAssignment:
             probability: L x Q x T, of the target's predicates; those of a pair next to each other.
             own: Q x T, False where the query is of another group: its boxes count as 0, as published.
         """
-        combined = QUALITIES[self.quality](_overlaps(*subjects), _overlaps(*objects))
+        subject, object_ = _overlaps(*subjects), _overlaps(*objects)
+        absent = (objects[1] == 0).all(1)  # a pair without object is as good as its subject
+        combined = QUALITIES[self.quality](subject, torch.where(absent, subject, object_))
         copies = probability.shape[1] // combined.shape[1]
         return combined.repeat_interleave(copies, 1) * own + self.predicate_weight * probability
 

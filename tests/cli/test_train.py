@@ -101,3 +101,35 @@ def test_a_recipe_file_trains_and_its_model_is_measured(
     found = relforge("eval", "hico", out / "model", *options, "--json").json
     assert found["counts"]["images"] == 4
     assert 0 <= found["measures"]["mean_average_precision"]["value"] <= 1
+
+
+SPEAQ = """
+out: {out}
+data: [{{run: {run}, relations: gold}}]
+model:
+  kind: speaq
+  backbone: {{family: resnet, embedding_size: 8, hidden_sizes: [16, 24, 32, 48], depths: [1, 1, 1, 1]}}
+  sizes: {{dim: 32, heads: 2, encoder_layers: 1, decoder_layers: 2, feedforward: 32}}
+assign:
+  groups: 3
+  multi: {{k: 2, quality: max, predicate_weight: -0.5}}
+  predicate_copies: 2
+  reweight: {{alpha: 0.07, beta: 0.75}}
+steps: 1
+batch: {{size: 2, short_sides: [64], long_side: 96, max_pairs: 12}}
+"""
+
+
+def test_a_step_of_speaq_from_a_recipe_file(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "speaq.yaml"
+    recipe.write_text(SPEAQ.format(out=tmp_path / "out", run=run_folder))
+    assert invoke(["train", str(recipe)]) == 0
+    assert f"the finished model is {tmp_path}/out/model" in capsys.readouterr().out
+    config = json.loads((tmp_path / "out" / "model" / "config.json").read_text())
+    assert config["model"] == "speaq"
+    assert config["sizes"]["predicate_copies"] == 2
+    assert sum(config["predicate_groups"]["queries"]) == 12
+    assert invoke(["train", str(recipe), "assign.joint=true", f"out={tmp_path}/other"]) == 64
+    assert "set assign.multi.scheme: static" in capsys.readouterr().err

@@ -72,6 +72,15 @@ def test_a_target_is_repeated_by_the_sum_of_its_best_qualities(
     assert multi.repeats(worth).tolist() == [repeats]
 
 
+def test_a_pair_without_object_is_as_good_as_its_subject() -> None:
+    box = torch.tensor([[0.5, 0.5, 0.4, 0.4]])
+    multi = MultiAssignment(1, "dynamic", "min", 0.0)
+    worth = multi.quality_of(
+        (box[None], box), (box[None], torch.zeros(1, 4)), torch.zeros(1, 1, 1), torch.ones(1, 1).bool()
+    )
+    assert float(worth) == 1.0
+
+
 def test_static_repeats_are_always_k_and_few_queries_limit_the_sum_only() -> None:
     worth = torch.full((1, 2, 3), 0.9)
     assert MultiAssignment(5, "static").repeats(worth).tolist() == [[5, 5, 5]]
