@@ -62,6 +62,10 @@ def command(
     same as JSON, or a run folder with gold), split, images, training, training_labels, interactions, write,
     batch, device, kind.
 
+    coco RESULTS|MODEL: average precision of boxes by pycocotools, of a list of results or of a detector
+    (DETR, Deformable DETR). Options: annotations (instances_*.json), images (for a model), short_side,
+    long_side, device.
+
     open_images DETECTIONS|MODEL: R@50, wmAP_rel, wmAP_phr, score_wtd. Options: annotations (converted JSON or
     CSV of relations), categories, classes, sizes, protocol (rlipv2, corrected), nms, score, images (for a
     model), short_side, long_side, device, kind.

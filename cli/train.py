@@ -8,13 +8,14 @@ import typer
 
 from relforge.cli.exits import BadInput
 from relforge.cli.output import Json, print_json, print_line
-from relforge.models.zoo import MODELS
+from relforge.models.zoo import DETECTORS, MODELS
 from relforge.registry import Registry
 
 RECIPES = Registry(
     "model.kind",
     {
         **dict.fromkeys(MODELS, "relforge.trainer.recipes.relations:main"),
+        **dict.fromkeys(DETECTORS, "relforge.trainer.recipes.detector:main"),
         "blip": "relforge.trainer.recipes.blip:main",
         "defr": "relforge.trainer.recipes.image_level:main",
     },
@@ -43,7 +44,7 @@ def command(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Train a model of the zoo (R-Tagger, ParSeD, ParSeDA, QAHOI, ...) or a BLIP captioner.
+    """Train a model of the zoo (R-Tagger, ParSeD, ParSeDA, QAHOI, ...), a detector or a BLIP captioner.
 
     The same command continues where it stopped.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -13,9 +13,10 @@ from relforge.data.colour_jitter import draw_jitter
 from relforge.data.label_lists import LabelList, LabelSource, OpenLabels
 from relforge.data.order import Order, compute_ahead
 from relforge.data.relations import Example, RelationData
-from relforge.data.targets import make_image_targets, make_targets
+from relforge.data.targets import make_box_targets, make_image_targets, make_targets
 from relforge.data.transforms import load_image, mirror_predicate, pad_together
 from relforge.data.views import View, draw_crop
+from relforge.models.training.box_targets import BoxTargets
 from relforge.models.training.image_targets import ImageTargets
 from relforge.models.training.targets import Targets
 
@@ -26,9 +27,10 @@ class Batch:
 
     Args:
         images: B x 3 x H x W normalised; padding: B x H x W, True = padded, or None.
-        targets, image_targets: one per image: its pairs, and the image as a whole.
+        targets, image_targets, box_targets: one per image: its pairs, the image as a whole, all its boxes.
         labels: what the images are scored against.
-        pairs_of_step: labelled pairs per batch, where several batches make a step; None where this one does.
+        pairs_of_step, boxes_of_step: labelled pairs and boxes per batch, where several batches make a step;
+            None where this one does.
     """
 
     images: Tensor
@@ -37,12 +39,20 @@ class Batch:
     image_targets: list[ImageTargets]
     labels: LabelList
     pairs_of_step: float | None = None
+    box_targets: list[BoxTargets] = field(default_factory=list)
+    boxes_of_step: float | None = None
 
     @property
     def pairs(self) -> float:
         """What losses per pair are divided by in this process: labelled pairs of the batch, or their mean
         over the batches of the step, so that the mean of their gradients is that of one large batch."""
         return float(sum(len(t) for t in self.targets)) if self.pairs_of_step is None else self.pairs_of_step
+
+    @property
+    def boxes(self) -> float:
+        """The same of losses per box."""
+        found = float(sum(len(t) for t in self.box_targets))
+        return found if self.boxes_of_step is None else self.boxes_of_step
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on that device."""
@@ -53,6 +63,8 @@ class Batch:
             [t.to(device) for t in self.image_targets],
             self.labels,
             self.pairs_of_step,
+            [t.to(device) for t in self.box_targets],
+            self.boxes_of_step,
         )
 
 
@@ -160,7 +172,8 @@ class Batches:
         while True:
             parts = [next(source) for _ in range(self._batches_per_step)]
             pairs = sum(part.pairs for part in parts) / len(parts)
-            yield from (replace(part, pairs_of_step=pairs) for part in parts)
+            boxes = sum(part.boxes for part in parts) / len(parts)
+            yield from (replace(part, pairs_of_step=pairs, boxes_of_step=boxes) for part in parts)
 
     def at(self, step: int) -> Batch:
         """The batch of that step."""
@@ -200,8 +213,9 @@ class Batches:
             make_image_targets(example, rows, labels)
             for example, rows in zip(examples, predicates, strict=True)
         ]
+        of_boxes = [make_box_targets(example, labels) for example in examples]
         pixels, padding = pad_together(images)
-        return Batch(pixels, padding, targets, of_images, labels)
+        return Batch(pixels, padding, targets, of_images, labels, box_targets=of_boxes)
 
     def _view(self, step: int, index: int, example: Example, mirror: bool, short_side: int) -> View:
         rng, options = self._order.image_generator(step, index), self._options

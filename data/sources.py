@@ -60,7 +60,7 @@ def load_relations(
                 choices = ", ".join(sorted(RUN_OPTIONS))
                 raise ValueError(f"data: {part['run']}: unknown option {unknown[0]}; choose from {choices}")
             tables = _read_run(part["run"], part.get("relations", "relations"), part.get("threshold"))
-            written = _read_dataset(part["run"])
+            written = read_dataset(part["run"])
         elif part.get("format") in HOI_FORMATS:
             found = load_hoi(part, max_pairs=max_pairs)
             if not len(found):
@@ -113,7 +113,7 @@ def _read_run(folder: str, name: str, threshold: float | None) -> tuple[pa.Table
     return tables[0], tables[1], tables[2]
 
 
-def _read_dataset(folder: str) -> Mapping[str, Any]:
+def read_dataset(folder: str) -> Mapping[str, Any]:
     """The section `dataset` of a run's config; empty where the folder has tables alone."""
     filesystem, path = open_filesystem(folder)
     try:

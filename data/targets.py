@@ -1,4 +1,4 @@
-"""Training targets of one image against a label list: of its pairs, and of the image as a whole."""
+"""Training targets of one image against a label list: of its pairs, of its boxes, of the image as a whole."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from relforge.data.hoi import NO_OBJECT
 from relforge.data.label_lists import LabelList
 from relforge.data.relations import Example
+from relforge.models.training.box_targets import BoxTargets
 from relforge.models.training.image_targets import ImageTargets
 from relforge.models.training.targets import Targets
 
@@ -31,9 +32,7 @@ def make_targets(
     Raises:
         ValueError: `unrelated` without `rng`.
     """
-    width, height = example.size
-    x, y, w, h = example.boxes.T
-    boxes = np.stack([x + w / 2, y + h / 2, w, h], 1) / np.array([width, height, width, height])
+    boxes = _cxcywh(example)
     pairs = example.pairs.reshape(-1, 2)
     if unrelated:
         if rng is None:
@@ -49,6 +48,19 @@ def make_targets(
     return Targets(  # the last box and class stand for no object, and are what `NO_OBJECT` points at
         cxcywh[subject], cxcywh[object_], classes[subject], classes[object_], torch.from_numpy(relations)
     )
+
+
+def make_box_targets(example: Example, labels: LabelList) -> BoxTargets:
+    """Targets of all boxes of an image."""
+    boxes = torch.from_numpy(_cxcywh(example).astype(np.float32)).clamp(0, 1)
+    return BoxTargets(boxes, torch.from_numpy(labels.object_index[example.categories]))
+
+
+def _cxcywh(example: Example) -> np.ndarray:
+    """n x 4 in shares of the image."""
+    width, height = example.size
+    x, y, w, h = example.boxes.T
+    return np.stack([x + w / 2, y + h / 2, w, h], 1) / np.array([width, height, width, height])
 
 
 def make_image_targets(example: Example, predicates: Sequence[np.ndarray], labels: LabelList) -> ImageTargets:

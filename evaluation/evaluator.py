@@ -15,6 +15,7 @@ EVALUATORS = Registry(
         "vcoco": "relforge.evaluation.vcoco:VcocoEvaluator",
         "open_images": "relforge.evaluation.open_images:OpenImagesEvaluator",
         "hico_image": "relforge.evaluation.hico_image:HicoImageEvaluator",
+        "coco": "relforge.evaluation.coco:CocoEvaluator",
         "labels": "relforge.evaluation.labels:LabelsEvaluator",
         "vg_sgg": "relforge.evaluation.vg_sgg:VgSggEvaluator",
     },

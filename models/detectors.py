@@ -1,4 +1,4 @@
-"""Deformable DETR as the start of a pair detector: its own checkpoint, as its authors wrote it.
+"""A detector of boxes as the start of a pair detector, under its authors' names.
 
 Encoder and backbone are taken over, the decoder by every decoder, box heads and start points by both roles,
 the query table as position and content (and relation content), and the object heads' rows of COCO's classes
@@ -31,6 +31,15 @@ COCO_CATEGORIES = {
     for number, name in (entry.split(maxsplit=1) for entry in " ".join(_COCO.split()).split(", "))
 }
 """Name -> category id, the row of a DETR's class head."""
+_COCO_ROWS = 91
+
+
+def coco_rows(count: int) -> tuple[str, ...]:
+    """A class name for each of `count` rows: COCO's for the 91 rows of a detector that was trained on it,
+    "unused 12" where no category has that id; otherwise "class 0" and so on."""
+    names = {number: name for name, number in COCO_CATEGORIES.items()} if count == _COCO_ROWS else {}
+    other = "unused" if names else "class"
+    return tuple(names.get(row, f"{other} {row}") for row in range(count))
 
 
 def is_deformable_detr(state: Mapping[str, Tensor]) -> bool:
@@ -61,25 +70,41 @@ def spread_over_roles(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def detector_tables(
-    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], classes: Sequence[str]
+    state: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+    classes: Sequence[str],
+    rows_of: Mapping[str, int] = COCO_CATEGORIES,
 ) -> dict[str, Tensor]:
     """Query tables and object heads of a pair detector from a detector's.
+
+    Anchors, where queries have them, are centred on the detector's start points and keep their sizes.
 
     Args:
         state: of the detector; its queries are position and content.
         expected: the pair detector's own weights, our names.
-        classes: the pair detector's; those that COCO has not keep their rows, as does "no objects".
+        classes: the pair detector's; those that the detector has not keep their rows, as does "no objects".
+        rows_of: the detector's classes, name -> row of its class heads.
     """
     table = state["query_embed.weight"]
-    content = table.chunk(2, 1)[1]
+    position, content = table.chunk(2, 1)
     found = {}
-    tables = {"queries.table.weight": torch.cat([table, content], 1), "queries.weight": table}
+    tables = {
+        "queries.table.weight": torch.cat([table, content], 1),
+        "queries.weight": table,
+        "queries.content.weight": content,
+    }
+    if "queries.anchors.weight" in expected:
+        anchors = expected["queries.anchors.weight"].clone()
+        points = position @ state[f"{_POINTS}weight"].T + state[f"{_POINTS}bias"]  # N x 2, before the sigmoid
+        count = min(len(points), len(anchors))
+        anchors[:count, :2] = points[:count]
+        tables |= {"queries.anchors.weight": anchors, "queries.relation_content.weight": content}
     for name, rows in tables.items():
         if name in expected and rows.shape[1:] == expected[name].shape[1:]:
             found[name] = expected[name].clone()
             count = min(len(rows), len(found[name]))
             found[name][:count] = rows[:count]
-    known = [(row, COCO_CATEGORIES[name]) for row, name in enumerate(classes) if name in COCO_CATEGORIES]
+    known = [(row, rows_of[name]) for row, name in enumerate(classes) if name in rows_of]
     for name, head in expected.items():
         match = re.match(r"classifier\.object_heads\.(\d+)\.(weight|bias)$", name)
         source = state.get(f"class_embed.{match[1]}.{match[2]}") if match else None

@@ -53,16 +53,21 @@ def is_detr(state: Mapping[str, Tensor]) -> bool:
 
 
 def detr_weights(
-    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], classes: Sequence[str], pairs: int
+    state: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+    classes: Sequence[str],
+    pairs: int,
+    rows_of: Mapping[str, int] = COCO_CATEGORIES,
 ) -> dict[str, Tensor]:
     """The detector's weights under our names, those that a pair detector has and that fit it.
 
     Args:
         state: of the detector.
         expected: the pair detector's own weights.
-        classes: the pair detector's; those that COCO has not keep their rows.
+        classes: the pair detector's; those that the detector has not keep their rows.
         pairs: its pair queries. Of a table with a row per subject and per object both halves get the
             detector's first rows; predicate queries get them where a pair has one.
+        rows_of: the detector's classes, name -> row of its class head.
     """
     state = authors_names(state)
     heads = {key: tensor for key, tensor in state.items() if key.startswith(("class_embed.", "query_embed."))}
@@ -89,17 +94,17 @@ def detr_weights(
         for part in ("weight", "bias"):
             own, source = expected.get(f"{head}{part}"), heads[f"class_embed.{part}"]
             if own is not None and own.shape[1:] == source.shape[1:]:
-                found[f"{head}{part}"] = _class_rows(own, source, classes)
+                found[f"{head}{part}"] = _class_rows(own, source, classes, rows_of)
     return found
 
 
-def _class_rows(own: Tensor, source: Tensor, classes: Sequence[str]) -> Tensor:
-    """The head's rows, those of COCO's classes and of "no objects" from the detector's."""
-    if len(source) == len(own) != _COCO_ROWS:
+def _class_rows(own: Tensor, source: Tensor, classes: Sequence[str], rows_of: Mapping[str, int]) -> Tensor:
+    """The head's rows, those of the detector's classes and of "no objects" from the detector's."""
+    if rows_of is COCO_CATEGORIES and len(source) == len(own) != _COCO_ROWS:
         return source
     rows = own.clone()
     for row, name in enumerate(classes):
-        if name in COCO_CATEGORIES:
-            rows[row] = source[COCO_CATEGORIES[name]]
+        if name in rows_of:
+            rows[row] = source[rows_of[name]]
     rows[-1] = source[-1]
     return rows

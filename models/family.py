@@ -46,8 +46,9 @@ class Losses(Protocol):
 
         Args:
             output: of the model: `Output`, or the model's own form where its targets are `images`.
-            targets: one per image, `Targets` or `ImageTargets`.
-            pairs: mean number of target pairs per process, at least 1: what box terms are divided by.
+            targets: one per image, `Targets`, `ImageTargets` or `BoxTargets`.
+            pairs: mean number of target pairs, or boxes, per process, at least 1: what box terms are
+                divided by.
         """
 
 
@@ -68,10 +69,13 @@ class Published:
         blueprint: what a file's weights (name -> tensor) were built from, or None where they are of another
             model; the second argument is the user's choice of gate, for files that do not state it.
         rename: (weights, blueprint) -> (our name -> (name in the file, tensor), what is wrong with the file).
+        published_names: our weights under the authors' names, backbone excepted; of detectors alone, which
+            other models start from.
     """
 
     blueprint: Callable[[Mapping[str, Tensor], str | None], Blueprint | None]
     rename: Callable[[Mapping[str, Tensor], Blueprint], tuple[dict[str, tuple[str, Tensor]], list[str]]]
+    published_names: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,8 @@ class Family:
             `pairs`, if there is one, is the number of pair queries; a recipe sets it to `batch.max_pairs`.
         build: makes the model.
         labels: `open` (any texts, read by a text encoder) or `closed` (the lists of the training data).
-        targets: `pairs` (`Targets`), or `images` (`ImageTargets`) where whole images are labelled.
+        targets: `pairs` (`Targets`), `images` (`ImageTargets`) where whole images are labelled, or `boxes`
+            (`BoxTargets`) of a detector of boxes, whose `forward` returns `BoxOutput`.
         losses: makes the losses, by keyword; `published: bool` must be among the keywords; `counts`, if
             there is one, gets the `LabelCounts` of the training data; the others are what a recipe may set
             under `losses:`.
@@ -103,7 +108,7 @@ class Family:
     build: Build
     labels: Literal["open", "closed"]
     losses: Callable[..., Losses]
-    targets: Literal["pairs", "images"] = "pairs"
+    targets: Literal["pairs", "images", "boxes"] = "pairs"
     detections: Callable[[Prediction], list[Detections]] | None = detections_of
     noise: Callable[..., PairSource] | None = None
     prepare: Callable[[nn.Module, Blueprint, LabelCounts, str | None], None] | None = None

@@ -13,9 +13,15 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from relforge.models.blueprint import Blueprint
 from relforge.models.checkpoint import Loaded, file_sha256, load_model
-from relforge.models.detectors import detector_tables, is_deformable_detr, spread_over_roles
+from relforge.models.detectors import (
+    COCO_CATEGORIES,
+    detector_tables,
+    is_deformable_detr,
+    spread_over_roles,
+)
 from relforge.models.detr_detectors import detr_weights, is_detr
 from relforge.models.files import resolve_model
+from relforge.models.transformers_detectors import is_transformers_detector, read_transformers_detector
 from relforge.models.zoo import MODELS, family
 
 PUBLISHED_SUFFIXES = (".pth", ".pt")
@@ -27,8 +33,8 @@ def load_pretrained(
     """Load a model of the zoo.
 
     Args:
-        model: folder written by `save_model`, hub name of such a folder, or a `.pth` file as its authors
-            published it.
+        model: folder written by `save_model` or, of a detector, by transformers, hub name of such a folder,
+            or a `.pth` file as its authors published it.
         tokenizer: folder or hub name, for a `.pth`, which holds none.
         gate: for a `.pth`, where scalar and vector gates have equal keys: by default `vector` on ResNet
             and `scalar` on Swin, as released.
@@ -41,6 +47,8 @@ def load_pretrained(
     """
     path = resolve_model(model).path
     if path.suffix not in PUBLISHED_SUFFIXES:
+        if is_transformers_detector(path):
+            return _load_transformers_detector(path)
         return load_model(path, trusted=trusted)
     state = read_published(path)
     blueprint = published_blueprint(state, gate)
@@ -82,21 +90,35 @@ def published_blueprint(state: Mapping[str, Tensor], gate: str | None = None) ->
     return None
 
 
-def load_published(model: nn.Module, state: Mapping[str, Tensor], blueprint: Blueprint) -> None:
+def _load_transformers_detector(folder: Path) -> Loaded:
+    state, backbone, blueprint = read_transformers_detector(folder)
+    built = blueprint.build(None)
+    load_published(built, state, blueprint, backbone)
+    return Loaded(built.eval(), blueprint, file_sha256(folder / "model.safetensors"))
+
+
+def load_published(
+    model: nn.Module,
+    state: Mapping[str, Tensor],
+    blueprint: Blueprint,
+    renamed: Mapping[str, Tensor] | None = None,
+) -> None:
     """Copy published weights into a model, in place.
 
     Args:
         model: built from `blueprint`.
         state: name -> tensor, as `read_published` returns it.
+        renamed: further weights, under our names already.
 
     Raises:
         ValueError: keys are missing, surplus, of another shape, or two copies of a tensor differ; the
             message lists them all.
     """
     expected = model.state_dict()
-    renamed, problems = _rename(state, blueprint)
+    ours, problems = _rename(state, blueprint)
+    ours |= {name: (name, tensor) for name, tensor in (renamed or {}).items()}
     found: dict[str, Tensor] = {}
-    for name, (key, tensor) in renamed.items():
+    for name, (key, tensor) in ours.items():
         if name not in expected:
             problems.append(f"surplus {key}")
         elif expected[name].shape != tensor.shape:
@@ -112,7 +134,11 @@ def load_published(model: nn.Module, state: Mapping[str, Tensor], blueprint: Blu
 
 
 def start_from_detector(
-    model: nn.Module, state: Mapping[str, Tensor], blueprint: Blueprint, keep_random: Sequence[str] = ()
+    model: nn.Module,
+    state: Mapping[str, Tensor],
+    blueprint: Blueprint,
+    keep_random: Sequence[str] = (),
+    rows_of: Mapping[str, int] = COCO_CATEGORIES,
 ) -> int:
     """Copy what fits of a detector, in place; the rest stays random.
 
@@ -122,7 +148,9 @@ def start_from_detector(
     counts.
 
     Args:
+        state: name -> tensor, the authors' names.
         keep_random: prefixes of our names that stay random all the same.
+        rows_of: the detector's classes, name -> row of its class heads.
 
     Returns:
         How many tensors were copied.
@@ -136,10 +164,10 @@ def start_from_detector(
             raise ValueError(f"model.keep_random: a {blueprint.kind} has no part {prefix!r}")
     tables: dict[str, Tensor] = {}
     if is_detr(state):
-        tables = detr_weights(state, expected, blueprint.classes, blueprint.sizes.pairs)
+        tables = detr_weights(state, expected, blueprint.classes, blueprint.sizes.pairs, rows_of)
         state = {}
     elif is_deformable_detr(state):
-        tables = detector_tables(state, expected, blueprint.classes)
+        tables = detector_tables(state, expected, blueprint.classes, rows_of)
         state = spread_over_roles(state)
     renamed, _ = _rename(state, blueprint)
     found = tables | {
@@ -152,6 +180,29 @@ def start_from_detector(
         raise ValueError(f"no weight of the checkpoint fits a {blueprint.kind} of these sizes")
     model.load_state_dict(expected | found)
     return len(found)
+
+
+def start_from_boxes(
+    model: nn.Module, detector: Loaded, blueprint: Blueprint, keep_random: Sequence[str] = ()
+) -> int:
+    """The same from a detector of the zoo; another kind of detector takes its backbone alone."""
+    expected = model.state_dict()
+    backbone = {
+        name: tensor
+        for name, tensor in detector.model.state_dict().items()
+        if name.startswith("backbone.") and name in expected and expected[name].shape == tensor.shape
+    }
+    model.load_state_dict(expected | backbone)
+    if family(blueprint.kind).targets == "boxes" and backbone:
+        return len(backbone)
+    reader = family(detector.blueprint.kind).published
+    if reader is None or reader.published_names is None:
+        raise ValueError(
+            f"{detector.blueprint.kind} cannot start another model: it states no published names"
+        )
+    state = reader.published_names(detector.model.state_dict())
+    rows_of = {name: row for row, name in enumerate(detector.blueprint.classes)}
+    return len(backbone) + start_from_detector(model, state, blueprint, keep_random, rows_of)
 
 
 def _rename(

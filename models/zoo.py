@@ -27,8 +27,13 @@ MODELS = Registry(
         "rlip_parsed": "relforge.models.rlip_parsed.family:FAMILY",
         "rlip_parse": "relforge.models.rlip_parse.family:FAMILY",
         "defr": "relforge.models.defr.family:FAMILY",
+        "detr": "relforge.models.detr.family:FAMILY",
+        "deformable_detr": "relforge.models.deformable_detr.family:FAMILY",
     },
 )
+
+DETECTORS = ("detr", "deformable_detr")
+"""Those that find boxes and no pairs: what the others start from. They have a recipe of their own."""
 
 
 class UntrustedFamily(ValueError):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from relforge.data import sources
 from relforge.data.batches import Batch, Batches
+from relforge.data.boxes import load_boxes
 from relforge.data.closed_names import rename_labels
 from relforge.data.label_lists import ClosedLabels
 from relforge.data.relations import RelationData
@@ -26,7 +27,9 @@ from relforge.trainer.start import start_model
 
 def load_data(settings: Settings) -> RelationData:
     """The training set, with at most `batch.max_pairs` pairs per image, in the names of a list if one is
-    named. What is left out is printed by reason."""
+    named; boxes alone for a detector. What is left out is printed by reason."""
+    if "kind" in settings.model and family(settings.model["kind"]).targets == "boxes":
+        return load_boxes(settings.data)
     data = sources.load_relations(
         settings.data, max_pairs=settings.batch.max_pairs, first_rows=settings.published
     )

@@ -26,9 +26,10 @@ class Settings:
             a model to start from, as `relforge.models.published.load_pretrained` takes it. With another
             `kind` beside it, the parts that both kinds have are taken over, as when ParSeD starts from an
             R-Tagger (RLIPv2, Table 4). `pairs` keeps that many of its pair queries. A `.pth` may have
-            `tokenizer` and `gate` beside it; a `.pth` of a detector needs `kind`, `sizes`, `backbone` and
-            `text`, for what it does not hold, and may have `keep_random`: prefixes of parts that do not
-            start from it. `words` is the path of word vectors, for models that know words (OCN).
+            `tokenizer` and `gate` beside it. A detector of boxes (a folder of recipe `detector` or of
+            transformers, or a `.pth`) needs `kind`, `sizes` and `text` for what it does not hold, and may
+            have `keep_random`: prefixes of parts that do not start from it. `words` is the path of word
+            vectors, for models that know words (OCN).
         epochs, steps: length of the run; `steps` takes precedence.
         batch, optimisation: fields of `BatchOptions` and `Optimisation`.
         labels: `open` (a list of names drawn for each batch), `closed` (all names of the data in its order,
@@ -77,9 +78,9 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
     model = settings.model
     allowed: tuple[str, ...] = ("kind", "backbone", "text", "sizes", "words")
     if "start" in model:
-        published = str(model["start"]).endswith(PUBLISHED_SUFFIXES)
-        start = ("kind", "start", "pairs", "words")
-        allowed = (*start, "tokenizer", "gate", "keep_random", *allowed[1:]) if published else start
+        of_file = ("tokenizer", "gate") if str(model["start"]).endswith(PUBLISHED_SUFFIXES) else ()
+        # a detector to start from holds neither sizes nor texts of a pair detector
+        allowed = ("kind", "start", "pairs", "words", *of_file, "keep_random", *allowed[1:])
     choose_from(model, allowed, "model.")
     if not isinstance(model.get("keep_random", []), list):
         raise ValueError(f"model.keep_random: expected a list of prefixes, found {model['keep_random']!r}")

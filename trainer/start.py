@@ -20,6 +20,7 @@ from relforge.models.published import (
     load_pretrained,
     published_blueprint,
     read_published,
+    start_from_boxes,
     start_from_detector,
 )
 from relforge.models.query_tables import cut_queries
@@ -45,17 +46,23 @@ def start_model(
     path = resolve_model(options["start"]).path
     if path.suffix in PUBLISHED_SUFFIXES:
         state = read_published(path)
-        if published_blueprint(state) is None:  # a detector: it holds no text encoder
+        if published_blueprint(state) is None:  # a detector that was converted to the model's names
             model, blueprint, tokenizer = _new_model(settings, data)
             count = start_from_detector(model, state, blueprint, options.get("keep_random", ()))
             print(f"{path}: {count} of {len(model.state_dict())} tensors start from the detector")
             return model, blueprint, tokenizer
-        choose_from(options, ("kind", "start", "pairs", "tokenizer", "gate", "words"), "model.")
     words = options.get("tokenizer", "roberta-base")
     loaded = load_pretrained(
         options["start"], tokenizer=words, gate=options.get("gate"), trusted=options.get("kind")
     )
     kind = options.get("kind", loaded.blueprint.kind)
+    if family(loaded.blueprint.kind).targets == "boxes" and kind != loaded.blueprint.kind:
+        model, blueprint, tokenizer = _new_model(settings, data, loaded.blueprint.backbone)
+        count = start_from_boxes(model, loaded, blueprint, options.get("keep_random", ()))
+        print(f"{path}: {count} of {len(model.state_dict())} tensors start from the detector")
+        return model, blueprint, tokenizer
+    of_file = ("tokenizer", "gate") if path.suffix in PUBLISHED_SUFFIXES else ()
+    choose_from(options, ("kind", "start", "pairs", "words", *of_file), "model.")
     pairs: Any = getattr(loaded.blueprint.sizes, "pairs", None)
     blueprint = replace(loaded.blueprint, **_label_names(kind, data))
     tokenizer = load_tokenizer(words if path.suffix in PUBLISHED_SUFFIXES else path, blueprint)
@@ -113,9 +120,13 @@ def interactions_of(data: RelationData) -> tuple[tuple[str, str], ...]:
 
 
 def _new_model(
-    settings: Settings, data: RelationData
+    settings: Settings, data: RelationData, backbone: str | Mapping[str, Any] | None = "resnet50"
 ) -> tuple[nn.Module, Blueprint, PreTrainedTokenizerBase | None]:
-    """A model with random weights, but for a text encoder that is named by its hub name or folder."""
+    """A model with random weights, but for a text encoder that is named by its hub name or folder.
+
+    Args:
+        backbone: where the settings name none.
+    """
     options = settings.model
     if "kind" not in options:
         raise ValueError("model.kind is missing: say which model of the zoo to build")
@@ -140,7 +151,7 @@ def _new_model(
     blueprint = Blueprint(
         options["kind"],
         entry.sizes(**given),
-        options.get("backbone", "resnet50"),
+        options.get("backbone", backbone),
         text,
         **_label_names(options["kind"], data),
     )

@@ -166,7 +166,7 @@ def test_a_table_of_detections_is_measured(world: Path, tmp_path: Path, relforge
     [
         (
             ["hicco", "x"],
-            "unknown benchmark 'hicco'; did you mean 'hico'? choose one of hico, hico_image, labels",
+            "unknown benchmark 'hicco'; did you mean 'hico'? choose one of coco, hico,",
         ),
         (["hico", "x"], "relforge eval: annotations: missing; pass annotations=..."),
         (["labels", "x", "threshold"], "an override is written key=value"),

@@ -12,6 +12,7 @@ import pytest
 
 from relforge.data.vcoco import VcocoData
 from relforge.evaluation.annotated import Annotated
+from relforge.evaluation.coco import BoxResults, CocoEvaluator, CocoGold
 from relforge.evaluation.evaluator import EVALUATORS, Evaluator, Result
 from relforge.evaluation.hico import HicoEvaluator, HicoGold
 from relforge.evaluation.labels import LabelsEvaluator, LabelsGold
@@ -31,6 +32,7 @@ HICO: Evaluator[HicoGold, Pairs] = HicoEvaluator(annotations="gold.json")
 LABELS: Evaluator[LabelsGold, pa.Table] = LabelsEvaluator()
 VCOCO: Evaluator[VcocoData, VcocoDetections] = VcocoEvaluator(annotations="gold.json")
 OPEN_IMAGES: Evaluator[Annotated, Pairs] = OpenImagesEvaluator(annotations="gold.json")
+COCO: Evaluator[CocoGold, BoxResults] = CocoEvaluator(annotations="gold.json")
 
 
 @pytest.mark.parametrize("name", EVALUATORS)

@@ -58,6 +58,10 @@ class StepLoss:
     def __init__(
         self, entry: Family, settings: Settings, group: processes.Processes, losses: Losses | None = None
     ) -> None:
+        if entry.targets == "boxes":
+            raise ValueError(
+                f"model.kind: {entry.name} finds boxes, no pairs; train it with recipe `detector`"
+            )
         self._images = entry.targets == "images"
         self._losses = build_losses(entry, settings) if losses is None else losses
         self._noise = build_noise(entry, settings)

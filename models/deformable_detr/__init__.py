@@ -1,0 +1,1 @@
+"""Deformable DETR: boxes and classes, to start the families of the deformable line from."""

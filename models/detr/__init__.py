@@ -1,0 +1,1 @@
+"""DETR: boxes and classes, to start the families of the DETR line from."""
