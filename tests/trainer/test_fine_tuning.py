@@ -51,6 +51,7 @@ def recipe(settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_a_stopped_fine_tuning_continues_to_the_same_bytes(
     recipe: dict[str, Any],
     entries: dict[str, dict[str, Any]],
