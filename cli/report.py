@@ -81,6 +81,8 @@ def report_detections(target: str, options: list[str], out: str | None, as_json:
 
 def print_report(data: dict[str, Any]) -> None:
     """The report as tables."""
+    from relforge.reports.report.funnel import COST, list_costs
+
     if not data["complete"]:
         print_line("the run is not complete; this is of the shards that are done")
     if data["stopped"]:
@@ -96,6 +98,8 @@ def print_report(data: dict[str, Any]) -> None:
     if losses:
         print_line()
         print_table(("stage", "lost", "reason", "records"), losses)
+    print_line()
+    print_table(COST, list_costs(data["steps"], data["survival"].get("images", 0)))
     if data["predicates"]:
         print_line()
         rows = [(row["predicate"], f"{row['count']:,}") for row in data["predicates"][:_SHOWN]]

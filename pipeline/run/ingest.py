@@ -10,6 +10,7 @@ from relforge.pipeline.run.failure import is_transient, write_failure
 from relforge.pipeline.run.job import INGEST
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.run.references import hide_secrets
+from relforge.pipeline.run.stopwatch import Stopwatch
 from relforge.pipeline.run.survey import expected_fingerprint
 from relforge.pipeline.run.worker import COMMITTED, KEPT, ShardReport
 from relforge.pipeline.store.commit import CommitContext, commit
@@ -36,8 +37,10 @@ def ingest(plan: Plan, folder: RunFolder, forced: frozenset[int] = frozenset()) 
     shard, reported = -1, 0
     for left in range(plan.job.limits.retries, -1, -1):
         try:
+            watch = Stopwatch()
             for shard, result in enumerate(plan.job.build_source().shards(plan.job.shard_images)):
-                report = _commit(plan, folder, shard, result, shard in forced)
+                report = _commit(plan, folder, shard, result, shard in forced, watch)
+                watch = Stopwatch()
                 if shard >= reported:
                     reported = shard + 1
                     yield report
@@ -60,8 +63,9 @@ def ingest(plan: Plan, folder: RunFolder, forced: frozenset[int] = frozenset()) 
     folder.write_json(INGEST_MANIFEST, {"key": plan.ingest.key, "shards": shards})
 
 
-def _commit(plan: Plan, folder: RunFolder, shard: int, result: StageResult, forced: bool) -> ShardReport:
-    started = time.monotonic()
+def _commit(
+    plan: Plan, folder: RunFolder, shard: int, result: StageResult, forced: bool, watch: Stopwatch
+) -> ShardReport:
     fingerprint = expected_fingerprint(plan.ingest, shard, {})
     if not forced and folder.committed(plan.ingest.outputs, shard, fingerprint):
         return ShardReport(INGEST, shard, KEPT)
@@ -69,8 +73,16 @@ def _commit(plan: Plan, folder: RunFolder, shard: int, result: StageResult, forc
         raise BrokenInvariant(f"source {plan.job.source.adapter!r} gives no notes['rows_in']; it has to")
     result.tables.setdefault("classes", empty("classes"))  # a source that lists no classes
     rows_in = int(result.notes["rows_in"])
-    seconds = time.monotonic() - started
-    context = CommitContext(INGEST, plan.ingest.specs, fingerprint, {}, rows_in, seconds, forced=forced)
+    context = CommitContext(
+        INGEST,
+        plan.ingest.specs,
+        fingerprint,
+        {},
+        rows_in,
+        watch.seconds,
+        forced=forced,
+        cpu_seconds=watch.cpu_seconds,
+    )
     committed, ours = commit(folder, shard, result, context)
     return ShardReport(
         INGEST,
@@ -79,5 +91,5 @@ def _commit(plan: Plan, folder: RunFolder, shard: int, result: StageResult, forc
         rows_in,
         committed[plan.ingest.outputs[0]].rows_out,
         len(result.quarantined),
-        time.monotonic() - started,
+        watch.seconds,
     )

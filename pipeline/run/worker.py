@@ -16,6 +16,7 @@ from relforge.pipeline.run.failure import is_transient, write_failure
 from relforge.pipeline.run.marks import Running, try_mark
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.run.references import hide_secrets
+from relforge.pipeline.run.stopwatch import Stopwatch
 from relforge.pipeline.run.survey import expected_fingerprint
 from relforge.pipeline.store.commit import CommitContext, commit
 from relforge.pipeline.store.run_folder import FAILED, RunFolder
@@ -125,7 +126,7 @@ class ShardWorker:
         raise AssertionError("unreachable")
 
     def _attempt(self, shard: int) -> ShardReport:
-        started = time.monotonic()
+        watch = Stopwatch()
         step, folder = self.plan.step(self.stage_name), self.folder
         inputs: dict[str, Sidecar] = {}
         for table in step.inputs:
@@ -154,9 +155,11 @@ class ShardWorker:
                 fingerprint,
                 {table: sidecar.content for table, sidecar in inputs.items()},
                 rows_in,
-                time.monotonic() - started,
+                watch.seconds,
                 attempt,
                 shard in self.forced,
+                watch.cpu_seconds,
+                watch.seconds * self.plan.job.stage(step.name).resources.num_gpus,
             )
             committed, ours = commit(folder, shard, result, context)
         except StorageError:
@@ -174,7 +177,7 @@ class ShardWorker:
             rows_in,
             first.rows_out,
             sum(first.quarantined.values()),
-            time.monotonic() - started,
+            watch.seconds,
         )
 
     def _ready(self) -> Stage:

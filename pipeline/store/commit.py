@@ -46,6 +46,7 @@ class CommitContext:
         seconds: time spent so far on this attempt.
         attempt: 1 for the first.
         forced: replace an equal committed shard instead of keeping it.
+        cpu_seconds, gpu_seconds: as in `Sidecar`.
     """
 
     stage: str
@@ -56,6 +57,8 @@ class CommitContext:
     seconds: float
     attempt: int = 1
     forced: bool = False
+    cpu_seconds: float = 0.0
+    gpu_seconds: float = 0.0
 
 
 def check_account(shard: int, result: StageResult, context: CommitContext) -> None:
@@ -162,6 +165,8 @@ def _sidecar(
         quarantined=dict(sorted(Counter(item.reason for item in result.quarantined).items())),
         notes=result.notes,
         seconds=round(context.seconds, 4),
+        cpu_seconds=round(context.cpu_seconds, 4),
+        gpu_seconds=round(context.gpu_seconds, 4),
         finished=round(time.time(), 3),
         attempt=context.attempt,
         host=socket.gethostname(),

@@ -42,6 +42,8 @@ class Sidecar:
         kept, dropped, quarantined: where the input rows went; the last two by reason.
         notes: facts the stage wanted to keep.
         seconds: reading, processing and writing. The commit itself is not in it.
+        cpu_seconds: of the worker's process, all threads, in that time; 0 by earlier versions.
+        gpu_seconds: `seconds` times the GPUs that the stage reserves for a worker.
         finished: seconds since the epoch.
         attempt: 1 for the first try in its run.
         host, pid, code_version: the writer.
@@ -64,6 +66,8 @@ class Sidecar:
     quarantined: dict[str, int] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    gpu_seconds: float = 0.0
     finished: float = 0.0
     attempt: int = 1
     host: str = ""

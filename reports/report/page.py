@@ -9,6 +9,7 @@ from typing import Any
 from relforge.reports.html import fill, write_page
 from relforge.reports.report import blocks, plots
 from relforge.reports.report.coverage import describe_coverage
+from relforge.reports.report.funnel import COST, list_costs
 from relforge.reports.report.label_counts import describe_label_counts
 from relforge.reports.report.quality_tables import (
     COMPARED,
@@ -40,6 +41,9 @@ def render_body(data: dict[str, Any]) -> str:
             "Rows by table, losses by stage",
             plots.draw_bars(list(data["survival"].items())),
             _losses(data["steps"]),
+        ),
+        blocks.section(
+            "Cost", blocks.table(COST, list_costs(data["steps"], data["survival"].get("images", 0)))
         ),
         blocks.section(
             f"The {escape(data['shown'])}",

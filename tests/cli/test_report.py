@@ -31,6 +31,7 @@ def report(**changes: Any) -> dict[str, Any]:
         "unknown_predicates": {HOSTILE: 1},
     }
     step = {"stage": "match", "rows_in": 5, "kept": 4, "dropped": {"no_second_box": 1}, "quarantined": {}}
+    step |= {"seconds": 7200.0, "cpu_seconds": 3600.0, "gpu_seconds": 0.0}
     return {
         "run": "r", "dataset": HOSTILE, "profile": "fixed", "complete": True, "stopped": None, "warnings": [],
         "image_labels": None,
@@ -83,6 +84,7 @@ def test_the_terminal_shows_the_funnel_and_where_the_page_is(relforge, finished,
     said = relforge("report", finished, "--out", tmp_path / "r.html")
 
     assert "matched triplets  7" in said.out
+    assert "stage    worker hours  CPU hours  GPU hours  CPU seconds per 1,000 images" in said.out
     assert "no gold relations in this run" in said.out
     assert str(tmp_path / "r.html") in said.out
 

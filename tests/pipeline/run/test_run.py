@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 
 from relforge.pipeline.errors import Outcome
 from relforge.pipeline.run.execute import run
+from relforge.pipeline.run.job import Resources
 from relforge.pipeline.run.rerun import rerun
 from relforge.pipeline.run.status import status
+from relforge.pipeline.store.run_folder import RunFolder
 from tests.fixtures.tiny import tiny_job
 
 
@@ -97,3 +100,20 @@ def test_status_counts_shards_and_records(tmp_path, source):
     assert by_name["caption"].dropped == {"not_wanted": 1}
     assert by_name["match"].dropped == {"one_box": 1}
     assert (by_name["match"].rows_in, by_name["match"].rows_out) == (9, 8)
+
+
+def test_sidecars_say_what_a_shard_cost(tmp_path, source):
+    gpus = Resources(num_gpus=2)
+    job = tiny_job(tmp_path / "run", source(8), caption={"wait": 0.2}, caption_resources=gpus)
+    run(job, executor="loop")
+
+    folder = RunFolder(job.folder)
+    caption, parse, images = (folder.sidecar(table, 0) for table in ("captions", "triplets", "images"))
+    assert caption and parse
+    assert images
+    assert caption.seconds >= 0.2
+    assert caption.gpu_seconds == pytest.approx(2 * caption.seconds, rel=0.05)
+    assert 0 < caption.cpu_seconds < caption.seconds  # it waited
+    assert parse.gpu_seconds == 0
+    assert parse.cpu_seconds > 0
+    assert images.cpu_seconds > 0

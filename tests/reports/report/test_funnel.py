@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from relforge.pipeline.store.sidecar import Sidecar
-from relforge.reports.report.funnel import Step, count_rows, sum_accounts
+from relforge.reports.report.funnel import Step, count_rows, list_costs, sum_accounts
 
 
 def sidecar(table: str, rows_in: int, rows_out: int, kept: int, **losses: Any) -> Sidecar:
@@ -38,3 +39,19 @@ def test_tables_are_in_the_order_of_the_steps_and_gold_is_not_among_them() -> No
     caption = Step("caption", 1, 1, rows_out={"captions": 2})
 
     assert list(count_rows([ingest, caption, unknown])) == ["images", "boxes", "captions", "quality"]
+
+
+def test_costs_are_those_of_the_workers_and_absent_where_a_run_has_none() -> None:
+    shard = {"rows_in": 1, "rows_out": 1, "kept": 1}
+    timed = {"seconds": 1800.0, "cpu_seconds": 3600.0, "gpu_seconds": 900.0}
+    shards = [sidecar("captions", **shard, **timed), sidecar("captions", **shard, **timed)]
+    steps = [
+        asdict(sum_accounts("caption", {"captions": shards, "second": shards})),
+        asdict(sum_accounts("ingest", {"images": [sidecar("images", **shard, seconds=36.0)]})),
+    ]
+
+    assert list_costs(steps, images=4000) == [
+        ("caption", "1.000", "2.000", "0.500", "1,800.0"),
+        ("ingest", "0.010", "-", "-", "-"),
+        ("all", "1.010", "2.000", "0.500", "1,800.0"),
+    ]
