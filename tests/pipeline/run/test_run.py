@@ -109,7 +109,8 @@ def test_sidecars_say_what_a_shard_cost(tmp_path, source):
 
     folder = RunFolder(job.folder)
     caption, parse, images = (folder.sidecar(table, 0) for table in ("captions", "triplets", "images"))
-    assert caption and parse
+    assert caption
+    assert parse
     assert images
     assert caption.seconds >= 0.2
     assert caption.gpu_seconds == pytest.approx(2 * caption.seconds, rel=0.05)
