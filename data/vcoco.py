@@ -53,12 +53,14 @@ class VcocoData:
     reasons: Counter[str] = field(default_factory=Counter)
 
 
-def read_vcoco(annotations: str, instances: str = "") -> VcocoData:
+def read_vcoco(annotations: str, instances: str = "", last_pixels: bool = True) -> VcocoData:
     """Read a split.
 
     Args:
         annotations: `vcoco_test.json`, or a converted list.
         instances: COCO's boxes for the official file.
+        last_pixels: boxes of a list that has the sizes of its images end at their last pixels within the
+            image, as those of the official files; False: they stay, as training-time evaluations read them.
 
     Raises:
         ValueError: a file of another form, or official actions without `instances`.
@@ -66,7 +68,7 @@ def read_vcoco(annotations: str, instances: str = "") -> VcocoData:
     """
     document = load_json(annotations)
     if not is_official(document):
-        return from_converted(read_converted(annotations, document), annotations)
+        return from_converted(read_converted(annotations, document), annotations, last_pixels)
     if not instances:
         raise ValueError(
             f"{annotations} has actions without boxes: give instances=instances_vcoco_all_2014.json too"
@@ -167,8 +169,8 @@ def _people(
     )
 
 
-def from_converted(data: HoiData, where: str) -> VcocoData:
-    """From a converted list.
+def from_converted(data: HoiData, where: str, last_pixels: bool = False) -> VcocoData:
+    """From a converted list; `last_pixels` as in `read_vcoco`.
 
     Raises:
         ValueError: an image's name has no number.
@@ -176,6 +178,7 @@ def from_converted(data: HoiData, where: str) -> VcocoData:
     corners: dict[int, tuple[np.ndarray, int, int]] = {}
     rows: dict[int, dict[int, list[int]]] = defaultdict(dict)
     labelled: set[int] = set()
+    reasons = Counter(data.reasons)
     try:
         images = [image_number(image.file_name) for image in data.images]
     except ValueError as error:
@@ -183,6 +186,11 @@ def from_converted(data: HoiData, where: str) -> VcocoData:
     first = 1  # 0 means no box
     for place, image in enumerate(data.images):
         for row, (box, category) in enumerate(zip(image.boxes, image.classes.tolist(), strict=True)):
+            if last_pixels and image.size is not None:
+                box = _clipped([*box[:2], *(box[2:] - box[:2])], image.size)
+                if box[2] <= box[0] or box[3] <= box[1]:
+                    reasons["box_without_area"] += 1
+                    continue
             corners[first + row] = box.astype(np.float32), category, place
         for subject, end, column in image.interactions.tolist():
             action = ACTION_OF[COLUMNS[column]]
@@ -194,4 +202,4 @@ def from_converted(data: HoiData, where: str) -> VcocoData:
         else:
             labelled |= {first + row for row in np.flatnonzero(image.labelled).tolist()}
         first += len(image.boxes)
-    return _people(images, corners, rows, labelled, dict(enumerate(data.objects)), Counter(data.reasons))
+    return _people(images, corners, rows, labelled, dict(enumerate(data.objects)), reasons)

@@ -79,7 +79,7 @@ class VcocoEvaluator:
                 raise ValueError(f"{name}: {value!r}; choose one of {', '.join(choices)}")
 
     def read_gold(self, target: str) -> VcocoData:
-        return read_vcoco(self.annotations, self.instances)
+        return read_vcoco(self.annotations, self.instances, self.protocol == "official")
 
     def read_detections(self, target: str, gold: VcocoData) -> VcocoDetections:
         if not is_model(target):

@@ -16,6 +16,7 @@ import pytest
 from relforge.cli.app import invoke
 from relforge.cli.eval import evaluate
 from relforge.data import hico
+from relforge.data.convert import convert
 from relforge.data.formats import hico as hico_format
 from relforge.data.formats import vcoco as vcoco_format
 from relforge.data.hoi import MISSING, NO_OBJECT, HoiData, HoiImage
@@ -136,6 +137,18 @@ def test_vcocos_numbers_are_the_same_after_a_round_trip(
     given = {"benchmark": "vcoco"} if target == "detections_qpic" else {}
     convert_detections(target, out, "detections", back, given)
     assert numbers(evaluate("vcoco", back, options)) == pytest.approx(first, abs=1e-9)
+
+
+def test_the_official_files_and_the_list_made_of_them_give_one_number(
+    tmp_path: Path, of_vcoco: tuple[str, str]
+) -> None:
+    annotations, table = of_vcoco
+    convert("vcoco", annotations, "vcoco", str(tmp_path / "official"), {})
+    official = [f"annotations={tmp_path}/official/vcoco_test.json"]
+    official += [f"instances={tmp_path}/official/instances_vcoco_all_2014.json"]
+    first = evaluate("vcoco", table, [f"annotations={annotations}"])
+    assert numbers(evaluate("vcoco", table, official)) == pytest.approx(numbers(first), abs=1e-9)
+    assert first.counts["people without labels"] == 0
 
 
 def test_a_pickle_is_what_the_published_evaluation_reads(tmp_path: Path, of_vcoco: tuple[str, str]) -> None:
