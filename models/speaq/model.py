@@ -65,12 +65,12 @@ class IterativeSgg(nn.Module):
 
     def _predict(self, states: TripletStates) -> Prediction:
         return Prediction(
-            subject_boxes=self.box(states.subjects).sigmoid(),
-            object_boxes=self.box(states.objects).sigmoid(),
+            subject_boxes=self.box(states.subjects).float().sigmoid(),
+            object_boxes=self.box(states.objects).float().sigmoid(),
             subject_logits=self.entity_classifier(states.subjects),
             object_logits=self.entity_classifier(states.objects),
             relation_logits=self.relation_classifier(states.predicates),
-            relation_boxes=self.box(states.predicates).sigmoid(),
+            relation_boxes=self.box(states.predicates).float().sigmoid(),
         )
 
 

@@ -55,6 +55,8 @@ def blueprint_of(state: Mapping[str, Tensor], gate: str | None = None) -> Bluepr
     wanted = (
         "detr.transformer.decoder.relation_layers.0.linear1.weight",
         "detr.transformer.encoder.layers.0.linear1.weight",
+        # a detector whose decoder was copied three times has no attention between the copies
+        "detr.transformer.decoder.relation_pos_attn.0.in_proj_bias",
         "detr.relation_query_embed.weight",
         "detr.query_embed.weight",
         "detr.transformer.object_embed.weight",

@@ -69,7 +69,9 @@ class GroupedMatching:
 
     def assign(self, prediction: Prediction, targets: list[Targets]) -> Assignment:
         """Predicate queries, ascending, and targets; see `Assigner`."""
-        return [(match.queries, match.targets) for match in self.match([prediction], targets)[0]]
+        device = prediction.subject_boxes.device
+        (only,) = self.match([prediction], targets)
+        return [(match.queries.to(device), match.targets.to(device)) for match in only]
 
     def assign_layers(
         self, layers: list[Prediction], targets: list[Targets], features: Tensor | None = None

@@ -11,7 +11,7 @@ from torch import Tensor
 from relforge.models.blocks.prediction import Labels
 from relforge.models.blueprint import Blueprint
 from relforge.models.detections import Detections
-from relforge.models.published import start_from_detector
+from relforge.models.published import published_blueprint, start_from_detector
 from relforge.models.query_tables import cut_queries, repeat_predicate_queries
 from relforge.models.scene_graph import GraphOptions, scene_graph
 from relforge.models.training.targets import Targets, single_predicates
@@ -156,6 +156,21 @@ def test_a_detr_of_the_same_classes_gives_its_whole_head() -> None:
     assert torch.equal(model.state_dict()["entity_classifier.weight"], state["class_embed.weight"])
     # a table with two rows for a pair stays as it is, as in the published training
     assert torch.equal(model.state_dict()["predicate_queries.weight"], predicates)
+
+
+def test_a_detector_that_the_authors_copied_three_times_is_no_finished_model_and_starts_one() -> None:
+    plan = blueprint()
+    model = plan.build(None)
+    state = {
+        f"detr.transformer.decoder.{role}_layers.{k}.linear1.weight": torch.rand(48, DIM)
+        for role in ("subject", "object", "relation")
+        for k in range(LAYERS)
+    }
+    state |= {"detr.query_embed.weight": torch.rand(PAIRS, DIM), "detr.surplus": torch.rand(1)}
+    assert published_blueprint(state) is None
+    assert start_from_detector(model, state, plan) == 3 * LAYERS + 1
+    ours = model.state_dict()["decoder.predicate_layers.1.linear1.weight"]
+    assert torch.equal(ours, state["detr.transformer.decoder.relation_layers.1.linear1.weight"])
 
 
 def test_predicate_queries_are_cut_and_repeated_with_their_pairs() -> None:

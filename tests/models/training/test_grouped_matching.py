@@ -210,3 +210,37 @@ def test_costs_that_are_not_finite_are_refused() -> None:
     broken[0] = replace(broken[0], relation_logits=broken[0].relation_logits * float("nan"))
     with pytest.raises(ValueError, match="not finite"):
         matching(groups=GROUPS).match(broken, [targets("on"), targets()])
+
+
+def test_box_terms_are_divided_by_the_mean_of_matches_over_the_processes() -> None:
+    given = [targets("on", "ride"), targets("hold")]
+    predicted = layers(1)[0]
+    alone = criterion(matching(multi=MultiAssignment(2, "static"))).layer_terms(predicted, given, 1.0)
+    double = matching(multi=MultiAssignment(2, "static"), mean=lambda counts: 2 * counts)
+    shared = criterion(double).layer_terms(predicted, given, 1.0)
+    torch.testing.assert_close(shared["subject_boxes"], alone["subject_boxes"] / 2)
+    torch.testing.assert_close(shared["labels"], alone["labels"])
+
+
+def test_pseudo_labels_follow_their_target_and_stay_in_its_group() -> None:
+    # "in" means nearly the same as "on", "hold" nearly the same as "ride" and as "on"
+    features = torch.tensor([[0.0, 0.0], [0.1, 0.0], [3.0, 0.0], [0.2, 0.0]])
+    given = [targets("ride", ("on", "ride")), targets()]
+    losses = replace(search_losses(relations="quality", pseudo=True), assigner=matching(groups=GROUPS))
+    predicted = layers(1)
+    losses.layer_terms(predicted[0], given, 1.0, features)["relations"].backward()
+    gradient = predicted[0].relation_logits.grad
+    assert gradient is not None
+    plain = replace(search_losses(relations="quality", pseudo=False), assigner=matching(groups=GROUPS))
+    other = layers(1)
+    plain.layer_terms(other[0], given, 1.0)["relations"].backward()
+    expected = other[0].relation_logits.grad
+    assert expected is not None
+    count = (expected - gradient).abs() > 1e-9
+    (match, _), *_ = matching(groups=GROUPS).match(predicted, given)
+    on = match.queries[match.columns[:, 0]]
+    assert count[0, on, NAMES.index("in")].all()  # a soft target beside "on"
+    # "hold" is of the other group: a query that learns "on" has no soft target there, only another divisor
+    ratio = gradient[0, on, NAMES.index("hold")] / expected[0, on, NAMES.index("hold")]
+    others = gradient[1] / expected[1]
+    torch.testing.assert_close(ratio, others[:1, 0].expand_as(ratio))
