@@ -16,14 +16,14 @@ from relforge.trainer.recipes import relations
 
 SMALL: dict[str, Any] = {"dim": 64, "heads": 2, "feedforward": 64, "dropout": 0.1}
 SMALL |= {"encoder_layers": 2, "decoder_layers": 2}
-SMALL |= {"fusions": 2, "fusion_dim": 64, "language_heads": 2, "language_feedforward": 64}
+SMALL |= {"word_width": 8, "fusions": 2, "fusion_dim": 64, "language_heads": 2, "language_feedforward": 64}
 """Small numbers for what a model has of these sizes."""
 PAIR_MODELS = [name for name in MODELS if family(name).targets == "pairs"]
 OPTIONS = {"accumulate": 2, "precision": "bf16", "average_decay": 0.9}
 
 
 @pytest.fixture(params=PAIR_MODELS)
-def recipe(request: pytest.FixtureRequest, settings: dict[str, Any]) -> dict[str, Any]:
+def recipe(request: pytest.FixtureRequest, settings: dict[str, Any], word_vectors: str) -> dict[str, Any]:
     """A recipe of two steps that trains each model under all options."""
     entry = family(request.param)
     names = {field.name for field in fields(entry.sizes)}
@@ -31,6 +31,8 @@ def recipe(request: pytest.FixtureRequest, settings: dict[str, Any]) -> dict[str
     model = settings["model"] | {"kind": entry.name, "sizes": sizes}
     if entry.labels == "closed":
         model.pop("text")
+    if "word_width" in names:
+        model["words"] = word_vectors
     options = settings["optimisation"] | OPTIONS
     return settings | {"model": model, "optimisation": options, "steps": 2, "save_every": 1}
 
