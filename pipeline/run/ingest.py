@@ -39,7 +39,7 @@ def ingest(plan: Plan, folder: RunFolder, forced: frozenset[int] = frozenset()) 
         try:
             watch = Stopwatch()
             for shard, result in enumerate(plan.job.build_source().shards(plan.job.shard_images)):
-                report = _commit(plan, folder, shard, result, shard in forced, watch)
+                report = commit_shard(plan, folder, shard, result, shard in forced, watch)
                 watch = Stopwatch()
                 if shard >= reported:
                     reported = shard + 1
@@ -63,9 +63,10 @@ def ingest(plan: Plan, folder: RunFolder, forced: frozenset[int] = frozenset()) 
     folder.write_json(INGEST_MANIFEST, {"key": plan.ingest.key, "shards": shards})
 
 
-def _commit(
+def commit_shard(
     plan: Plan, folder: RunFolder, shard: int, result: StageResult, forced: bool, watch: Stopwatch
 ) -> ShardReport:
+    """Commit one shard of the source unless it is there; `watch` runs since the source was asked for it."""
     fingerprint = expected_fingerprint(plan.ingest, shard, {})
     if not forced and folder.committed(plan.ingest.outputs, shard, fingerprint):
         return ShardReport(INGEST, shard, KEPT)

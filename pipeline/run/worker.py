@@ -98,6 +98,10 @@ class ShardWorker:
     def __post_init__(self) -> None:
         hide_secrets(self.plan.job)
 
+    def prepare(self) -> None:
+        """Set the stage up, which loads its model; `run` does so where it was not done."""
+        self._ready()
+
     def run(self, shard: int) -> ShardReport:
         """Make the shard unless it is done.
 

@@ -18,14 +18,16 @@ COMMANDS = GROUP.commands
 
 def test_every_module_with_a_command_is_a_verb_of_its_own_name() -> None:
     modules = {
-        path.stem
+        path.stem.replace("_", "-"): path.stem
         for path in Path(relforge.cli.__file__).parent.glob("*.py")
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef) and node.name == "command"
     }
 
-    assert set(VERBS) == set(COMMANDS) == modules
-    assert {verb: VERBS.target(verb) for verb in VERBS} == {v: f"relforge.cli.{v}:command" for v in modules}
+    assert set(VERBS) == set(COMMANDS) == set(modules)
+    assert {verb: VERBS.target(verb) for verb in VERBS} == {
+        verb: f"relforge.cli.{module}:command" for verb, module in modules.items()
+    }
 
 
 @pytest.mark.parametrize("verb", VERBS)

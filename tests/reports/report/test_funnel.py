@@ -42,12 +42,11 @@ def test_tables_are_in_the_order_of_the_steps_and_gold_is_not_among_them() -> No
 
 
 def test_costs_are_those_of_the_workers_and_absent_where_a_run_has_none() -> None:
-    shard = {"rows_in": 1, "rows_out": 1, "kept": 1}
-    timed = {"seconds": 1800.0, "cpu_seconds": 3600.0, "gpu_seconds": 900.0}
-    shards = [sidecar("captions", **shard, **timed), sidecar("captions", **shard, **timed)]
+    timed: dict[str, Any] = {"seconds": 1800.0, "cpu_seconds": 3600.0, "gpu_seconds": 900.0}
+    shards = [sidecar("captions", 1, 1, 1, **timed), sidecar("captions", 1, 1, 1, **timed)]
     steps = [
         asdict(sum_accounts("caption", {"captions": shards, "second": shards})),
-        asdict(sum_accounts("ingest", {"images": [sidecar("images", **shard, seconds=36.0)]})),
+        asdict(sum_accounts("ingest", {"images": [sidecar("images", 1, 1, 1, seconds=36.0)]})),
     ]
 
     assert list_costs(steps, images=4000) == [
