@@ -51,8 +51,8 @@ def constrained(found: SceneGraphs) -> Ranking:
     ranking = _in_order(found)
     if found.probabilities is not None:
         return ranking
-    keys = (ranking.images * max(len(found.boxes), 1) + found.pairs[:, 0]) * max(len(found.boxes), 1)
-    _, first = np.unique(keys + found.pairs[:, 1], return_index=True)
+    keys = found.pairs[:, 0] * len(found.boxes) + found.pairs[:, 1]  # rows of all images' boxes
+    _, first = np.unique(keys, return_index=True)
     return ranking.take(np.sort(first))
 
 
@@ -62,10 +62,11 @@ def _in_order(found: SceneGraphs) -> Ranking:
 
 
 def best_predicates(found: SceneGraphs) -> np.ndarray:
-    """The likeliest predicate of every relation, whatever its own is."""
-    if found.probabilities is None:
+    """The likeliest predicate of every relation, whatever its own is; a prior names the likeliest anyway."""
+    if not isinstance(found.probabilities, np.ndarray):
         return found.predicates
-    return found.probabilities[:].argmax(1)
+    best: np.ndarray = found.probabilities.argmax(1)
+    return best
 
 
 def unconstrained(found: SceneGraphs, cut: int = CUTS[-1]) -> Ranking:
