@@ -149,10 +149,10 @@ def measure(world: World, model: Path) -> dict[str, float]:
 def step_cost(world: World, model: str, variant: str) -> dict[str, float]:
     """CPU milliseconds of a step, and of its assignment alone; kept in the work folder.
 
-    Two trainings of different lengths: what both begin with is not counted.
+    Two trainings of different lengths from the shipped model: what both begin with is not counted.
     """
     own = settings(world, model, variant, 0, TIMED_STEPS)
-    own |= {"model": {"kind": model, "start": start(world, model)}}
+    own |= {"model": {"kind": model, "start": SHIPPED}}
     kept = world.work / "cost" / f"{digest(own, world.work)}.json"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
