@@ -14,9 +14,11 @@ from relforge.data.views import View
 from relforge.evaluation.overlap import plain
 from relforge.evaluation.pairs import Pairs, join
 from relforge.models.blocks.prediction import Labels
+from relforge.models.blocks.published_names import is_unnamed
 from relforge.models.blocks.text import NO_OBJECTS
-from relforge.models.checkpoint import Loaded, load_model
+from relforge.models.checkpoint import Loaded
 from relforge.models.detections import Detections
+from relforge.models.published import load_pretrained
 from relforge.models.zoo import family
 
 PERSON = "person"
@@ -111,15 +113,15 @@ def search(
 
 
 def load_detector(target: str, kind: str | None) -> Loaded:
-    """The model in a folder.
+    """The model in a folder or in a `.pth` of its authors.
 
     Args:
         kind: `package.module:NAME` of a family that is none of the zoo's.
 
     Raises:
-        ValueError: the folder is damaged, or its model is of another kind.
+        ValueError: the folder or file is damaged, or its model is of another kind.
     """
-    loaded = load_model(target, trusted=kind)
+    loaded = load_pretrained(target, trusted=kind)
     if kind not in (None, loaded.blueprint.kind):
         raise ValueError(f"kind: {target} is a {loaded.blueprint.kind} model, not {kind!r}")
     return loaded
@@ -133,6 +135,15 @@ def _labels(loaded: Loaded, classes: Sequence[str], predicates: Sequence[str], o
     if entry.labels == "open":
         names = dict.fromkeys(classes if only else [*blueprint.classes, *classes])
         return Labels([*names, NO_OBJECTS], list(predicates))
+    if is_unnamed(blueprint.classes) and is_unnamed(blueprint.relations):
+        # a file of its authors: its labels are a benchmark's, in the benchmark's order
+        counts = (len(blueprint.classes), len(blueprint.relations))
+        if counts != (len(classes), len(predicates)):
+            raise ValueError(
+                f"this {blueprint.kind} file does not name its {counts[0]} classes and {counts[1]} "
+                f"relations; there are {len(classes)} and {len(predicates)} here"
+            )
+        return Labels([*classes, NO_OBJECTS], list(predicates))
     if unknown := [predicate for predicate in predicates if predicate not in blueprint.relations]:
         raise ValueError(f"this {blueprint.kind} model was not trained on the relation {unknown[0]!r}")
     return Labels([*blueprint.classes, NO_OBJECTS], list(blueprint.relations))

@@ -35,8 +35,14 @@ FORMULAS = {
 
 
 def is_model(target: str) -> bool:
-    """Whether it is the folder of a model, which then detects, and no table."""
-    return (Path(target) / "config.json").is_file()
+    """Whether it is a model, which then detects, and no table: its folder, or a file of its authors."""
+    if (Path(target) / "config.json").is_file():
+        return True
+    if not Path(target).is_file():
+        return False
+    from relforge.models.published import PUBLISHED_SUFFIXES  # tables are measured without torch
+
+    return target.endswith(PUBLISHED_SUFFIXES)
 
 
 def read_detections(path: str, formula: str = "stored") -> Pairs:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from relforge.data.sources import read_table
-from relforge.evaluation.detection_table import read_detections
+from relforge.evaluation.detection_table import is_model, read_detections
 from relforge.evaluation.evaluator import Result, Row
 from relforge.evaluation.overlap import pixels, plain
 from relforge.evaluation.prior import FOLDS, fold
@@ -143,7 +143,7 @@ class VgSggEvaluator:
 
     def read_detections(self, target: str, gold: SceneGraphGold) -> Predicted:
         mode = self._mode(target)
-        if _is_model(target):
+        if is_model(target):
             return self._detect(target, gold)
         if _is_run(target):
             if mode != "predcls":
@@ -247,14 +247,3 @@ class VgSggEvaluator:
 def _is_run(target: str) -> bool:
     """Whether a path or URI is a run folder: its tables are folders."""
     return "://" in target or (Path(target) / "boxes").is_dir()
-
-
-def _is_model(target: str) -> bool:
-    """Whether a path is a model folder, or a file of a model's authors."""
-    if (Path(target) / "config.json").is_file():
-        return True
-    if not Path(target).is_file():
-        return False
-    from relforge.models.published import PUBLISHED_SUFFIXES
-
-    return target.endswith(PUBLISHED_SUFFIXES)

@@ -201,3 +201,9 @@ def deformable_sizes(state: Mapping[str, Tensor], encoder: str, decoder: str) ->
 def unnamed(what: str, count: int) -> tuple[str, ...]:
     """Placeholders for label names, which the authors' files do not hold: `relation 0`, `relation 1`, ..."""
     return tuple(f"{what} {index}" for index in range(count))
+
+
+def is_unnamed(names: Sequence[str]) -> bool:
+    """Whether names are such placeholders."""
+    what = names[0].removesuffix(" 0") if names else ""
+    return bool(names) and tuple(names) == unnamed(what, len(names))

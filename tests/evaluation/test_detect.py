@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from relforge.data import sources
 from relforge.data.relations import RelationData
-from relforge.evaluation.detect import DetectOptions, detect, keep_best
+from relforge.evaluation.detect import DetectOptions, detect, keep_best, load_detector
 from relforge.evaluation.pairs import Pairs, gold_pairs
+from relforge.models.blueprint import Blueprint
 from relforge.models.checkpoint import Loaded, load_model
+from relforge.models.zoo import family
 from relforge.trainer.recipes import relations
+from tests.fixtures import tiny_published
+from tests.fixtures.tiny_published import GOLDENS
 
 OPTIONS = DetectOptions(short_side=48, long_side=64)
 
@@ -79,3 +86,48 @@ def test_an_r_tagger_cannot_search(settings: dict[str, Any], data: RelationData)
     loaded = load_model(relations.main(settings | {"steps": 1}))
     with pytest.raises(ValueError, match="rtagger model cannot search for pairs"):
         detect(loaded, data, data.predicates, None, OPTIONS)
+
+
+@pytest.fixture
+def published_file(data: RelationData, tmp_path: Path) -> tuple[Path, Loaded]:
+    """A QPIC for the data's labels as its authors save one, and the same model with names of its labels."""
+    backbone = {"family": "resnet", "embedding_size": 8, "hidden_sizes": [8, 16, 16, 32], "depths": [1] * 4}
+    sizes = family("qpic").sizes(dim=32, pairs=4, encoder_layers=1, decoder_layers=1, feedforward=16)
+    names = tuple(data.categories), tuple(data.predicates)
+    blueprint = Blueprint("qpic", sizes, backbone, None, *names)
+    torch.manual_seed(0)
+    model = blueprint.build(None).eval()
+    listing = json.loads((GOLDENS / "g7_qpic_state_dict.json").read_text())
+    reader = family("qpic").published
+    assert reader is not None
+    renamed, _ = reader.rename({key: torch.zeros(1) for key in listing}, blueprint)
+    ours = model.state_dict()
+    state = {renamed[name][0]: tensor for name, tensor in ours.items()}
+    return tiny_published.write(tmp_path / "qpic.pth", state), Loaded(model, blueprint, "")
+
+
+def test_a_file_of_its_authors_takes_the_names_of_the_benchmark(
+    published_file: tuple[Path, Loaded], data: RelationData
+) -> None:
+    path, named = published_file
+    loaded = load_detector(str(path), None)
+    assert loaded is not None
+    assert loaded.blueprint.relations[0] == "relation 0"
+    options = replace(OPTIONS, classes=data.categories)
+    found = detect(loaded, data, data.predicates, None, options)
+    expected = detect(named, data, data.predicates, None, options)
+    assert len(found) > 0
+    assert found.kinds() == expected.kinds()
+    assert np.array_equal(found.score, expected.score)
+
+
+def test_a_file_with_other_numbers_of_labels_is_refused(
+    published_file: tuple[Path, Loaded], data: RelationData
+) -> None:
+    loaded = load_detector(str(published_file[0]), None)
+    assert loaded is not None
+    count = len(data.predicates)
+    with pytest.raises(
+        ValueError, match=rf"does not name its .* {count} relations; there are .* {count - 1} here"
+    ):
+        detect(loaded, data, data.predicates[1:], None, replace(OPTIONS, classes=data.categories))

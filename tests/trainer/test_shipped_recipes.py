@@ -98,6 +98,12 @@ def test_every_setting_is_read(name: str) -> None:
         ("parse_vcoco", 90, 60, 1e-4, 100, "focal", True),
         ("rlip_parse_hico", 90, 60, 1e-4, 64, "quality", False),
         ("rlip_parse_vcoco", 90, 60, 1e-4, 100, "focal", False),
+        ("qpic_hico", 150, 100, 1e-4, 100, "focal", True),
+        ("qpic_vcoco", 150, 100, 1e-4, 100, "focal", True),
+        ("cdn_hico", 90, 60, 1e-4, 64, "focal", True),
+        ("cdn_vcoco", 90, 60, 1e-4, 100, "focal", True),
+        ("ocn_hico", 80, 60, 1e-4, 100, "focal", True),
+        ("ocn_vcoco", 80, 60, 1e-4, 100, "focal", True),
     ],
 )
 def test_fine_tuning_is_scheduled_as_published(
