@@ -98,6 +98,8 @@ def test_every_setting_is_read(name: str) -> None:
         ("parse_vcoco", 90, 60, 1e-4, 100, "focal", True),
         ("rlip_parse_hico", 90, 60, 1e-4, 64, "quality", False),
         ("rlip_parse_vcoco", 90, 60, 1e-4, 100, "focal", False),
+        ("rlip_parse_hico_few", 10, 7, 1e-4, 64, "quality", False),
+        ("rlip_parse_hico_unseen", 40, 30, 1e-4, 64, "quality", False),
         ("qpic_hico", 150, 100, 1e-4, 100, "focal", True),
         ("qpic_vcoco", 150, 100, 1e-4, 100, "focal", True),
         ("cdn_hico", 90, 60, 1e-4, 64, "focal", True),

@@ -38,11 +38,14 @@ class PointBatches:
 
 
 def fit(out: Path, batches: PointBatches, steps: int = STEPS, **options: Any) -> dict[str, Tensor]:
+    """Weights after training; `out/precision` is the type that the model computed in."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(1, 3), nn.Linear(3, 1))
 
     def step_loss(model: nn.Module, batch: Points, _: torch.Generator) -> dict[str, Tensor]:
-        return {"total": (model(batch.x) - batch.y).square().mean()}
+        y = model(batch.x)
+        (out / "precision").write_text(str(y.dtype))
+        return {"total": (y.float() - batch.y).square().mean()}
 
     loop.train(
         model,
@@ -71,6 +74,17 @@ def test_a_run_of_several_batches_a_step_continues_with_the_batches_that_come_ne
     fit(tmp_path / "stopped", PointBatches(), steps=2, accumulate=3)
     resumed = fit(tmp_path / "stopped", PointBatches(), accumulate=3)
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+
+
+@pytest.mark.parametrize(("precision", "used"), [("fp32", "torch.float32"), ("bf16", "torch.bfloat16")])
+def test_precision_is_of_the_computation_and_not_of_the_weights(
+    tmp_path: Path, precision: str, used: str
+) -> None:
+    weights = fit(tmp_path, PointBatches(), precision=precision, average_decay=0.9)
+    assert (tmp_path / "precision").read_text() == used
+    assert {value.dtype for value in weights.values()} == {torch.float32}
+    average = torch.load(tmp_path / "snapshot.pt", weights_only=True)["average"]
+    assert {value.dtype for value in average.values()} == {torch.float32}
 
 
 def test_frozen_parts_keep_their_weights(tmp_path: Path) -> None:
