@@ -8,6 +8,7 @@ a CPU (`benchmark_models` does it with the shipped detector).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import permutations
@@ -36,6 +37,9 @@ PRETRAINING = (GOLD, BOTH)
 ZERO_SHOT, UNSEEN_VERBS = "zero-shot", "100 %, unseen verbs left out"
 SHARES: dict[str, float] = {"1 %": 0.01, "10 %": 0.1, "100 %": 1.0}
 REGIMES = (ZERO_SHOT, *SHARES, UNSEEN_VERBS)
+FEW = ("1 %", "10 %")
+FEW_EPOCHS = 10
+"""Longest fine-tuning on few images, as published."""
 
 
 @dataclass(frozen=True)
@@ -69,20 +73,23 @@ def fine_tuned(world: World, start: Path, regime: str, seed: int, lengths: Lengt
     """The tagger after fine-tuning on the training half of the HICO-DET files; `start` itself without."""
     if regime == ZERO_SHOT:
         return start
+    steps, batch = lengths.fine_tuning, batch_of(lengths.sides)
+    if regime in FEW:
+        steps = min(steps, math.ceil(FEW_EPOCHS * count_images(world, regime, seed) / batch["size"]))
     settings = {
         "data": [training_entry(world, regime, seed)],
         "seed": seed,
-        "steps": lengths.fine_tuning,
-        "save_every": lengths.fine_tuning,
-        "log_every": max(1, lengths.fine_tuning // 4),
+        "steps": steps,
+        "save_every": steps,
+        "log_every": max(1, steps // 4),
         "model": {"kind": "rtagger", "start": str(start)},
         "labels": "closed",
-        "batch": {**batch_of(lengths.sides), "unrelated_pairs": 6},
+        "batch": {**batch, "unrelated_pairs": 6},
         "optimisation": {
             "learning_rate": 3e-4,
             "backbone_learning_rate": 3e-4,
             "max_gradient_norm": 1.0,
-            "warmup_steps": min(10, lengths.fine_tuning),
+            "warmup_steps": min(10, steps),
         },
     }
     return trained(world, settings)
