@@ -92,8 +92,8 @@ class PairDetr(nn.Module):
         self, subjects: Tensor, objects: Tensor, object_logits: Tensor, relations: Tensor
     ) -> Prediction:
         return Prediction(
-            subject_boxes=self.subject_box(subjects).sigmoid(),
-            object_boxes=self.object_box(objects).sigmoid(),
+            subject_boxes=self.subject_box(subjects).float().sigmoid(),
+            object_boxes=self.object_box(objects).float().sigmoid(),
             subject_logits=self.classifier.entities(0, subjects) if self.subject_class else None,
             object_logits=object_logits,
             relation_logits=self.classifier.relations(0, relations),

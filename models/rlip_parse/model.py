@@ -94,8 +94,8 @@ class RLIPParSe(nn.Module):
         """Of one layer, from states B x N x dim and texts B x T x dim, the first `count` of objects."""
         projected = self.classifier.project(texts)
         return Prediction(
-            subject_boxes=self.subject_box(subjects).sigmoid(),
-            object_boxes=self.object_box(objects).sigmoid(),
+            subject_boxes=self.subject_box(subjects).float().sigmoid(),
+            object_boxes=self.object_box(objects).float().sigmoid(),
             subject_logits=self.classifier.entities(subjects, projected[:, :count]),
             object_logits=self.classifier.entities(objects, projected[:, :count]),
             relation_logits=self.classifier.relations(relations, projected[:, count:]),
