@@ -34,6 +34,7 @@ VERBS = Registry(
         "export": "relforge.cli.export:command",
         "convert": "relforge.cli.convert:command",
         "submit": "relforge.cli.submit:command",
+        "models": "relforge.cli.models:command",
         "train": "relforge.cli.train:command",
         "eval": "relforge.cli.eval:command",
         "language-head": "relforge.cli.language_head:command",

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from laboratory.cache import digest
@@ -23,6 +24,7 @@ from laboratory.world import World
 from relforge.cli.train import RECIPES
 from relforge.data.batches import Batches
 from relforge.data.label_lists import ClosedLabels
+from relforge.demo.world.interactions import INTERACTIONS
 from relforge.models.checkpoint import Loaded
 from relforge.models.zoo import family
 from relforge.trainer import processes
@@ -73,17 +75,21 @@ class Entry:
         detector: what it starts from.
         sizes: fields of its sizes.
         texts: it reads label texts, so that it can learn from pseudo-labels first.
+        words: it needs vectors of the words of its relations.
     """
 
     detector: str
     sizes: Mapping[str, Any]
     texts: bool = False
+    words: bool = False
 
 
+WORD_WIDTH = 32
 _FUSION = {"fusions": 2, "fusion_dim": 64, "language_heads": 2, "language_feedforward": 64}
 ENTRIES: dict[str, Entry] = {
     "qpic": Entry(DETR, {**_ONE, **_WIDE}),
     "cdn": Entry(DETR, {**_TWO, **_WIDE, "relation_layers": 2}),
+    "ocn": Entry(DETR, {**_ONE, **_WIDE, "word_width": WORD_WIDTH}, words=True),
     "parse": Entry(DETR, {**_TWO, **_WIDE}),
     "rlip_parse": Entry(DETR, {**_TWO, **_WIDE}, texts=True),
     "qahoi": Entry(DEFORMABLE, {**_ONE, "levels": 4}),
@@ -127,6 +133,17 @@ def train(world: World, settings: Mapping[str, Any]) -> Path:
     return out
 
 
+def random_words(folder: Path) -> Path:
+    """A file of random vectors for the words of the world's interactions, in place of pre-trained ones."""
+    file = folder / "words.txt"
+    words = sorted({word for name in INTERACTIONS for word in name.split()})
+    vectors = np.random.default_rng(0).standard_normal((len(words), WORD_WIDTH))
+    rows = zip(words, vectors.tolist(), strict=True)
+    lines = (" ".join([word, *(f"{number:.5f}" for number in row)]) + "\n" for word, row in rows)
+    file.write_text("".join(lines), encoding="utf-8")
+    return file
+
+
 def settings_of(
     kind: str, start: Path, data: Path, table: str, seed: int, steps: int, *, again: bool = False
 ) -> dict[str, Any]:
@@ -141,6 +158,8 @@ def settings_of(
     model: dict[str, Any] = {"kind": kind, "start": str(start)}
     if not again:
         model |= {"sizes": dict(entry.sizes)} | ({"text": TEXT} if entry.texts else {})
+        if entry.words:
+            model["words"] = str(random_words(data.parent))
     return {
         "data": [{"run": str(data), "relations": table}],
         "seed": seed,
