@@ -192,7 +192,7 @@ def test_vcoco_comes_back_with_its_roles_and_with_whom_nobody_labelled(
     assert image.crowd is not None
     assert image.crowd.tolist() == [False, False, True]
     assert (image.identity, image.size) == ("42", (100, 80))
-    gold = read_vcoco(str(path), **options)
+    gold = read_vcoco(str(path), options.get("instances", ""))
     assert (gold.images, gold.labelled.tolist()) == ([42], [True, False])
 
 

@@ -32,7 +32,10 @@ SIZES = {"image": 16, "patch": 8, "width": 16, "layers": 1, "heads": 2, "feedfor
 
 def write_run(folder: Path, count: int = 12) -> Path:
     """A run folder: red images hold, green ones eat; gold and captions' labels agree but for doubt."""
-    images, boxes, gold, labels = [], [], [], []
+    images: list[dict[str, Any]] = []
+    boxes: list[dict[str, Any]] = []
+    gold: list[dict[str, Any]] = []
+    labels: list[dict[str, Any]] = []
     (folder / "pictures").mkdir(parents=True)
     for number in range(count):
         image, kind = f"{number:03d}", number % 3  # hold, eat, an apple alone
@@ -48,7 +51,12 @@ def write_run(folder: Path, count: int = 12) -> Path:
             shown = kind == code
             if shown:
                 gold.append({"image_id": image, "subject_box": 0, "object_box": 1, "predicate": verb})
-            row = {"image_id": image, "label": f"{verb} {object_}", "verb": verb, "object": object_}
+            row: dict[str, Any] = {
+                "image_id": image,
+                "label": f"{verb} {object_}",
+                "verb": verb,
+                "object": object_,
+            }
             row |= {"state": 1 if shown else -1, "probability": 0.4 if shown else 0.0, "support": 2}
             labels.append(row | {"caption_ids": [], "reason": "voted", "source": "test"})
     tables = {"images": images, "boxes": boxes, "gold": gold}
@@ -196,7 +204,7 @@ def test_pseudo_labels_weigh_their_vote_and_open_ones_nothing() -> None:
     targets, weights = pseudo_targets(data, 0.2)
 
     assert targets.tolist() == [[1, 0], [1, 0], [0, 0]]
-    np.testing.assert_allclose(weights, [[0.4, 0], [1, 1], [0.2, 0.2]])
+    np.testing.assert_allclose(weights, np.array([[0.4, 0], [1, 1], [0.2, 0.2]]))
 
 
 def test_the_student_may_add_and_remove_labels_of_present_objects_only() -> None:
