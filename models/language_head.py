@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoTokenizer, CLIPModel, CLIPTextModelWithProjection
 
+from relforge.models.checkpoint import load_model
 from relforge.models.files import resolve_model
 
 POOLINGS = ("cls", "pooler", "mean")
@@ -83,7 +84,8 @@ def write_rows(encoder: str, sentences: Sequence[Sequence[str]], pooling: str = 
     """Rows C x width of unit length; several sentences of an interaction are averaged and normalised again.
 
     Args:
-        encoder: folder or hub name of a BERT-like encoder or of a CLIP, as transformers writes them.
+        encoder: folder or hub name of a BERT-like encoder or of a CLIP, as transformers writes them; or the
+            folder of a model of the zoo that reads texts, such as an R-Tagger, whose encoder pools itself.
         sentences: of every interaction, at least one.
         pooling: one of `POOLINGS`; CLIP's is its own.
 
@@ -102,6 +104,14 @@ def write_rows(encoder: str, sentences: Sequence[Sequence[str]], pooling: str = 
 
 
 def _encode(path: str, sentences: list[str], pooling: str) -> Tensor:
+    if (Path(path) / "config.json").is_file() and "sizes" in json.loads(
+        (Path(path) / "config.json").read_bytes()
+    ):
+        model = load_model(path).model
+        if not hasattr(model, "text_encoder"):
+            raise ValueError(f"{path} is a model without a text encoder; name a sentence encoder")
+        vectors: Tensor = model.text_encoder.encode(sentences)
+        return vectors
     try:
         config = AutoConfig.from_pretrained(path, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)

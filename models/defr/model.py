@@ -31,7 +31,8 @@ class Defr(nn.Module):
     @property
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation per channel that images are normalised with."""
-        return CLIP_STATISTICS if self.sizes.style == "clip" else HALVES
+        own = "clip" if self.sizes.style == "clip" else "halves"
+        return CLIP_STATISTICS if (self.sizes.normalisation or own) == "clip" else HALVES
 
     @property
     def image_size(self) -> int:

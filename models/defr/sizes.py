@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 HEADS = ("cosine", "linear", "mixed")
 STYLES = ("imagenet", "clip")
+NORMALISATIONS = ("", "clip", "halves")
 LOG_SCALE = 4.61
 """Natural logarithm of the published scale of the cosines, 100.48."""
 
@@ -18,6 +19,8 @@ class Sizes:
         image: side of the square that images are resized to, pixels.
         patch: side of a patch, pixels; 32 for B/32, 16 for B/16.
         width, layers, heads, feedforward: of the transformer.
+        normalisation: of pixels, `clip` or `halves` (mean and deviation 0.5); empty: as the style's own
+            backbones were trained, `halves` for `imagenet`. A BLIP's tower needs `clip`.
         style: `imagenet` (timm's ViT) or `clip` (CLIP's visual tower).
         head: `cosine`, `linear` or `mixed`, see `head.Classifier`.
         projection: width of CLIP's visual projection where it is kept; 0: it is removed, as published.
@@ -33,13 +36,14 @@ class Sizes:
     layers: int = 12
     heads: int = 12
     feedforward: int = 3072
+    normalisation: str = ""
     style: str = "imagenet"
     head: str = "cosine"
     projection: int = 0
     log_scale: float = LOG_SCALE
 
     def __post_init__(self) -> None:
-        for name, choices in (("style", STYLES), ("head", HEADS)):
+        for name, choices in (("style", STYLES), ("head", HEADS), ("normalisation", NORMALISATIONS)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"sizes.{name}: {getattr(self, name)!r}; choose one of {', '.join(choices)}")
         if self.patch < 1 or self.image < self.patch or self.image % self.patch:
