@@ -74,6 +74,13 @@ def read_assign(values: Mapping[str, Any]) -> AssignOptions:
         number = read.get(name)
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
             raise ValueError(f"assign.{name}: expected a number, 1 or more, found {number!r}")
+    load = read.get("max_load", 0.5)
+    if isinstance(load, bool) or not isinstance(load, int | float) or not 0 < load <= 1:
+        raise ValueError(f"assign.max_load: expected a share of a group's queries, above 0, found {load!r}")
+    if not isinstance(read.get("joint", False), bool):
+        raise ValueError(f"assign.joint: expected true or false, found {read['joint']!r}")
+    if read.get("counts") is not None and read.get("groups") is None:
+        raise ValueError("assign.counts is for assign.groups, which is not given; leave counts out")
     return AssignOptions(**read)
 
 
@@ -163,7 +170,9 @@ def _with_copies(
 def _fit_groups(
     options: AssignOptions, settings: Settings, data: RelationData, blueprint: Blueprint
 ) -> PredicateGroups:
-    stored, pairs = blueprint.predicate_groups, blueprint.sizes.pairs
+    stored, pairs = blueprint.predicate_groups, getattr(blueprint.sizes, "pairs", None)
+    if pairs is None:
+        raise ValueError(f"assign.groups: a {family(blueprint.kind).name} model has no pair queries to group")
     if options.counts == "model":
         if stored is None or (len(stored.sizes), sum(stored.queries)) != (options.groups, pairs):
             raise ValueError(

@@ -169,6 +169,9 @@ def test_queries_grouped_by_other_counts_are_refused_unless_one_is_named(
         ({"groups": 2, "counts": "missing.json"}, r"assign\.counts: missing\.json"),
         ({"groups": 2, "counts": "model"}, r"assign\.counts: the model to start from has no 2 groups"),
         ({"reweight": {"alpha": -1}}, r"assign\.reweight"),
+        ({"multi": {"k": 4}, "max_load": 2}, r"assign\.max_load: expected a share"),
+        ({"joint": "yes"}, r"assign\.joint: expected true or false"),
+        ({"counts": "model"}, r"assign\.counts is for assign\.groups"),
     ],
 )
 def test_bad_options_are_refused_in_a_sentence(
