@@ -45,16 +45,26 @@ def test_an_unknown_name_lists_the_choices() -> None:
         family("parsedd")
 
 
+def imported_names(path: Path) -> set[str]:
+    """The modules that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return names
+
+
 def test_no_file_outside_a_familys_folder_imports_it() -> None:
+    folders = {
+        folder: ROOT / folder.removeprefix("relforge.").replace(".", "/") for folder in family_folders()
+    }
     found = []
     for room in ROOMS:
         for path in (ROOT / room).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-                if isinstance(node, ast.Import):
-                    names = [alias.name for alias in node.names]
-                for folder in family_folders():
-                    own = ROOT / folder.removeprefix("relforge.").replace(".", "/")
-                    if any(f"{name}.".startswith(f"{folder}.") for name in names) and own not in path.parents:
+            for name in imported_names(path):
+                for folder, own in folders.items():
+                    if f"{name}.".startswith(f"{folder}.") and own not in path.parents:
                         found.append(f"{path.relative_to(ROOT)} imports {folder}")
     assert found == []
