@@ -16,6 +16,7 @@ from relforge.evaluation.pairs import Pairs, join
 from relforge.models.blocks.prediction import Labels
 from relforge.models.blocks.published_names import is_unnamed
 from relforge.models.blocks.text import NO_OBJECTS
+from relforge.models.blueprint import Blueprint
 from relforge.models.checkpoint import Loaded
 from relforge.models.detections import Detections
 from relforge.models.published import load_pretrained
@@ -135,18 +136,31 @@ def _labels(loaded: Loaded, classes: Sequence[str], predicates: Sequence[str], o
     if entry.labels == "open":
         names = dict.fromkeys(classes if only else [*blueprint.classes, *classes])
         return Labels([*names, NO_OBJECTS], list(predicates))
-    if is_unnamed(blueprint.classes) and is_unnamed(blueprint.relations):
-        # a file of its authors: its labels are a benchmark's, in the benchmark's order
-        counts = (len(blueprint.classes), len(blueprint.relations))
-        if counts != (len(classes), len(predicates)):
-            raise ValueError(
-                f"this {blueprint.kind} file does not name its {counts[0]} classes and {counts[1]} "
-                f"relations; there are {len(classes)} and {len(predicates)} here"
-            )
-        return Labels([*classes, NO_OBJECTS], list(predicates))
-    if unknown := [predicate for predicate in predicates if predicate not in blueprint.relations]:
+    labels = closed_labels(blueprint, classes, predicates)
+    if unknown := [predicate for predicate in predicates if predicate not in labels.relations]:
         raise ValueError(f"this {blueprint.kind} model was not trained on the relation {unknown[0]!r}")
-    return Labels([*blueprint.classes, NO_OBJECTS], list(blueprint.relations))
+    return labels
+
+
+def closed_labels(blueprint: Blueprint, classes: Sequence[str], predicates: Sequence[str]) -> Labels:
+    """The labels of a model that has a head for each; of a file of its authors, which does not name them,
+    those of a benchmark in the benchmark's order.
+
+    Args:
+        classes, predicates: of the benchmark.
+
+    Raises:
+        ValueError: a file without names has other numbers of labels.
+    """
+    if not (is_unnamed(blueprint.classes) and is_unnamed(blueprint.relations)):
+        return Labels([*blueprint.classes, NO_OBJECTS], list(blueprint.relations))
+    counts = (len(blueprint.classes), len(blueprint.relations))
+    if counts != (len(classes), len(predicates)):
+        raise ValueError(
+            f"this {blueprint.kind} file does not name its {counts[0]} classes and {counts[1]} relations; "
+            f"there are {len(classes)} and {len(predicates)} here"
+        )
+    return Labels([*classes, NO_OBJECTS], list(predicates))
 
 
 def _pairs(

@@ -12,7 +12,7 @@ from relforge.data.hoi import MISSING
 from relforge.data.relations import RelationData
 from relforge.data.vcoco_actions import COLUMNS, PROMPTS
 from relforge.data.vcoco_images import image_number
-from relforge.evaluation.detect import PERSON, DetectOptions, search
+from relforge.evaluation.detect import PERSON, DetectOptions, closed_labels, search
 from relforge.evaluation.vcoco_detections import VcocoDetections, of_pairs
 from relforge.models.blocks.prediction import Labels
 from relforge.models.blocks.text import NO_OBJECTS
@@ -45,7 +45,7 @@ def detect_vcoco(
     blueprint = loaded.blueprint
     labels = Labels([*data.categories, NO_OBJECTS], list(PROMPTS))
     if family(blueprint.kind).labels == "closed":
-        labels = Labels([*blueprint.classes, NO_OBJECTS], list(blueprint.relations))
+        labels = closed_labels(blueprint, data.categories, PROMPTS)
     order = [_place(labels.relations, *names) for names in zip(PROMPTS, COLUMNS, strict=True)]
     allowed = None
     if mask is not None:
