@@ -10,8 +10,9 @@ from torch import Tensor
 
 from relforge.models.blocks.prediction import Labels
 from relforge.models.blueprint import Blueprint
+from relforge.models.checkpoint import Loaded
 from relforge.models.detections import Detections
-from relforge.models.published import published_blueprint, start_from_detector
+from relforge.models.published import published_blueprint, start_from_boxes, start_from_detector
 from relforge.models.query_tables import cut_queries, repeat_predicate_queries
 from relforge.models.scene_graph import GraphOptions, scene_graph
 from relforge.models.training.targets import Targets, single_predicates
@@ -156,6 +157,32 @@ def test_a_detr_of_the_same_classes_gives_its_whole_head() -> None:
     assert torch.equal(model.state_dict()["entity_classifier.weight"], state["class_embed.weight"])
     # a table with two rows for a pair stays as it is, as in the published training
     assert torch.equal(model.state_dict()["predicate_queries.weight"], predicates)
+
+
+def test_a_detector_of_ours_starts_all_three_decoders_and_the_classes_it_knows() -> None:
+    torch.manual_seed(0)
+    sizes = family("detr").sizes(
+        dim=DIM, heads=4, queries=PAIRS, encoder_layers=1, decoder_layers=LAYERS, feedforward=48
+    )
+    detector = Blueprint("detr", sizes, BACKBONE, None, ("person", "unicorn"))
+    loaded = Loaded(detector.build(None), detector, "")
+    plan = blueprint()
+    model = plan.build(None)
+    dog = model.state_dict()["entity_classifier.weight"][0].clone()
+
+    start_from_boxes(model, loaded, plan)
+
+    ours, theirs = model.state_dict(), loaded.model.state_dict()
+    for role in ("subject", "object", "predicate"):
+        assert torch.equal(ours[f"{role}_queries.weight"], theirs["queries.weight"])
+        norm = ours[f"decoder.{role}_layers.1.norm3.weight"]
+        assert torch.equal(norm, theirs["decoder.layers.1.norm3.weight"])
+        attention = ours[f"decoder.{role}_layers.1.cross_attn.in_proj_weight"]
+        assert torch.equal(attention, theirs["decoder.layers.1.cross_attn.in_proj_weight"])
+    assert torch.equal(ours["entity_classifier.weight"][[2, 1, 3]], theirs["class_head.weight"])
+    assert torch.equal(ours["entity_classifier.weight"][0], dog)
+    stem = "backbone.body.embedder.embedder.convolution.weight"
+    assert torch.equal(ours[stem], theirs[stem])
 
 
 def test_a_detector_that_the_authors_copied_three_times_is_no_finished_model_and_starts_one() -> None:
