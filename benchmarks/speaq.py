@@ -1,6 +1,7 @@
 """SpeaQ's assignment against plain matching on the drawn world: recall, time of a step, cost of assigning.
 
-    python benchmarks/speaq.py [--models parsed speaq] [--seeds 0 1 2] [--work FOLDER] [--json]
+    python benchmarks/speaq.py [--models parsed speaq] [--seeds 0 1 2] [--steps 50] [--start-steps 2500]
+        [--work FOLDER] [--json]
 
 `parsed` continues from the shipped ParSeD (a ParSeDA that starts from it has to learn to find pairs again,
 which takes thousands of steps). `speaq` is a small Iterative SGG on that model's backbone. It first learns by
@@ -52,8 +53,6 @@ TIMED_STEPS = 8
 
 SHIPPED = "demo/weights/parsed"
 SHORT_SIDE, LONG_SIDE, PAIRS = 96, 128, 32
-START_STEPS = 400
-STEPS = {"parsed": 50, "speaq": 50}
 
 
 def main() -> None:
@@ -61,6 +60,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=50, help="of every variant")
+    parser.add_argument("--start-steps", type=int, default=2500, help="of the speaq that both continue from")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "relforge-speaq")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -71,7 +72,9 @@ def main() -> None:
         measured: dict[str, list[dict[str, float]]] = {variant: [] for variant in VARIANTS}
         for seed in options.seeds:
             for variant in VARIANTS:
-                measured[variant].append(measure(world, train(world, model, variant, seed)))
+                begun = start(world, model, options.start_steps)
+                trained_model = train(world, model, variant, seed, begun, options.steps)
+                measured[variant].append(measure(world, trained_model))
         cost = {variant: step_cost(world, model, variant) for variant in VARIANTS}
         found += rows(f"{model}, {SPEAQ}", PLAIN, measured[SPEAQ], measured[PLAIN])
         found += rows(f"{model}, {SPEAQ}", PLAIN, [cost[SPEAQ]], [cost[PLAIN]])
@@ -100,17 +103,17 @@ def settings(world: World, model: str, variant: str, seed: int, steps: int) -> d
     }
 
 
-def train(world: World, model: str, variant: str, seed: int) -> Path:
-    """The finished model's folder; trained now unless it was."""
-    own = settings(world, model, variant, seed, STEPS[model])
-    return trained(world, own | {"model": {"kind": model, "start": start(world, model)}})
+def train(world: World, model: str, variant: str, seed: int, begun: str, steps: int) -> Path:
+    """The finished model's folder, continued from `begun`; trained now unless it was."""
+    own = settings(world, model, variant, seed, steps)
+    return trained(world, own | {"model": {"kind": model, "start": begun}})
 
 
-def start(world: World, model: str) -> str:
+def start(world: World, model: str, steps: int) -> str:
     """The model that every variant continues from."""
     if model == "parsed":
         return SHIPPED
-    own = settings(world, model, PLAIN, 0, START_STEPS)
+    own = settings(world, model, PLAIN, 0, steps)
     own["optimisation"] |= {"learning_rate": 8e-4}
     return str(trained(world, own | {"model": {"kind": model, "start": SHIPPED}}))
 
