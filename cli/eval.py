@@ -50,7 +50,8 @@ def command(
     object), then the mean. Options: annotations (test_hico.json, instances_test2015.json, anno_bbox.mat, or
     any format of ingest), training (rare, non-rare), protocol (official, rlipv2, pocket, upt, ggnet, plain),
     setting (default, known_object), split (UC-RF, UC-NF, UO, UV), unseen, top, nms, mask, vocabulary, score,
-    images (for a model), format, subject, short_side, long_side, device,
+    images (for a model), boxes (of a detector, whose pairs a DEFR scores), box_mask (intended, released),
+    mask_layers, powers, format, subject, short_side, long_side, device,
     kind (package.module:NAME, for a model of your own family).
 
     vcoco DETECTIONS|MODEL: agent AP and role AP of scenarios 1 and 2. Options: annotations (vcoco_test.json

@@ -35,6 +35,7 @@ from relforge.stages.class_names import spell_as
 
 if TYPE_CHECKING:
     from relforge.evaluation.detect import DetectOptions
+    from relforge.models.checkpoint import Loaded
 
 ANY = "any"
 SETTINGS = ("default", "known_object")
@@ -85,6 +86,10 @@ class HicoEvaluator:
         images: folder of its images, or a pattern with `{image_id}`; read only where a model detects.
         format: of the annotations: `hico`, or a dataset format of ingest; None: by the file's content.
         subject: class of the subject that counts; `any` for all.
+        boxes: a detector's boxes (`detected_boxes`), whose pairs a model of whole images scores (DEFR).
+        box_mask: of such a model, `intended` or `released`: how the rest of an image is hidden.
+        mask_layers: in how many of its last blocks.
+        powers: of the person's score, the object's score and the interaction's probability.
         short_side, long_side: size of images that a model detects in, pixels.
         device: where a model runs.
         kind: `package.module:NAME` of the family of a model that is of none of the zoo's.
@@ -104,6 +109,10 @@ class HicoEvaluator:
     images: str = ""
     format: str | None = None
     subject: str = PERSON
+    boxes: str = ""
+    box_mask: str = "intended"
+    mask_layers: int = 1
+    powers: Sequence[float] = (6.0, 3.0, 1.0)
     short_side: int = 800
     long_side: int = 1333
     device: str = "cpu"
@@ -144,6 +153,7 @@ class HicoEvaluator:
         if not is_model(target):
             return read_detections(target, self.score)
         from relforge.evaluation.detect import detect, load_detector
+        from relforge.models.zoo import family
 
         if not self.images:
             raise ValueError(f"{target} is a model: say with images=FOLDER what it detects in")
@@ -153,7 +163,33 @@ class HicoEvaluator:
             data, predicates = detection_data(gold.files, self.images), list(gold.files.verbs)
         if data is None or not len(data):
             raise ValueError(f"{self.annotations}: no image to detect in; is images={self.images} right?")
+        if family(loaded.blueprint.kind).targets == "images":
+            return self._score_pairs(loaded, data, gold)
         return detect(loaded, data, predicates, self._subject, self._detect_options(gold))
+
+    def _score_pairs(self, loaded: Loaded, data: RelationData, gold: HicoGold) -> Pairs:
+        """Pairs of the boxes of a detector, scored by a model of whole images."""
+        from relforge.evaluation.detect_pairs import PairOptions, detect_pairs
+        from relforge.evaluation.detected_boxes import read_detected
+        from relforge.evaluation.hico_image import class_order
+
+        if not self.boxes:
+            raise ValueError(
+                f"a {loaded.blueprint.kind} model finds no boxes: say with boxes=FILE which a detector found"
+            )
+        if len(self.powers) != 3:
+            raise ValueError("powers: give three, of person, object and interaction, e.g. powers=[6,3,1]")
+        own = tuple(loaded.blueprint.interactions)
+        listed = hico_data.interactions()
+        if own and own[0][0] == "interaction 0":  # a released file: HICO's, in its order
+            class_order(own, listed, "the model")
+            own = tuple(listed)
+        human, object_, interaction = self.powers
+        options = PairOptions(
+            self.box_mask, self.mask_layers, (human, object_, interaction), device=self.device
+        )
+        person = self.subject if self.subject != ANY else PERSON
+        return detect_pairs(loaded, read_detected(self.boxes), data, own, person, options)
 
     def _detect_options(self, gold: HicoGold) -> DetectOptions:
         from relforge.evaluation.detect import DetectOptions
