@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 from relforge.cli.app import invoke
+from relforge.demo.world.benchmarks import PREDICATES
 from relforge.demo.world.dataset import write_split
+from relforge.models.ocn.priors import words_of
 from tests.fixtures.training import run_folder, settings
 
 __all__ = ["run_folder", "settings"]
@@ -77,14 +79,25 @@ def test_its_help_shows_an_override_that_a_recipe_has(capsys: pytest.CaptureFixt
     assert "run.folder" not in shown
 
 
-@pytest.mark.parametrize("kind", ["parse", "rlip_parse"])
+def write_vectors(path: Path) -> str:
+    """Vectors of 8 numbers for the words of the world's predicates."""
+    words = sorted({word for name in PREDICATES for word in words_of(name)})
+    path.write_text("".join(f"{word} {place} 1 0 0 2 0 0 1\n" for place, word in enumerate(words)))
+    return str(path)
+
+
+@pytest.mark.parametrize("kind", ["parse", "rlip_parse", "qpic", "cdn", "ocn"])
 def test_a_recipe_file_trains_and_its_model_is_measured(
     kind: str, settings: dict[str, Any], tmp_path: Path, relforge: Any
 ) -> None:
     small = {"dim": 64, "heads": 2, "encoder_layers": 2, "decoder_layers": 2, "feedforward": 64}
     settings["model"] |= {"kind": kind, "sizes": small}
-    if kind == "parse":
+    if kind != "rlip_parse":
         del settings["model"]["text"]
+    if kind == "cdn":
+        settings["losses"] = {"reweight": ["objects", "relations"]}
+    if kind == "ocn":
+        settings["model"] |= {"sizes": small | {"word_width": 8}, "words": write_vectors(tmp_path / "words")}
     recipe, split = tmp_path / "recipe.yaml", write_split(tmp_path, "hoi", 4, size=64)
     source = {"annotations": str(split / "scene_graphs.json")}
     source |= {"images": f"{split}/images/{{image_id:0>6}}.jpg"}
