@@ -41,6 +41,9 @@ BACKENDS: dict[str, Registry] = {
         "select": {
             "select": "relforge.stages.select.stage:SelectStage",
         },
+        "image_support": {
+            "recogniser": "relforge.stages.image_support.stage:ImageSupportStage",
+        },
         "image_labels": {
             "interactions": "relforge.stages.image_labels.stage:ImageLabelsStage",
         },

@@ -8,7 +8,7 @@ from typing import Any
 
 from relforge.limited_yaml import YamlError, read_yaml
 from relforge.stages.interactions import Interactions
-from relforge.stages.parse.inflection import gerund, irregular
+from relforge.stages.parse.inflection import gerund, irregular, third_person
 
 VERB_FORMS = Path(__file__).with_name("verb_forms.yaml")
 IMPLIES = Path(__file__).with_name("implies.yaml")
@@ -102,7 +102,7 @@ class Implications:
 
 
 def own_lemmas(verb: str) -> list[str]:
-    """A verb's own wording in lemmas: `riding` is also "ride", `sit_on` "sit on"."""
+    """A verb's own wording in lemmas: `riding` and `rides` are also "ride", `sit_on` "sit on"."""
     first, *rest = verb.replace("_", " ").casefold().split()
     stems = [first]
     if known := irregular()["verb"].get(first):
@@ -111,6 +111,9 @@ def own_lemmas(verb: str) -> list[str]:
         stem = first[:-3]
         candidates = [stem, stem + "e", stem[:-1], stem[:-1] + "ie"]
         stems += [one for one in candidates if len(one) > 1 and gerund(one) == first]
+    if first.endswith("s"):
+        candidates = [first[:-1], first[:-2], first[:-3] + "y"]
+        stems += [one for one in candidates if len(one) > 1 and third_person(one) == first]
     return [" ".join([one, *rest]) for one in dict.fromkeys(stems)]
 
 

@@ -16,6 +16,7 @@ from relforge.stages.overlap import pairs_overlap
 from relforge.stages.relation_ids import derive_relation_ids
 
 CONFIDENCES = ("relation", "product")
+_SUPPORT = "support_image"
 DEDUPLICATIONS = ("max", "published", "none")
 
 
@@ -30,6 +31,9 @@ class SelectStage:
             that equals the maximum, `none` all.
         top_k_pair, top_k_image: relations kept of an ordered pair and of an image at most; None: all.
         overlap_prior: drop pairs whose boxes do not overlap.
+        support_image: exponent a of the image's own support (table `image_support`) in the confidence,
+            confidence^(1 - a) * support^a; 0: it plays no part. Relations without support keep theirs.
+        support_floor: relations whose support is lower are dropped; 0: none.
     """
 
     name = "select"
@@ -45,6 +49,8 @@ class SelectStage:
         top_k_pair: int | None = None,
         top_k_image: int | None = None,
         overlap_prior: bool = False,
+        support_image: float = 0.0,
+        support_floor: float = 0.0,
     ) -> None:
         if not 0 <= threshold <= 1:
             raise ValueError(f"select.threshold: {threshold} is not between 0 and 1")
@@ -52,6 +58,9 @@ class SelectStage:
             raise ValueError(f"select.confidence: {confidence!r} is not one of {', '.join(CONFIDENCES)}")
         if deduplicate not in DEDUPLICATIONS:
             raise ValueError(f"select.deduplicate: {deduplicate!r} is not one of {', '.join(DEDUPLICATIONS)}")
+        for key, share in (("support_image", support_image), ("support_floor", support_floor)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"select.{key}: {share} is not between 0 and 1")
         for key, value in (("top_k_pair", top_k_pair), ("top_k_image", top_k_image)):
             if value is not None and value < 1:
                 raise ValueError(f"select.{key}: {value} keeps nothing; use 1 or more, or leave it out")
@@ -61,6 +70,9 @@ class SelectStage:
         self._top_k_pair = top_k_pair
         self._top_k_image = top_k_image
         self._overlap_prior = overlap_prior
+        self._support_image, self._support_floor = support_image, support_floor
+        if support_image or support_floor:
+            self.inputs = (*self.inputs, "image_support")
 
     def files(self) -> Sequence[str]:
         return ()
@@ -70,6 +82,8 @@ class SelectStage:
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
         rows = tables["scores"].combine_chunks()
+        if "image_support" in self.inputs:
+            rows = _with_support(rows, tables["image_support"])
         account = Account()
 
         def keep(reason: str, wanted: np.ndarray) -> None:
@@ -78,6 +92,9 @@ class SelectStage:
                 account.drop(reason, lost)
                 rows = rows.filter(pa.array(wanted))
 
+        if self._support_floor:
+            floor = np.float32(self._support_floor)
+            keep("below_support_floor", pc.fill_null(rows[_SUPPORT], 1.0).to_numpy() >= floor)
         keep("not_a_number", ~np.isnan(self._confidences(rows)))
         # the score is float32: compare with the float32 that the threshold names
         keep("below_threshold", self._confidences(rows) >= np.float32(self._threshold))
@@ -92,6 +109,7 @@ class SelectStage:
         ):
             if count:
                 keep(reason, _is_in_top(rows, self._confidences(rows), group, count))
+        rows = rows.select([name for name in rows.column_names if name != _SUPPORT])
         rows = rows.append_column("relation_id", derive_relation_ids(rows, tables["images"]))
         account.keep(rows.num_rows)
         return account.result({"relations": schemas.conform("relations", rows)})
@@ -101,7 +119,20 @@ class SelectStage:
         if self._confidence == "product":
             for name in ("subject_score", "object_score"):
                 score = score * pc.fill_null(rows[name], 1.0).to_numpy().astype(np.float32)
+        if self._support_image:
+            support = rows[_SUPPORT].to_numpy(zero_copy_only=False).astype(np.float32)
+            joint = score ** np.float32(1 - self._support_image) * support ** np.float32(self._support_image)
+            score = np.where(np.isnan(support), score, joint)
         return score
+
+
+def _with_support(rows: pa.Table, support: pa.Table) -> pa.Table:
+    """The rows with the image's support of each, null where it has none."""
+    keys = ("image_id", "subject_box", "object_box", "predicate")
+    values = support[_SUPPORT].to_pylist()
+    known = dict(zip(zip(*(support[key].to_pylist() for key in keys), strict=True), values, strict=True))
+    found = [known.get(key) for key in zip(*(rows[key].to_pylist() for key in keys), strict=True)]
+    return rows.append_column(_SUPPORT, pa.array(found, pa.float32()))
 
 
 def _is_best(rows: pa.Table, confidence: np.ndarray, ties: bool) -> np.ndarray:

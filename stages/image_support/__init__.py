@@ -1,0 +1,1 @@
+"""How likely a candidate's interaction is anywhere in its image, by a model of whole images."""

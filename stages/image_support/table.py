@@ -1,0 +1,21 @@
+"""The table `image_support`: a column beside `candidates`, by the same keys."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from relforge.stages.tables import SORT_KEYS, TableSpec
+
+IMAGE_SUPPORT = TableSpec(
+    pa.schema(
+        [
+            pa.field("image_id", pa.string(), nullable=False),
+            pa.field("subject_box", pa.int32(), nullable=False),
+            pa.field("object_box", pa.int32(), nullable=False),
+            pa.field("predicate", pa.string(), nullable=False),
+            pa.field("support_image", pa.float32(), nullable=False),  # probability, 0 to 1
+        ]
+    ),
+    sort_keys=SORT_KEYS["candidates"],
+)
+KEYS = ("image_id", "subject_box", "object_box", "predicate")
