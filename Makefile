@@ -27,7 +27,7 @@ test-all: .venv/.ready
 # Mutated inputs for every adapter and reader; FUZZ=20000 tries fewer.
 FUZZ ?= 100000
 fuzz: .venv/.ready
-	RELFORGE_FUZZ=$(FUZZ) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --timeout 0 tests/stages/test_fuzz.py
+	RELFORGE_FUZZ=$(FUZZ) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --timeout 0 tests/stages/test_fuzz.py tests/data/test_fuzz_files.py
 
 # Every protection of tests/mutations.md taken away in a copy: the test beside it has to fail.
 mutations: .venv/.ready

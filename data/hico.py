@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from relforge.data.hoi import HoiData, HoiImage
+from relforge.data.hoi import HoiData, HoiImage, is_box
 from relforge.data.hoi_json import load_json, read_hoi_json
 from relforge.data.vocabulary import Vocabulary, read_vocabulary
 from relforge.stages.hico_lists import read_lists
+from relforge.stages.ingest.values import as_pixels, as_text
 
 UNSEEN_SPLITS = ("UC-RF", "UC-NF", "UO", "UV")
 
@@ -113,6 +114,8 @@ def names_beside(document: Any, verb: str = "verb") -> Vocabulary | None:
         found = Vocabulary(dict(sorted(categories.items())), dict(sorted(named.items())))
     except (KeyError, TypeError):
         return None
+    if not all(as_text(name) is not None for name in (*found.object_names, *found.verb_names)):
+        return None
     ours = official()
     known = found.objects.items() <= ours.objects.items() and found.verbs.items() <= ours.verbs.items()
     return None if known else found
@@ -167,12 +170,16 @@ def _read_instances(path: str, document: dict[str, Any]) -> HoiData:
             for subject_box, object_box, place, verb in zip(*columns, strict=True):
                 if not (0 <= place < len(of_object) and 0 <= verb < len(of_verb)):
                     reasons["unknown_category"] += 1
-                elif len(subject_box) != 4 or len(object_box) != 4:
+                elif not (is_box(subject_box) and is_box(object_box)):
                     reasons["malformed_box"] += 1
                 else:
                     rows.append((subject_box, object_box, of_object[place], of_verb[verb]))
-            images.append(_image(name, size, rows))
-    except (KeyError, TypeError, ValueError) as error:
+            width, height = map(as_pixels, size)
+            if as_text(name) is None or not (width and height):
+                reasons["malformed_image"] += 1
+                continue
+            images.append(_image(name, (width, height), rows))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, IndexError) as error:
         raise ValueError(
             f"{path}: neither a list of images nor HICO-DET instances with filenames, annotation, size, "
             f"objects and verbs: {error!r}"

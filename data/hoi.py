@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeGuard
 
 import numpy as np
+
+from relforge.stages.ingest.values import is_number
 
 NO_OBJECT = -1
 """In place of the object's box where an action has none (V-COCO)."""
@@ -88,3 +92,12 @@ def drop_rows_without_object(data: HoiData) -> tuple[HoiData, Counter[str]]:
     ]
     count = sum(len(one.interactions) for one in data.images) - sum(len(one.interactions) for one in images)
     return replace(data, images=images), Counter(row_without_object=count)
+
+
+def is_box(sides: object) -> TypeGuard[list[float]]:
+    """Whether a value of a file is a list of four finite numbers."""
+    return (
+        isinstance(sides, list)
+        and len(sides) == 4
+        and all(is_number(side) and math.isfinite(side) for side in sides)
+    )

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from relforge.data.hoi import NO_OBJECT, HoiData, HoiImage
+from relforge.stages.ingest.values import as_id, as_pixels, as_text
 
 HIDDEN = "invisible_hoi"
 """Of an image in a list that relforge wrote: `[{verb_id, object_cat}]` of interactions without a visible
@@ -38,6 +39,8 @@ def load_json(path: str) -> Any:
         return json.loads(Path(path).read_bytes())
     except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
+    except RecursionError as error:
+        raise ValueError(f"{path}: its lists or objects are nested too deeply") from error
 
 
 def read_hoi_json(
@@ -51,7 +54,8 @@ def read_hoi_json(
 ) -> HoiData:
     """Read the file; what cannot be used is counted, box by box and row by row.
 
-    Reasons: `malformed_image`, `duplicate_image`, `malformed_box`, `unknown_category`, `malformed_row`,
+    Reasons: `malformed_image`, `duplicate_image`, `bad_image_size` (it counts as not known), `malformed_box`,
+        `unknown_category`, `malformed_row`,
     `unknown_box` (a row names a box that is not there), `unknown_verb`, `box_set_aside` (a row of a box that
     was left out).
 
@@ -89,7 +93,11 @@ class _Reader:
         try:
             name, annotations = record["file_name"], record["annotations"]
             interactions = record.get(self.rows, ())
-            if not (isinstance(name, str) and isinstance(annotations, list)):
+            if not (
+                as_text(name) is not None
+                and isinstance(annotations, list)
+                and isinstance(interactions, list | tuple)
+            ):
                 raise TypeError
         except (TypeError, KeyError, AttributeError):
             self.reasons["malformed_image"] += 1
@@ -114,20 +122,23 @@ class _Reader:
             classes.append(code)
         found = [row for one in interactions if (row := self._row(one, kept)) is not None]
         broken = any(self._points_past(one, len(kept)) for one in interactions)
+        identity = as_id(record.get("img_id"))
         hidden = self._hidden(record.get(HIDDEN, ()))
-        size = (record["width"], record["height"]) if {"width", "height"} <= record.keys() else None
+        size = as_pixels(record.get("width")), as_pixels(record.get("height"))
+        if not all(size) and {"width", "height"} & record.keys():
+            self.reasons["bad_image_size"] += 1
         return HoiImage(
             name,
             np.array(boxes, float).reshape(-1, 4),
             np.array(classes, np.int64),
             np.array(found, np.int64).reshape(-1, 3),
-            size,
+            size if all(size) else None,
             tuple(sorted({code for _, code in hidden})),
             hidden,
             broken,
             labelled=None if labelled is None else np.array(labelled, bool),
             crowd=np.isin(np.arange(len(boxes)), crowd) if crowd else None,
-            identity=str(record["img_id"]) if isinstance(record.get("img_id"), int | str) else None,
+            identity=None if identity is None else str(identity),
         )
 
     def _hidden(self, rows: Any) -> tuple[tuple[int, int], ...]:
@@ -141,14 +152,14 @@ class _Reader:
     def _points_past(row: Any, boxes: int) -> bool:
         try:
             return max(int(row["subject_id"]), int(row["object_id"])) >= boxes
-        except (TypeError, KeyError, ValueError):
+        except (TypeError, KeyError, ValueError, OverflowError):
             return False
 
     def _box(self, box: Any) -> tuple[list[float] | None, int]:
         try:
             corners = [float(side) for side in box["bbox"]]
             category = int(box["category_id"])
-        except (TypeError, KeyError, ValueError):
+        except (TypeError, KeyError, ValueError, OverflowError):
             self.reasons["malformed_box"] += 1
             return None, 0
         if len(corners) != 4 or not np.isfinite(corners).all():
@@ -163,7 +174,7 @@ class _Reader:
         try:
             subject, place = int(row["subject_id"]), int(row["object_id"])
             verb = self.verbs.get(int(row["category_id"]), -1)
-        except (TypeError, KeyError, ValueError):
+        except (TypeError, KeyError, ValueError, OverflowError):
             self.reasons["malformed_row"] += 1
             return None
         if not (0 <= subject < len(kept) and NO_OBJECT <= place < len(kept)):

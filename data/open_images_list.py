@@ -8,6 +8,9 @@ from typing import Any
 from relforge.data.hoi import HoiData
 from relforge.data.hoi_json import load_json, read_hoi_json
 
+_MOST = 100_000
+"""Names that a list may have; a larger number is no place in one."""
+
 
 def read_converted(annotations: str, categories: str) -> HoiData:
     """A converted list.
@@ -21,7 +24,7 @@ def read_converted(annotations: str, categories: str) -> HoiData:
     document = load_json(categories)
     try:
         objects, predicates = (_names(document[key]) for key in ("obj", "rel"))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{categories}: expected lists of names under obj and rel: {error!r}") from error
     codes, verb_codes = (dict(enumerate(range(len(names)))) for names in (objects, predicates))
     return read_hoi_json(annotations, objects, predicates, codes, verb_codes, "rel_annotations")
@@ -34,4 +37,6 @@ def _names(given: Any) -> list[str]:
     if all(isinstance(value, int) for value in given.values()):
         given = {number: name for name, number in given.items()}
     by_number = {int(number): str(name) for number, name in given.items()}
+    if not all(0 <= number < _MOST for number in by_number):
+        raise ValueError(f"a number outside 0 to {_MOST}")
     return [by_number.get(number, "") for number in range(max(by_number) + 1)]

@@ -24,6 +24,7 @@ from relforge.data.hoi import NO_OBJECT, HoiData
 from relforge.data.hoi_json import load_json
 from relforge.data.vcoco_actions import ACTION_OF, ACTIONS, COLUMNS, ROLE_COLUMNS, ROLES
 from relforge.data.vcoco_images import image_number, is_official, read_converted
+from relforge.data.vcoco_records import check_official
 
 
 @dataclass(frozen=True)
@@ -82,36 +83,24 @@ def from_official(instances: Mapping[str, Any], actions: list[dict[str, Any]], w
     Raises:
         ValueError: they are of another form, or name other actions.
     """
-    try:
-        names = [one["action_name"] for one in actions]
-        if names != ACTIONS:
-            raise ValueError(f"{where}: the actions are {names[:3]}..., not V-COCO's 26")
-        wanted = {int(number) for one in actions for number in one["image_id"]}
-        sizes = {one["id"]: (one["width"], one["height"]) for one in instances["images"]}
-        categories = {one["id"]: one["name"] for one in instances["categories"]}
-        boxes = [one for one in instances["annotations"] if one["image_id"] in wanted]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{where}: no V-COCO annotation: {error!r} is missing") from error
-    reasons: Counter[str] = Counter()
-    place = {number: row for row, number in enumerate(one for one in sizes if one in wanted)}
-    reasons["unknown_image"] = len(wanted) - len(place)
+    found = check_official(instances, actions, where)
+    reasons = found.reasons
+    place = {number: row for row, number in enumerate(found.images)}
     corners: dict[int, tuple[np.ndarray, int, int]] = {}  # annotation -> box, category, image
-    for one in boxes:
-        if one.get("ignore", 0) == 1 or one["image_id"] not in place:
-            continue
-        box = _clipped(one["bbox"], sizes[one["image_id"]])
-        if one["area"] > 0 and box[2] > box[0] and box[3] > box[1]:
-            corners[one["id"]] = box, one["category_id"], place[one["image_id"]]
+    for one in found.boxes:
+        box = _clipped(one.xywh, found.images[one.image][1])
+        if one.category not in found.categories:
+            reasons["unknown_category"] += 1
+        elif one.area > 0 and box[2] > box[0] and box[3] > box[1]:
+            corners[one.id] = box, one.category, place[one.image]
         else:
             reasons["box_without_area"] += 1
     rows: dict[int, dict[int, list[int]]] = defaultdict(dict)  # annotation -> action -> boxes of its roles
-    labelled: set[int] = set(map(int, actions[0]["ann_id"]))
-    for number, one in enumerate(actions):
-        ends = np.array(one["role_object_id"], np.int64).reshape(len(one["role_name"]), -1).T
-        for person, label, roles in zip(one["ann_id"], one["label"], ends[:, 1:].tolist(), strict=True):
+    for number, action in enumerate(found.actions):
+        for person, label, roles in zip(action.people, action.labels, action.ends.tolist(), strict=True):
             if label == 1:
-                rows[int(person)][number] = roles
-    return _people(list(place), corners, rows, labelled, categories, reasons)
+                rows[person][number] = roles
+    return _people(list(place), corners, rows, found.labelled, found.categories, reasons)
 
 
 def _clipped(xywh: Any, size: tuple[int, int]) -> np.ndarray:

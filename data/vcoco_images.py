@@ -7,7 +7,7 @@ names.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,7 +17,8 @@ import numpy as np
 from relforge.data import hico
 from relforge.data.hoi import MISSING, NO_OBJECT, HoiData, HoiImage
 from relforge.data.hoi_json import load_json, read_hoi_json
-from relforge.data.vcoco_actions import ACTIONS, COLUMNS, ROLES
+from relforge.data.vcoco_actions import COLUMNS, ROLES
+from relforge.data.vcoco_records import Action, Box, check_official
 
 
 def image_number(file_name: str) -> int:
@@ -73,61 +74,53 @@ def of_official(instances: Mapping[str, Any], actions: list[dict[str, Any]], whe
     Raises:
         ValueError: they are of another form, or name other actions.
     """
-    try:
-        names = [one["action_name"] for one in actions]
-        if names != ACTIONS:
-            raise ValueError(f"{where}: the actions are {names[:3]}..., not V-COCO's 26")
-        wanted = {int(number) for one in actions for number in one["image_id"]}
-        of_images = [one for one in instances["images"] if one["id"] in wanted]
-        categories = {one["id"]: one["name"] for one in instances["categories"]}
-        boxes: dict[int, list[dict[str, Any]]] = {one["id"]: [] for one in of_images}
-        for box in instances["annotations"]:
-            if box["image_id"] in boxes and box.get("ignore", 0) != 1:
-                boxes[box["image_id"]].append(box)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{where}: no V-COCO annotation: {error!r} is missing") from error
-    reasons = Counter(unknown_image=len(wanted) - len(of_images))
-    code = {number: place for place, number in enumerate(categories)}
-    labelled = {int(number) for number in actions[0]["ann_id"]}
-    rows = _rows(actions)
+    checked = check_official(instances, actions, where)
+    reasons = checked.reasons
+    boxes: dict[int, list[Box]] = {number: [] for number in checked.images}
+    for box in checked.boxes:
+        if box.category in checked.categories:
+            boxes[box.image].append(box)
+        else:
+            reasons["unknown_category"] += 1
+    code = {number: place for place, number in enumerate(checked.categories)}
+    labelled, rows = checked.labelled, _rows(checked.actions)
     found = []
-    for image in of_images:
-        own = [box for box in boxes[image["id"]] if box["category_id"] in code]
-        reasons["unknown_category"] += len(boxes[image["id"]]) - len(own)
-        place = {box["id"]: row for row, box in enumerate(own)}
+    for number, (name, size) in checked.images.items():
+        own = boxes[number]
+        place = {box.id: row for row, box in enumerate(own)}
         interactions = []
         for box in own:
-            for end, column in rows.pop(box["id"], ()):
+            for end, column in rows.pop(box.id, ()):
                 if end and end not in place:
                     reasons["role_of_unknown_box"] += 1
-                interactions.append((place[box["id"]], place.get(end, NO_OBJECT), column))
-        xywh = np.array([box["bbox"] for box in own], float).reshape(-1, 4)
-        crowd = np.array([bool(box.get("iscrowd", 0)) for box in own], bool)
+                interactions.append((place[box.id], place.get(end, NO_OBJECT), column))
+        xywh = np.array([box.xywh for box in own], float).reshape(-1, 4)
+        crowd = np.array([box.crowd for box in own], bool)
         found.append(
             HoiImage(
-                image.get("file_name") or f"{image['id']:012d}.jpg",
+                name,
                 np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1),
-                np.array([code[box["category_id"]] for box in own], np.int64),
+                np.array([code[box.category] for box in own], np.int64),
                 np.array(interactions, np.int64).reshape(-1, 3),
-                (image["width"], image["height"]),
-                labelled=np.array([box["id"] in labelled for box in own], bool),
+                size,
+                labelled=np.array([box.id in labelled for box in own], bool),
                 crowd=crowd if crowd.any() else None,
-                identity=str(image["id"]),
+                identity=str(number),
             )
         )
     reasons["action_of_unknown_box"] = len(rows)
-    return HoiData(found, [*categories.values(), MISSING], COLUMNS, +reasons)
+    return HoiData(found, [*checked.categories.values(), MISSING], COLUMNS, +reasons)
 
 
-def _rows(actions: list[dict[str, Any]]) -> dict[int, list[tuple[int, int]]]:
+def _rows(actions: list[Action]) -> dict[int, list[tuple[int, int]]]:
     """Annotation of a person -> (annotation of the role's object or 0, column) of every role of what they
     do."""
     rows: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for one in actions:
-        name = one["action_name"]
-        columns = [COLUMNS.index(f"{name}_{role}") for role in ROLES[name]] or [COLUMNS.index(name)]
-        ends = np.array(one["role_object_id"], np.int64).reshape(len(one["role_name"]), -1).T
-        for person, label, roles in zip(one["ann_id"], one["label"], ends[:, 1:].tolist(), strict=True):
+        columns = [COLUMNS.index(f"{one.name}_{role}") for role in ROLES[one.name]] or [
+            COLUMNS.index(one.name)
+        ]
+        for person, label, roles in zip(one.people, one.labels, one.ends.tolist(), strict=True):
             if label == 1:
-                rows[int(person)] += zip(roles or [0], columns, strict=True)
+                rows[person] += zip(roles or [0], columns, strict=True)
     return rows

@@ -72,7 +72,7 @@ def read_vocabulary(path: str) -> Vocabulary:
             for key in ("objects", "verbs")
         )
         rows = tuple((verbs[verb], objects[number]) for verb, number in document.get("interactions", ()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise ValueError(
             f"{path}: expected {{objects: {{number: name}}, verbs: {{number: name}}, interactions: "
             f"[[verb, object]]}}: {error!r}"

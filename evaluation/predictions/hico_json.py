@@ -18,7 +18,7 @@ import pyarrow as pa
 from relforge.data import hico
 from relforge.data.hoi_json import load_json
 from relforge.evaluation.annotated import PERSON
-from relforge.evaluation.predictions.table import as_rows, corners, of_columns
+from relforge.evaluation.predictions.table import as_name, as_rows, corners, of_columns
 
 
 def write(table: pa.Table, path: Path) -> Counter[str]:
@@ -62,15 +62,16 @@ def read(path: str) -> pa.Table:
     rows: list[list[float]] = []
     try:
         for one in load_json(path):
-            pair = (one["verb"], one["object"]) if "verb" in one else known[int(one["id"]) - 1]
+            named = "verb" in one
+            pair = (as_name(one["verb"]), as_name(one["object"])) if named else known[int(one["id"]) - 1]
             for name, *values in one["detections"]:
                 if len(values) != 9:
                     raise ValueError(f"a detection of {pair} has {len(values)} numbers, not 9")
-                image.append(str(name))
+                image.append(as_name(name))
                 predicate.append(pair[0])
                 object_.append(pair[1])
                 rows.append([float(value) for value in values])
-    except (KeyError, TypeError, IndexError, ValueError) as error:
+    except (KeyError, TypeError, IndexError, ValueError, OverflowError) as error:
         raise ValueError(f"{path}: no detections per interaction: {error}") from error
     values = np.array(rows, float).reshape(-1, 9)
     return of_columns(image, [PERSON] * len(image), predicate, object_, values[:, :8], values[:, 8])

@@ -21,7 +21,7 @@ from relforge.data.hoi import MISSING, NO_OBJECT
 from relforge.data.hoi_json import load_json
 from relforge.data.vcoco_actions import COLUMNS
 from relforge.evaluation.annotated import image_id
-from relforge.evaluation.predictions.table import as_rows, corners, of_columns
+from relforge.evaluation.predictions.table import as_name, as_rows, corners, of_columns
 from relforge.stages.class_names import class_key
 from relforge.stages.export.hico import FIRST_OTHER_CLASS
 from relforge.stages.export.numbers import Numbers
@@ -79,21 +79,23 @@ def read(path: str, benchmark: str = "hico") -> pa.Table:
     boxes, scores = [], []
     try:
         for one in load_json(path):
-            name = image_id(str(one["file_name"]))
+            name = image_id(as_name(one["file_name"]))
             found = [[float(side) for side in box["bbox"]] for box in one["predictions"]]
+            if any(len(sides) != 4 for sides in found):
+                raise ValueError(f"a box of {name} has not four sides")
             of_box = [
-                box["category"] if "category" in box else classes[int(box["category_id"])]
+                as_name(box["category"]) if "category" in box else classes[int(box["category_id"])]
                 for box in one["predictions"]
             ]
             for row in one["hoi_prediction"]:
                 subject, end = int(row["subject_id"]), int(row["object_id"])
-                verb = row["verb"] if "verb" in row else verbs[int(row["category_id"])]
+                verb = as_name(row["verb"]) if "verb" in row else verbs[int(row["category_id"])]
                 object_ = MISSING if end == NO_OBJECT else of_box[end]
                 for column, value in zip(columns, (name, of_box[subject], verb, object_), strict=True):
                     column.append(value)
                 boxes.append(found[subject] + ([np.nan] * 4 if end == NO_OBJECT else found[end]))
                 scores.append(float(row["score"]))
-    except (KeyError, TypeError, IndexError, ValueError) as error:
+    except (KeyError, TypeError, IndexError, ValueError, OverflowError) as error:
         raise ValueError(
             f"{path}: expected a list of images with file_name, predictions and hoi_prediction: {error!r}"
         ) from error

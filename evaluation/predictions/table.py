@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from relforge.data.vcoco_actions import COLUMNS
 from relforge.evaluation.detection_table import DETECTIONS
 from relforge.evaluation.vcoco_detections import AGENTS
+from relforge.stages.ingest.values import as_text
 
 BOXES = tuple(name for name in DETECTIONS.names if name.endswith(("_x", "_y", "_w", "_h")))
 
@@ -79,6 +80,18 @@ def corners(table: pa.Table, end: str) -> np.ndarray:
     sides = [pc.fill_null(table[f"{end}_{side}"], np.nan).to_numpy() for side in "xywh"]
     x, y, w, h = sides
     return np.stack([x, y, x + w, y + h], 1)
+
+
+def as_name(value: object) -> str:
+    """A name in a file of detections.
+
+    Raises:
+        ValueError: it is no text that can be written.
+    """
+    text = as_text(value)
+    if text is None:
+        raise ValueError(f"{value!r:.60} is no name")
+    return text
 
 
 def of_columns(
