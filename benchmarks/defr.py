@@ -2,7 +2,7 @@
 
     python benchmarks/defr.py [--seeds 0 1 2] [--work FOLDER] [--train N] [--test N] [--epochs N] [--json]
 
-Images of two splits are captioned by the shipped captioner (two sampled captions an image), parsed and
+Images of two splits are captioned by the shipped captioner (one sampled caption an image), parsed and
 labelled by the stage `image_labels`; students read no gold. They start from the captioner's vision tower, and
 from rows that the shipped R-Tagger's text encoder wrote (verb and object averaged) or random ones. All are
 measured by `hico_image` on the second split's gold; few-shot interactions are those with at most five
@@ -68,7 +68,7 @@ def draw(work: Path, counts: dict[str, int]) -> dict[str, Path]:
             },
             "run": {"folder": str(runs[part]), "shard_images": 100},
             "stages": {
-                "caption": {"backend": "blip", "model": str(BLIP), "captions": 2, "top_p": 0.6},
+                "caption": {"backend": "blip", "model": str(BLIP), "captions": 1, "top_p": 0.6},
                 "parse": {"backend": "relforge"},
                 "image_labels": {
                     "backend": "interactions",
