@@ -10,6 +10,7 @@ from torch import Tensor
 
 from relforge.models.blocks.backbone import BACKBONES, Backbone, build_backbone
 from relforge.models.blocks.backbone_keys import convert_backbone
+from relforge.models.blocks.published_names import BACKBONE_PREFIX, backbone_of
 
 RESNET = {"family": "resnet", "embedding_size": 8, "hidden_sizes": [16, 24, 32, 48], "depths": [1, 2, 1, 1]}
 SWIN = {"family": "swin", "embed_dim": 12, "depths": [1, 1, 2, 1], "heads": [1, 2, 3, 4], "window": 4}
@@ -131,6 +132,7 @@ def test_published_sizes() -> None:
         channels = {name: builder().channels for name, builder in BACKBONES.items()}
     assert channels == {
         "resnet50": (512, 1024, 2048),
+        "resnet101": (512, 1024, 2048),
         "swin_tiny": (192, 384, 768),
         "swin_large": (384, 768, 1536),
     }
@@ -140,3 +142,17 @@ def test_published_sizes() -> None:
 def test_an_unknown_backbone_is_named(spec: object) -> None:
     with pytest.raises(ValueError, match="unknown backbone"):
         build_backbone(spec)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("name", "third"), [("resnet50", 6), ("resnet101", 23)])
+def test_a_published_resnet_is_known_by_its_depth(name: str, third: int) -> None:
+    state = {f"{BACKBONE_PREFIX}conv1.weight": torch.empty(64, 3, 7, 7)}
+    for stage, (depth, width) in enumerate(((3, 256), (4, 512), (third, 1024), (3, 2048)), 1):
+        for block in range(depth):
+            state[f"{BACKBONE_PREFIX}layer{stage}.{block}.conv3.weight"] = torch.empty(
+                width, width // 4, 1, 1
+            )
+    assert backbone_of(state) == name
+    with torch.device("meta"):
+        built = build_backbone(name)
+    assert len(built.body.encoder.stages[2].layers) == third
