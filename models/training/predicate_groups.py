@@ -37,8 +37,11 @@ class PredicateGroups:
     def __post_init__(self) -> None:
         if len(self.counts) != len(self.names) or sum(self.sizes) != len(self.names):
             raise ValueError("predicate_groups: names, counts and sizes differ in length")
-        if len(self.queries) != len(self.sizes) or min(self.queries) < 1:
-            raise ValueError(f"predicate_groups.queries: {self.queries} is not one number a group, 1 or more")
+        if len(self.queries) != len(self.sizes) or min(*self.queries, *self.sizes, 1) < 1:
+            raise ValueError(
+                f"predicate_groups: sizes {self.sizes} and queries {self.queries} are no numbers of a group, "
+                "1 or more each"
+            )
 
     @classmethod
     def fit(

@@ -33,6 +33,15 @@ def test_groups_survive_a_config_and_know_their_counts() -> None:
     assert PredicateGroups.fit(COUNTS | {"ride": 3}, 3, 20).sha256 != groups.sha256
 
 
+@pytest.mark.parametrize(
+    "changed", [{"sizes": [2, 5]}, {"sizes": [0, 1, 5]}, {"queries": [20]}, {"queries": [0, 10, 10]}]
+)
+def test_groups_of_a_damaged_config_are_refused(changed: dict[str, list[int]]) -> None:
+    config = PredicateGroups.fit(COUNTS, 3, 20).to_config() | changed
+    with pytest.raises(ValueError, match="predicate_groups"):
+        PredicateGroups.from_config(config)
+
+
 @pytest.mark.parametrize(("groups", "pairs", "message"), [(7, 20, "6 predicates"), (3, 2, "too few")])
 def test_more_groups_than_there_can_be_are_refused(groups: int, pairs: int, message: str) -> None:
     with pytest.raises(ValueError, match=rf"assign\.groups.*{message}"):
@@ -66,7 +75,8 @@ def test_a_target_is_repeated_by_the_sum_of_its_best_qualities(
     own = OWN if grouped else torch.ones_like(OWN)
     multi = MultiAssignment(4, "dynamic", quality, weight)
 
-    worth = multi.quality_of((SUBJECTS[None], SUBJECTS), (OBJECTS[None], OBJECTS), PROBABILITY[None], own)
+    boxes = torch.ones(2, 4)
+    worth = multi.quality_of((SUBJECTS[None], boxes), (OBJECTS[None], boxes), PROBABILITY[None], own)
 
     torch.testing.assert_close(worth.topk(4, 1).values.sum(1)[0], torch.tensor(sums), rtol=0, atol=1e-3)
     assert multi.repeats(worth).tolist() == [repeats]
