@@ -81,6 +81,7 @@ class ImageLabelsStage:
         self._join, self._rules = join, Rules(positive, limit, min_captions, silence)
         self._soft = None if encoder is None else SoftVerbs(encoder, pooling, soft)
         self._reader: ClaimReader | None = None
+        self._ready = False
 
     def files(self) -> Sequence[str]:
         own = [self._verb_forms, *vocabulary.paths(self._synonyms)]
@@ -93,6 +94,7 @@ class ImageLabelsStage:
         self._load()
         if self._soft is not None:
             self._soft.load(self._table)
+        self._ready = True
 
     def _load(self) -> None:
         self._table = read_interactions(self._table_name)
@@ -111,7 +113,7 @@ class ImageLabelsStage:
         Every triplet is kept where it says a positive label, or dropped: `not_a_person`, `unknown_object`,
         `unknown_verb`, `not_in_vocabulary`, `object_not_seen`, `below_support` or `beyond_limit`.
         """
-        if self._reader is None:
+        if not self._ready:
             self.setup()
         account = Account()
         triplets = _by_image(tables["triplets"])

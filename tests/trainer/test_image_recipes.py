@@ -100,6 +100,23 @@ def test_a_supervised_training_learns_and_is_measured_before_and_after(run: Path
     assert (model / "model.safetensors").is_file()
 
 
+def test_a_supervised_training_reads_hicos_own_layout(run: Path, tmp_path: Path) -> None:
+    names = sorted(path.name for path in (run / "pictures").iterdir())
+    rows = [[1 if number % 3 == code else 0 for number in range(len(names))] for code in range(2)]
+    document = {"hoi_list": [list(pair) for pair in PAIRS], "files_train": names, "files_test": names}
+    (tmp_path / "anno.json").write_text(json.dumps(document | {"anno_train": rows, "anno_test": rows}))
+    folder, source = str(run / "pictures"), str(tmp_path / "anno.json")
+    changes: dict[str, Any] = {"data": {"source": source, "split": "train", "images": folder, "limit": 9}}
+    changes["judge"] = {"annotations": source, "images": folder}
+
+    image_level.main(settings(run, tmp_path / "out", **changes, losses={"loss": "weighted_bce"}))
+
+    assert measures(tmp_path / "out")["trained"] == 1.0
+    changes["data"].pop("images")
+    with pytest.raises(ValueError, match=r"data.images: say in which folder the images are"):
+        image_level.main(settings(run, tmp_path / "none", **changes))
+
+
 def test_a_student_of_captions_reads_no_gold(run: Path, tmp_path: Path) -> None:
     blind = write_run(tmp_path / "blind")
     (blind / "gold" / "part-00000.parquet").unlink()

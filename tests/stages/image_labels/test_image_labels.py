@@ -21,6 +21,7 @@ from relforge.stages.image_labels.votes import vote
 from relforge.stages.interactions import read_interactions
 from relforge.stages.tables import SCHEMAS
 from tests.cli.conftest import Relforge
+from tests.fixtures.sentence_encoders import write_bert
 
 
 def triplet(image: str, caption: int, subject: str, lemma: str, object_: str) -> dict[str, Any]:
@@ -199,6 +200,23 @@ def test_wordings_and_implications_are_files_that_users_edit(tmp_path: Path) -> 
     (tmp_path / "forms.yaml").write_text("{verbs: {hugging: squish}}")
     with pytest.raises(ValueError, match=r"forms.yaml: verbs.hugging: expected a list of wordings"):
         label(rows, {"a": []}, **options)
+
+
+def test_a_predicate_without_wording_goes_to_the_likest_verb_of_its_object(tmp_path: Path) -> None:
+    encoder = str(write_bert(tmp_path / "bert"))
+    (tmp_path / "table.yaml").write_text("[[eat, apple], [ride, horse]]")
+    rows = [triplet("a", n, "a man", "riding the", "an apple") for n in range(2)]
+    rows += [triplet("a", n, "a man", "riding the", "a car") for n in range(2)]
+    options: dict[str, Any] = {"interactions": str(tmp_path / "table.yaml"), "encoder": encoder}
+
+    found, result = label(rows, {"a": ["apple"]}, soft=0.01, pooling="mean", **options)
+
+    # only the verbs of the object compete, and an object that no interaction has stays unknown
+    assert [(name, row["state"]) for (_, name), row in found.items()] == [("eat apple", 1)]
+    assert result.dropped == {"unknown_object": 2}
+    strict, result = label(rows, {"a": ["apple"]}, soft=1.0, **options)
+    assert [row["state"] for row in strict.values()] == [0]
+    assert result.dropped == {"unknown_object": 2, "unknown_verb": 2}
 
 
 @pytest.mark.parametrize(
