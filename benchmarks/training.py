@@ -1,7 +1,7 @@
 """Time of a training step of the zoo's families, against the published code.
 
     python benchmarks/training.py [FAMILY ...] [--short-side 480] [--long-side 640] [--batch 1] [--rounds 3]
-        [--published CHECKOUT] [--flags "--hoi --DETRHOI"] [--json]
+        [--published CHECKOUT] [--flags "--hoi --DETRHOI"] [--transformers] [--json]
 
 Models of the published sizes on ResNet-50 with random weights, 80 classes and 117 relations, 8 pairs an
 image. A step is forward, losses, backward, clipping and AdamW; seconds are of the processor, one thread, the
@@ -11,6 +11,9 @@ median of the rounds. Texts are encoded in every step, as in training.
 whose code then runs in this process: its `main.get_args_parser` and `models.build_model` make the model of
 one family, with the flags given. Ours takes over its weights; its steps take turns with ours, and the largest
 difference of the logits stands beside the times. Models that read texts have no adapter.
+
+`--transformers` compares the detectors `detr` and `deformable_detr` (with box refinement) with those of
+transformers, which have the same weights, in the same way.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import importlib
 import shlex
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +37,8 @@ from relforge.models.blocks.backbone import build_backbone
 from relforge.models.blocks.prediction import Labels
 from relforge.models.blocks.text import NO_OBJECTS
 from relforge.models.blueprint import Blueprint, wrap_text_encoder
-from relforge.models.published import load_published, published_blueprint
+from relforge.models.published import load_pretrained, load_published, published_blueprint
+from relforge.models.training.box_targets import BoxTargets
 from relforge.models.training.targets import Targets
 from relforge.models.zoo import DETECTORS, MODELS, family
 from relforge.trainer.tokenizer import train_tokenizer
@@ -170,6 +175,67 @@ class PublishedCode:
         )
 
 
+def compare_transformers(
+    kind: str, images: Tensor, targets: list[Targets], rounds: int, **sizes: Any
+) -> dict[str, Any]:
+    """A detector of transformers and ours with its weights, in turns, on the boxes of both ends.
+
+    Args:
+        sizes: fields of transformers' config, for a smaller model.
+    """
+    theirs = _transformers_detector(kind, sizes)
+    with tempfile.TemporaryDirectory() as folder:
+        theirs.save_pretrained(folder)
+        loaded = load_pretrained(folder)
+    for name, parameter in theirs.named_parameters():  # the same parts are trained
+        frozen = ("embedder.", "encoder.stages.0.")
+        part = name.partition("backbone.model.")[2]
+        parameter.requires_grad_(not (part.startswith(frozen) or ".normalization." in part))
+    boxes = [
+        BoxTargets(
+            torch.cat([target.subject_boxes, target.object_boxes]),
+            torch.cat([target.subject_labels, target.object_labels]),
+        )
+        for target in targets
+    ]
+    wanted = [{"class_labels": one.labels, "boxes": one.boxes} for one in boxes]
+    losses = family(kind).losses()
+    pairs = float(sum(len(one) for one in boxes))
+    with torch.no_grad():
+        expected = theirs.eval()(images).logits
+        difference = float((loaded.model.eval()(images, None).layers[-1].logits - expected).abs().max())
+    steps = [
+        _step(loaded.model, lambda: losses(loaded.model(images, None), boxes, pairs)["total"]),
+        _step(theirs, lambda: theirs(images, labels=wanted).loss),
+    ]
+    ours, other = seconds_of(steps, rounds)
+    row = {"case": kind, "peer": "transformers", "ours": ours, "theirs": other, "ratio": other / ours}
+    return row | {"unit": "CPU s per step", "logits differ by": difference}
+
+
+def _transformers_detector(kind: str, sizes: dict[str, Any]) -> Any:
+    from transformers import (
+        DeformableDetrConfig,
+        DeformableDetrForObjectDetection,
+        DetrConfig,
+        DetrForObjectDetection,
+        ResNetConfig,
+    )
+
+    torch.manual_seed(0)
+    resnet = ResNetConfig(out_features=["stage2", "stage3", "stage4"], **sizes.pop("resnet", {}))
+    labels = {row: f"class {row}" for row in range(91)}
+    common = {
+        "use_timm_backbone": False,
+        "backbone_config": resnet,
+        "auxiliary_loss": True,
+        "id2label": labels,
+    }
+    if kind == "detr":
+        return DetrForObjectDetection(DetrConfig(**common, **sizes))
+    return DeformableDetrForObjectDetection(DeformableDetrConfig(**common, with_box_refine=True, **sizes))
+
+
 def seconds_of(steps: list[Step], rounds: int) -> list[float]:
     """Median processor seconds of every step; they take turns, after one round to warm up."""
     found: list[list[float]] = [[] for _ in steps]
@@ -207,6 +273,9 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--published", type=Path, help="checkout of published code")
     options.add_argument("--flags", default="", help="of its training script")
+    options.add_argument(
+        "--transformers", action="store_true", help="compare the detectors with transformers'"
+    )
     options.add_argument("--json", action="store_true")
     args = options.parse_args()
     for kind in args.families:
@@ -216,6 +285,8 @@ def main() -> None:
     images, targets = make_batch(args.batch, args.short_side, args.long_side)
     if args.published:
         rows = [compare(PublishedCode(args.published.resolve(), args.flags), images, targets, args.rounds)]
+    elif args.transformers:
+        rows = [compare_transformers(kind, images, targets, args.rounds) for kind in DETECTORS]
     else:
         rows = [measure(kind, images, targets, args.rounds) for kind in args.families or FAMILIES]
     emit(rows, args.json, f"training step, {args.batch} x {args.short_side} x {args.long_side}")

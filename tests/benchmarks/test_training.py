@@ -130,3 +130,14 @@ def test_a_step_lowers_the_loss(training: ModuleType, checkout: Path) -> None:
     torch.manual_seed(0)
     losses = [step() for _ in range(8)]
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("kind", ["detr", "deformable_detr"])
+def test_detectors_of_transformers_take_turns_with_ours(training: ModuleType, kind: str) -> None:
+    images, targets = training.make_batch(1, 64, 96)
+    resnet = {"embedding_size": 8, "hidden_sizes": [8, 16, 16, 32], "depths": [1, 1, 1, 1]}
+    sizes = {"d_model": 64, "encoder_layers": 1, "decoder_layers": 2, "num_queries": 5}
+    sizes |= {"encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
+    row = training.compare_transformers(kind, images, targets, 1, resnet=resnet, **sizes)
+    assert row["logits differ by"] < 1e-5
+    assert row["ratio"] == pytest.approx(row["theirs"] / row["ours"])

@@ -17,7 +17,10 @@ from transformers import (
     ResNetConfig,
 )
 
+from relforge.models.blocks.box_prediction import BoxOutput
 from relforge.models.published import load_pretrained
+from relforge.models.training.box_criterion import BoxCriterion
+from relforge.models.training.box_targets import BoxTargets
 
 RESNET = ResNetConfig(
     embedding_size=8,
@@ -116,3 +119,26 @@ def test_a_missing_weight_is_listed(tmp_path: Path) -> None:
     save_file(state, tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match=r"decoder\.layers\.1\.self_attn"):
         load_pretrained(str(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["detr", "plain", "refined"])
+def test_losses_are_those_of_transformers(tmp_path: Path, kind: str) -> None:
+    theirs = build(kind)
+    # transformers' DETR passes normed states on where it supervises all layers: there the last one alone
+    theirs.config.auxiliary_loss = kind != "detr"
+    theirs.save_pretrained(tmp_path)
+    ours = load_pretrained(str(tmp_path)).model
+    images = torch.randn(2, 3, 96, 128)
+    targets = [
+        BoxTargets(torch.rand(count, 4) * 0.3 + 0.3, torch.arange(count) % 5) for count in (3, 1)
+    ]  # more than one image, of different numbers
+    labels = [{"class_labels": one.labels, "boxes": one.boxes} for one in targets]
+
+    expected = theirs(images, labels=labels)
+    criterion = BoxCriterion({"labels": 1.0})  # transformers' weight, in matching too
+    layers = ours(images, None).layers
+    terms = criterion(BoxOutput(layers[-1:] if kind == "detr" else layers), targets, 4.0)
+
+    assert float(terms["total"].detach()) == pytest.approx(float(expected.loss), rel=1e-5)
+    for name, other in (("labels", "loss_ce"), ("boxes", "loss_bbox"), ("giou", "loss_giou")):
+        assert float(terms[name].detach()) == pytest.approx(float(expected.loss_dict[other]), rel=1e-4)
