@@ -69,11 +69,11 @@ def losses(
     return Criterion(Hungarian(), terms, weights or {})
 
 
-def matching(layer: Assigned) -> Tensor:
-    """Cross-entropy of whether a query holds a pair, over all queries; 0 in a model that does not say."""
+def matching(layer: Assigned) -> Tensor | None:
+    """Cross-entropy of whether a query holds a pair, over all queries; None in a model that does not say."""
     logits = layer.prediction.pair_logits
     if logits is None:
-        return layer.prediction.relation_logits.new_zeros(())
+        return None
     holds = torch.zeros(logits.shape[:2], dtype=torch.long, device=logits.device)
     holds[layer.index] = 1
     return F.cross_entropy(logits.flatten(0, 1).float(), holds.flatten())

@@ -64,11 +64,11 @@ class Criterion:
         """
         # the last layer first, as published: terms that keep counts see the layers in this order
         *others, last = self.assign(output.layers, targets, pairs, output.relation_features)
-        terms = {name: term(last) for name, term in self.terms.items()}
+        terms = self._compute(last)
         terms |= {name: output.terms[name] for name in self.model_terms}
         totals = [self.weigh(terms)]
         for assigned in others:
-            totals.append(self.weigh({name: term(assigned) for name, term in self.terms.items()}))
+            totals.append(self.weigh(self._compute(assigned)))
         return {"total": torch.stack(totals).sum(), **terms, **last.report}
 
     def layer_terms(
@@ -76,7 +76,12 @@ class Criterion:
     ) -> dict[str, Tensor]:
         """The terms of one decoder layer, unweighted; `features` are the relation labels', R x width."""
         (assigned,) = self.assign([layer], targets, pairs, features)
-        return {name: term(assigned) for name, term in self.terms.items()}
+        return self._compute(assigned)
+
+    def _compute(self, layer: Assigned) -> dict[str, Tensor]:
+        """The terms that the model's prediction has something for."""
+        terms = {name: term(layer) for name, term in self.terms.items()}
+        return {name: value for name, value in terms.items() if value is not None}
 
     def assign(
         self,

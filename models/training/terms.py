@@ -78,8 +78,8 @@ class Assigned:
         return rows[self.index]
 
 
-Term = Callable[[Assigned], Tensor]
-"""A loss term: one number."""
+Term = Callable[[Assigned], Tensor | None]
+"""A loss term: one number, or None where the model predicts nothing that it would be of."""
 
 
 def subject_boxes(layer: Assigned) -> Tensor:

@@ -230,10 +230,10 @@ def test_the_matching_head(goldens: Path, images: Any, stage_two: Any, targets: 
     case = stored["use_matching"]
     check_step(losses(), output, targets, case)
     terms = losses().layer_terms(output.layers[-1], targets, 6.0)
-    assert float(terms["matching"]) == pytest.approx(case["losses"]["loss_matching"], rel=detr.LOSS)
+    assert terms["matching"].item() == pytest.approx(case["losses"]["loss_matching"], rel=detr.LOSS)
     total = losses()(output, targets, 6.0)["total"]
     total.backward()
-    assert float(total) == pytest.approx(case["total"], rel=detr.LOSS)
+    assert total.item() == pytest.approx(case["total"], rel=detr.LOSS)
     detr.check_gradients(model, case, zoo.our_names(state, blueprint))
 
 
