@@ -36,7 +36,7 @@ from relforge.trainer.recipes import hts
 ROOT = Path(__file__).resolve().parent.parent
 BLIP, RTAGGER = ROOT / "demo" / "weights" / "blip", ROOT / "demo" / "weights" / "rtagger"
 SIZES = {"image": 96, "patch": 8, "width": 128, "layers": 4, "heads": 4, "feedforward": 256}
-SIZES_OF_BLIP: dict[str, Any] = SIZES | {"normalisation": "clip"}
+SIZES_OF_BLIP: dict[str, Any] = SIZES | {"normalisation": "clip", "head": "linear", "log_scale": 0.0}
 STUDENTS = {
     "LSE-Sign, language": ("lse_sign", True),
     "BCE, language": ("bce", True),
@@ -130,9 +130,10 @@ def train(work: Path, seed: int, name: str, runs: dict[str, Path], epochs: float
                 "losses": {"loss": loss},
                 "epochs": epochs,
                 "seed": seed,
-                "batch": {"size": 16, "balance": 10, "crop": 1, "jitter": 0.2},
+                "batch": {"size": 16, "balance": 0, "crop": 1, "jitter": 0.0},
                 "optimisation": {
-                    "learning_rate": 5e-4,
+                    "learning_rate": 5e-3,
+                    "backbone_learning_rate": 3e-4,
                     "weight_decay": 0.0,
                     "schedule": "cosine",
                     "max_gradient_norm": 1.0,
@@ -155,7 +156,7 @@ def main() -> None:
     options.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "relforge-defr")
     options.add_argument("--train", type=int, default=1200, help="images of a seed to learn from")
     options.add_argument("--test", type=int, default=300, help="images of a seed to measure on")
-    options.add_argument("--epochs", type=float, default=4)
+    options.add_argument("--epochs", type=float, default=3)
     options.add_argument("--json", action="store_true")
     args = options.parse_args()
     torch.set_num_threads(1)

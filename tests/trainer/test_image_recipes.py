@@ -27,6 +27,7 @@ from tests.cli.conftest import Relforge, relforge
 __all__ = ["relforge"]
 
 PAIRS = (("hold", "apple"), ("eat", "apple"))
+RATES = {"learning_rate": 3e-3, "backbone_learning_rate": 3e-3}
 SIZES = {"image": 16, "patch": 8, "width": 16, "layers": 1, "heads": 2, "feedforward": 16}
 
 
@@ -80,7 +81,7 @@ def settings(run: Path, out: Path, **changes: Any) -> dict[str, Any]:
         "model": {"kind": "defr", "sizes": SIZES},
         "steps": 30,
         "batch": {"size": 4, "balance": 0, "crop": 1, "jitter": 0},
-        "optimisation": {"learning_rate": 3e-3, "weight_decay": 0.0, "max_gradient_norm": 10.0},
+        "optimisation": RATES | {"weight_decay": 0.0, "max_gradient_norm": 10.0},
         "judge": {"annotations": str(run)},
         "save_every": 10,
     } | changes
