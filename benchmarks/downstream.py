@@ -27,6 +27,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import torch
 from laboratory import benchmark_models, fine_tuning
 from laboratory.cache import digest
 from laboratory.candidate_sets import THRESHOLD
@@ -160,7 +161,7 @@ def write(path: Path, world: World, lengths: Lengths, shown: dict[str, Any], sec
     reading = old[old.index(READING) :] if READING in old else ""
     head = f"""# Pre-training, fine-tuning and official measures on the drawn world
 
-{date.today()}, {processor()}, one thread, torch; {seconds / 60:.0f} core minutes for what is below.
+{date.today()}, {processor()}, one thread, torch {torch.__version__}; {seconds / 60:.0f} core minutes for what is below.
 
 `make bench-downstream` (`python benchmarks/downstream.py`)
 
