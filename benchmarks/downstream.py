@@ -159,9 +159,10 @@ def write(path: Path, world: World, lengths: Lengths, shown: dict[str, Any], sec
     """Replace the tables of the file; what follows its first "## Reading" stays."""
     old = path.read_text() if path.exists() else ""
     reading = old[old.index(READING) :] if READING in old else ""
+    made = f"{date.today()}, {processor()}, one thread, torch {torch.__version__}"
     head = f"""# Pre-training, fine-tuning and official measures on the drawn world
 
-{date.today()}, {processor()}, one thread, torch {torch.__version__}; {seconds / 60:.0f} core minutes for what is below.
+{made}; {seconds / 60:.0f} core minutes for what is below.
 
 `make bench-downstream` (`python benchmarks/downstream.py`)
 
