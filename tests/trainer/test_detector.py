@@ -18,7 +18,7 @@ from relforge.trainer.recipes import detector, relations
 
 SIZES = {"dim": 32, "heads": 2, "queries": 20, "encoder_layers": 1, "decoder_layers": 2, "feedforward": 48}
 STARTS = {
-    "detr": ("qpic",),
+    "detr": ("qpic", "cdn", "parse", "rlip_parse"),
     "deformable_detr": ("parsed_v1", "qahoi", "qahoi_rlipv2", "parsed", "rlip_parsed", "parseda"),
 }
 """Detector -> families that start from it."""
@@ -61,6 +61,7 @@ def test_a_finished_detector_starts_the_families_of_its_line(
     start = detector.main(of_boxes | {"steps": 0})
     before = load_file(start / "model.safetensors")
     sizes: dict[str, Any] = {key: value for key, value in SIZES.items() if key != "queries"}
+    sizes |= {"encoder_layers": 2} if kind == "rlip_parse" else {}
     sizes |= {"fusions": 1, "fusion_dim": 32, "language_heads": 1} if kind in {"parsed", "parseda"} else {}
     text = {"model_type": "roberta", "hidden_size": 32, "num_hidden_layers": 1}
     text |= {"num_attention_heads": 2, "intermediate_size": 48, "max_position_embeddings": 66}
@@ -72,7 +73,7 @@ def test_a_finished_detector_starts_the_families_of_its_line(
         "start": str(start),
         "sizes": sizes | ({"levels": 4} if kind == "qahoi" else {}),
     }
-    if kind in {"parsed", "parseda", "rlip_parsed"}:
+    if kind in {"parsed", "parseda", "rlip_parsed", "rlip_parse"}:
         again["model"]["text"] = text
 
     after = load_file(relations.main(again) / "model.safetensors")
