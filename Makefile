@@ -44,7 +44,7 @@ check: .venv/.ready
 
 # Those that need no files of yours; `make bench BENCH=match` runs one. The others say what they need by --help.
 # `quality` trains twelve small models: three quarters of an hour on one core.
-BENCH ?= match ingest read_shards msda caption tagger assignment scene_graphs quality
+BENCH ?= match ingest read_shards msda caption tagger assignment scene_graphs defr quality
 bench: .venv/.ready
 	for name in $(BENCH); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
