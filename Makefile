@@ -48,8 +48,8 @@ BENCH ?= match ingest read_shards msda caption tagger assignment scene_graphs de
 bench: .venv/.ready
 	for name in $(BENCH); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-# Pre-training with and without pseudo-labels, fine-tuning on HICO-DET files of the drawn world, official measures; half an hour on
-# one idle core. Stopped, it continues: WORK keeps trainings and measures.
+# Pre-training with and without pseudo-labels, fine-tuning on HICO-DET files of the drawn world, official measures; a quarter of an
+# hour on one idle core. Stopped, it continues: WORK keeps trainings and measures.
 WORK ?= runs/bench-downstream
 bench-downstream: .venv/.ready
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/downstream.py --work $(WORK) --write benchmarks/results/downstream.md
