@@ -11,9 +11,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 READERS = {
     "data/caption_batches.py": "training of captioners",
+    "data/image_loading.py": "training of models of whole images",
     "data/transforms.py": "training and evaluation (`relforge eval`, the demo)",
+    "evaluation/detect_pairs.py": "`relforge eval hico` with pairs of a detector's boxes",
     "reports/view/thumbnail.py": "relforge view",
     "stages/caption/stage.py": "the caption stage",
+    "stages/image_support/stage.py": "the stage image_support",
     "stages/ingest/image_files.py": "ingest with require_images or embed_images",
     "stages/tag/stage.py": "the tag stage",
 }

@@ -80,7 +80,10 @@ def test_a_captioner_with_absurd_depth_is_refused(folder: Path, tmp_path: Path) 
     ("vision", "sentence"),
     [
         ({"num_hidden_layers": 10**8}, "vision.num_hidden_layers is 100000000"),
-        ({"hidden_size": 1 << 20, "intermediate_size": 1 << 22}, "the weights of this captioner would take"),
+        (
+            {"hidden_size": 1 << 20, "intermediate_size": 1 << 22, "num_attention_heads": 16},
+            "the weights of this captioner would take",
+        ),
     ],
 )
 def test_a_captioner_to_be_trained_with_absurd_sizes_is_refused(

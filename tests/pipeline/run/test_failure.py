@@ -47,11 +47,11 @@ def test_a_shard_survives_two_errors_of_the_object_store_client(tmp_path, source
     raised: list[str] = []
     put = ObjectStorage.write
 
-    def shaky(self: ObjectStorage, path: str, data: bytes, *, durable: bool = True) -> None:
+    def shaky(self: ObjectStorage, path: str, data: bytes, **options: bool) -> None:
         if path.startswith("captions/") and len(raised) < 2:
             raised.append(path)
             raise error
-        put(self, path, data, durable=durable)
+        put(self, path, data, **options)
 
     monkeypatch.setattr(ObjectStorage, "write", shaky)
 
