@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from relforge import redaction
-from relforge.pipeline.config import ConfigError
+from relforge.cli.output import print_json, print_line, print_table
+from relforge.pipeline.config import ConfigError, load
 from relforge.pipeline.config.secrets import looks_secret
 from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.store.run_folder import RunFolder
@@ -79,6 +80,19 @@ def test_a_new_value_of_the_secret_redoes_nothing_and_is_not_printed(
 
     assert "everything is done already" in said.out
     assert "s3cret" not in said.out + said.err
+    assert "api_key" not in said.out + said.err
+
+
+def test_whatever_is_printed_hides_it(keyed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load(str(keyed))
+
+    print_line(f"401 for {SECRET}")
+    print_table(["error"], [[f"401 for {SECRET}"]])
+    print_json({"error": f"401 for {SECRET}"})
+
+    said = capsys.readouterr().out
+    assert "v3ry" not in said
+    assert said.count("(hidden)") == 3
 
 
 def test_a_failure_shows_neither_on_the_terminal_nor_in_its_record(relforge, keyed: Path) -> None:
