@@ -1,4 +1,4 @@
-"""`relforge language-head`: classifier rows that a sentence encoder writes, and a picture of their layout."""
+"""`relforge language-head`: classifier rows that a sentence encoder writes, and a plot of their layout."""
 
 from __future__ import annotations
 

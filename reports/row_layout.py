@@ -1,4 +1,4 @@
-"""A picture of how a classifier's rows lie: their two main directions, a colour per object class."""
+"""A plot of how a classifier's rows lie: their two main directions, a colour per object class."""
 
 from __future__ import annotations
 

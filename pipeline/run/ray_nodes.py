@@ -56,7 +56,7 @@ class ClusterWatch:
         self._folder, self._driver, self._needed, self._notify = folder, driver, needed, notify
         self._files = shared_files(plan, needed)
         self._probed: set[str] = set()
-        self._looked = self._moved = time.monotonic()
+        self._looked = self._moved = self._fitted = time.monotonic()
         self._state: object = None
         self._said: list[str] = []
 
@@ -97,14 +97,16 @@ class ClusterWatch:
             self._probed.add(node.id)
 
     def _say_waits(self, nodes: Sequence[Node]) -> None:
-        waits = find_waits(self._needed, nodes)
+        now, waits = time.monotonic(), find_waits(self._needed, nodes)
         running = self._folder.storage.listing(RUNNING)
         state = {name: stat.modified for name, stat in running.items()}
         if state != self._state:  # a shard was begun or ended
-            self._state, self._moved = state, time.monotonic()
-        if time.monotonic() - self._moved > _WAIT_SECONDS and not running and not waits:
-            waits = [f"waits for a place: the cluster's {_cpus(nodes)} CPUs are taken by other work"]
-        elif time.monotonic() - self._moved <= _WAIT_SECONDS:
+            self._state, self._moved = state, now
+        if not waits:
+            self._fitted = now
+            if not running and now - self._moved > _WAIT_SECONDS:
+                waits = [f"waits for a place: the cluster's {_cpus(nodes)} CPUs are taken by other work"]
+        elif now - self._fitted <= _WAIT_SECONDS:  # other stages may work meanwhile
             waits = []
         if waits != self._said:
             self._said = waits

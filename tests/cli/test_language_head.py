@@ -1,4 +1,4 @@
-"""`relforge language-head`: rows, prompts that can be edited, and the picture."""
+"""`relforge language-head`: rows, prompts that can be edited, and the plot."""
 
 from __future__ import annotations
 

@@ -37,11 +37,11 @@ def write_run(folder: Path, count: int = 12) -> Path:
     boxes: list[dict[str, Any]] = []
     gold: list[dict[str, Any]] = []
     labels: list[dict[str, Any]] = []
-    (folder / "pictures").mkdir(parents=True)
+    (folder / "photos").mkdir(parents=True)
     for number in range(count):
         image, kind = f"{number:03d}", number % 3  # hold, eat, an apple alone
         colour = [(200, 20, 20), (20, 200, 20), (20, 20, 200)][kind]
-        path = folder / "pictures" / f"{image}.png"
+        path = folder / "photos" / f"{image}.png"
         Image.new("RGB", (20, 12), colour).save(path)
         images.append({"image_id": image, "dataset": "t", "split": "t", "uri": str(path)})
         images[-1] |= {"width": 20, "height": 12}
@@ -102,11 +102,11 @@ def test_a_supervised_training_learns_and_is_measured_before_and_after(run: Path
 
 
 def test_a_supervised_training_reads_hicos_own_layout(run: Path, tmp_path: Path) -> None:
-    names = sorted(path.name for path in (run / "pictures").iterdir())
+    names = sorted(path.name for path in (run / "photos").iterdir())
     rows = [[1 if number % 3 == code else 0 for number in range(len(names))] for code in range(2)]
     document = {"hoi_list": [list(pair) for pair in PAIRS], "files_train": names, "files_test": names}
     (tmp_path / "anno.json").write_text(json.dumps(document | {"anno_train": rows, "anno_test": rows}))
-    folder, source = str(run / "pictures"), str(tmp_path / "anno.json")
+    folder, source = str(run / "photos"), str(tmp_path / "anno.json")
     changes: dict[str, Any] = {"data": {"source": source, "split": "train", "images": folder, "limit": 9}}
     changes["judge"] = {"annotations": source, "images": folder}
 

@@ -311,9 +311,9 @@ def test_scene_graphs_are_the_published_ones(goldens: Path, golden: Callable[[st
         assert torch.equal(graph.pairs, arrays[f"{stem}/rel_pair_idxs"])
         assert torch.equal(graph.predicates, arrays[f"{stem}/pred_rel_labels"])
         # of an exact tie either query may stand
-        slots = arrays[f"{stem}/query_index"] // count
-        tied = torch.where(slots == 10, 4, slots), torch.where(graph.queries == 10, 4, graph.queries)
-        assert torch.equal(*(tied if i == 2 else (slots, graph.queries)))
+        places = arrays[f"{stem}/query_index"] // count
+        tied = torch.where(places == 10, 4, places), torch.where(graph.queries == 10, 4, graph.queries)
+        assert torch.equal(*(tied if i == 2 else (places, graph.queries)))
         height, width = facts["original_hw"][i]
         resized = in_pixels(graph, (width, height))
         arrays.check(f"{stem}/resized_boxes", resized.boxes, 2e-3)

@@ -98,6 +98,28 @@ def test_images_and_the_files_of_stages_are_looked_for(tmp_path: Path, source) -
 
 
 @pytest.mark.usefixtures("ray_here")
+def test_what_is_lacking_is_said_while_other_stages_work(
+    ram: Path, source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = tiny_job(ram / "run", source(8), limits=Limits(autoscaling=True), caption_resources=GPU)
+    folder = RunFolder(job.folder)
+    plan, _ = prepare(folder, job)
+    said: list[str] = []
+
+    with Driver(folder) as driver:
+        watch = ClusterWatch(plan, folder, driver, {"caption": GPU}, said.append)
+        watch.look(now=True)
+        before = list(said)
+        monkeypatch.setattr(ray_nodes, "_WAIT_SECONDS", 0.05)
+        folder.write_json("logs/running/parse-00001.json", {"attempt": 1})  # begun just now
+        watch.look(now=True)
+        watch.close()
+
+    assert before == []
+    assert len(said) == 1
+
+
+@pytest.mark.usefixtures("ray_here")
 def test_a_change_after_the_model_needs_no_gpu(ram: Path, source) -> None:
     path = source(8)
     run(tiny_job(ram / "run", path, caption_resources=Resources(actors=1)), executor="loop")

@@ -33,7 +33,7 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def picture() -> bytes:
+def png() -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()
@@ -69,7 +69,7 @@ def tables(claims: list[tuple[str, int, str, int]], images: dict[str, bytes]) ->
 def test_a_candidate_has_the_models_probability_of_its_interaction_in_the_image(model: Path) -> None:
     given = tables(
         [("a", 0, "riding", 1), ("a", 0, "rides", 1), ("a", 1, "eating", 2), ("a", 0, "next to", 1)],
-        {"a": picture()},
+        {"a": png()},
     )
 
     stage = ImageSupportStage(str(model), temperature=2.0, device="cpu")
@@ -77,7 +77,7 @@ def test_a_candidate_has_the_models_probability_of_its_interaction_in_the_image(
 
     rows = {row["predicate"]: row["support_image"] for row in result.tables["image_support"].to_pylist()}
     network: Any = load_model(model).model
-    pixels = np.asarray(Image.open(io.BytesIO(picture())))
+    pixels = np.asarray(Image.open(io.BytesIO(png())))
     square = resize(pixels, 16, 16, "bicubic").float()[None] / 255
     with torch.no_grad():
         logit = network((square - 0.5) / 0.5)[0, 0]
@@ -88,7 +88,7 @@ def test_a_candidate_has_the_models_probability_of_its_interaction_in_the_image(
 
 
 def test_candidates_of_an_image_that_cannot_be_read_are_set_aside(model: Path) -> None:
-    given = tables([("a", 0, "riding", 1), ("b", 0, "riding", 1)], {"a": b"no image", "b": picture()})
+    given = tables([("a", 0, "riding", 1), ("b", 0, "riding", 1)], {"a": b"no image", "b": png()})
 
     result = ImageSupportStage(str(model), device="cpu").process(given)
 
@@ -106,7 +106,7 @@ def select(given: dict[str, pa.Table], support: float, **options: Any) -> tuple[
 
 
 def test_selection_weighs_the_support_and_drops_what_is_below_the_floor() -> None:
-    given = tables([("a", 0, "riding", 1), ("a", 0, "patting", 1)], {"a": picture()})
+    given = tables([("a", 0, "riding", 1), ("a", 0, "patting", 1)], {"a": png()})
 
     assert SelectStage().inputs == ("scores", "images", "boxes")
     assert SelectStage(support_image=0.5).inputs == ("scores", "images", "boxes", "image_support")
