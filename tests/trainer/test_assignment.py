@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from relforge.data import sources
 from relforge.evaluation.detect import DetectOptions, detect
 from relforge.models.checkpoint import load_model
-from relforge.trainer import snapshots
 from relforge.trainer.recipes import relations
+from tests.fixtures.stopping import stopped_after
 
 ASSIGN = {
     "groups": 3,
@@ -86,22 +86,12 @@ def test_it_trains_stores_its_groups_and_detects(searching: dict[str, Any], kind
 
 
 @pytest.mark.parametrize("kind", ["parsed_v1", "speaq"])
-def test_a_stopped_run_continues_to_the_same_weights(
-    searching: dict[str, Any], monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_a_stopped_run_continues_to_the_same_weights(searching: dict[str, Any], kind: str) -> None:
     searching = closed(searching, kind)
     whole = relations.main(searching | {"steps": 3, "save_every": 1})
     stopped = deepcopy(searching) | {"out": searching["out"] + "-stopped", "steps": 3, "save_every": 1}
-    save = snapshots.save
-
-    def save_and_stop(folder: Path, step: int, *rest: Any) -> None:
-        save(folder, step, *rest)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(snapshots, "save", save_and_stop)
-    with pytest.raises(KeyboardInterrupt):
+    with stopped_after(1):
         relations.main(stopped)
-    monkeypatch.setattr(snapshots, "save", save)
     resumed = relations.main(stopped)
 
     one, two = (load_file(folder / "model.safetensors") for folder in (whole, resumed))

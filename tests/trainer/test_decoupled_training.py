@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from relforge.models.checkpoint import load_model
-from relforge.trainer import snapshots
 from relforge.trainer.recipes import relations
+from tests.fixtures.stopping import stopped_after
 
 FROZEN = ["backbone.", "tokens.", "encoder.", "pairs.queries."]
 
@@ -47,21 +47,12 @@ def test_stage_two_moves_decoders_and_heads_alone(second: dict[str, Any]) -> Non
 
 
 def test_a_stopped_stage_two_continues_to_the_same_weights_and_counts(
-    second: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    second: dict[str, Any], tmp_path: Path
 ) -> None:
     whole = relations.main(second)
     stopped = second | {"out": str(tmp_path / "stopped")}
-    save = snapshots.save
-
-    def save_and_stop(folder: Path, step: int, *rest: Any) -> None:
-        save(folder, step, *rest)
-        if step == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(snapshots, "save", save_and_stop)
-    with pytest.raises(KeyboardInterrupt):
+    with stopped_after(2):
         relations.main(stopped)
-    monkeypatch.setattr(snapshots, "save", save)
     continued = relations.main(stopped)
 
     one, other = (load_model(folder).model.state_dict() for folder in (whole, continued))

@@ -12,8 +12,8 @@ import pytest
 from relforge.demo.world.benchmarks import PREDICATES
 from relforge.demo.world.dataset import write_split
 from relforge.models.checkpoint import load_model
-from relforge.trainer import snapshots
 from relforge.trainer.recipes import relations
+from tests.fixtures.stopping import stopped_after
 
 AUGMENTED = {"jitter": 0.4, "crop": 0.5, "crop_short_sides": [56, 64], "crop_sides": [48, 64]}
 
@@ -56,7 +56,6 @@ def test_a_stopped_fine_tuning_continues_to_the_same_bytes(
     recipe: dict[str, Any],
     entries: dict[str, dict[str, Any]],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # given a few-shot run from a pre-trained model, and the same stopped after its second step
     start = relations.main(recipe | {"out": str(tmp_path / "pre"), "steps": 1})
@@ -67,17 +66,8 @@ def test_a_stopped_fine_tuning_continues_to_the_same_bytes(
     }
     whole = relations.main(recipe)
     stopped = deepcopy(recipe) | {"out": recipe["out"] + "-stopped"}
-    save = snapshots.save
-
-    def save_and_stop(folder: Path, step: int, *rest: Any) -> None:
-        save(folder, step, *rest)
-        if step == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(snapshots, "save", save_and_stop)
-    with pytest.raises(KeyboardInterrupt):
+    with stopped_after(2):
         relations.main(stopped)
-    monkeypatch.setattr(snapshots, "save", save)
 
     # when it is called again
     resumed = relations.main(stopped)

@@ -13,31 +13,22 @@ import torch
 from safetensors.torch import load_file
 
 from relforge.models.checkpoint import load_model
-from relforge.trainer import snapshots
 from relforge.trainer.recipes import relations
 from relforge.trainer.settings import settings_from
 from tests.fixtures import tiny_published, tiny_tagger
+from tests.fixtures.stopping import stopped_after
 
 
 def losses(out: str) -> list[float]:
     return [json.loads(line)["total"] for line in (Path(out) / "log.jsonl").read_text().splitlines()]
 
 
-def test_a_stopped_run_continues_to_the_same_weights(settings: dict[str, Any], monkeypatch) -> None:
+def test_a_stopped_run_continues_to_the_same_weights(settings: dict[str, Any]) -> None:
     # given a run that is stopped after its second step
     whole = relations.main(settings)
     stopped = deepcopy(settings) | {"out": settings["out"] + "-stopped"}
-    save = snapshots.save
-
-    def save_and_stop(folder: Path, step: int, *rest: Any) -> None:
-        save(folder, step, *rest)
-        if step == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(snapshots, "save", save_and_stop)
-    with pytest.raises(KeyboardInterrupt):
+    with stopped_after(2):
         relations.main(stopped)
-    monkeypatch.setattr(snapshots, "save", save)
 
     # when the same command runs again
     resumed = relations.main(stopped)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from relforge.models.zoo import MODELS, family
-from relforge.trainer import snapshots
 from relforge.trainer.recipes import relations
+from tests.fixtures.stopping import stopped_after
 
 SMALL: dict[str, Any] = {"dim": 64, "heads": 2, "feedforward": 64, "dropout": 0.1}
 SMALL |= {"encoder_layers": 2, "decoder_layers": 2}
@@ -37,19 +36,11 @@ def recipe(request: pytest.FixtureRequest, settings: dict[str, Any], word_vector
     return settings | {"model": model, "optimisation": options, "steps": 2, "save_every": 1}
 
 
-def test_a_stopped_run_ends_in_the_same_bytes(recipe: dict[str, Any], monkeypatch: Any) -> None:
+def test_a_stopped_run_ends_in_the_same_bytes(recipe: dict[str, Any]) -> None:
     whole = relations.main(recipe)
     stopped = recipe | {"out": f"{recipe['out']}-stopped"}
-    save = snapshots.save
-
-    def save_and_stop(folder: Path, step: int, *rest: Any) -> None:
-        save(folder, step, *rest)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(snapshots, "save", save_and_stop)
-    with pytest.raises(KeyboardInterrupt):
+    with stopped_after(1):
         relations.main(stopped)
-    monkeypatch.setattr(snapshots, "save", save)
     resumed = relations.main(stopped)
 
     one, two = (load_file(folder / "model.safetensors") for folder in (whole, resumed))

@@ -19,8 +19,8 @@ from relforge.models.checkpoint import load_model, save_model
 from relforge.stages.export import export
 from relforge.stages.export.vg150 import FILES
 from relforge.stages.registry import build_source
-from relforge.trainer import snapshots
 from relforge.trainer.recipes import relations
+from tests.fixtures.stopping import stopped_after
 
 SIZES = {"dim": 32, "heads": 2, "encoder_layers": 1, "decoder_layers": 2, "feedforward": 32, "dropout": 0.0}
 BACKBONE = {"family": "swin", "embed_dim": 16, "depths": [1, 1, 1, 1], "heads": [1, 2, 2, 4], "window": 4}
@@ -68,23 +68,12 @@ def model(files: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pa
     return relations.main(recipe(files, tmp_path_factory.mktemp("model")) | {"steps": 1})
 
 
-def test_a_stopped_training_ends_in_the_same_weights(
-    files: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_training_ends_in_the_same_weights(files: dict[str, Any], tmp_path: Path) -> None:
     settings = recipe(files, tmp_path)
     whole = relations.main(settings)
     stopped = settings | {"out": settings["out"] + "-stopped"}
-    save = snapshots.save
-
-    def save_and_stop(folder: Path, step: int, *rest: Any) -> None:
-        save(folder, step, *rest)
-        if step == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(snapshots, "save", save_and_stop)
-    with pytest.raises(KeyboardInterrupt):
+    with stopped_after(2):
         relations.main(stopped)
-    monkeypatch.setattr(snapshots, "save", save)
     again = relations.main(stopped)
 
     one, two = (load_file(folder / "model.safetensors") for folder in (whole, again))
