@@ -110,7 +110,7 @@ def test_what_is_lacking_is_said_while_other_stages_work(
         watch = ClusterWatch(plan, folder, driver, {"caption": GPU}, said.append)
         watch.look(now=True)
         before = list(said)
-        monkeypatch.setattr(ray_nodes, "_WAIT_SECONDS", 0.05)
+        monkeypatch.setattr(ray_nodes, "_WAIT_SECONDS", 0.0)
         folder.write_json("logs/running/parse-00001.json", {"attempt": 1})  # begun just now
         watch.look(now=True)
         watch.close()
