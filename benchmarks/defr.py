@@ -1,6 +1,7 @@
 """DEFR and HTS on the drawn world: what a student learns from captions, and what its parts are worth.
 
-    python benchmarks/defr.py [--seeds 0 1 2] [--work FOLDER] [--train N] [--test N] [--epochs N] [--json]
+    python benchmarks/defr.py [--seeds 0 1 2] [--work FOLDER] [--train N] [--test N] [--epochs N]
+        [--draw N] [--students NAME ...] [--json]
 
 Images of two splits are captioned by the shipped captioner (one sampled caption an image), parsed and
 labelled by the stage `image_labels`; students read no gold. They start from the captioner's vision tower, and
@@ -45,10 +46,10 @@ STUDENTS = {
 MEASURES = {"all": "mean_average_precision", "few": "mean_average_precision_few_5"}
 
 
-def draw(work: Path, counts: dict[str, int]) -> dict[str, Path]:
+def draw(work: Path, counts: dict[str, int], seed: int) -> dict[str, Path]:
     """Run folders of both splits, with captions' labels of the interactions that both show."""
     splits = {
-        part: write_split(work / part, name, counts[part], 1)
+        part: write_split(work / part, name, counts[part], seed)
         for part, name in (("train", "vg-like"), ("test", "detection"))
     }
     table = work / "table.yaml"
@@ -157,20 +158,22 @@ def main() -> None:
     options.add_argument("--train", type=int, default=1200, help="images of a seed to learn from")
     options.add_argument("--test", type=int, default=300, help="images of a seed to measure on")
     options.add_argument("--epochs", type=float, default=3)
+    options.add_argument("--draw", type=int, default=1, help="seed of the images")
+    options.add_argument("--students", nargs="+", choices=list(STUDENTS), default=list(STUDENTS))
     options.add_argument("--json", action="store_true")
     args = options.parse_args()
     torch.set_num_threads(1)
     found: dict[str, list[dict[str, float]]] = {}
-    runs = draw(args.work, {"train": args.train, "test": args.test})
+    runs = draw(args.work, {"train": args.train, "test": args.test}, args.draw)
     labels = read_image_labels(str(runs["train"]), labels="image_labels")
     positives = (labels.states == POSITIVE).sum(0)
     title = f"{args.train} images to learn from with {positives.sum()} labels, {args.test} to measure on"
     for seed in args.seeds:
-        for name in STUDENTS:
+        for name in args.students:
             for case, row in train(args.work, seed, name, runs, args.epochs).items():
-                if case == "student" or name == next(iter(STUDENTS)):
+                if case == "student" or name == args.students[0]:
                     found.setdefault(name if case == "student" else case, []).append(row)
-    first = next(iter(STUDENTS))
+    first = args.students[0]
     rows = []
     for case, values in found.items():
         for label, measure in MEASURES.items():
