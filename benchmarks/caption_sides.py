@@ -16,7 +16,7 @@ from relforge.kernels.amx import peak as unit
 from relforge.models.blip.arithmetic import Arithmetic
 from relforge.models.blip.captioner import BlipCaptioner
 from relforge.models.blip.checkpoint import Checkpoint
-from relforge.models.blip.nucleus import Nucleus
+from relforge.models.blip.settings import Nucleus
 from relforge.models.blip.shape import BlipShape
 from relforge.models.blip.uniform import derive_random_key
 

@@ -11,6 +11,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from relforge.evaluation.pairs import Pairs
+from relforge.models.files import PUBLISHED_SUFFIXES
 from relforge.stages.export.publish import publish
 
 _NAMES = ("image_id", "subject", "predicate", "object")
@@ -40,8 +41,6 @@ def is_model(target: str) -> bool:
         return True
     if not Path(target).is_file():
         return False
-    from relforge.models.published import PUBLISHED_SUFFIXES  # tables are measured without torch
-
     return target.endswith(PUBLISHED_SUFFIXES)
 
 

@@ -19,8 +19,9 @@ from relforge.data.image_labels import ImageLabels, read_image_labels
 from relforge.data.image_loading import logits_of
 from relforge.evaluation.evaluator import Measure, Result, Row
 from relforge.evaluation.image_scores import read_image_scores, write_image_scores
+from relforge.models.files import PUBLISHED_SUFFIXES
 from relforge.models.image_recogniser import image_recogniser
-from relforge.models.published import PUBLISHED_SUFFIXES, load_pretrained
+from relforge.models.published import load_pretrained
 from relforge.stages.hico_lists import read_lists
 from relforge.stages.image_labels.table import AMBIGUOUS, POSITIVE, UNLABELLED
 from relforge.stages.interactions import HICO600, Interactions, read_interactions

@@ -1,5 +1,5 @@
 """Images: read the encoded bytes, decode them to RGB, resize them. `relforge.images.resize` and
-`relforge.images.detection_resize` are apart because they import torch."""
+`relforge.images.detection_resize` are apart because what they return is torch's."""
 
 from relforge.images.decode import (
     MAX_PIXELS,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from relforge.images.resize import resize
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -43,6 +45,8 @@ class DetectionResize:
 
 def normalise_imagenet(images: Tensor) -> Tensor:
     """... x 3 x H x W uint8 to float32 with ImageNet's mean and deviation, on the same device."""
+    import torch
+
     mean, std = (
         images.new_tensor(values, dtype=torch.float32)[:, None, None]
         for values in (IMAGENET_MEAN, IMAGENET_STD)

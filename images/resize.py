@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from relforge.images.resample import resample
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def resize(
@@ -33,11 +34,15 @@ def resize(
         # horizontal first unless the vertical pass drops over twice as many rows as the other drops columns
         vertical_first = height < rows and rows - height > 2 * (columns - width)
         pixels = resample(pixels, height, width, filter, vertical_first=vertical_first)
+    import torch
+
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """(pixels / 255 - mean) / std per channel: ... x 3 x H x W uint8 to float32 on the same device."""
+    import torch
+
     # three scalars per channel become one multiply and one add
     scale = torch.tensor([1 / (255 * s) for s in std], device=pixels.device)[:, None, None]
     shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=pixels.device)

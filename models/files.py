@@ -8,7 +8,9 @@ from pathlib import Path
 
 PATTERNS = ("*.json", "*.txt", "*.safetensors", "*.bin", "*.model")
 """What a model folder or a hub repository is read for: configs, weights, tokenizers."""
-WEIGHT_FILES = (".pth", ".pt", ".safetensors")
+PUBLISHED_SUFFIXES = (".pth", ".pt")
+"""What authors publish: read by torch, without running code."""
+WEIGHT_FILES = (*PUBLISHED_SUFFIXES, ".safetensors")
 
 
 @dataclass(frozen=True)

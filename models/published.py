@@ -20,11 +20,9 @@ from relforge.models.detectors import (
     spread_over_roles,
 )
 from relforge.models.detr_detectors import detr_weights, is_detr
-from relforge.models.files import resolve_model
+from relforge.models.files import PUBLISHED_SUFFIXES, resolve_model
 from relforge.models.transformers_detectors import is_transformers_detector, read_transformers_detector
 from relforge.models.zoo import MODELS, family
-
-PUBLISHED_SUFFIXES = (".pth", ".pt")
 
 
 def load_pretrained(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar, get_origin, get_type_hints
 
 from relforge.data.batches import BatchOptions
-from relforge.models.published import PUBLISHED_SUFFIXES
+from relforge.models.files import PUBLISHED_SUFFIXES
 from relforge.stages.closed_labels import load_labels
 from relforge.trainer.optimiser import Optimisation
 

@@ -14,9 +14,8 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 from relforge.data.relations import RelationData
 from relforge.models.blueprint import Blueprint
 from relforge.models.checkpoint import load_tokenizer
-from relforge.models.files import resolve_model
+from relforge.models.files import PUBLISHED_SUFFIXES, resolve_model
 from relforge.models.published import (
-    PUBLISHED_SUFFIXES,
     load_pretrained,
     published_blueprint,
     read_published,

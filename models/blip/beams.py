@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 import torch
@@ -12,24 +11,9 @@ from torch import Tensor
 from relforge.models.blip.decoder import TextDecoder
 from relforge.models.blip.nucleus import penalise
 from relforge.models.blip.sampler import Tokens
+from relforge.models.blip.settings import Beams
 
 _NEVER = -1.0e9  # transformers' score of what cannot be chosen
-
-
-@dataclass(frozen=True)
-class Beams:
-    """Beam settings; the defaults are those of the published single captions.
-
-    Args:
-        num_beams: hypotheses kept per image; the best one is returned.
-        repetition_penalty: on the log-probabilities, 1.0 is off.
-        min_length / max_length: tokens of a caption, prompt, `[DEC]` and `[SEP]` included.
-    """
-
-    num_beams: int = 3
-    repetition_penalty: float = 1.0
-    min_length: int = 5
-    max_length: int = 20
 
 
 class BeamSearch:

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from relforge.images.resize import normalise
 from relforge.models.blip.arithmetic import choose_arithmetic
-from relforge.models.blip.beams import Beams, BeamSearch
+from relforge.models.blip.beams import BeamSearch
 from relforge.models.blip.checkpoint import Checkpoint
 from relforge.models.blip.decoder import TextDecoder
-from relforge.models.blip.nucleus import Nucleus
 from relforge.models.blip.sampler import Sampler, Tokens
+from relforge.models.blip.settings import Beams, Nucleus
 from relforge.models.blip.vision import VisionEncoder
 
 

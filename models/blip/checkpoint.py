@@ -12,15 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from relforge.models.blip.files import PROMPT, PUBLISHED_TOKENIZER
 from relforge.models.blip.names import list_tensors, rename_to_transformers
 from relforge.models.blip.shape import BlipShape, from_config, from_weights
 from relforge.models.files import resolve_model
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-PROMPT = "a picture of "
-PUBLISHED_TOKENIZER = "bert-base-uncased"
-"""The tokenizer of every published `.pth`, which has none of its own."""
 _POSITIONS = "vision_model.embeddings.position_embedding"
 
 
@@ -68,17 +66,6 @@ def load(
     if prompt is None:
         prompt = _read_json(path / "caption.json").get("prompt", PROMPT)
     return replace(weights, tokenizer=loaded, prompt=_encode_prompt(loaded, prompt, weights.shape))
-
-
-def list_files(model: str, tokenizer: str | None = None, revision: str | None = None) -> tuple[str, ...]:
-    """Paths of the files that decide what `load` reads with the same arguments, for fingerprints.
-
-    Raises:
-        FileNotFoundError: the model or its tokenizer is neither here nor on the hub.
-    """
-    found = resolve_model(model, revision)
-    name = tokenizer or (PUBLISHED_TOKENIZER if found.path.is_file() else None)
-    return resolve_model(model, revision, [name]).files if name else found.files
 
 
 def load_weights(model: str, image_size: int | None = None, revision: str | None = None) -> Checkpoint:

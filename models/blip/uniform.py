@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _LOW = 0xFFFFFFFF
 
@@ -29,7 +30,7 @@ def draw_uniform(random_key: Tensor, sample: Tensor, step: Tensor) -> Tensor:
     """
     k0, k1 = random_key & _LOW, (random_key >> 32) & _LOW
     c0, c1 = step & _LOW, sample & _LOW
-    c2, c3 = torch.zeros_like(c0), torch.zeros_like(c0)
+    c2, c3 = c0.new_zeros(c0.shape), c0.new_zeros(c0.shape)
     for _ in range(10):
         # int64 products wrap, but their 64 bits are the unsigned product's
         p0, p1 = c0 * 0xD2511F53, c2 * 0xCD9E8D57

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from relforge.models.defr.names import convert_vit
 from relforge.models.defr.vit import VisionTransformer, resize_positions
-from relforge.models.files import resolve_model
-from relforge.models.published import PUBLISHED_SUFFIXES, read_published
+from relforge.models.files import PUBLISHED_SUFFIXES, resolve_model
+from relforge.models.published import read_published
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
 

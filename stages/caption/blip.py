@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from relforge.models.blip.beams import Beams
-from relforge.models.blip.captioner import BlipCaptioner
-from relforge.models.blip.checkpoint import list_files, load
-from relforge.models.blip.nucleus import Nucleus
+from relforge.models.blip.files import list_files
+from relforge.models.blip.settings import Beams, Nucleus
 from relforge.models.device import check_device_dtype, resolve_device_dtype
 from relforge.stages.backend import Backend
 from relforge.stages.caption.captioner import Caption, Image, LoadedCaptioner, check_sampling
 from relforge.stages.caption.stage import CaptionStage
+
+if TYPE_CHECKING:
+    from relforge.models.blip.captioner import BlipCaptioner
 
 
 class Blip:
@@ -84,6 +86,9 @@ class Blip:
         Raises:
             FileNotFoundError, ValueError: see `checkpoint.load`.
         """
+        from relforge.models.blip.captioner import BlipCaptioner
+        from relforge.models.blip.checkpoint import load
+
         device, dtype = resolve_device_dtype(self.device, self.dtype)
         checkpoint = load(self.model, self.tokenizer, self.prompt, self.image_size, self.revision)
         rows = self.rows or (120 if device.type == "cpu" else 640)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Image(NamedTuple):
@@ -98,6 +98,8 @@ def caption_each(
     Args:
         write: 3 x H x W uint8 pixels to captions.
     """
+    import torch
+
     for image in images:
         torch.manual_seed(image.random_key)
         with torch.inference_mode():

@@ -7,16 +7,19 @@ LAVIS pins versions nothing else here can live with: `make lavis-env` builds `.v
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from relforge.images.resize import normalise
-from relforge.models.blip.checkpoint import PROMPT, Checkpoint, list_files
+from relforge.models.blip.files import PROMPT, list_files
 from relforge.models.device import check_device_dtype, resolve_device_dtype
 from relforge.stages.backend import Backend
 from relforge.stages.caption.captioner import Caption, Image, LoadedCaptioner, caption_each, check_sampling
 from relforge.stages.caption.stage import CaptionStage
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from relforge.models.blip.checkpoint import Checkpoint
 
 
 class Lavis:

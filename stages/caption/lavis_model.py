@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from PIL import ImageFile
 
-from relforge.models.blip.checkpoint import PUBLISHED_TOKENIZER, Checkpoint, load_weights
+from relforge.models.blip.checkpoint import Checkpoint, load_weights
+from relforge.models.blip.files import PUBLISHED_TOKENIZER
 from relforge.models.blip.names import rename_to_original
 from relforge.models.files import resolve_model
 

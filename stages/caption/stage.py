@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from torch import Tensor
 
 from relforge.images import MAX_PIXELS, ImageError, check_max_pixels, decode, decode_as_annotated, read
 from relforge.images.prefetch import prefetch
@@ -23,6 +23,9 @@ from relforge.stages.caption.regions import KINDS
 from relforge.stages.caption.regions_table import REGIONS
 from relforge.stages.contract import StageResult
 from relforge.stages.tables import SCHEMAS, TableSpec, conform
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class CaptionStage:

@@ -6,16 +6,16 @@ The slow path: one image per call of the model's own `generate`. BLIP is faster 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from relforge.models.device import check_device_dtype, resolve_device_dtype
 from relforge.models.files import resolve_model
 from relforge.stages.backend import Backend
 from relforge.stages.caption.captioner import Caption, Image, LoadedCaptioner, caption_each, check_sampling
 from relforge.stages.caption.stage import CaptionStage
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Transformers:
@@ -89,6 +89,8 @@ class Transformers:
         return caption_each(images, self._write)
 
     def _write(self, pixels: Tensor) -> list[str]:
+        import torch
+
         image = pixels.permute(1, 2, 0).numpy()  # H x W x 3, as processors take them
         inputs = self.processor(images=image, text=self.prompt, return_tensors="pt")
         inputs = inputs.to(self.model.device)

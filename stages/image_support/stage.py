@@ -9,20 +9,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import torch
-from torch import Tensor
 
 from relforge.images import MAX_PIXELS, ImageError, check_max_pixels, decode, read
 from relforge.images.prefetch import prefetch
 from relforge.images.resize import normalise, resize
 from relforge.models.device import check_device_dtype, resolve_device_dtype
 from relforge.models.files import resolve_model
-from relforge.models.image_recogniser import image_recogniser
-from relforge.models.published import load_pretrained
 from relforge.stages.account import Account
 from relforge.stages.class_names import class_key
 from relforge.stages.contract import StageResult
@@ -30,6 +26,9 @@ from relforge.stages.image_labels.verbs import VERB_FORMS, VerbForms, own_lemmas
 from relforge.stages.image_support.table import IMAGE_SUPPORT, KEYS
 from relforge.stages.interactions import HICO600, read_interactions
 from relforge.stages.tables import TableSpec, conform
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PERSON = "person"
 
@@ -76,6 +75,9 @@ class ImageSupportStage:
         return [*resolve_model(self._model_name).files, str(self._verb_forms)]
 
     def setup(self) -> None:
+        from relforge.models.image_recogniser import image_recogniser
+        from relforge.models.published import load_pretrained
+
         loaded = load_pretrained(self._model_name)
         self._device, _ = resolve_device_dtype(self._device)
         self._model = image_recogniser(loaded.model.to(self._device).eval(), loaded.blueprint.kind)
@@ -139,10 +141,12 @@ class ImageSupportStage:
 
         return prefetch(needed, ("uri", "bytes"), prepare, self._threads)
 
-    @torch.inference_mode()
     def _probabilities(self, pixels: Tensor) -> np.ndarray:
+        import torch
+
         image = normalise(pixels[None].to(self._device), *self._model.statistics)
-        found: np.ndarray = (self._model(image)[0].float() / self._temperature).sigmoid().cpu().numpy()
+        with torch.inference_mode():
+            found: np.ndarray = (self._model(image)[0].float() / self._temperature).sigmoid().cpu().numpy()
         return found
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import spacy
-from spacy.language import Language
-from spacy.util import get_package_path, is_package, load_config
+if TYPE_CHECKING:
+    from spacy.language import Language
 
 EMBEDDED = "embedded"
 EMBEDDED_PATH = Path(__file__).resolve().parent / "pipeline_en"
@@ -40,8 +42,7 @@ def pipeline_folder(pipeline: str) -> Path:
     """
     if pipeline == EMBEDDED:
         return EMBEDDED_PATH
-    if is_package(pipeline):
-        package = get_package_path(pipeline)
+    if package := _package_folder(pipeline):
         return next((found.parent for found in package.glob("*/config.cfg")), package)
     folder = Path(pipeline)
     if (folder / "config.cfg").is_file():
@@ -51,6 +52,16 @@ def pipeline_folder(pipeline: str) -> Path:
         f"get a published one with `python -m spacy download en_core_web_sm`, "
         f"or use pipeline={EMBEDDED!r}, which comes with relforge"
     )
+
+
+def _package_folder(name: str) -> Path | None:
+    """Where the module of an installed distribution is, found without importing it or spaCy."""
+    try:
+        distribution(name)
+        spec = find_spec(name)
+    except (PackageNotFoundError, ModuleNotFoundError, ValueError):
+        return None
+    return Path(spec.origin).parent if spec and spec.origin else None
 
 
 def pipeline_files(pipeline: str) -> Sequence[str]:
@@ -66,6 +77,9 @@ def load_pipeline(pipeline: str) -> Language:
         ValueError: there is no such pipeline, or it lacks what noun chunks need (a dependency
             parser and part-of-speech tags).
     """
+    import spacy
+    from spacy.util import load_config
+
     folder = pipeline_folder(pipeline)
     components = load_config(folder / "config.cfg").get("components", {})
     unused = [name for name, part in components.items() if part.get("factory") in UNUSED_FACTORIES]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from spacy.language import Language
+from typing import TYPE_CHECKING
 
 from relforge.stages.backend import Backend
 from relforge.stages.parse.graph import ParseError, SceneGraph
-from relforge.stages.parse.packed import pack
 from relforge.stages.parse.pipelines import EMBEDDED, load_pipeline, pipeline_files
 from relforge.stages.parse.sng_package import check_distribution, word_tests
-from relforge.stages.parse.sng_rules import SentenceRules
 from relforge.stages.parse.stage import ParseStage
+
+if TYPE_CHECKING:
+    from spacy.language import Language
 
 BATCH_SIZE = 256
 """Captions per spaCy batch: throughput is flat from 128 to 2,000."""
@@ -46,6 +46,8 @@ class SngParser:
 
     def setup(self) -> None:
         check_distribution()
+        from relforge.stages.parse.packed import pack
+
         self._nlp = load_pipeline(self.pipeline)
         pack(self._nlp)
         self._word_tests = word_tests()
@@ -53,6 +55,8 @@ class SngParser:
         self.name = f"sng_parser/{meta['lang']}_{meta['name']}-{meta['version']}"
 
     def parse(self, captions: Sequence[str]) -> list[SceneGraph]:
+        from relforge.stages.parse.sng_rules import SentenceRules
+
         if self._nlp is None:
             raise RuntimeError("SngParser.parse before setup()")
         for index, caption in enumerate(captions):

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from transformers import AutoTokenizer, CLIPModel
 
 from relforge.images.resize import normalise, resize
 from relforge.models.device import check_device_dtype, resolve_device_dtype
@@ -19,6 +16,10 @@ from relforge.stages.backend import Backend
 from relforge.stages.tag.stage import TagStage
 from relforge.stages.tag.tagger import ImageCandidates, LoadedTagger, Scores
 from relforge.tagger.request import Failure
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import CLIPModel
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -65,6 +66,8 @@ class ClipTagger:
         return resolve_model(self.model).files
 
     def load(self, floor: float) -> LoadedTagger:
+        from transformers import AutoTokenizer, CLIPModel
+
         device, _ = resolve_device_dtype(self.device)
         folder = resolve_model(self.model).path
         self.network = CLIPModel.from_pretrained(folder).eval().to(device)
@@ -79,11 +82,16 @@ class ClipTagger:
         return True
 
     def tag(self, images: Iterable[ImageCandidates[NDArray[np.uint8]]]) -> Iterator[Scores | Failure]:
-        for image in images:
-            yield Scores(image.image_id, self._score(image))
+        import torch
 
-    @torch.inference_mode()
+        for image in images:
+            with torch.inference_mode():
+                scores = self._score(image)
+            yield Scores(image.image_id, scores)
+
     def _score(self, image: ImageCandidates[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        import torch
+
         pairs = list(dict.fromkeys(candidate[:2] for candidate in image.candidates))
         features: dict[tuple[int, int], Tensor] = {}
         for start in range(0, len(pairs), self.batch_size):
@@ -105,6 +113,8 @@ class ClipTagger:
         self, image: ImageCandidates[NDArray[np.uint8]], pairs: Sequence[tuple[int, int]]
     ) -> Tensor:
         """Unit image features, pairs x width, of the rectangles around each pair."""
+        import torch
+
         assert self.network is not None
         side = self.network.config.vision_config.image_size
         scale = image.pixels.shape[1] / image.width
@@ -141,7 +151,9 @@ def union_crop(
 
 
 def _unit(features: Any) -> Tensor:
-    tensor = features if isinstance(features, Tensor) else features.pooler_output
+    import torch
+
+    tensor = features if isinstance(features, torch.Tensor) else features.pooler_output
     return torch.nn.functional.normalize(tensor, dim=-1)
 
 

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from relforge.images.detection_resize import DetectionResize
-from relforge.kernels.msda.self_test import self_test
 from relforge.models.device import check_device_dtype, resolve_device_dtype
-from relforge.models.files import resolve_model
-from relforge.models.published import PUBLISHED_SUFFIXES, load_pretrained
+from relforge.models.files import PUBLISHED_SUFFIXES, resolve_model
 from relforge.stages.backend import Backend
 from relforge.stages.class_names import spell_as
 from relforge.stages.match.groups import GROUP_PAIRS, published_groups
 from relforge.stages.tag.stage import TagStage
 from relforge.stages.tag.tagger import Candidate, ImageCandidates, LoadedTagger, Scores
-from relforge.tagger.engine import Engine
-from relforge.tagger.published_groups import label_groups
 from relforge.tagger.request import Failure, Request
-from relforge.tagger.text_cache import TextFeatures
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from relforge.tagger.engine import Engine
 
 
 class RTagger:
@@ -95,6 +94,11 @@ class RTagger:
             SelfTestFailed: the deformable attention kernel is wrong on this machine.
             ValueError: the model or the class file cannot be read, or the model is not a tagger.
         """
+        from relforge.kernels.msda.self_test import self_test
+        from relforge.models.published import load_pretrained
+        from relforge.tagger.engine import Engine
+        from relforge.tagger.text_cache import TextFeatures
+
         device, dtype = resolve_device_dtype(self.device, self.dtype)
         tested = self_test(str(device), dtype, gradients=False)
         path = resolve_model(self.model).path
@@ -140,6 +144,8 @@ class RTagger:
     def _score_published(self, engine: Engine, image: ImageCandidates[Tensor]) -> Scores:
         """The published function: a pair is also scored against what its group's other pairs are scored
         against."""
+        from relforge.tagger.published_groups import label_groups
+
         request = _request(image, self.names)
         box_ids = sorted(image.boxes)
         proposed = [
@@ -162,6 +168,8 @@ class RTagger:
 
 def _request(image: ImageCandidates[Tensor], names: Sequence[str]) -> Request:
     """Boxes clamped to the image and scaled to [0, 1]; categories unknown to the model join its list."""
+    import torch
+
     box_ids = sorted(image.boxes)
     index = {box_id: i for i, box_id in enumerate(box_ids)}
     xywh = torch.tensor([image.boxes[i].xywh for i in box_ids], dtype=torch.float64)  # n x 4, pixels

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors.torch import load_file
 
 from relforge.stages.parse.learned.lexicon import SHAPES, Lexicon
-from relforge.stages.parse.learned.model import GraphTagger, WordEncoder
-from relforge.stages.parse.learned.network import Network
 from relforge.stages.parse.learned.tables import Tables
+
+if TYPE_CHECKING:
+    from relforge.stages.parse.learned.model import GraphTagger, WordEncoder
+    from relforge.stages.parse.learned.network import Network
 
 EMBEDDED = Path(__file__).parent / "weights"
 """The model that comes with relforge."""
@@ -38,6 +39,8 @@ def model_files(folder: Path) -> list[Path]:
 
 def build(sizes: dict[str, Any], tables: Tables, dropout: float = 0.0) -> tuple[WordEncoder, GraphTagger]:
     """Untrained modules. `sizes`: width, hidden, layers, pair, buckets."""
+    from relforge.stages.parse.learned.model import GraphTagger, WordEncoder
+
     words = WordEncoder(len(tables.known), sizes["buckets"], SHAPES, sizes["width"])
     tagger = GraphTagger(
         width=sizes["width"],
@@ -53,6 +56,10 @@ def build(sizes: dict[str, Any], tables: Tables, dropout: float = 0.0) -> tuple[
 
 def load_model(folder: Path) -> tuple[Network, Tables]:
     """Read a model folder."""
+    from safetensors.torch import load_file
+
+    from relforge.stages.parse.learned.network import Network
+
     weights, tables_path, card_path = model_files(folder)
     card = json.loads(card_path.read_text(encoding="utf-8"))
     tables = Tables.load(tables_path)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from relforge.stages.parse.learned.network import Decisions
 from relforge.stages.parse.learned.tables import Tables
+
+if TYPE_CHECKING:
+    from relforge.stages.parse.learned.network import Decisions
 
 Span = tuple[int, int]
 """Words [first, last], both included."""

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from relforge.stages.backend import Backend
 from relforge.stages.parse.graph import SceneGraph
 from relforge.stages.parse.learned.files import EMBEDDED, load_model, model_files
 from relforge.stages.parse.learned.graphs import scene_graph
-from relforge.stages.parse.learned.network import Network
 from relforge.stages.parse.learned.parse import Parse, assemble
 from relforge.stages.parse.learned.tables import Tables
 from relforge.stages.parse.learned.tokens import Words, without_opening, words
 from relforge.stages.parse.stage import ParseStage
+
+if TYPE_CHECKING:
+    from relforge.stages.parse.learned.network import Network
 
 BATCH_SIZE = 8192
 """Captions that go through the network together: it bounds memory and changes no result."""

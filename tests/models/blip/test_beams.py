@@ -11,9 +11,9 @@ import torch
 from transformers import BlipForConditionalGeneration
 
 from relforge.images.resize import normalise
-from relforge.models.blip.beams import Beams
 from relforge.models.blip.captioner import BlipCaptioner
 from relforge.models.blip.checkpoint import load
+from relforge.models.blip.settings import Beams
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import BlipForConditionalGeneration
 
-from relforge.models.blip.checkpoint import list_files, load
+from relforge.models.blip.checkpoint import load
+from relforge.models.blip.files import list_files
 
 
 def original_names(model: BlipForConditionalGeneration) -> dict[str, Tensor]:

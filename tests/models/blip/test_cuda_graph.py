@@ -9,13 +9,12 @@ import pytest
 import torch
 
 from relforge.models.blip.arithmetic import Arithmetic
-from relforge.models.blip.beams import Beams
 from relforge.models.blip.captioner import BlipCaptioner
 from relforge.models.blip.checkpoint import load
 from relforge.models.blip.cuda_graph import CudaGraph
 from relforge.models.blip.decoder import TextDecoder
-from relforge.models.blip.nucleus import Nucleus
 from relforge.models.blip.sampler import Sampler
+from relforge.models.blip.settings import Beams, Nucleus
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,7 @@ from relforge.kernels.amx.library import VARIABLE
 from relforge.models.blip.captioner import BlipCaptioner
 from relforge.models.blip.checkpoint import load
 from relforge.models.blip.decoder import TextDecoder
-from relforge.models.blip.nucleus import Nucleus
+from relforge.models.blip.settings import Nucleus
 
 CPU = torch.device("cpu")
 

@@ -23,7 +23,8 @@ from transformers.generation import (
 from relforge.images.resize import normalise
 from relforge.models.blip.captioner import BlipCaptioner
 from relforge.models.blip.checkpoint import load
-from relforge.models.blip.nucleus import Nucleus, choose_tokens
+from relforge.models.blip.nucleus import choose_tokens
+from relforge.models.blip.settings import Nucleus
 from relforge.models.blip.uniform import derive_random_key
 
 SETTINGS = [

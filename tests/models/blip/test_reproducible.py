@@ -10,11 +10,10 @@ import pytest
 import torch
 
 from relforge.kernels.amx.library import VARIABLE
-from relforge.models.blip.beams import Beams
 from relforge.models.blip.captioner import BlipCaptioner, Caption
 from relforge.models.blip.checkpoint import load
 from relforge.models.blip.layers import choose_packing
-from relforge.models.blip.nucleus import Nucleus
+from relforge.models.blip.settings import Beams, Nucleus
 from relforge.models.blip.uniform import derive_random_key
 
 CPU = torch.device("cpu")

@@ -15,7 +15,6 @@ from PIL import Image
 from relforge.kernels.msda.self_test import SelfTestFailed
 from relforge.stages.registry import build
 from relforge.stages.tables import SCHEMAS
-from relforge.stages.tag import rtagger
 from tests.fixtures.keys import key_of
 
 SCORES = ["score", "subject_score", "object_score"]
@@ -201,7 +200,7 @@ def test_tagging_never_starts_without_the_kernel_self_test(model: str, monkeypat
     def fail(*args: object, **options: object) -> None:
         raise SelfTestFailed("the kernel is wrong")
 
-    monkeypatch.setattr(rtagger, "self_test", fail)
+    monkeypatch.setattr("relforge.kernels.msda.self_test.self_test", fail)
     stage = build("tag", "rtagger", model=model)
 
     with pytest.raises(SelfTestFailed):
