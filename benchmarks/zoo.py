@@ -38,7 +38,7 @@ from tagger import peak_mib
 GOLD, PSEUDO = "gold", "pseudo"
 """What is learned: gold alone, or pseudo-labels first."""
 
-STEPS = 200
+STEPS = 1500
 MARGIN = 1.2
 """The largest model may have this many times the parameters of the smallest."""
 
@@ -62,10 +62,10 @@ def measure(work: Path, kind: str, learns: str, seed: int) -> dict[str, Any]:
     start = zoo_models.detector(world, ENTRIES[kind].detector)
     if learns == PSEUDO:
         labels = people.pseudo_labels(world)
-        first = zoo_models.settings_of(kind, start, labels, "relations", 0, STEPS)
+        first = zoo_models.settings_of(world, kind, start, labels, "relations", 0, STEPS)
         start = zoo_models.train(world, first) / "model"
     gold = people.interactions(world, "vg-like")
-    settings = zoo_models.settings_of(kind, start, gold, "gold", seed, STEPS, again=learns == PSEUDO)
+    settings = zoo_models.settings_of(world, kind, start, gold, "gold", seed, STEPS, again=learns == PSEUDO)
     folder: list[Path] = []
     memory = peak_mib(lambda: folder.append(zoo_models.train(world, settings) / "model"))
     loaded = load_model(folder[0])

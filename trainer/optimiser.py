@@ -25,10 +25,10 @@ class Optimisation:
         backbone_learning_rate: of the backbone.
         text_learning_rate: of the text encoder; None: that of the backbone.
         weight_decay: on every parameter.
-        schedule: `drop` (to a tenth), `cosine` (to a hundredth at the end), or one of RLIPv2's by its name:
-            `step` (to a tenth), `multistep` (to a half), `linear_with_warmup` (`step`, linear for the text
-            encoder) and `all_linear_with_warmup`.
-        drop_at: share of the run after which rates drop (epoch 15 of 20).
+        schedule: `drop` (to a tenth), `cosine` (to a hundredth at the end), `cosine_restarts` (to zero, again
+            and again; DEFR's), or one of RLIPv2's by its name: `step` (to a tenth), `multistep` (to a half),
+            `linear_with_warmup` (`step`, linear for the text encoder) and `all_linear_with_warmup`.
+        drop_at: share of the run after which rates drop (epoch 15 of 20), or after which the cosine restarts.
         warmup_steps: steps over which rates rise linearly from zero (published: 0).
         max_gradient_norm: the global norm that gradients are clipped to.
         precision: `fp32` or `bf16` (autocast).

@@ -1,6 +1,6 @@
 """Learning-rate schedules: by what factor each part of a model learns in a step.
 
-`drop` and `cosine` set the rate of a step before it. The others are RLIPv2's own (its `--schedule`), which
+`drop`, `cosine` and `cosine_restarts` set the rate of a step before it. The others are RLIPv2's own (its `--schedule`), which
 set rates after the step: the first step runs at full rate, and a drop comes one step late.
 """
 
@@ -22,6 +22,11 @@ def _drop(step: int, steps: int, drop_at: float, to: float = 0.1) -> dict[str, f
 
 def _cosine(step: int, steps: int, drop_at: float) -> dict[str, float]:
     return dict.fromkeys(PARTS, 0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2)
+
+
+def _cosine_restarts(step: int, steps: int, drop_at: float) -> dict[str, float]:
+    period = drop_at * steps
+    return dict.fromkeys(PARTS, (1 + math.cos(math.pi * (step % period) / period)) / 2)
 
 
 def _linear(step: int, steps: int) -> float:
@@ -49,6 +54,7 @@ def _all_linear_with_warmup(step: int, steps: int, drop_at: float) -> dict[str, 
 SCHEDULES: dict[str, Callable[[int, int, float], dict[str, float]]] = {
     "drop": _drop,
     "cosine": _cosine,
+    "cosine_restarts": _cosine_restarts,
     "step": _step,
     "multistep": _multistep,
     "linear_with_warmup": _linear_with_warmup,

@@ -1,8 +1,11 @@
-"""The zoo's families at one size: about a million parameters each, from one detector per kind of attention.
+"""The zoo's families at one size: about two million parameters each, from one detector per kind of attention.
 
-Sizes follow the published ones at a quarter of the width and a third of the depth: two encoder layers, four
-decoder layers, or two and two where a second decoder infers relations. All start from a detector of their
-line that was trained once on the boxes of the same gold images, as the published ones start from one of COCO.
+All backbones start as the shipped ParSeD's, and so do the encoders of deformable attention and all text
+encoders, where the published models start from ImageNet, COCO and RoBERTa. Depths are a third of the
+published ones: two encoder layers, four decoder layers, or two and two where a second decoder infers
+relations. DETR's line, which reads one map, has no fourth stage of the backbone (the map's stride is 16 in
+place of 32) and twice the width instead. Each line's detector was trained once on the boxes of the same gold
+images.
 """
 
 from __future__ import annotations
@@ -14,10 +17,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from laboratory.cache import digest
 from laboratory.world import World
@@ -25,46 +29,45 @@ from relforge.cli.train import RECIPES
 from relforge.data.batches import Batches
 from relforge.data.label_lists import ClosedLabels
 from relforge.demo.world.interactions import INTERACTIONS
-from relforge.models.checkpoint import Loaded
+from relforge.models.blueprint import Blueprint
+from relforge.models.checkpoint import Loaded, load_model, load_tokenizer, save_model
 from relforge.models.zoo import family
 from relforge.trainer import processes
 from relforge.trainer.optimiser import build_optimiser
 from relforge.trainer.recipe import load_data
 from relforge.trainer.recipes import relations
 from relforge.trainer.settings import settings_from
+from relforge.trainer.start import take_over
+
+SHIPPED = Path(__file__).resolve().parents[2] / "demo" / "weights" / "parsed"
 
 SHORT_SIDE, LONG_SIDE = 96, 128
 PAIRS = 24
-DETECTOR_STEPS = {"deformable_detr": 2000, "detr": 600}
+DETECTOR_STEPS = {"deformable_detr": 2000, "detr": 6000}
 DETECTOR_SEED = 0
 
-BACKBONE = {"family": "swin", "embed_dim": 24, "depths": [1, 1, 1, 1], "heads": [1, 2, 4, 8], "window": 4}
-TEXT = {
-    "model_type": "roberta",
-    "hidden_size": 32,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "max_position_embeddings": 66,
-}
 BATCH = {"size": 8, "short_sides": [SHORT_SIDE], "long_side": LONG_SIDE}
 OPTIMISATION = {
     "learning_rate": 8e-4,
-    "backbone_learning_rate": 8e-4,
+    "backbone_learning_rate": 2e-4,
     "max_gradient_norm": 1.0,
     "warmup_steps": 50,
     "schedule": "cosine",
 }
-_WIDTHS = {"dim": 64, "heads": 2, "feedforward": 128, "dropout": 0.0, "encoder_layers": 2}
+_DEPTHS: dict[str, Any] = {"dropout": 0.0, "encoder_layers": 2}
+_WIDTHS = {**_DEPTHS, "dim": 64, "heads": 2, "feedforward": 192}
 _ONE, _TWO = {**_WIDTHS, "decoder_layers": 4}, {**_WIDTHS, "decoder_layers": 2}
-_WIDE = {"feedforward": 288}  # of the DETR line, which has no pyramid; published: twice the other line's
+_WIDE = {**_DEPTHS, "dim": 128, "heads": 4, "feedforward": 416}
+_WIDE_ONE, _WIDE_TWO = {**_WIDE, "decoder_layers": 4}, {**_WIDE, "decoder_layers": 2}
 
 DEFORMABLE, DETR = "deformable_detr", "detr"
 DETECTORS: dict[str, dict[str, Any]] = {
-    DETR: {**_ONE, **_WIDE, "queries": PAIRS},
+    DETR: {**_WIDE_ONE, "queries": PAIRS},
     DEFORMABLE: {**_ONE, "queries": 2 * PAIRS, "refine": True, "centred": False},
 }
 """Kind of the detector -> its sizes."""
+STAGES = {DETR: 3, DEFORMABLE: 4}
+"""Kind of the detector -> stages of its backbone."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +88,13 @@ class Entry:
 
 
 WORD_WIDTH = 32
-_FUSION = {"fusions": 2, "fusion_dim": 64, "language_heads": 2, "language_feedforward": 64}
+_FUSION = {"fusions": 2, "fusion_dim": 64, "language_heads": 2, "language_feedforward": 128}
 ENTRIES: dict[str, Entry] = {
-    "qpic": Entry(DETR, {**_ONE, **_WIDE}),
-    "cdn": Entry(DETR, {**_TWO, **_WIDE, "relation_layers": 2}),
-    "ocn": Entry(DETR, {**_ONE, **_WIDE, "word_width": WORD_WIDTH}, words=True),
-    "parse": Entry(DETR, {**_TWO, **_WIDE}),
-    "rlip_parse": Entry(DETR, {**_TWO, **_WIDE}, texts=True),
+    "qpic": Entry(DETR, _WIDE_ONE),
+    "cdn": Entry(DETR, {**_WIDE_TWO, "relation_layers": 2}),
+    "ocn": Entry(DETR, {**_WIDE_ONE, "feedforward": 256, "word_width": WORD_WIDTH}, words=True),
+    "parse": Entry(DETR, _WIDE_TWO),
+    "rlip_parse": Entry(DETR, _WIDE_TWO, texts=True),
     "qahoi": Entry(DEFORMABLE, {**_ONE, "levels": 4}),
     "qahoi_rlipv2": Entry(DEFORMABLE, _ONE),
     "parsed_v1": Entry(DEFORMABLE, _TWO),
@@ -102,24 +105,51 @@ ENTRIES: dict[str, Entry] = {
 
 
 def detector(world: World, kind: str) -> Path:
-    """The finished folder of a detector of the gold images' boxes. DETR, which learns slowly, starts from the
-    backbone of the other one."""
-    model: dict[str, Any] = {"kind": kind, "sizes": DETECTORS[kind]}
-    if kind == DETR:
-        model["start"] = str(detector(world, DEFORMABLE))
-    else:
-        model["backbone"] = BACKBONE
+    """The finished folder of a detector of the gold images' boxes."""
     settings = {
         "data": [world.source("vg-like")],
         "seed": DETECTOR_SEED,
         "steps": DETECTOR_STEPS[kind],
         "save_every": 200,
         "log_every": 100,
-        "model": model,
+        "model": {"kind": kind, "start": str(untrained(world, kind))},
         "batch": BATCH,
         "optimisation": OPTIMISATION,
     }
     return train(world, settings) / "model"
+
+
+def untrained(world: World, kind: str) -> Path:
+    """The folder of a detector that has the shipped ParSeD's weights where shapes agree, else random ones."""
+    folder = world.work / "untrained" / f"{kind}-{digest([DETECTORS, STAGES], world.work)}"
+    if not (folder / "model.safetensors").exists():
+        shipped = load_model(SHIPPED)
+        sizes = family(kind).sizes(**DETECTORS[kind])
+        backbone = backbone_of(kind, shipped.blueprint)
+        blueprint = Blueprint(kind, sizes, backbone, None, shipped.blueprint.classes)
+        torch.manual_seed(DETECTOR_SEED)
+        model = blueprint.build(None)
+        take_over(model, shipped.model.state_dict())
+        save_model(folder, model, blueprint, None)
+    return folder
+
+
+def backbone_of(kind: str, shipped: Blueprint) -> dict[str, Any]:
+    """The backbone of a kind of detector: the shipped one's first stages."""
+    whole = cast(Mapping[str, Any], shipped.backbone)
+    return {**whole, **{name: whole[name][: STAGES[kind]] for name in ("depths", "heads")}}
+
+
+def text_encoder(world: World) -> Path:
+    """The folder of the shipped ParSeD's text encoder, as transformers reads it."""
+    folder = world.work / "text_encoder"
+    if not (folder / "model.safetensors").exists():
+        shipped = load_model(SHIPPED)
+        tokenizer = load_tokenizer(SHIPPED, shipped.blueprint)
+        cast(PreTrainedTokenizerBase, tokenizer).save_pretrained(folder)
+        encoder = shipped.model.get_submodule("text_encoder").get_submodule("model")
+        cast(PreTrainedModel, encoder).save_pretrained(folder)
+    return folder
 
 
 def train(world: World, settings: Mapping[str, Any]) -> Path:
@@ -145,7 +175,15 @@ def random_words(folder: Path) -> Path:
 
 
 def settings_of(
-    kind: str, start: Path, data: Path, table: str, seed: int, steps: int, *, again: bool = False
+    world: World,
+    kind: str,
+    start: Path,
+    data: Path,
+    table: str,
+    seed: int,
+    steps: int,
+    *,
+    again: bool = False,
 ) -> dict[str, Any]:
     """A recipe of one family.
 
@@ -157,7 +195,7 @@ def settings_of(
     entry = ENTRIES[kind]
     model: dict[str, Any] = {"kind": kind, "start": str(start)}
     if not again:
-        model |= {"sizes": dict(entry.sizes)} | ({"text": TEXT} if entry.texts else {})
+        model |= {"sizes": dict(entry.sizes)} | ({"text": str(text_encoder(world))} if entry.texts else {})
         if entry.words:
             model["words"] = str(random_words(data.parent))
     return {

@@ -69,6 +69,8 @@ def swin(
 ) -> Backbone:
     """A Swin transformer with one layer norm per output map.
 
+    Fewer than four `depths` make fewer maps: with three the last one has stride 16.
+
     Norms, relative position tables and absolute positions are not trained, as published.
     """
     config = SwinConfig(
@@ -78,7 +80,8 @@ def swin(
         window_size=window,
         drop_path_rate=drop_path,
     )
-    config.out_features = _STAGES
+    stages = len(depths) - 1
+    config.out_features = _STAGES[:stages]
     body = SwinBackbone(config)
     body.swin.add_module(
         "layernorm", nn.Identity()
@@ -86,7 +89,7 @@ def swin(
     for name, parameter in body.named_parameters():
         if any(part in name for part in _SWIN_FROZEN):
             parameter.requires_grad_(False)
-    return Backbone(body, [embed_dim * 2**i for i in (1, 2, 3)])
+    return Backbone(body, [embed_dim * 2**i for i in (1, 2, 3)[:stages]])
 
 
 def swin_tiny() -> Backbone:

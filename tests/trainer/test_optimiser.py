@@ -116,6 +116,12 @@ def test_cosine_falls_to_a_hundredth(tmp_path: Path) -> None:
     assert found[-1] < 0.02 * RATE
 
 
+def test_the_cosine_restarts_at_its_full_rate(tmp_path: Path) -> None:
+    found = rates(run(tmp_path, options(schedule="cosine_restarts", drop_at=0.5)))
+    once = [RATE * (0.5 + 0.5 * math.cos(math.pi * step / (STEPS // 2))) for step in range(STEPS // 2)]
+    assert found == pytest.approx(once + once, rel=1e-3)
+
+
 @pytest.mark.parametrize("schedule", ["drop", "cosine"])
 def test_warm_up_raises_rates_linearly_from_zero(tmp_path: Path, schedule: str) -> None:
     plain = rates(run(tmp_path / "plain", options(schedule=schedule)))
@@ -156,7 +162,7 @@ def test_a_loss_that_is_not_finite_names_its_step(tmp_path: Path) -> None:
     ("changed", "message"),
     [
         ({"precision": "fp8"}, "'fp8' is not fp32 or bf16"),
-        ({"schedule": "steps"}, "'steps'; choose one of drop, cosine, step, multistep"),
+        ({"schedule": "steps"}, "'steps'; choose one of drop, cosine, cosine_restarts, step, multistep"),
     ],
 )
 def test_unknown_choices_are_refused(changed: dict[str, str], message: str) -> None:
