@@ -23,7 +23,8 @@ def command(
     """List the models that `relforge train` knows.
 
     Parameters and GFLOPs are those of the published model on ResNet-50, for 80 classes, 117 relations and an
-    image of 800 x 1216 pixels. Published numbers are their authors', in per cent; none was measured here.
+    image of 800 x 1216 pixels, unless the model's own page says otherwise. Published numbers are their
+    authors', in per cent; none was measured here.
     """
     found = {kind: entry for kind, entry in read_catalogue().items() if kind in MODELS}
     if name is not None:
@@ -38,28 +39,34 @@ def command(
         "finds",
         "parameters, M",
         "GFLOPs",
-        "published (ResNet-50)",
+        "published (ResNet-50, or as named)",
         "weights that fit",
     )
     print_table(columns, [_row(kind, entry) for kind, entry in found.items()])
     if name is not None:
         entry = found[name]
         print_line(f"{entry['title']}: {entry['paper']}; {entry['source']}")
+        if entry["counted"]:
+            print_line(f"Parameters and GFLOPs: {entry['counted']}")
         rows = [(one["benchmark"], one["backbone"], _numbers(one)) for one in entry["published"]]
         print_table(("benchmark", "backbone", "published"), rows)
     return None
 
 
 def _row(kind: str, entry: Entry) -> tuple[object, ...]:
-    parameters = "" if entry["parameters"] is None else f"{entry['parameters'] / 1e6:.1f}"
-    best = {
-        one["benchmark"]: _first(one)
+    best = {one["benchmark"]: _named(one) for one in reversed(entry["published"])}
+    best |= {
+        one["benchmark"]: f"{_first(one)}"
         for one in reversed(entry["published"])
         if one["backbone"] == "ResNet-50"
     }
     published = ", ".join(f"{benchmark} {value}" for benchmark, value in sorted(best.items()))
-    size = "" if entry["gflops"] is None else round(entry["gflops"])
+    parameters, size = f"{entry['parameters'] / 1e6:.1f}", round(entry["gflops"])
     return kind, entry["title"], entry["finds"], parameters, size, published, "; ".join(entry["weights"])
+
+
+def _named(one: dict[str, Any]) -> str:
+    return f"{_first(one)} ({one['backbone']})"
 
 
 def _first(one: dict[str, Any]) -> float:

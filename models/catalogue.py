@@ -25,10 +25,11 @@ class Entry(TypedDict):
         finds: `pairs`, `boxes`, or what else.
         published: numbers of its authors, one per benchmark and backbone, in per cent; none measured here.
         weights: which files load, beside a folder of `relforge train`.
-        parameters: of the published model on ResNet-50 with the labels of HICO-DET, or of COCO; None where
-            the published one has another backbone.
-        gflops: multiplications and additions, in 1e9, of one image of 800 x 1216 pixels; the texts of labels,
-            encoded once for all images, do not count.
+        counted: what `parameters` and `gflops` are of, where it is not ResNet-50 with the labels of HICO-DET
+            (COCO for those that find boxes) and an image of 800 x 1216 pixels; else empty.
+        parameters: of the published model.
+        gflops: multiplications and additions, in 1e9, of one image; the texts of labels, encoded once for all
+            images, do not count.
     """
 
     title: str
@@ -37,8 +38,9 @@ class Entry(TypedDict):
     finds: str
     published: list[dict[str, Any]]
     weights: list[str]
-    parameters: int | None
-    gflops: float | None
+    counted: str
+    parameters: int
+    gflops: float
 
 
 @cache

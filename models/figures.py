@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -34,14 +35,40 @@ GIVEN_PAIRS = 100
 _TEXT_WIDTH = 768  # of roberta-base
 
 
-SIZES = {"parseda": {"feedforward": 2048}}
-"""What the published model has other than the defaults of its `Sizes`."""
+@dataclass(frozen=True)
+class Setting:
+    """What a published model is counted with.
+
+    Args:
+        sizes: what it has other than the defaults of its `Sizes`.
+        backbone: by name.
+        classes, relations, interactions: how many labels it tells apart.
+        height, width: of the image, pixels.
+    """
+
+    sizes: Mapping[str, Any] = field(default_factory=dict)
+    backbone: str = "resnet50"
+    classes: int = CLASSES
+    relations: int = RELATIONS
+    interactions: int = 0
+    height: int = HEIGHT
+    width: int = WIDTH
+
+
+_BOXES = Setting(classes=COCO_ROWS, relations=0)
+SETTINGS = {
+    "parseda": Setting(sizes={"feedforward": 2048}),
+    "detr": _BOXES,
+    "deformable_detr": _BOXES,
+    "speaq": Setting(sizes={"predicate_copies": 2}, backbone="resnet101", classes=150, relations=50),
+    "defr": Setting(sizes={"style": "clip"}, interactions=600, height=672, width=672),
+}
+"""Families that are counted with something else."""
 
 
 def build_published(kind: str) -> nn.Module:
-    """The model of the default sizes on ResNet-50 with a text encoder of roberta-base's size, on `meta`."""
-    entry = family(kind)
-    boxes = entry.targets == "boxes"
+    """The published model with a text encoder of roberta-base's size, on `meta`."""
+    entry, setting = family(kind), SETTINGS.get(kind, Setting())
     with torch.device("meta"):
         text = None
         if entry.labels == "open":
@@ -50,11 +77,12 @@ def build_published(kind: str) -> nn.Module:
             )
             text = TextEncoder(AutoModel.from_config(config), lambda label: [])
         return entry.build(
-            entry.sizes(**SIZES.get(kind, {})),
-            backbone=build_backbone("resnet50"),
+            entry.sizes(**setting.sizes),
+            backbone=build_backbone(setting.backbone),
             text_encoder=text,
-            classes=_names("class", COCO_ROWS if boxes else CLASSES),
-            relations=[] if boxes else _names("relation", RELATIONS),
+            classes=_names("class", setting.classes),
+            relations=_names("relation", setting.relations),
+            interactions=[(f"verb {index}", "object") for index in range(setting.interactions)],
         ).eval()
 
 
@@ -67,7 +95,7 @@ def count_parameters(model: nn.Module) -> int:
 def count_flops(kind: str, model: nn.Module) -> int:
     """Multiplications and additions of one image; the texts of labels are encoded once for all images and do
     not count."""
-    entry = family(kind)
+    entry, setting = family(kind), SETTINGS.get(kind, Setting())
     features = torch.empty(CLASSES + 1 + RELATIONS, _TEXT_WIDTH, device="meta")
     labels = Labels([*_names("class", CLASSES), NO_OBJECTS], _names("relation", RELATIONS), features)
     given = None
@@ -75,11 +103,15 @@ def count_flops(kind: str, model: nn.Module) -> int:
         boxes, classes = torch.full((GIVEN_PAIRS, 2, 4), 0.5), torch.zeros(GIVEN_PAIRS, 2, dtype=torch.long)
         made = pad_pairs([boxes], [classes], GIVEN_PAIRS)
         given = type(made)(**{f.name: _on_meta(getattr(made, f.name)) for f in fields(made)})
+    for module in model.modules():  # single numbers are read, not only multiplied with
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.dim() == 0:
+                setattr(module, name, nn.Parameter(torch.zeros(())))
     model.requires_grad_(False)  # the counter follows gradients otherwise, even where there are none
     # every given pair is there, so that a mask of pairs selects all of them
     whole = torch_config.patch(meta_nonzero_assume_all_nonzero=True)
     with whole, FlopCounterMode(display=False) as counter:
-        model(torch.empty(1, 3, HEIGHT, WIDTH, device="meta"), labels, None, given)
+        model(torch.empty(1, 3, setting.height, setting.width, device="meta"), labels, None, given)
     return int(counter.get_total_flops())
 
 
@@ -92,9 +124,9 @@ def _on_meta(value: Any) -> Any:
 
 
 def main(kinds: list[str]) -> None:
-    """Rewrite the numbers of these families; by default of all that have any."""
+    """Rewrite the numbers of these families; by default of all."""
     found = {name: dict(entry) for name, entry in read_catalogue().items()}
-    for kind in kinds or [name for name, entry in found.items() if name in MODELS and entry["parameters"]]:
+    for kind in kinds or [name for name in found if name in MODELS]:
         model = build_published(kind)
         found[kind]["parameters"] = count_parameters(model)
         found[kind]["gflops"] = round(count_flops(kind, model) / 1e9, 1)

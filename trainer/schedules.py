@@ -1,7 +1,8 @@
 """Learning-rate schedules: by what factor each part of a model learns in a step.
 
 `drop`, `cosine` and `cosine_restarts` set the rate of a step before it. The others are RLIPv2's own (its
-`--schedule`), which set rates after the step: the first step runs at full rate, and a drop comes one step late.
+`--schedule`), which set rates after the step: the first step runs at full rate, and a drop comes one step
+late.
 """
 
 from __future__ import annotations
