@@ -38,7 +38,7 @@ from tagger import peak_mib
 GOLD, PSEUDO = "gold", "pseudo"
 """What is learned: gold alone, or pseudo-labels first."""
 
-STEPS = 1500
+STEPS = 800
 MARGIN = 1.2
 """The largest model may have this many times the parameters of the smallest."""
 

@@ -1,11 +1,11 @@
 """The zoo's families at one size: about two million parameters each, from one detector per kind of attention.
 
-All backbones start as the shipped ParSeD's, and so do the encoders of deformable attention and all text
-encoders, where the published models start from ImageNet, COCO and RoBERTa. Depths are a third of the
+The deformable line starts from the shipped ParSeD's backbone and encoder, and all text encoders are the
+shipped ParSeD's, where the published models start from ImageNet, COCO and RoBERTa. Depths are a third of the
 published ones: two encoder layers, four decoder layers, or two and two where a second decoder infers
-relations. DETR's line, which reads one map, has no fourth stage of the backbone (the map's stride is 16 in
-place of 32) and twice the width instead. Each line's detector was trained once on the boxes of the same gold
-images.
+relations. DETR's line has a ResNet of three stages (stride 16) and twice the width: its decoder sees no
+coordinates, so it learns positions from the zeros around a convolution's map, which a Swin transformer hardly
+has. Each line's detector was trained once on the boxes of the same gold images.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from laboratory.cache import digest
@@ -29,6 +30,7 @@ from relforge.cli.train import RECIPES
 from relforge.data.batches import Batches
 from relforge.data.label_lists import ClosedLabels
 from relforge.demo.world.interactions import INTERACTIONS
+from relforge.models.blocks.frozen_norm import FrozenBatchNorm2d
 from relforge.models.blueprint import Blueprint
 from relforge.models.checkpoint import Loaded, load_model, load_tokenizer, save_model
 from relforge.models.zoo import family
@@ -43,7 +45,9 @@ SHIPPED = Path(__file__).resolve().parents[2] / "demo" / "weights" / "parsed"
 
 SHORT_SIDE, LONG_SIDE = 96, 128
 PAIRS = 24
-DETECTOR_STEPS = {"deformable_detr": 2000, "detr": 6000}
+DETECTOR_STEPS = {"deformable_detr": 2000, "detr": 16000}
+DETECTOR_RATES = {"deformable_detr": (8e-4, 2e-4), "detr": (5e-4, 5e-4)}
+"""Of the transformer and of the backbone, which is new in DETR's line."""
 DETECTOR_SEED = 0
 
 BATCH = {"size": 8, "short_sides": [SHORT_SIDE], "long_side": LONG_SIDE}
@@ -57,7 +61,7 @@ OPTIMISATION = {
 _DEPTHS: dict[str, Any] = {"dropout": 0.0, "encoder_layers": 2}
 _WIDTHS = {**_DEPTHS, "dim": 64, "heads": 2, "feedforward": 192}
 _ONE, _TWO = {**_WIDTHS, "decoder_layers": 4}, {**_WIDTHS, "decoder_layers": 2}
-_WIDE = {**_DEPTHS, "dim": 128, "heads": 4, "feedforward": 416}
+_WIDE = {**_DEPTHS, "dim": 128, "heads": 4, "feedforward": 512}
 _WIDE_ONE, _WIDE_TWO = {**_WIDE, "decoder_layers": 4}, {**_WIDE, "decoder_layers": 2}
 
 DEFORMABLE, DETR = "deformable_detr", "detr"
@@ -66,8 +70,8 @@ DETECTORS: dict[str, dict[str, Any]] = {
     DEFORMABLE: {**_ONE, "queries": 2 * PAIRS, "refine": True, "centred": False},
 }
 """Kind of the detector -> its sizes."""
-STAGES = {DETR: 3, DEFORMABLE: 4}
-"""Kind of the detector -> stages of its backbone."""
+RESNET = {"family": "resnet", "embedding_size": 32, "hidden_sizes": [64, 128, 256], "depths": [1, 2, 4]}
+"""Backbone of DETR's line."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,7 @@ ENTRIES: dict[str, Entry] = {
 
 def detector(world: World, kind: str) -> Path:
     """The finished folder of a detector of the gold images' boxes."""
+    rate, backbone_rate = DETECTOR_RATES[kind]
     settings = {
         "data": [world.source("vg-like")],
         "seed": DETECTOR_SEED,
@@ -114,14 +119,14 @@ def detector(world: World, kind: str) -> Path:
         "log_every": 100,
         "model": {"kind": kind, "start": str(untrained(world, kind))},
         "batch": BATCH,
-        "optimisation": OPTIMISATION,
+        "optimisation": {**OPTIMISATION, "learning_rate": rate, "backbone_learning_rate": backbone_rate},
     }
     return train(world, settings) / "model"
 
 
 def untrained(world: World, kind: str) -> Path:
     """The folder of a detector that has the shipped ParSeD's weights where shapes agree, else random ones."""
-    folder = world.work / "untrained" / f"{kind}-{digest([DETECTORS, STAGES], world.work)}"
+    folder = world.work / "untrained" / f"{kind}-{digest(DETECTORS[kind], world.work)}"
     if not (folder / "model.safetensors").exists():
         shipped = load_model(SHIPPED)
         sizes = family(kind).sizes(**DETECTORS[kind])
@@ -130,14 +135,45 @@ def untrained(world: World, kind: str) -> Path:
         torch.manual_seed(DETECTOR_SEED)
         model = blueprint.build(None)
         take_over(model, shipped.model.state_dict())
+        if kind == DETR:
+            set_statistics(model.get_submodule("backbone"), first_images(world))
         save_model(folder, model, blueprint, None)
     return folder
 
 
-def backbone_of(kind: str, shipped: Blueprint) -> dict[str, Any]:
-    """The backbone of a kind of detector: the shipped one's first stages."""
-    whole = cast(Mapping[str, Any], shipped.backbone)
-    return {**whole, **{name: whole[name][: STAGES[kind]] for name in ("depths", "heads")}}
+def backbone_of(kind: str, shipped: Blueprint) -> Mapping[str, Any]:
+    """The backbone of a kind of detector."""
+    return RESNET if kind == DETR else cast(Mapping[str, Any], shipped.backbone)
+
+
+def first_images(world: World) -> Tensor:
+    """The first batch of gold images, B x 3 x H x W."""
+    settings = settings_from(
+        {
+            "data": [world.source("vg-like")],
+            "steps": 1,
+            "out": str(world.work),
+            "model": {"kind": DETR},
+            "batch": BATCH,
+        }
+    )
+    return Batches(load_data(settings), settings.batch, settings.seed, labels=None).at(0).images
+
+
+@torch.no_grad()
+def set_statistics(backbone: nn.Module, images: Tensor) -> None:
+    """Give frozen batch norms the statistics of what they are given, layer after layer, in place: random
+    weights without any normalisation hardly learn."""
+
+    def measure(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+        norm.running_mean.copy_(inputs[0].mean((0, 2, 3)))
+        norm.running_var.copy_(inputs[0].var((0, 2, 3)))
+
+    norms = [module for module in backbone.modules() if isinstance(module, FrozenBatchNorm2d)]
+    hooks = [norm.register_forward_pre_hook(measure) for norm in norms]
+    backbone(images)
+    for hook in hooks:
+        hook.remove()
 
 
 def text_encoder(world: World) -> Path:

@@ -38,6 +38,8 @@ class Backbone(nn.Module):
 def resnet(*, embedding_size: int, hidden_sizes: Sequence[int], depths: Sequence[int]) -> Backbone:
     """A bottleneck ResNet (stride in the 3 x 3 convolution, as torchvision's) with frozen batch norm.
 
+    Fewer than four stages make fewer maps: with three the last one has stride 16.
+
     The stem and the first stage are not trained (as in DETR).
     """
     config = ResNetConfig(
@@ -46,7 +48,7 @@ def resnet(*, embedding_size: int, hidden_sizes: Sequence[int], depths: Sequence
         depths=list(depths),
         layer_type="bottleneck",
     )
-    config.out_features = _STAGES
+    config.out_features = _STAGES[: len(depths) - 1]
     body = ResNetBackbone(config)
     freeze_batch_norms(body)
     body.embedder.requires_grad_(False)
