@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all fuzz mutations cluster-test check bench bench-downstream format lavis-env clean
+.PHONY: screenshots demo test test-all fuzz mutations cluster-test check bench bench-downstream format lavis-env clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -53,6 +53,10 @@ bench: .venv/.ready
 WORK ?= runs/bench-downstream
 bench-downstream: .venv/.ready
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/downstream.py --work $(WORK) --write benchmarks/results/downstream.md
+
+# The pictures of docs/view.md; needs Chromium.
+screenshots: .venv/.ready
+	$(BIN)/python benchmarks/screenshots.py
 
 format: .venv/.ready
 	$(BIN)/ruff check --fix .

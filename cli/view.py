@@ -1,7 +1,8 @@
-"""`relforge view`: a page of images with the relations of a run, or with detections beside gold."""
+"""`relforge view`: images with the relations of a run, or of two runs, or with detections beside gold."""
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from typing import Annotated, Any
 
@@ -28,7 +29,25 @@ def command(
             metavar="FILE.html", help="Where to write; default: RUN/view.html, DETECTIONS.view.html."
         ),
     ] = None,
-    images: Annotated[int, typer.Option(min=1, help="Maximum number of images, a fair sample.")] = 200,
+    folder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Write a folder instead, pictures beside the page: for many images."
+        ),
+    ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Write nothing; answer a browser on this machine until Ctrl-C.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of --serve; 0: any that is free.")] = 0,
+    against: Annotated[
+        str | None, typer.Option(metavar="RUN", help="A second run of the same images, side by side.")
+    ] = None,
+    images: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Maximum number of images, a fair sample; default: 200, all by --folder and --serve."
+        ),
+    ] = None,
     image: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="This image only; may be repeated.")
     ] = None,
@@ -38,24 +57,104 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write one page that works without a server: boxes, relations, the captions behind them, gold.
+    """Show boxes, relations, the captions behind them, and gold, in a browser.
+
+    One page that needs no other file, a folder with pictures beside the page (--folder), or a server on this
+    machine (--serve). Filters, search and order are in the page; its ? key lists the others.
 
     With annotations=FILE, TARGET is a table of detections or a model folder, as for relforge eval hico; the
     best of each image are shown beside the annotated pairs, on the pixels where images=FOLDER is given.
     """
     from relforge.reports.view.page import gather, write
 
-    if image and where is not None:
-        raise BadInput("--image names images and --where chooses them; give one of the two")
-    if options and where is not None:
-        raise BadInput("--where chooses images of a run by its rows; detections have none")
+    _check(options, out, folder, serve, port, against, image, where)
+    if folder is not None or serve:
+        return _beside(target, against, images, image or (), where, folder, port, as_json)
     page = out or f"{target.rstrip('/')}{'.view.html' if options else '/view.html'}"
     if options:
-        data = _detections(target, options, images, image or ())
+        data = _detections(target, options, images or IMAGES, image or ())
     else:
-        data = gather(target, images, image or (), where)
+        data = gather(target, images or IMAGES, image or (), where, against)
     write(data, page)
-    counts = summary(data)
+    return _say(page, data, summary(data), where, as_json)
+
+
+IMAGES = 200
+"""On one page by default: each costs it about 50 KB."""
+
+
+def _check(
+    options: list[str] | None,
+    out: str | None,
+    folder: str | None,
+    serve: bool,
+    port: int,
+    against: str | None,
+    image: list[str] | None,
+    where: str | None,
+) -> None:
+    if image and where is not None:
+        raise BadInput("--image names images and --where chooses them; give one of the two")
+    if sum((out is not None, folder is not None, serve)) > 1:
+        raise BadInput("--out writes one page, --folder a folder and --serve nothing; give one of the three")
+    if port and not serve:
+        raise BadInput("--port is of --serve; give that too")
+    if options and where is not None:
+        raise BadInput("--where chooses images of a run by its rows; detections have none")
+    for name, given in (
+        ("--folder", folder is not None),
+        ("--serve", serve),
+        ("--against", against is not None),
+    ):
+        if options and given:
+            raise BadInput(f"{name} is of run folders; detections are written as one page (--out)")
+
+
+def _beside(
+    target: str,
+    against: str | None,
+    images: int | None,
+    only: list[str] | tuple[()],
+    where: str | None,
+    folder: str | None,
+    port: int,
+    as_json: bool,
+) -> None:
+    """The page with its pictures beside it, as a folder or from a server."""
+    from relforge.reports.view.folder import write_folder
+    from relforge.reports.view.run_view import RunView
+    from relforge.reports.view.serve import ViewServer
+
+    view = RunView(target, against, images, only, where)
+    if folder is not None:
+        try:
+            data = write_folder(view, folder)
+        except OSError as error:
+            raise BadInput(f"--folder {folder}: {error}") from error
+        return _say(f"{folder.rstrip('/')}/index.html", data, summary(data), where, as_json)
+    try:
+        server = ViewServer(view, port)
+    except OSError as error:
+        raise BadInput(f"--port {port}: cannot be opened ({error.strerror or error})") from error
+    if as_json:
+        print_json(
+            {"address": server.address, "images": len(view.images), "left_out": view.total - len(view.images)}
+        )
+    else:
+        print_line(
+            f"{server.address}  {len(view.images):,} of {view.total:,} images of {target}; Ctrl-C ends it"
+        )
+    sys.stdout.flush()
+    try:
+        server.serve()
+    except KeyboardInterrupt:
+        print_line("ended", sys.stderr)
+    finally:
+        server.release()
+    return None
+
+
+def _say(page: str, data: dict[str, Any], counts: dict[str, int], where: str | None, as_json: bool) -> None:
     if as_json:
         return print_json({"out": page, **counts})
     drawn = f"{counts['images']:,} of {data['total']:,} images"
@@ -63,6 +162,10 @@ def command(
     print_line(f"{page}: {drawn}, {counts['relations']:,} {data['shown']}")
     if data["gold"]:
         print_line(", ".join(f"{counts[verdict]:,} {verdict}" for verdict in ("right", "wrong", "missed")))
+    if "both" in counts:
+        print_line(
+            f"{counts['both']:,} in both runs, {counts['only_a']:,} only in A, {counts['only_b']:,} only in B"
+        )
     if data["left_out"]:
         print_line(f"{data['left_out']:,} images left out; --images takes more, --image ID names one")
     if counts["without_thumbnail"]:
@@ -84,13 +187,36 @@ def _detections(target: str, options: list[str], images: int, only: list[str] | 
 
 
 def summary(data: dict[str, Any]) -> dict[str, int]:
-    """Counts of what is on the page."""
-    verdicts = Counter(one["verdict"] for image in data["images"] for one in image["relations"])
+    """Counts of what is on the page.
+
+    Args:
+        data: of `page.gather` or `folder.write_folder`.
+    """
+    if "images" in data:
+        without = sum(image["thumbnail"] is None for image in data["images"])
+        relations = [one for image in data["images"] for one in image["relations"]]
+        verdicts, sides = (
+            Counter(one["verdict"] for one in relations),
+            Counter(one.get("side") for one in relations),
+        )
+        images = len(data["images"])
+    else:
+        from relforge.reports.view.index import VERDICTS
+
+        index, without = data["index"], data["without_thumbnail"]
+        letters = Counter(index["verdict"])
+        verdicts, sides = (
+            Counter({name: letters[one] for name, one in VERDICTS.items()}),
+            Counter(index.get("side")),
+        )
+        images = len(index["images"])
     gold = {name: verdicts[name] for name in ("right", "wrong", "missed")} if data["gold"] else {}
+    two = {"both": sides[3], "only_a": sides[1], "only_b": sides[2]} if "against" in data else {}
     return {
-        "images": len(data["images"]),
+        "images": images,
         "left_out": data["left_out"],
-        "without_thumbnail": sum(image["thumbnail"] is None for image in data["images"]),
+        "without_thumbnail": without,
         "relations": verdicts.total() - verdicts["missed"],
         **gold,
+        **two,
     }

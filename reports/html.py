@@ -19,16 +19,26 @@ def fill(package: str, template: str, title: str, data: object = None, body: str
 
     Args:
         package: that holds the template.
-        template: file name. `{{title}}`, `{{data}}` and `{{body}}` in it are replaced.
+        template: file name. `{{title}}`, `{{data}}` and `{{body}}` in it are replaced, and
+            `{{include NAME}}` by the file of that name beside it.
         title: text; escaped here.
         data: goes into a `<script type="application/json">`; texts in it stay texts, whatever they contain.
         body: HTML, already escaped.
     """
-    page = resources.files(package).joinpath(template).read_text(encoding="utf-8")
-    packed = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(_UNSAFE)
-    parts = {"title": html.escape(title), "body": body, "data": packed}
+    folder = resources.files(package)
+    page = re.sub(
+        r"\{\{include ([\w.]+)\}\}",
+        lambda blank: folder.joinpath(blank[1]).read_text(encoding="utf-8"),
+        folder.joinpath(template).read_text(encoding="utf-8"),
+    )
+    parts = {"title": html.escape(title), "body": body, "data": pack(data)}
     # in one call: filled-in values may contain such blanks as text
     return re.sub(r"\{\{(title|body|data)\}\}", lambda blank: parts[blank[1]], page)
+
+
+def pack(data: object) -> str:
+    """JSON that may stand in a script element or a script: no text in it can end either."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(_UNSAFE)
 
 
 def write_page(page: str, out: str) -> None:

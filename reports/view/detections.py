@@ -17,7 +17,7 @@ from relforge.evaluation.hico import HicoEvaluator, HicoGold
 from relforge.evaluation.hico_quality import Chosen
 from relforge.evaluation.kind_matches import MIN_IOU, Rule
 from relforge.evaluation.pairs import Kind
-from relforge.reports.view.page import choose, reading_order
+from relforge.reports.view.choose import choose, reading_order
 from relforge.reports.view.thumbnail import encode_thumbnail
 from relforge.stages.ingest.image_files import ImageFiles
 
@@ -49,7 +49,7 @@ def gather_detections(
     Args:
         target: table of detections, or folder of a model.
         evaluator: says what they are compared with, and by which rules.
-        max_images: how many images, drawn by `page.choose`.
+        max_images: how many images, drawn by `choose.choose`.
         only: these images instead.
 
     Raises:

@@ -40,7 +40,7 @@ def describe_image(image: Row, tables: Mapping[str, Sequence[Row]], shown: str, 
         }
 
     kept = [entry(row) for row in tables.get(shown, ())]
-    kept.sort(key=lambda one: (-(one["score"] or 0.0), -one["support"], one["subject"], one["object"]))
+    kept.sort(key=_order)
     found = {_key(row) for row in tables.get(shown, ())}
     return {
         "id": image["image_id"],
@@ -52,9 +52,16 @@ def describe_image(image: Row, tables: Mapping[str, Sequence[Row]], shown: str, 
     }
 
 
+def _order(one: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The best first, as `index.index_run` orders them."""
+    return -(one["score"] or 0.0), -one["support"], one["subject"], one["object"], one["predicate"]
+
+
 def _missed(tables: Mapping[str, Sequence[Row]], found: set[Key]) -> list[dict[str, Any]]:
-    """Gold relations that are not shown, each with the stage that lost it."""
-    score = {_key(row): row["score"] for row in tables.get("scores", ())}
+    """Gold relations that are not shown, each with the stage that lost it and the score it had there."""
+    score: dict[Key, float] = {}
+    for row in tables.get("scores", ()):
+        score[_key(row)] = max(row["score"], score.get(_key(row), 0.0))
     candidates = {_key(row) for row in tables.get("candidates", ())}
     missed = []
     for row in tables.get("gold", ()):
@@ -65,7 +72,9 @@ def _missed(tables: Mapping[str, Sequence[Row]], found: set[Key]) -> list[dict[s
             why = f"scored {score[key]:.2f} and not kept"
         elif key in candidates:
             why = "a candidate without a score"
-        missed.append({**_pair(row), "score": None, "verdict": "missed", "why": why, "evidence": []})
+        missed.append(
+            {**_pair(row), "score": score.get(key), "verdict": "missed", "why": why, "evidence": []}
+        )
     return missed
 
 

@@ -1,4 +1,4 @@
-"""An image as a data URI, small enough for a page of hundreds."""
+"""An image as a JPEG, small enough for a page of hundreds."""
 
 from __future__ import annotations
 
@@ -23,15 +23,34 @@ def encode_thumbnail(
     max_pixels: int = MAX_PIXELS,
     orientation: str | None = None,
 ) -> tuple[str | None, str]:
-    """A JPEG of at most 640 pixels a side.
+    """`encode_picture` of at most 640 pixels a side, as a data URI."""
+    packed, reason = encode_picture(uri, embedded, annotated, max_pixels, orientation)
+    return (None, reason) if packed is None else (as_data_uri(packed), "")
+
+
+def as_data_uri(packed: bytes) -> str:
+    """A JPEG as text."""
+    return "data:image/jpeg;base64," + base64.b64encode(packed).decode("ascii")
+
+
+def encode_picture(
+    uri: str | None,
+    embedded: bytes | None,
+    annotated: tuple[int, int],
+    max_pixels: int = MAX_PIXELS,
+    orientation: str | None = None,
+    longer_side: int = LONGER_SIDE,
+) -> tuple[bytes | None, str]:
+    """A JPEG.
 
     Args:
         uri, embedded: of the image, as in the `images` table.
         annotated: (width, height) in pixels that the boxes are written for.
         max_pixels, orientation: of the dataset, see `images.decode_oriented`.
+        longer_side: largest number of pixels of a side.
 
     Returns:
-        the URI and an empty text, or None and the reason why the image cannot be shown. Nothing raises: a
+        the JPEG and an empty text, or None and the reason why the image cannot be shown. Nothing raises: a
         page about labels is useful without the pixels.
     """
     try:
@@ -41,7 +60,7 @@ def encode_thumbnail(
     except Exception as error:  # a remote store raises exceptions of its own
         return None, f"{uri or 'the image'} cannot be read: {error}"
     image = Image.fromarray(decoded.pixels)
-    image.thumbnail((LONGER_SIDE, LONGER_SIDE), Image.Resampling.LANCZOS)
+    image.thumbnail((longer_side, longer_side), Image.Resampling.LANCZOS)
     packed = io.BytesIO()
     image.save(packed, "JPEG", quality=_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(packed.getvalue()).decode("ascii"), ""
+    return packed.getvalue(), ""

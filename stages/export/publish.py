@@ -28,8 +28,10 @@ def publish(out: str) -> Iterator[Path]:
             yield staged
             filesystem, target = fsspec.core.url_to_fs(out)
             if staged.is_dir():
-                for file in sorted(staged.iterdir()):
-                    filesystem.put_file(str(file), f"{target.rstrip('/')}/{file.name}")
+                for file in sorted(one for one in staged.rglob("*") if one.is_file()):
+                    name = file.relative_to(staged).as_posix()
+                    filesystem.makedirs(f"{target.rstrip('/')}/{name}".rpartition("/")[0], exist_ok=True)
+                    filesystem.put_file(str(file), f"{target.rstrip('/')}/{name}")
             else:
                 filesystem.put_file(str(staged), target)
         return

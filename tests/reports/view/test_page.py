@@ -7,7 +7,8 @@ from pathlib import Path
 
 import relforge.reports.view
 from relforge.pipeline.run.execute import run
-from relforge.reports.view.page import choose, gather
+from relforge.reports.view.choose import choose
+from relforge.reports.view.page import gather
 from tests.fixtures.tiny import tiny_job
 
 IDS = [str(number) for number in range(1, 101)]

@@ -1,0 +1,66 @@
+"""The pictures of the documentation: `relforge view` of the demo, on a desk, on a phone, and two runs.
+
+python benchmarks/screenshots.py [--work FOLDER] [--images N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+from browser import Browser
+from PIL import Image
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+SHOTS = {"view": (1280, 760), "view_phone": (390, 780), "view_two": (1280, 760)}
+"""Name -> size of the window, pixels. `view_two` shows two runs."""
+_QUALITY = 80
+
+
+def main() -> None:
+    """Label the demo's images twice, write both pages, and save what a browser shows."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", type=Path, default=Path("runs/screenshots"))
+    parser.add_argument("--images", type=int, default=24)
+    parser.add_argument("--out", type=Path, default=DOCS)
+    given = parser.parse_args()
+    run, other = given.work / "run", given.work / "fewer"
+    relforge("demo", given.work, "--images", given.images, "--executor", "loop")
+    fewer = [f"run.folder={other}", "stages.select.top_k_image=3"]
+    relforge("run", given.work / "demo.yaml", *fewer, "--executor", "loop")
+    relforge("view", run, "--folder", given.work / "one")
+    relforge("view", run, "--against", other, "--folder", given.work / "two")
+    given.out.mkdir(parents=True, exist_ok=True)
+    with Browser() as browser:
+        for name, (width, height) in SHOTS.items():
+            page = given.work / ("two" if name == "view_two" else "one") / "index.html"
+            browser.resize(width, height, mobile=width < 800)
+            browser.open(page.absolute().as_uri() + "#order=wrong")
+            browser.wait("document.querySelector('.pane image') && scene")
+            browser.run("open(visible[2], 0)")
+            browser.wait("scene.id === ids[state.at] && [...document.images].every(one => one.complete)")
+            browser.run(
+                "new Promise(done => setTimeout(done, 300))"
+            )  # pictures are drawn after they are read
+            save(browser.picture(), given.out / f"{name}.jpg")
+            print(given.out / f"{name}.jpg")
+
+
+def relforge(*arguments: object) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "relforge", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL
+    )
+
+
+def save(picture: bytes, path: Path) -> None:
+    """A PNG as a JPEG, a fifth of the size."""
+    Image.open(io.BytesIO(picture)).convert("RGB").save(path, quality=_QUALITY, optimize=True)
+
+
+if __name__ == "__main__":
+    main()

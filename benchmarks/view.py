@@ -1,0 +1,168 @@
+"""`relforge view` of large runs: how long a browser waits for the page, for the next image and for a filter.
+
+python benchmarks/view.py [--images 50 5000 50000] [--work FOLDER] [--write FILE.md]
+
+The browser is headless Chromium on the same machine. `page` is one file with all pictures inside (up to 200
+images), `folder` has pictures beside the page and is opened from disk, `serve` is answered by relforge.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import threading
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from browser import Browser
+from view_run import write_run
+
+from relforge.reports.view.folder import write_folder
+from relforge.reports.view.page import gather, write
+from relforge.reports.view.run_view import RunView
+from relforge.reports.view.serve import ViewServer
+
+ONE_PAGE, FOLDER = 200, 5000
+"""Most images that are measured as one page, and as a folder, whose pictures take long to write."""
+STEPS = 25
+_READY = "document.querySelector('.pane image') && [...document.images].every(one => one.complete)"
+
+_NEXT = """(async () => {
+  const times = [];
+  for (let step = 0; step < STEPS; step++) {
+    const start = performance.now();
+    go(1);
+    const place = state.at;
+    while (scene?.id !== ids[place]) await new Promise(done => setTimeout(done));
+    const picture = new Image();
+    picture.src = document.querySelector('.pane image').href.baseVal;
+    await picture.decode();
+    times.push(performance.now() - start);
+    await new Promise(done => setTimeout(done, 100));
+  }
+  return times;
+})()""".replace("STEPS", str(STEPS))
+_FILTER = """(async () => {
+  const times = [], options = [...document.getElementById('predicate').options];
+  const changes = options.slice(1, 6).map(one => () => { state.predicate = one.value; });
+  changes.push(() => { state.predicate = ''; }, () => { state.minScore = 0.5; });
+  changes.push(() => { state.query = 'class 07 riding'; });
+  changes.push(() => { state.query = ''; state.order = 'wrong'; });
+  for (const change of changes) {
+    const start = performance.now();
+    change();
+    refilter();
+    await new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+    times.push(performance.now() - start);
+  }
+  return times;
+})()"""
+
+
+def main() -> None:
+    """Make the runs, measure each way, print and write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=int, nargs="+", default=[50, 5000, 50_000])
+    parser.add_argument("--work", type=Path, default=Path("runs/bench-view"))
+    parser.add_argument("--write", type=Path)
+    given = parser.parse_args()
+    rows = []
+    for images in given.images:
+        run = str(write_run(given.work, images))
+        for way in ("page", "folder", "serve"):
+            if images > {"page": ONE_PAGE, "folder": FOLDER}.get(way, images):
+                continue
+            rows.append({"images": images, "way": way, **measure(run, way, given.work)})
+            print(json.dumps(rows[-1]), flush=True)
+    text = table(rows)
+    print(text)
+    if given.write:
+        given.write.write_text(text, encoding="utf-8")
+
+
+def measure(run: str, way: str, work: Path) -> dict[str, float]:
+    """Seconds and milliseconds of one way of showing a run."""
+    start = time.perf_counter()
+    server = None
+    if way == "page":
+        write(gather(run), str(work / "page.html"))
+        address, size = (work / "page.html").absolute().as_uri(), (work / "page.html").stat().st_size
+    elif way == "folder":
+        write_folder(RunView(run), str(work / "page"))
+        address = (work / "page" / "index.html").absolute().as_uri()
+        size = (work / "page" / "index.html").stat().st_size
+    else:
+        server = ViewServer(RunView(run))
+        address, size = server.address, len(server.page)
+        thread = threading.Thread(target=server.serve)
+        thread.start()
+    made = time.perf_counter() - start
+    try:
+        return {"made_s": made, "page_mb": size / 1e6, **in_browser(address)}
+    finally:
+        if server is not None:
+            server.close()
+            thread.join()
+            server.release()
+
+
+def in_browser(address: str) -> dict[str, float]:
+    """What a browser needs, the second time it is started: the first one reads its own files from disk."""
+    for _ in range(2):
+        with Browser() as browser:
+            start = time.perf_counter()
+            browser.open(address)
+            browser.wait(_READY, 120)
+            load = time.perf_counter() - start
+            forward, filters = browser.run(_NEXT), browser.run(_FILTER)
+    return {
+        "load_s": load,
+        "next_ms": statistics.median(forward),
+        "next_worst_ms": max(forward),
+        "filter_ms": statistics.median(filters),
+        "filter_worst_ms": max(filters),
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The page of benchmarks/results."""
+    lines = [
+        f"| {row['images']:,} | {row['way']} | {row['made_s']:.1f} s | {row['page_mb']:.1f} MB "
+        f"| {row['load_s']:.2f} s | {row['next_ms']:.0f} ms, {row['next_worst_ms']:.0f} "
+        f"| {row['filter_ms']:.0f} ms, {row['filter_worst_ms']:.0f} |"
+        for row in rows
+    ]
+    return _HEAD.format(processor=processor(), day=date.today().isoformat()) + "\n".join(lines) + "\n"
+
+
+_HEAD = """# `relforge view` of large runs
+
+`python benchmarks/view.py --write benchmarks/results/view.md`; {processor}, {day}, headless Chromium on the
+same machine, which other programs were using too. A run has 7 boxes, 5 captions, 10 relations and 8 gold
+relations an image; photographs are 640 x 480.
+
+* made: what relforge needs before a browser can ask (pictures are written for `folder`, none for `serve`).
+* load: from the address to the first image drawn, with the pictures of the strip.
+* next image: from the key to the next image decoded; median and worst of 25.
+* filter: from a change of filter, search or order to the page drawn; median and worst of 9.
+
+| images | shown as | made | page | load | next image | filter |
+|---|---|---|---|---|---|---|
+"""
+
+
+def processor() -> str:
+    """As the machine names it."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return "a processor without a name"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,255 @@
+"""What the image page shows of a run, read a part at a time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from relforge.images.decode import MAX_PIXELS
+from relforge.pipeline.errors import RunError
+from relforge.pipeline.run.plan import load_plan
+from relforge.pipeline.store.run_folder import RunFolder
+from relforge.reports.datasets import Datasets, open_datasets
+from relforge.reports.matching import find_images
+from relforge.reports.query import connect, select
+from relforge.reports.view.against import merge_scenes
+from relforge.reports.view.choose import choose, reading_order
+from relforge.reports.view.index import index_run
+from relforge.reports.view.scene import describe_image
+from relforge.reports.view.thumbnail import encode_picture
+from relforge.stages.tables import empty
+
+_SHOWN = ("relations", "scores", "candidates")
+_FACTS = ("boxes", "captions", "triplets", "gold", *_SHOWN)
+CHUNK = 64
+"""Images whose facts are read together; all of one shard."""
+_KEPT = 32
+"""Chunks that stay in memory."""
+
+
+class RunView:
+    """Images of a run, or of two runs beside each other.
+
+    Args:
+        run: the run folder.
+        against: a second run of the same images; images whose boxes differ are left out.
+        max_images: how many images, drawn by `choose`; None: all.
+        only: these images instead.
+        where: a condition on rows of the table shown; images without such a row are not drawn from.
+
+    Raises:
+        RunError: not a run folder, nothing ingested, an image the run does not have, no image that `where`
+            holds for, or none that both runs have.
+        QueryError: `where` is no condition.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        against: str | None = None,
+        max_images: int | None = None,
+        only: Sequence[str] = (),
+        where: str | None = None,
+    ) -> None:
+        self._tables = [_Tables(one) for one in (run, against) if one is not None]
+        first = self._tables[0]
+        self.run, self.against = run, against
+        self.shown, self.gold = first.shown, first.gold
+        self.images, self.total = self._choose(max_images, only, where)
+        self._chunk_of: dict[str, tuple[int, int]] = {}
+        self._chunks = self._cut()
+        self.scenes = lru_cache(_KEPT)(self._scenes)
+
+    @property
+    def chunks(self) -> int:
+        """How many there are; `scenes(n)` reads one."""
+        return len(self._chunks)
+
+    def head(self) -> dict[str, Any]:
+        """What the page says of the run as a whole."""
+        named = {} if self.against is None else {"against": self.against}
+        return {
+            "run": self.run,
+            **named,
+            "dataset": self._tables[0].job.dataset,
+            "shown": self.shown,
+            "gold": self.gold,
+            "total": self.total,
+            "left_out": self.total - len(self.images),
+        }
+
+    def index(self) -> dict[str, Any]:
+        """See `index`; with `chunk` and `at`: where an image's facts are."""
+        first, *rest = self._tables
+        if rest:
+            first.connection.register("relations_of_b", rest[0].datasets[rest[0].shown])
+        name = "relations_of_b" if rest else ""
+        index = index_run(first.connection, self.images, first.shown, first.gold, name)
+        places = [self._chunk_of[one] for one in self.images]
+        return {**index, "chunk": [one[0] for one in places], "at": [one[1] for one in places]}
+
+    def _scenes(self, chunk: int) -> list[dict[str, Any]]:
+        """The images of a chunk, see `scene.describe_image`."""
+        ids = self._chunks[chunk]
+        described = [one.describe(ids, self.gold) for one in self._tables]
+        if len(described) == 1:
+            return described[0]
+        return [merge_scenes(a, b) for a, b in zip(*described, strict=True)]
+
+    def picture(self, image_id: str, longer_side: int) -> tuple[bytes | None, str]:
+        """A JPEG, or None and the reason why there is none.
+
+        Args:
+            longer_side: largest number of pixels of a side.
+        """
+        return self._tables[0].picture(image_id, longer_side)
+
+    def _choose(self, count: int | None, only: Sequence[str], where: str | None) -> tuple[list[str], int]:
+        first = self._tables[0]
+        known = self._shared() if self.against is not None else first.images()
+        if only:
+            if unknown := [one for one in only if one not in set(known)]:
+                raise RunError(
+                    f"--image {unknown[0]}: no such image in {self.run}; "
+                    f"relforge inspect {self.run} --table images lists them"
+                )
+            return sorted(set(only), key=reading_order), len(known)
+        informative: Collection[str]
+        if where is not None:
+            matching = set(first.matching(where))
+            known = [one for one in known if one in matching]
+            informative = known
+        else:
+            informative = first.informative() if count is not None and count < len(known) else known
+        return choose(known, informative, len(known) if count is None else count), len(known)
+
+    def _shared(self) -> list[str]:
+        """Images with the same boxes in both runs."""
+        first, second = self._tables
+        first.connection.register("images_of_b", second.datasets["images"])
+        first.connection.register("boxes_of_b", second.datasets["boxes"])
+        columns = "image_id, box_id, category, x, y, w, h"
+        found = _column(
+            first.connection,
+            f"""WITH a AS (SELECT {columns} FROM boxes), b AS (SELECT {columns} FROM boxes_of_b),
+                differing AS ((FROM a EXCEPT FROM b) UNION (FROM b EXCEPT FROM a))
+            SELECT image_id FROM images SEMI JOIN images_of_b USING (image_id)
+                ANTI JOIN differing USING (image_id)""",
+        )
+        if not found:
+            raise RunError(f"{self.run} and {self.against} have no image in common with the same boxes")
+        return found
+
+    def _cut(self) -> list[list[str]]:
+        """Images by chunk. Those of a chunk are of one shard, since a shard is read whole."""
+        chosen = set(self.images)
+        chunks = []
+        for ids in self._tables[0].by_shard():
+            kept = sorted((one for one in ids if one in chosen), key=reading_order)
+            for first in range(0, len(kept), CHUNK):
+                chunks.append(kept[first : first + CHUNK])
+        for number, ids in enumerate(chunks):
+            self._chunk_of |= {one: (number, place) for place, one in enumerate(ids)}
+        return chunks
+
+    def chunk_of(self, image_id: str) -> int:
+        """The number of the chunk that has an image."""
+        return self._chunk_of[image_id][0]
+
+
+class _Tables:
+    """The tables of one run."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        self.job = load_plan(RunFolder(run)).job
+        self.datasets: Datasets = open_datasets(run)[0]
+        if "images" not in self.datasets:
+            raise RunError(f"{run} holds no images yet; let relforge run ingest them first")
+        self.connection: duckdb.DuckDBPyConnection = connect(self.datasets)
+        self.shown = next((name for name in _SHOWN if name in self.datasets), _SHOWN[0])
+        if self.shown not in self.datasets:
+            self.connection.register(self.shown, empty(self.shown))
+        self.gold = "gold" in self.datasets and self._count("gold") > 0
+        self._fragments = {
+            name: {fragment.path.rpartition("/")[2]: fragment for fragment in dataset.get_fragments()}
+            for name, dataset in self.datasets.items()
+            if name in ("images", *_FACTS)
+        }
+        self._shard_of: dict[str, str] = {}
+
+    def images(self) -> list[str]:
+        return _column(self.connection, "SELECT image_id FROM images")
+
+    def informative(self) -> set[str]:
+        """Images with relations or gold."""
+        sources = [name for name in (self.shown, "gold") if name in self.datasets]
+        union = " UNION ".join(f"SELECT image_id FROM {name}" for name in sources)
+        return set(_column(self.connection, union)) if union else set()
+
+    def matching(self, where: str) -> list[str]:
+        if self.shown not in self.datasets:
+            raise RunError(
+                f"{self.run} has no {self.shown} yet, so there is nothing for --where to choose from"
+            )
+        if images := find_images(self.connection, self.datasets, self.shown, where):
+            return images
+        raise RunError(
+            f"no row of {self.shown} in {self.run} is one where {where!r} holds; "
+            "relforge inspect shows its rows"
+        )
+
+    def by_shard(self) -> list[list[str]]:
+        """Image ids, a list for each shard."""
+        self._read_shards()
+        found: dict[str, list[str]] = defaultdict(list)
+        for image, shard in self._shard_of.items():
+            found[shard].append(image)
+        return [found[shard] for shard in sorted(found)]
+
+    def describe(self, ids: Sequence[str], gold: bool) -> list[dict[str, Any]]:
+        rows: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+        for name in ("images", *(name for name in _FACTS if name in self._fragments)):
+            for row in self._rows(name, ids):
+                rows[row["image_id"]][name].append(row)
+        return [describe_image(rows[one]["images"][0], rows[one], self.shown, gold) for one in ids]
+
+    def picture(self, image_id: str, longer_side: int) -> tuple[bytes | None, str]:
+        (row,) = self._rows("images", [image_id], pixels=True)
+        written = self.job.config.get("dataset", {})
+        orientation, max_pixels = written.get("orientation"), written.get("max_pixels", MAX_PIXELS)
+        size = (row["width"], row["height"])
+        return encode_picture(row["uri"], row["bytes"], size, max_pixels, orientation, longer_side)
+
+    def _rows(self, name: str, ids: Sequence[str], pixels: bool = False) -> list[dict[str, Any]]:
+        """Rows of some images of one table, in the table's order."""
+        self._read_shards()
+        schema: pa.Schema = self.datasets[name].schema
+        columns = [one for one in schema.names if pixels or one != "bytes"]
+        rows: list[dict[str, Any]] = []
+        for shard in sorted({self._shard_of[one] for one in ids}):
+            if fragment := self._fragments[name].get(shard):
+                chosen = pc.field("image_id").isin(list(ids))
+                rows += fragment.to_table(schema=schema, columns=columns, filter=chosen).to_pylist()
+        return rows
+
+    def _read_shards(self) -> None:
+        """Which shard an image is in. A shard is the same set of images in every table."""
+        if not self._shard_of:
+            for shard, fragment in self._fragments["images"].items():
+                for image in fragment.to_table(columns=["image_id"])["image_id"].to_pylist():
+                    self._shard_of[image] = shard
+
+    def _count(self, table: str) -> int:
+        return int(select(self.connection, f"SELECT count(*) AS n FROM {table}")["n"][0].as_py())
+
+
+def _column(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
+    values: list[str] = select(connection, sql).column(0).to_pylist()
+    return values
