@@ -230,6 +230,8 @@ def _transformers_detector(kind: str, sizes: dict[str, Any]) -> Any:
         "backbone_config": resnet,
         "auxiliary_loss": True,
         "id2label": labels,
+        "attention_dropout": 0.1,  # as published, and as ours
+        "activation_dropout": 0.1,
     }
     if kind == "detr":
         return DetrForObjectDetection(DetrConfig(**common, **sizes))

@@ -45,8 +45,8 @@ SHIPPED = Path(__file__).resolve().parents[2] / "demo" / "weights" / "parsed"
 
 SHORT_SIDE, LONG_SIDE = 96, 128
 PAIRS = 24
-DETECTOR_STEPS = {"deformable_detr": 2000, "detr": 16000}
-DETECTOR_RATES = {"deformable_detr": (8e-4, 2e-4), "detr": (5e-4, 5e-4)}
+DETECTOR_STEPS = {"deformable_detr": 2000, "detr": 20000}
+DETECTOR_RATES = {"deformable_detr": (8e-4, 2e-4), "detr": (4e-4, 2e-4)}
 """Of the transformer and of the backbone, which is new in DETR's line."""
 DETECTOR_SEED = 0
 
