@@ -109,12 +109,13 @@ def _explain(error: Exception) -> tuple[str | None, int]:
     from relforge.pipeline.config.source import ConfigError
     from relforge.pipeline.errors import BrokenShard, RunError, StorageError
     from relforge.reports.query import QueryError
+    from relforge.trainer.errors import Diverged
 
     if hasattr(error, "format_message"):  # typer's own usage errors, whichever click it carries
         return f"{error.format_message() or 'no verb given'} (see relforge --help)", exits.USAGE
     if isinstance(error, ConfigError | BadInput | QueryError):
         return str(error), exits.USAGE
-    if isinstance(error, StorageError | BrokenShard):
+    if isinstance(error, StorageError | BrokenShard | Diverged):
         return str(error), exits.FAILED
     if isinstance(error, RunError):
         return str(error), exits.USAGE

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from relforge.trainer import snapshots
 from relforge.trainer.curves import Curves
+from relforge.trainer.errors import Diverged
 from relforge.trainer.optimiser import (
     BACKBONE_PREFIXES,
     Average,
@@ -83,7 +84,7 @@ def train(
         The moving average where `options.average_decay` is given.
 
     Raises:
-        FloatingPointError: a loss that is not finite, naming the step; the last snapshot stays.
+        Diverged: a loss or predicted boxes that are not finite, naming the step; the last snapshot stays.
         ValueError: the snapshot in `out` is of other settings.
     """
     fingerprint = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
@@ -115,11 +116,14 @@ def train(
             torch.manual_seed(number)
             last = part + 1 == options.accumulate
             with nullcontext() if last else processes.local(parallel):
-                with torch.autocast(device.type, torch.bfloat16, enabled=options.precision == "bf16"):
-                    terms = parallel(batch, torch.Generator().manual_seed(number))
+                try:
+                    with torch.autocast(device.type, torch.bfloat16, enabled=options.precision == "bf16"):
+                        terms = parallel(batch, torch.Generator().manual_seed(number))
+                except FloatingPointError as error:
+                    raise Diverged(_explain(step, str(error), out)) from error
                 total = float(terms["total"].detach())
                 if not math.isfinite(total):
-                    raise FloatingPointError(f"the loss of step {step} is {total}")
+                    raise Diverged(_explain(step, f"the loss is {total}", out))
                 (terms["total"] / options.accumulate).backward()
             parts.append({name: value.detach() for name, value in terms.items()})
         norm = torch.nn.utils.clip_grad_norm_(trainable, options.max_gradient_norm)
@@ -140,6 +144,13 @@ def train(
         if processes.first and (done % save_every == 0 or done == steps):
             snapshots.save(out, done, model, optimiser, average, fingerprint, remembers)
     return average
+
+
+def _explain(step: int, what: str, out: Path) -> str:
+    return (
+        f"step {step}: {what}, so the training diverged; lower optimisation.learning_rate and train into "
+        f"another folder than {out}, which keeps its last snapshot"
+    )
 
 
 def _format_progress(means: Mapping[str, float], rate: float, left: int) -> str:

@@ -40,11 +40,14 @@ def generalised_iou(a: Tensor, b: Tensor) -> Tensor:
     `generalised_iou(a[:, None], b[None])` is the N x M table, `generalised_iou(a, b)` pairs rows.
 
     Raises:
+        FloatingPointError: a coordinate is not finite.
         ValueError: a box has its right or lower edge before its left or upper one.
     """
     for name, boxes in (("first", a), ("second", b)):
         if not bool((boxes[..., 2:] >= boxes[..., :2]).all()):
-            raise ValueError(f"{name} boxes must be xyxy with x1 <= x2 and y1 <= y2, and finite")
+            if not bool(boxes.isfinite().all()):
+                raise FloatingPointError(f"{name} boxes are not finite")
+            raise ValueError(f"{name} boxes must be xyxy with x1 <= x2 and y1 <= y2")
     inner = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0)
     intersection = inner[..., 0] * inner[..., 1]
     union = area(a) + area(b) - intersection

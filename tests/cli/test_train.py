@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from relforge.cli import exits
 from relforge.cli.app import invoke
 from relforge.demo.world.benchmarks import PREDICATES
 from relforge.demo.world.dataset import write_split
@@ -114,6 +115,24 @@ def test_a_recipe_file_trains_and_its_model_is_measured(
     found = relforge("eval", "hico", out / "model", *options, "--json").json
     assert found["counts"]["images"] == 4
     assert 0 <= found["measures"]["mean_average_precision"]["value"] <= 1
+
+
+@pytest.mark.parametrize("kind", ["qpic", "parsed_v1"])
+def test_a_training_that_diverges_is_one_sentence(
+    kind: str, settings: dict[str, Any], tmp_path: Path, relforge: Any
+) -> None:
+    small = {"dim": 64, "heads": 2, "encoder_layers": 1, "decoder_layers": 1, "feedforward": 64}
+    settings["model"] |= {"kind": kind, "sizes": small}
+    del settings["model"]["text"]
+    settings |= {"steps": 5, "save_every": 1, "optimisation": {"learning_rate": 1e25}}
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(settings))
+
+    result = relforge("train", recipe)
+
+    assert result.code == exits.FAILED
+    assert "not finite, so the training diverged; lower optimisation.learning_rate" in result.err
+    assert "Traceback" not in result.err
 
 
 SPEAQ = """

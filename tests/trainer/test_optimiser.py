@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from relforge.trainer import loop
+from relforge.trainer.errors import Diverged
 from relforge.trainer.optimiser import Optimisation
 from relforge.trainer.processes import Processes
 
@@ -154,7 +155,7 @@ def test_the_average_keeps_its_decay_of_the_past(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_not_finite_names_its_step(tmp_path: Path) -> None:
-    with pytest.raises(FloatingPointError, match="the loss of step 0 is nan"):
+    with pytest.raises(Diverged, match="step 0: the loss is nan, so the training diverged"):
         run(tmp_path, options(), gradient=math.nan)
 
 
