@@ -109,9 +109,11 @@ def evaluate(benchmark: str, target: str, options: list[str], save: str | None =
     Raises:
         BadInput: no such benchmark or option, a file that cannot be read, nothing to measure.
     """
+    from relforge.cli.wrong_kind import check_target
     from relforge.images import ImageError
     from relforge.stages.contract import SourceError
 
+    check_target(benchmark, target)
     evaluator = build_evaluator("relforge eval", benchmark, options)
     try:
         gold = evaluator.read_gold(target)

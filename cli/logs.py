@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from relforge.cli.output import Json, print_json, print_line, print_table
 from relforge.cli.status import RunPath
+
+if TYPE_CHECKING:
+    from relforge.pipeline.run.survey import Survey
 
 
 def command(
@@ -21,10 +24,17 @@ def command(
 ) -> None:
     """Show the run's history: every committed shard, and every failure on record."""
     from relforge.pipeline.run.failure import failures
+    from relforge.pipeline.run.plan import load_plan
+    from relforge.pipeline.run.survey import Survey
+    from relforge.pipeline.store.run_folder import RunFolder
 
+    folder = RunFolder(run)
+    survey = Survey(folder, load_plan(folder))
+    if shard is not None:
+        survey.check_known([shard], folder.uri)
     errors = sorted(failures(run), key=lambda one: -one["when"])
     errors = [one for one in errors if shard in (None, one["shard"])]
-    commits = [] if failed else [one for one in _commits(run) if shard in (None, one["shard"])]
+    commits = [] if failed else [one for one in _commits(survey) if shard in (None, one["shard"])]
     if as_json:
         return print_json(errors if failed else {"commits": commits, "failures": errors})
     if commits:
@@ -44,14 +54,8 @@ def command(
     return None
 
 
-def _commits(run: str) -> list[dict[str, Any]]:
+def _commits(survey: Survey) -> list[dict[str, Any]]:
     """One row per committed shard of each stage, oldest first."""
-    from relforge.pipeline.run.plan import load_plan
-    from relforge.pipeline.run.survey import Survey
-    from relforge.pipeline.store.run_folder import RunFolder
-
-    folder = RunFolder(run)
-    survey = Survey(folder, load_plan(folder))
     accounts = [account for step in survey.plan.steps for account in survey.sidecars(step).values()]
     return [
         {

@@ -59,7 +59,8 @@ class Lines:
         self._count.add(event)
         if isinstance(event, Started):
             shards = "" if event.total is None else f" of {event.total}"
-            todo = ", ".join(f"{name} {n or 'all'}" for name, n in event.todo.items())
+            rest = "all" if event.total is None else "where its input changes"
+            todo = ", ".join(f"{name} {n or rest}" for name, n in event.todo.items())
             return _print(f"shards to do{shards}: {todo}")
         done = self._count.total is not None and self._count.done[event.stage] >= self._count.total
         if done:

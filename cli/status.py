@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,6 +12,7 @@ import typer
 
 from relforge.cli import exits
 from relforge.cli.output import Json, print_json, print_line, print_table
+from relforge.pipeline.run.job import INGEST
 
 if TYPE_CHECKING:
     from relforge.pipeline.run.status import RunStatus, StageStatus
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 RunPath = Annotated[
     str, typer.Argument(metavar="RUN", help="Run folder: a path or a URI such as s3://bucket/run.")
 ]
+_COLUMNS = 80
 _SHOWN = 5
 _WATCH_SECONDS = 5.0
 
@@ -80,26 +83,41 @@ def _verdict(found: RunStatus, failed: bool) -> str:
 
 
 def print_stages(found: RunStatus) -> None:
-    """The table of stages: shards, rows, and where rows were lost."""
-    columns = ("stage", "done", "not done", "rows in", "rows out", "dropped", "quarantined", "left")
+    """The table of stages, numbers alone so that it fits 80 columns; below it what each stage waits for, and
+    why records were dropped and quarantined."""
+    columns = ("stage", "done", "not done", "rows in", "rows out", "dropped", "quarantined")
     print_table(columns, [_row(stage) for stage in found.stages])
+    width = max(len(stage.stage) for stage in found.stages)
+    for stage in found.stages:
+        for sentence in describe_stage(stage):
+            for number, line in enumerate(textwrap.wrap(sentence, _COLUMNS - width - 2)):
+                print_line(f"{'' if number else stage.stage:<{width}}  {line}")
 
 
 def _row(stage: StageStatus) -> tuple[str, ...]:
     total = "?" if stage.total is None else str(stage.total)
-    states = ("running", "missing", "stale", "broken", "failed")
-    undone = [f"{count} {name}" for name in states if (count := getattr(stage, name))]
+    undone = stage.running + stage.missing + stage.stale + stage.broken
+    numbers = (stage.rows_in, stage.rows_out, sum(stage.dropped.values()), sum(stage.quarantined.values()))
     return (
         stage.stage,
         f"{stage.done}/{total}",
-        ", ".join(undone) or "-",
-        f"{stage.rows_in:,}",
-        f"{stage.rows_out:,}",
-        _reasons(stage.dropped),
-        _reasons(stage.quarantined),
-        "-" if stage.seconds_left is None else f"{stage.seconds_left / 60:.1f} min",
+        f"{undone:,}" if undone else "-",
+        *(f"{count:,}" for count in numbers[:2]),
+        *(f"{count:,}" if count else "-" for count in numbers[2:]),
     )
 
 
-def _reasons(counts: dict[str, int]) -> str:
-    return ", ".join(f"{reason} {count:,}" for reason, count in counts.items()) or "-"
+def describe_stage(stage: StageStatus) -> list[str]:
+    """What is to be said of a stage beside its numbers: undone shards and what they wait for, and losses."""
+    states = ("running", "missing", "stale", "broken", "failed")
+    undone = [", ".join(f"{count} {name}" for name in states if (count := getattr(stage, name)))]
+    undone += [f"waits for {parent} ({count})" for parent, count in stage.waits_for.items()]
+    if stage.reads_on:
+        undone.append("reads its source" if stage.stage == INGEST else f"waits for {INGEST} to reach its end")
+    if stage.seconds_left is not None:
+        undone.append(f"about {stage.seconds_left / 60:.1f} min left")
+    sentences = ["; ".join(part for part in undone if part)]
+    for word, counts in (("dropped", stage.dropped), ("quarantined", stage.quarantined)):
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts.items())
+        sentences.append(f"{word}: {reasons}" if reasons else "")
+    return [sentence for sentence in sentences if sentence]

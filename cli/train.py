@@ -50,9 +50,11 @@ def command(
 
     On several GPUs: torchrun --nproc-per-node N -m relforge.trainer.recipes.relations RECIPE.
     """
+    from relforge.cli.wrong_kind import check_recipe
     from relforge.pipeline.config.source import read
 
-    values = read(recipe, overrides or []).values
+    values = read(recipe, overrides or [], what="recipe").values
+    check_recipe(recipe, values)
     model = values.get("model")
     if not isinstance(model, dict) or not ("kind" in model or "start" in model):
         raise BadInput(f"{recipe}: a training recipe needs model, a mapping with kind or start")

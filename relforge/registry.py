@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 from relforge.contracts import Contract
+from relforge.nearest import find_nearest
 
 
 class UnknownName(ValueError):
@@ -72,8 +72,8 @@ class Registry:
 
     def refusal(self, name: str) -> str:
         """The sentence for a name that has no entry."""
-        near = get_close_matches(name, self.entries, n=1)
-        guess = f"did you mean {near[0]!r}? " if near else ""
+        near = find_nearest(name, self.entries)
+        guess = f"did you mean {near!r}? " if near else ""
         choices = [f"choose one of {', '.join(sorted(self.entries))}"] if self.entries else []
         choices += ["give package.module:Name"] if self.own else []
         return f"unknown {self.kind} {name!r}; {guess}{', or '.join(choices)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from relforge.nearest import find_nearest
 from relforge.registry import Registry, UnknownName
 from relforge.stages.registry import build, build_source
 
@@ -65,3 +66,22 @@ def test_stages_and_sources_use_it() -> None:
         build("tag", "rle")
     with pytest.raises(UnknownName, match=r"unknown dataset format 'cocoo'; did you mean 'coco'\?"):
         build_source("cocoo")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("learning_rte", "learning_rate"),
+        ("lr", "learning_rate"),
+        ("wd", "weight_decay"),
+        ("grad_clip", "max_gradient_norm"),
+        ("bs", "size"),
+        ("mgn", "max_gradient_norm"),
+        ("decay", "weight_decay"),
+        ("frobnicate", None),
+    ],
+)
+def test_the_nearest_name_is_a_slip_another_tools_word_or_an_abbreviation(written, meant) -> None:
+    names = ["size", "learning_rate", "backbone_learning_rate", "weight_decay", "max_gradient_norm"]
+
+    assert find_nearest(written, names) == meant

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_origin, get_type_hints
 
 from relforge.data.batches import BatchOptions
 from relforge.models.files import PUBLISHED_SUFFIXES
+from relforge.nearest import find_nearest
 from relforge.stages.closed_labels import load_labels
 from relforge.trainer.optimiser import Optimisation
 
@@ -139,6 +140,8 @@ def choose_from(values: Mapping[str, Any], names: Sequence[str], prefix: str) ->
     """Refuse keys that are not among `names`: nothing would read them."""
     for key in values:
         if key not in names:
+            near = find_nearest(str(key), names)
+            guess = f"did you mean {prefix}{near}? " if near else ""
             raise ValueError(
-                f"unknown setting {prefix}{key}; choose from {', '.join(prefix + n for n in names)}"
+                f"unknown setting {prefix}{key}; {guess}choose from {', '.join(prefix + n for n in names)}"
             )

@@ -19,6 +19,7 @@ from relforge.pipeline.run.job import Job, Limits, Resources, SourceSpec, StageS
 from relforge.pipeline.run.stage_plan import StagePlan, order_stages
 from relforge.stages.contract import Source as SourceAdapter
 from relforge.stages.contract import Stage
+from relforge.stages.ingest.sample import read_limit
 from relforge.stages.registry import SOURCES, backends
 
 SWITCHES: dict[str, dict[str, tuple[Any, Any]]] = {
@@ -57,6 +58,7 @@ def resolve(config: Config, source: Source) -> Job:
         config.dataset.format,
         _source_options(config, source, context),
         Resources(**config.dataset.resources.model_dump()),
+        _limit(config.dataset.limit, source),
     )
     built = {name: _stage(name, choice, source, context) for name, choice in config.stages.items()}
     try:
@@ -84,6 +86,16 @@ def resolve(config: Config, source: Source) -> Job:
         secrets=secrets,
         dashboard=run.dashboard,
     )
+
+
+def _limit(limit: int | str | None, source: Source) -> int | str | None:
+    """`dataset.limit`, checked."""
+    try:
+        if limit is not None:
+            read_limit(limit)
+    except ValueError as error:
+        raise ConfigError(source.name, "dataset.limit", str(error)) from error
+    return limit
 
 
 def _source_options(config: Config, source: Source, context: dict[str, Any]) -> dict[str, Any]:

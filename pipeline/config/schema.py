@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
 
 from relforge.images.decode import MAX_PIXELS
+from relforge.pipeline.config.kinds import INSTEAD, RECIPE, is_recipe
 from relforge.pipeline.config.source import ConfigError, Source, unknown_key
 from relforge.registry import Registry
 from relforge.stages.registry import BACKENDS
@@ -44,6 +45,8 @@ class Dataset(_Strict):
         orientation: what boxes were written for, the pixels as the files store them or `upright` ones;
             by default, as the annotated size decides.
         max_pixels: an image of more pixels is set aside before any is decoded, by every stage that reads it.
+        limit: of its images, that many (`100`) or a share (`1%`), drawn by a hash of the run's seed and the
+            image id, so that a larger limit keeps the images of a smaller one. None: all.
         resources: of the one task that reads the annotation.
     """
 
@@ -54,6 +57,7 @@ class Dataset(_Strict):
     format: str
     orientation: Literal["stored", "upright"] | None = None
     max_pixels: int = Field(default=MAX_PIXELS, ge=1, le=2 * MAX_PIXELS)
+    limit: int | str | None = None
     resources: TaskResources = TaskResources()
 
     @property
@@ -135,6 +139,8 @@ def check(source: Source) -> Config:
     Raises:
         ConfigError: the first field that is unknown, missing, or of the wrong type or range.
     """
+    if is_recipe(source.values):
+        raise ConfigError(source.name, "", f"is {RECIPE}, no config of a run; {INSTEAD[RECIPE]}")
     try:
         config = Config.model_validate(source.values)
     except ValidationError as error:

@@ -6,15 +6,18 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from relforge.limited_yaml import MAX_CHARACTERS, YamlError, read_yaml
+from relforge.nearest import find_nearest
+from relforge.pipeline.config.kinds import INSTEAD, find_kind
 from relforge.pipeline.run.references import REFERENCE
 
 PACKAGED = Path(__file__).resolve().parents[2] / "configs"
 """Configs that come with relforge: `relforge run coco_sample` finds them by bare name."""
+FOLDERS = {"config": PACKAGED, "recipe": PACKAGED / "train"}
+"""Kind of file -> where relforge's own are: `relforge train parseda` finds configs/train/parseda.yaml."""
 
 
 class ConfigError(ValueError):
@@ -36,9 +39,8 @@ class ConfigError(ValueError):
 def unknown_key(key: str, valid: Iterable[str]) -> str:
     """The sentence for an unknown key: the nearest valid one, else all of them."""
     choices = sorted(valid)
-    nearest = get_close_matches(key, choices, n=1, cutoff=0.6)
-    if nearest:
-        return f"unknown key {key!r}; did you mean {nearest[0]!r}?"
+    if nearest := find_nearest(key, choices):
+        return f"unknown key {key!r}; did you mean {nearest!r}?"
     return f"unknown key {key!r}; valid keys are {', '.join(choices) or '(none)'}"
 
 
@@ -67,17 +69,25 @@ class Source:
         return f"set {variable} or {override}" if variable else override
 
 
-def read(path: str, overrides: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> Source:
+def read(
+    path: str,
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    what: str = "config",
+) -> Source:
     """Read a YAML file, apply overrides, then resolve `${NAME}` and `${NAME:-default}`.
 
     Overrides come first so that a field given on the command line needs no environment variable.
     A reference whose default is empty (`${NAME:-}`) and is not set becomes null.
 
+    Args:
+        what: the file is looked for among relforge's own of this kind, `config` or `recipe`.
+
     Raises:
         ConfigError: no such file, not YAML, not a mapping, a malformed override, a variable not set.
     """
     environment = os.environ if environment is None else environment
-    values = _parse(path)
+    values = _parse(path, what)
     for override in overrides:
         apply_override(values, override)
     source = Source(path, values, environment=environment)
@@ -85,24 +95,30 @@ def read(path: str, overrides: Sequence[str] = (), environment: Mapping[str, str
     return source
 
 
-def find(path: str) -> Path:
-    """The file itself, or the packaged config of that name.
+def find(path: str, what: str = "config") -> Path:
+    """The file itself, or the packaged config or recipe of that name.
 
     Raises:
         ConfigError: neither exists; names the packaged ones.
     """
     if Path(path).is_file():
         return Path(path)
-    packaged = PACKAGED / f"{Path(path).name.removesuffix('.yaml')}.yaml"
+    folder = FOLDERS[what]
+    packaged = folder / f"{Path(path).name.removesuffix('.yaml')}.yaml"
     if Path(path).name == path and packaged.is_file():
         return packaged
-    names = ", ".join(sorted(file.stem for file in PACKAGED.glob("*.yaml")))
-    raise ConfigError(path, "", f"no such config file; give a path, or one of relforge's own: {names}")
+    if (kind := find_kind(path)) is not None:
+        raise ConfigError(path, "", f"is {kind}, no YAML file; {INSTEAD.get(kind, 'give a YAML file')}")
+    names = sorted(file.stem for file in folder.glob("*.yaml"))
+    near = find_nearest(Path(path).stem, names)
+    guess = f"did you mean {near!r}? " if near else ""
+    own = ", ".join(names)
+    raise ConfigError(path, "", f"no such {what} file; {guess}give a path, or one of relforge's own: {own}")
 
 
-def _parse(path: str) -> dict[str, Any]:
+def _parse(path: str, what: str) -> dict[str, Any]:
     try:
-        file = find(path)
+        file = find(path, what)
         if file.stat().st_size > MAX_CHARACTERS:
             raise ConfigError(path, "", f"larger than {MAX_CHARACTERS >> 20} MiB, which is no config")
         values = read_yaml(file.read_text(encoding="utf-8"))
@@ -116,7 +132,12 @@ def _parse(path: str) -> dict[str, Any]:
 
 
 def apply_override(values: dict[str, Any], override: str) -> None:
-    """Set `a.b.c=value`; the value is YAML, so `0.2`, `true`, `null` and `[1, 2]` keep their types."""
+    """Set `a.b.c=value`; the value is YAML, so `0.2`, `true`, `null` and `[1, 2]` keep their types. An
+    entry of a list is named by its number, the first one 0: `data.0.run=runs/mine`.
+
+    Raises:
+        ConfigError: not `key=value`, no YAML, or a key that leads nowhere.
+    """
     dotted, equals, text = override.partition("=")
     keys = dotted.split(".")
     if not equals or not all(keys):
@@ -125,14 +146,39 @@ def apply_override(values: dict[str, Any], override: str) -> None:
         value = read_yaml(text) if text else None
     except YamlError as error:
         raise ConfigError(override[:60], "", f"{error}; quote the value") from error
-    for depth, key in enumerate(keys[:-1], start=1):
-        if values.get(key) is None:
-            values[key] = {}
-        values = values[key]
-        if not isinstance(values, dict):
+    here: Any = values
+    for depth, key in enumerate(keys):
+        last = depth == len(keys) - 1
+        if isinstance(here, list):
+            index = _index(here, keys, depth, override)
+            if last:
+                here[index] = value
+            here = here[index]
+        elif isinstance(here, dict):
+            if last:
+                here[key] = value
+            elif here.get(key) is None:
+                here[key] = {}
+            here = here[key]
+        else:
             parent = ".".join(keys[:depth])
             raise ConfigError(override, "", f"{parent} holds a value, so nothing can be set below it")
-    values[keys[-1]] = value
+
+
+def _index(entries: list[Any], keys: list[str], depth: int, override: str) -> int:
+    """The entry of a list that a key names; ConfigError where it is no number of one."""
+    key = keys[depth]
+    if key.isdecimal() and int(key) < len(entries):
+        return int(key)
+    parent, rest = ".".join(keys[:depth]), ".".join(keys[depth + key.isdecimal() :])
+    many = f"a list of {len(entries)} {'entry' if len(entries) == 1 else 'entries'}"
+    if not entries:
+        raise ConfigError(override, "", f"{parent} is an empty list; give it whole, {parent}=[...]")
+    numbers = "0" if len(entries) == 1 else f"0 to {len(entries) - 1}"
+    fix = f"{parent}.0.{rest}=..." if rest else f"{parent}.0=..."
+    raise ConfigError(
+        override, "", f"{parent} is {many}; name one by its number ({numbers}): {fix}, or give {parent}=[...]"
+    )
 
 
 def _resolve(source: Source, node: Any, path: tuple[str, ...], environment: Mapping[str, str]) -> None:

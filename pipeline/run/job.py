@@ -12,6 +12,7 @@ from typing import Any
 
 from relforge.pipeline.run.references import store_references
 from relforge.stages.contract import Source, Stage
+from relforge.stages.ingest.sample import Sample
 from relforge.stages.registry import build, build_source
 
 INGEST = "ingest"
@@ -53,12 +54,18 @@ class Resources:
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """Where the images and boxes come from: an adapter's name (or `module:Class`), its options, and what the
-    one task needs that reads it."""
+    """Where the images and boxes come from: an adapter's name (or `module:Class`), its options, what the one
+    task needs that reads it, and how much of it is read (`stages.ingest.sample`)."""
 
     adapter: str
     options: Mapping[str, Any] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
+    limit: int | str | None = None
+
+    def build(self, seed: int) -> Source:
+        """A new source; with a limit, of a sample that the run's seed draws."""
+        source = build_source(self.adapter, **self.options)
+        return source if self.limit is None else Sample(source, self.limit, seed)
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,7 @@ class Job:
 
     def build_source(self) -> Source:
         """A new source."""
-        return build_source(self.source.adapter, **self.source.options)
+        return self.source.build(self.seed)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form, with references in place of secrets; `from_dict` reads it back."""

@@ -161,6 +161,8 @@ def make_plan(job: Job, known: Mapping[str, FileHash] | None = None) -> Plan:
     source = job.build_source()
     stored = Job.from_dict(job.to_dict()) if job.secrets else job  # a hash of a secret would give it away
     options = {**stored.source.options, "dataset": job.dataset, "shard_images": job.shard_images}
+    if job.source.limit is not None:
+        options |= {"limit": job.source.limit, "sample_seed": job.seed}
     ingest = StagePlan(INGEST, source.version, (), INGEST_TABLES)
     steps = [_keyed(ingest, source, job.source.adapter, options, known)]
     for spec in job.stages:

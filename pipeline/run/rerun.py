@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from relforge.pipeline.errors import RunError, RunResult
 from relforge.pipeline.run.execute import Executor, drive
@@ -11,7 +11,7 @@ from relforge.pipeline.run.foreign_code import list_foreign_code
 from relforge.pipeline.run.job import INGEST
 from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.run.prepare import prepare
-from relforge.pipeline.run.progress import Progress
+from relforge.pipeline.run.progress import Notice, Progress
 from relforge.pipeline.run.references import resolve_references
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.run.work import Work
@@ -73,10 +73,47 @@ def rerun(
     if not chosen:
         steps = ()
 
+    if progress:
+        progress(Notice(describe_rerun(survey, stage, chosen, downstream)))
+
     def choose(_: Survey) -> Work:
         return Work(steps, tuple(sorted(chosen)), {stage: frozenset(chosen)})
 
     return drive(folder, plan, choose, executor, progress)
+
+
+def describe_rerun(survey: Survey, stage: str, shards: Collection[int], downstream: bool) -> str:
+    """What a rerun will do, in one sentence: which shards, how many rows, what becomes of its descendants.
+
+    Descendants go by content: one whose input comes out in the same bytes is done as it is.
+    """
+    if not shards:
+        return f"no shard of {stage} is chosen: nothing to redo"
+    step = survey.plan.step(stage)
+    accounts = survey.sidecars(step)
+    rows = sum(accounts[shard].rows_in for shard in shards if shard in accounts)
+    read = step.inputs[0] if step.inputs else "records"
+    known = f", {rows:,} rows of {read}" if rows else ""
+    sentence = f"redoes {stage} in {len(shards)} of {len(survey.indices)} shards ({_ranges(shards)}){known}"
+    after = ", ".join(survey.plan.descendants(stage))
+    if not after:
+        return sentence
+    if downstream:
+        return f"{sentence}; then {after}, in those shards where what they read comes out different"
+    left = "not redone, and stale where what they read comes out different (--downstream)"
+    return f"{sentence}; {after}: {left}"
+
+
+def _ranges(numbers: Collection[int]) -> str:
+    """[0, 1, 2, 5] -> `0-2, 5`; at most six of them."""
+    found: list[list[int]] = []
+    for number in sorted(numbers):
+        if found and found[-1][1] == number - 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    shown = [str(first) if first == last else f"{first}-{last}" for first, last in found[:6]]
+    return ", ".join([*shown, "..."] if len(found) > 6 else shown)
 
 
 def _chosen(
@@ -91,11 +128,7 @@ def _chosen(
     if shards is None and not failed and not quarantined:
         return set(survey.indices)
     chosen = set(shards or ())
-    unknown = sorted(chosen - set(survey.indices))
-    if unknown:
-        raise RunError(
-            f"no shard {', '.join(map(str, unknown))} in {folder.uri}; it has 0 to {len(survey.indices) - 1}"
-        )
+    survey.check_known(chosen, folder.uri)
     if failed:
         chosen |= set(folder.numbers(FAILED, stage)) & set(survey.indices)
     if quarantined:

@@ -33,6 +33,8 @@ class StageStatus:
         shards_per_minute: over the last ten minutes of this stage's commits; None while no driver lives.
         seconds_left: at that rate; None when unknown.
         problems: shard -> reason, for stale and broken shards.
+        waits_for: earlier stage -> how many shards of this one cannot begin before that stage has made them.
+        reads_on: whether ingest has not reached the end of its source yet, so that more shards may come.
     """
 
     stage: str
@@ -50,6 +52,8 @@ class StageStatus:
     shards_per_minute: float | None = None
     seconds_left: float | None = None
     problems: dict[int, str] = field(default_factory=dict)
+    waits_for: dict[str, int] = field(default_factory=dict)
+    reads_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,19 @@ def _stage(survey: Survey, name: str, begun: set[str], failures: set[str], alive
         shards_per_minute=rate,
         seconds_left=left / rate * 60 if rate and survey.shards is not None else None,
         problems={shard: found.why for shard, found in findings.items() if found.why},
+        waits_for=_waits_for(survey, name, running),
+        reads_on=survey.shards is None,
     )
+
+
+def _waits_for(survey: Survey, name: str, running: set[int]) -> dict[str, int]:
+    """Parent -> undone shards of the stage, none of them running, that it has to make first."""
+    found: Counter[str] = Counter()
+    for shard in set(survey.undone(name)) - running:
+        for parent in survey.plan.parents(survey.plan.step(name)):
+            if survey.finding(parent.name, shard).state != State.DONE:
+                found[parent.name] += 1
+    return dict(found)
 
 
 def _shards(names: set[str], stage: str) -> set[int]:

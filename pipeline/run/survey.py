@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from relforge.pipeline.errors import BrokenShard
+from relforge.pipeline.errors import BrokenShard, RunError
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.run.stage_plan import StagePlan
 from relforge.pipeline.store.fingerprint import dataset_hash, ingest_fingerprint, shard_fingerprint
@@ -79,6 +79,18 @@ class Survey:
             return range(self.shards)
         ingested = (shards for table in self.plan.ingest.outputs for shards in self.entries[table])
         return range(max(ingested, default=-1) + 1)
+
+    def check_known(self, shards: Iterable[int], uri: str) -> None:
+        """Refuse shards that are not known of.
+
+        Raises:
+            RunError: names them, the run folder `uri`, and the shards it has.
+        """
+        unknown = sorted(set(shards) - set(self.indices))
+        if unknown:
+            last = len(self.indices) - 1
+            has = "it has none yet" if last < 0 else "it has shard 0" if not last else f"it has 0 to {last}"
+            raise RunError(f"no shard {', '.join(map(str, unknown))} in {uri}; {has}")
 
     def finding(self, stage: str, shard: int) -> Finding:
         """State of one shard of one stage."""

@@ -17,3 +17,10 @@ def test_quarantine_counts_by_stage_and_reason(relforge, finished) -> None:
 
     assert "ingest  zero_area_box  3" in said.out
     assert [row["image_id"] for row in rows] == ["00003", "00008", "00009"]
+
+
+def test_logs_of_a_shard_that_is_not_there_name_those_that_are(relforge, finished) -> None:
+    said = relforge("logs", finished, "--shard", 77)
+
+    assert said.code == 64
+    assert said.err == f"relforge: no shard 77 in {finished}; it has 0 to 2\n"

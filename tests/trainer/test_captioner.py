@@ -191,7 +191,7 @@ def test_rare_words_are_spelled() -> None:
             {"optimisation": {"backbone_learning_rate": 1e-4}},
             "optimisation.backbone_learning_rate: this recipe has none",
         ),
-        ({"data": {"caption": "x"}}, "unknown setting data.caption; choose from data.captions"),
+        ({"data": {"caption": "x"}}, r"unknown setting data.caption; did you mean data.captions\?"),
         ({"model": {"vocabluary": 9}}, "unknown setting model.vocabluary"),
         ({"model": {"vision": {"depth": 9}}}, "unknown setting model.vision.depth"),
         ({"data": {"captions": "FILE", "images": ""}}, "is not a COCO file with images and annotations"),

@@ -8,6 +8,7 @@ import pytest
 
 from relforge.pipeline.config import ConfigError, Source, check, check_files, read, resolve
 from relforge.pipeline.run.job import Job
+from relforge.pipeline.run.plan import make_plan
 
 
 def values(**stages: dict[str, Any]) -> dict[str, Any]:
@@ -53,6 +54,32 @@ def test_each_kind_of_loss_has_its_own_limit(kind: str) -> None:
 
     found = {one: limits.lost_rate(one) for one in ("images", "boxes", "captions", "relations")}
     assert found == dict.fromkeys(found, 0.1) | {kind: 0.25}
+
+
+def test_a_limit_of_images_is_part_of_the_fingerprint_with_the_seed_that_draws_them(tmp_path) -> None:
+    source = tmp_path / "source.json"
+    source.write_text('{"images": 10}')
+
+    def key(seed: int, **dataset: object) -> str:
+        given = values()
+        given["dataset"] |= {"path": str(source), **dataset}
+        given["run"]["seed"] = seed
+        return make_plan(job(given)).ingest.key
+
+    assert len({key(0), key(0, limit=3), key(1, limit=3), key(0, limit="30%")}) == 4
+    assert key(0) == key(1)
+    given = values() | {"dataset": {**values()["dataset"], "limit": "30%"}}
+    assert Job.from_dict(job(given).to_dict()).source.limit == "30%"
+
+
+def test_an_impossible_limit_is_refused() -> None:
+    given = values()
+    given["dataset"]["limit"] = "many"
+
+    assert message(given) == (
+        "tiny.yaml: dataset.limit: limit is 'many'; "
+        "give a number of images, such as 100, or a share, such as 1%"
+    )
 
 
 def test_memory_is_written_with_its_unit() -> None:

@@ -68,6 +68,35 @@ def test_nothing_can_be_set_below_a_value(config) -> None:
         read(config("run: {folder: x}"), ["run.folder.name=y"])
 
 
+def test_an_entry_of_a_list_is_named_by_its_number(config) -> None:
+    source = read(config("data: [{run: a}, {run: b}]"), ["data.1.run=c", "data.0.limit=3"])
+
+    assert source.values["data"] == [{"run": "a", "limit": 3}, {"run": "c"}]
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        (
+            "data.run=x",
+            r"data is a list of 2 entries; name one by its number \(0 to 1\): data\.0\.run=\.\.\.",
+        ),
+        ("data.7.run=x", r"data is a list of 2 entries; .* data\.0\.run=\.\.\."),
+        ("data.2=x", r"data is a list of 2 entries; .* data\.0=\.\.\."),
+        ("none.0=x", r"none is an empty list; give it whole, none=\[\.\.\.\]"),
+    ],
+)
+def test_a_key_that_names_no_entry_of_a_list_is_refused(config, override, sentence) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        read(config("data: [{run: a}, {run: b}]\nnone: []"), [override])
+
+
+def test_a_recipe_is_found_by_its_bare_name_and_named_when_it_is_not() -> None:
+    assert read("rtagger", what="recipe").values["model"]["kind"] == "rtagger"
+    with pytest.raises(ConfigError, match=r"no such recipe file; did you mean 'rtagger'\?"):
+        read("rtager", what="recipe")
+
+
 def test_an_absent_file_names_the_packaged_configs() -> None:
     with pytest.raises(ConfigError, match=r"no such config file.*coco_sample"):
         read("nowhere.yaml")

@@ -11,6 +11,7 @@ from relforge.pipeline.errors import ChangedInputs, Outcome, RunError
 from relforge.pipeline.run.execute import run
 from relforge.pipeline.run.failure import failures
 from relforge.pipeline.run.job import StageSpec
+from relforge.pipeline.run.progress import Notice
 from relforge.pipeline.run.rerun import rerun
 from relforge.pipeline.run.status import status
 from relforge.pipeline.store.quarantine import quarantined
@@ -121,3 +122,29 @@ def test_a_stage_whose_input_was_never_made_says_which_verb_makes_it(tmp_path, s
 
     assert result.outcome == Outcome.INCOMPLETE
     assert result.message.endswith("has no committed shard 0); `relforge run` makes what it reads")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            {"shards": [0, 2], "downstream": True},
+            "redoes caption in 2 of 3 shards (0, 2), 6 rows of images; "
+            "then parse, match, in those shards where what they read comes out different",
+        ),
+        (
+            {},
+            "redoes caption in 3 of 3 shards (0-2), 10 rows of images; parse, match: "
+            "not redone, and stale where what they read comes out different (--downstream)",
+        ),
+        ({"failed": True}, "no shard of caption is chosen: nothing to redo"),
+    ],
+)
+def test_a_rerun_says_what_it_will_do(tmp_path, source, options, sentence):
+    job = tiny_job(tmp_path / "run", source(10))
+    run(job, executor="loop")
+    events: list[object] = []
+
+    rerun(job.folder, "caption", allow_code=True, executor="loop", progress=events.append, **options)
+
+    assert events[0] == Notice(sentence)
