@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +19,8 @@ NOT_SAMPLED = "not_sampled"
 
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?) ?%")
 _ALL = 1 << 64
+_KINDS = {"images": "images", "boxes": "boxes", "relations": "gold"}
+"""Kind of record -> the table that has its rows."""
 
 
 def read_limit(limit: int | str) -> tuple[int | None, int]:
@@ -76,10 +78,10 @@ class Sample:
                 waiting.cut(self._count)
                 continue
             while waiting.images > shard_images:  # one more shard is sure to follow
-                yield left.account(waiting.take(shard_images), last=False)
+                yield left.account(waiting.take(shard_images), None)
         while waiting.images > shard_images:
-            yield left.account(waiting.take(shard_images), last=False)
-        yield left.account(waiting.take(shard_images), last=True)
+            yield left.account(waiting.take(shard_images), None)
+        yield left.account(waiting.take(shard_images), waiting.is_in)
 
 
 class _Chosen:
@@ -132,6 +134,10 @@ class _Chosen:
             )
         return {name: conform(name, table) for name, table in taken.items()}
 
+    def is_in(self, image_id: str) -> bool:
+        """Whether an image of this id is in, or would be if it could be used."""
+        return self._draw(image_id) < self._threshold
+
     def _draw(self, image_id: str) -> int:
         digest = hashlib.blake2b(f"{self._seed}\0{image_id}".encode(), digest_size=8).digest()
         return int.from_bytes(digest, "little")
@@ -144,32 +150,45 @@ class _Left:
         self._kept = 0
         self._dropped: Counter[str] = Counter()
         self._quarantined: list[Quarantined] = []
-        self._read: Counter[str] = Counter()
-        self._lost: dict[str, Counter[str]] = {}
 
     def add(self, result: StageResult) -> None:
         self._kept += result.kept
         self._dropped.update(result.dropped)
         self._quarantined += result.quarantined
-        for kind, loss in result.notes.get("losses", {}).items():
-            self._read[kind] += loss["read"]
-            self._lost.setdefault(kind, Counter()).update(loss["lost"])
 
-    def account(self, tables: dict[str, pa.Table], last: bool) -> StageResult:
-        """A shard that keeps its rows; the last one also drops what is not in any."""
-        rows = sum(tables[name].num_rows for name in ("images", "boxes", "gold") if name in tables)
-        kept = min(rows, self._kept)
+    def account(self, tables: dict[str, pa.Table], is_in: Callable[[str], bool] | None) -> StageResult:
+        """A shard that keeps its rows.
+
+        Args:
+            is_in: of the last shard, which also accounts for all that is in none: whether the sample draws
+                an image. A record set aside counts where its image is drawn, so that the limits of losses
+                hold for the sample as they do for the whole.
+        """
+        rows = {kind: tables[name].num_rows for kind, name in _KINDS.items() if name in tables}
+        kept = min(sum(rows.values()), self._kept)
         self._kept -= kept
-        if not last:
-            return StageResult(tables, kept, notes={"rows_in": kept})
-        dropped = dict(self._dropped + Counter({NOT_SAMPLED: self._kept}))
-        notes: dict[str, Any] = {"rows_in": kept + sum(dropped.values()) + len(self._quarantined)}
-        if self._read:
-            notes["losses"] = {
-                kind: {"read": count, "lost": dict(sorted(self._lost.get(kind, {}).items()))}
-                for kind, count in sorted(self._read.items())
-            }
-        return StageResult(tables, kept, dropped, self._quarantined, notes)
+        aside, dropped = [], Counter[str]()
+        if is_in is not None:
+            aside = [one for one in self._quarantined if is_in(str(one.record.get("image_id") or ""))]
+            left_out = self._kept + len(self._quarantined) - len(aside)
+            dropped = self._dropped + Counter({NOT_SAMPLED: left_out})
+        lost: dict[str, Counter[str]] = {kind: Counter() for kind in rows}
+        for one in aside:
+            lost.setdefault(_kind_of(one), Counter())[one.reason] += 1
+        notes = {
+            "rows_in": kept + dropped.total() + len(aside),
+            "losses": {
+                kind: {"read": rows.get(kind, 0) + reasons.total(), "lost": dict(sorted(reasons.items()))}
+                for kind, reasons in sorted(lost.items())
+            },
+        }
+        return StageResult(tables, kept, dict(dropped), aside, notes)
+
+
+def _kind_of(one: Quarantined) -> str:
+    if "relation" in one.record:
+        return "relations"
+    return "boxes" if one.record.keys() & {"box_id", "source_id"} else "images"
 
 
 def _rows_of(table: pa.Table, images: Mapping[str, int] | Sequence[str]) -> pa.Table:

@@ -51,8 +51,9 @@ def test_every_record_of_the_whole_dataset_is_accounted_for(opened: Open, limit:
     assert sum(shard.tables["boxes"].num_rows for shard in shards) == images
     assert sum(shard.notes["rows_in"] for shard in shards) == 120  # images and boxes of the file
     assert sum(shard.kept for shard in shards) == 2 * images
-    assert sum(shard.dropped.get(NOT_SAMPLED, 0) for shard in shards) == 2 * (40 - images)
-    assert sum(len(shard.quarantined) for shard in shards) == 40
+    # of each image one of two boxes is broken: it is set aside where its image is drawn
+    assert sum(shard.dropped.get(NOT_SAMPLED, 0) for shard in shards) == 3 * (40 - images)
+    assert sum(len(shard.quarantined) for shard in shards) == images
 
 
 def test_it_lists_the_classes_of_the_whole(opened: Open) -> None:
