@@ -45,8 +45,8 @@ SHIPPED = Path(__file__).resolve().parents[2] / "demo" / "weights" / "parsed"
 
 SHORT_SIDE, LONG_SIDE = 96, 128
 PAIRS = 24
-DETECTOR_STEPS = {"deformable_detr": 2000, "detr": 20000}
-DETECTOR_RATES = {"deformable_detr": (8e-4, 2e-4), "detr": (4e-4, 2e-4)}
+DETECTOR_STEPS = {"deformable_detr": 2000, "detr": 9000}
+DETECTOR_RATES = {"deformable_detr": (8e-4, 2e-4), "detr": (2.5e-4, 4e-4)}
 """Of the transformer and of the backbone, which is new in DETR's line."""
 DETECTOR_SEED = 0
 
@@ -61,7 +61,7 @@ OPTIMISATION = {
 _DEPTHS: dict[str, Any] = {"dropout": 0.0, "encoder_layers": 2}
 _WIDTHS = {**_DEPTHS, "dim": 64, "heads": 2, "feedforward": 192}
 _ONE, _TWO = {**_WIDTHS, "decoder_layers": 4}, {**_WIDTHS, "decoder_layers": 2}
-_WIDE = {**_DEPTHS, "dim": 128, "heads": 4, "feedforward": 512}
+_WIDE = {**_DEPTHS, "dim": 128, "heads": 4, "feedforward": 640}
 _WIDE_ONE, _WIDE_TWO = {**_WIDE, "decoder_layers": 4}, {**_WIDE, "decoder_layers": 2}
 
 DEFORMABLE, DETR = "deformable_detr", "detr"
@@ -70,7 +70,7 @@ DETECTORS: dict[str, dict[str, Any]] = {
     DEFORMABLE: {**_ONE, "queries": 2 * PAIRS, "refine": True, "centred": False},
 }
 """Kind of the detector -> its sizes."""
-RESNET = {"family": "resnet", "embedding_size": 32, "hidden_sizes": [64, 128, 256], "depths": [1, 2, 4]}
+RESNET = {"family": "resnet", "embedding_size": 32, "hidden_sizes": [64, 128, 256], "depths": [1, 2, 2]}
 """Backbone of DETR's line."""
 
 
