@@ -1,4 +1,4 @@
-"""The pictures of the documentation: `relforge view` of the demo, on a desk, on a phone, and two runs.
+"""The pictures of the documentation: `relforge view` of the drawn world, on a desk, on a phone, and two runs.
 
 python benchmarks/screenshots.py [--work FOLDER] [--images N]
 """
@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 from browser import Browser
 from PIL import Image
+
+from relforge.demo.job import write_job
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SHOTS = {"view": (1280, 760), "view_phone": (390, 780), "view_two": (1280, 760)}
@@ -21,7 +24,7 @@ _QUALITY = 80
 
 
 def main() -> None:
-    """Label the demo's images twice, write both pages, and save what a browser shows."""
+    """Label the images twice, write both pages, and save what a browser shows."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -30,9 +33,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=DOCS)
     given = parser.parse_args()
     run, other = given.work / "run", given.work / "fewer"
-    relforge("demo", given.work, "--images", given.images, "--executor", "loop")
+    config = write_job(given.work, given.images)
+    # the world's own captions, so that no captioner has to run
+    own = {"backend": "oracle", "files": [str(given.work / "world" / "detection" / "captions.json")]}
+    captions = f"stages.caption={json.dumps(own)}"
+    relforge("run", config, captions, "--executor", "loop")
     fewer = [f"run.folder={other}", "stages.select.top_k_image=3"]
-    relforge("run", given.work / "demo.yaml", *fewer, "--executor", "loop")
+    relforge("run", config, captions, *fewer, "--executor", "loop")
     relforge("view", run, "--folder", given.work / "one")
     relforge("view", run, "--against", other, "--folder", given.work / "two")
     given.out.mkdir(parents=True, exist_ok=True)

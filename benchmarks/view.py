@@ -1,6 +1,6 @@
 """`relforge view` of large runs: how long a browser waits for the page, for the next image and for a filter.
 
-python benchmarks/view.py [--images 50 5000 50000] [--work FOLDER] [--write FILE.md]
+python benchmarks/view.py [--images 50 5000 50000] [--ways page folder serve] [--write FILE.md]
 
 The browser is headless Chromium on the same machine. `page` is one file with all pictures inside (up to 200
 images), `folder` has pictures beside the page and is opened from disk, `serve` is answered by relforge.
@@ -25,6 +25,7 @@ from relforge.reports.view.page import gather, write
 from relforge.reports.view.run_view import RunView
 from relforge.reports.view.serve import ViewServer
 
+WAYS = ("page", "folder", "serve")
 ONE_PAGE, FOLDER = 200, 5000
 """Most images that are measured as one page, and as a folder, whose pictures take long to write."""
 STEPS = 25
@@ -68,17 +69,22 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--images", type=int, nargs="+", default=[50, 5000, 50_000])
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--work", type=Path, default=Path("runs/bench-view"))
     parser.add_argument("--write", type=Path)
     given = parser.parse_args()
-    rows = []
+    kept = given.work / "measured.json"  # stopped, it continues
+    rows = json.loads(kept.read_text()) if kept.exists() else []
     for images in given.images:
-        run = str(write_run(given.work, images))
-        for way in ("page", "folder", "serve"):
-            if images > {"page": ONE_PAGE, "folder": FOLDER}.get(way, images):
+        for way in given.ways:
+            most = {"page": ONE_PAGE, "folder": FOLDER}.get(way, images)
+            if images > most or any((row["images"], row["way"]) == (images, way) for row in rows):
                 continue
+            run = str(write_run(given.work, images))
             rows.append({"images": images, "way": way, **measure(run, way, given.work)})
+            kept.write_text(json.dumps(rows))
             print(json.dumps(rows[-1]), flush=True)
+    rows.sort(key=lambda row: (row["images"], WAYS.index(row["way"])))
     text = table(rows)
     print(text)
     if given.write:

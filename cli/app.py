@@ -32,6 +32,8 @@ VERBS = Registry(
         "report": "relforge.cli.report:command",
         "view": "relforge.cli.view:command",
         "export": "relforge.cli.export:command",
+        "import": "relforge.cli.import_:command",
+        "push": "relforge.cli.push:command",
         "convert": "relforge.cli.convert:command",
         "submit": "relforge.cli.submit:command",
         "models": "relforge.cli.models:command",

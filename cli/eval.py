@@ -13,7 +13,7 @@ from relforge.cli.output import Json, print_json, print_table
 from relforge.evaluation.evaluator import EVALUATORS, Result
 
 Annotations = Annotated[
-    str | None, typer.Option("--data", metavar="FILE", help="Annotation file, as annotations=FILE.")
+    str | None, typer.Option("--data", metavar="DATA", help="Annotations: a file, or a run folder.")
 ]
 Images = Annotated[
     str | None, typer.Option("--images", metavar="DIR", help="Image files, as images=DIR; for a model.")
@@ -25,9 +25,9 @@ def command(
         str, typer.Argument(metavar="BENCHMARK", help=f"One of {', '.join(EVALUATORS)}, or module:Class.")
     ],
     target: Annotated[
-        str,
+        str | None,
         typer.Argument(metavar="TARGET", help="Run folder, table of detections or model folder."),
-    ],
+    ] = None,
     options: Annotated[
         list[str] | None,
         typer.Argument(metavar="[OPTION=VALUE]...", help="Options of the benchmark, e.g. subject=any."),
@@ -42,6 +42,11 @@ def command(
 ) -> None:
     """Measure labels or detections against gold, with the frequency prior beside each number.
 
+    Without BENCHMARK, relforge eval MODEL --data DATA measures what a model (or a table) detects on your own
+    data by hico's measure, for subjects of any class and without the added pixel: protocol=plain subject=any.
+    DATA is a run folder (its gold, else its relations as corrected), what export --to coco wrote, or with
+    format=NAME a file of hico, vcoco, open_images, coco_relations, a format of ingest or package.module:read.
+
     labels RUN: every stored score against the gold of the run's source, below the run's own threshold too, so
     that the best threshold shows. Option: threshold.
 
@@ -52,7 +57,8 @@ def command(
     setting (default, known_object), split (UC-RF, UC-NF, UO, UV), unseen, top, nms, mask, vocabulary, score,
     images (for a model), boxes (of a detector, whose pairs a DEFR scores), box_mask (intended, released),
     mask_layers, powers, format, subject, short_side, long_side, device,
-    kind (package.module:NAME, for a model of your own family).
+    relations (of a run folder: gold, relations), kind
+    (package.module:NAME, for a model of your own family).
 
     vcoco DETECTIONS|MODEL: agent AP and role AP of scenarios 1 and 2. Options: annotations (vcoco_test.json
     or a converted list), instances (instances_vcoco_all_2014.json), protocol (official, rlipv2), ties, images
@@ -77,7 +83,8 @@ def command(
     predcls), protocol (speaq, sgb), count_missing, groups, labels, relations (of a run), score, images (for a
     model), short_side, long_side, max_overlap, predicates, device, kind.
     """
-    given = [*(options or []), *_named("annotations", data), *_named("images", images)]
+    benchmark, target, options = _own_data(benchmark, target, options or [], data)
+    given = [*options, *_named("annotations", data), *_named("images", images)]
     result = evaluate(benchmark, target, given, save)
     if as_json:
         return print_json(asdict(result))
@@ -93,6 +100,30 @@ def command(
             [name.replace("_", " ") for name in columns], [[row[c] for c in columns] for row in ranked]
         )
     return None
+
+
+OWN_DATA = ["protocol=plain", "subject=any"]
+"""Options of `hico` on data of one's own, where no benchmark is named."""
+
+
+def _own_data(
+    benchmark: str, target: str | None, options: list[str], data: str | None
+) -> tuple[str, str, list[str]]:
+    """Benchmark, target and options, where the first word may be the target.
+
+    Raises:
+        BadInput: there is no target.
+    """
+    named = benchmark in EVALUATORS or ":" in Path(benchmark).name
+    if not named and data is not None and Path(benchmark).exists():
+        rest = [target, *options] if target is not None else options
+        return "hico", benchmark, [*OWN_DATA, *rest]
+    if target is None:
+        raise BadInput(
+            f"eval {benchmark}: name what to measure too: a benchmark ({', '.join(EVALUATORS)}) and a run "
+            "folder, table or model; or a model and --data DATA"
+        )
+    return benchmark, target, options
 
 
 def _named(option: str, value: str | None) -> list[str]:

@@ -16,7 +16,10 @@ from relforge.limited_yaml import YamlError, read_yaml
 def command(
     run: RunPath,
     to: Annotated[
-        str, typer.Option(help="rlipv2, vg, vg150, coco, hico, open-images, label-studio or parquet.")
+        str,
+        typer.Option(
+            help="rlipv2, vg, vg150, coco, hico, open-images, label-studio, fiftyone, hf or parquet."
+        ),
     ],
     options: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Options of the format.")

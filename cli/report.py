@@ -106,6 +106,8 @@ def print_report(data: dict[str, Any]) -> None:
         print_table((f"predicate of {data['shown']}", "count"), rows)
     if data["coverage"]:
         _print_coverage(data["coverage"])
+    if data["agreement"]:
+        _print_agreement(data["agreement"])
     if data["image_labels"]:
         _print_image_labels(data["image_labels"])
     if data["quality"]:
@@ -133,6 +135,14 @@ def _print_coverage(found: dict[str, Any]) -> None:
         print_table(("noun that names no class", "phrases"), counted)
     for sentence in describe_coverage(found):
         print_line(sentence)
+
+
+def _print_agreement(found: dict[str, Any]) -> None:
+    from relforge.reports.report.agreement import COLUMNS, describe_agreement, list_agreement
+
+    print_line()
+    print_table(COLUMNS, [_three_digits(row) for row in list_agreement(found, _SHOWN)])
+    print_line(describe_agreement(found))
 
 
 def _print_image_labels(found: dict[str, Any]) -> None:

@@ -75,13 +75,14 @@ def report_result(folder: str, result: RunResult, as_json: bool) -> int:
     from relforge.pipeline.run.status import status
 
     found = status(folder)
+    warnings = [*result.warnings, *_unnamed_classes(folder, result)]
     if as_json:
         print_json(
             {
                 "folder": found.folder,
                 "outcome": result.outcome.name.lower(),
                 "message": result.message,
-                "warnings": list(result.warnings),
+                "warnings": warnings,
                 "committed": result.committed,
                 "dataset_hash": result.dataset_hash,
                 "seconds": round(result.seconds, 3),
@@ -91,7 +92,21 @@ def report_result(folder: str, result: RunResult, as_json: bool) -> int:
         return int(result.outcome)
     if result.committed:
         print_stages(found)
-    print_warnings(result.warnings)
+    print_warnings(warnings)
     print_line(f"{result.message} ({result.seconds:.0f} s)")
     print_line(f"run folder: {found.folder}")
     return int(result.outcome)
+
+
+def _unnamed_classes(folder: str, result: RunResult) -> list[str]:
+    """What a run that made something says of classes that its captions never name."""
+    from relforge.pipeline.errors import Outcome, StorageError
+    from relforge.reports.unnamed_classes import draft_for
+
+    if result.outcome != Outcome.COMPLETE or not result.committed.get("match"):
+        return []
+    try:
+        sentence = draft_for(folder)
+    except (StorageError, OSError) as error:
+        return [f"a draft of synonyms cannot be written: {error}"]
+    return [sentence] if sentence else []

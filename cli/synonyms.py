@@ -83,19 +83,11 @@ def read_classes_of(dataset: str, overrides: list[str]) -> dict[str, list[str]]:
 
 
 def _of_run(folder: str) -> dict[str, list[str]]:
+    from relforge.reports.classes import read_listed_classes
     from relforge.reports.datasets import open_datasets
-    from relforge.reports.query import connect, select
+    from relforge.reports.query import connect
 
     datasets, _ = open_datasets(folder)
     if "boxes" not in datasets:
         raise BadInput(f"{folder}: has no boxes yet; run its ingest, or give the config")
-    connection = connect(datasets)
-    found: dict[str, list[str]] = {}
-    if "classes" in datasets:
-        for row in select(
-            connection, "SELECT DISTINCT category, synonyms FROM classes ORDER BY 1"
-        ).to_pylist():
-            found.setdefault(row["category"], []).extend(row["synonyms"])
-    for row in select(connection, "SELECT DISTINCT category FROM boxes ORDER BY 1").to_pylist():
-        found.setdefault(row["category"], [])
-    return found
+    return read_listed_classes(connect(datasets), datasets)

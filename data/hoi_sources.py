@@ -1,8 +1,9 @@
-"""Entries of `data:` that name a benchmark's files: `format: hico`, `vcoco` or `open_images`.
+"""Entries of `data:` that name a file of `HOI_FORMATS`, a benchmark's or one's own.
 
 Labels are the benchmark's whole lists in its own order, so that models with closed labels have its classes:
 HICO-DET's 80 and 117 (or those of `vocabulary`), V-COCO's 81 with `MISSING` and 29 prompts, the lists of Open
-Images' `categories`. Images without rows stay, as published, unless `keep_empty: false` says otherwise.
+Images' `categories`; those of `coco_relations` are the file's own. Images without rows stay, as published,
+unless `keep_empty: false` says otherwise.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from relforge.data.formats import hico, open_images, vcoco
+from relforge.data.formats import coco_relations, hico, open_images, vcoco
 from relforge.data.hoi import HoiData
 from relforge.data.hoi_relations import relations_of
 from relforge.data.relations import RelationData, take
@@ -41,6 +42,7 @@ HOI_FORMATS: dict[str, Callable[..., HoiData]] = {
     "hico": hico.read,
     "vcoco": _vcoco,
     "open_images": _open_images,
+    "coco_relations": coco_relations.read,
 }
 """Format -> its reader; the reader's parameters are options of the entry."""
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from relforge.stages.corrections.table import FILE, SCHEMA, correct_relations
 from relforge.stages.registry import build_source
 from relforge.stages.tables import SCHEMAS
 
@@ -41,7 +42,7 @@ def read_run(
     """The shards of a run folder (a path or URI) that have images, boxes and these relations.
 
     Args:
-        relations: `relations` or `gold`.
+        relations: `relations`, as people corrected them, or `gold`.
         threshold: leave out relations that score lower.
 
     Raises:
@@ -56,6 +57,7 @@ def read_run(
         for one in filesystem.get_file_info(selector)
         if one.path.endswith(".parquet")
     )
+    corrections = read_corrections(folder) if relations == "relations" else None
     found = False
     for part in parts:
         tables = {}
@@ -66,6 +68,10 @@ def read_run(
         if not {"images", "boxes", relations} <= tables.keys():
             continue
         found = True
+        if corrections is not None:
+            tables[relations] = correct_relations(
+                tables[relations], corrections, tables["images"], tables["boxes"]
+            )
         if threshold is not None and relations == "relations":
             tables[relations] = tables[relations].filter(
                 pc.greater_equal(tables[relations]["score"], threshold)
@@ -73,6 +79,30 @@ def read_run(
         yield tables
     if not found:
         raise ValueError(f"{folder} has no shards of table `{relations}`; run the pipeline first")
+
+
+def is_run(folder: str) -> bool:
+    """Whether a path or URI is a run folder."""
+    if "{" in folder:
+        return False  # a pattern of files
+    filesystem, path = open_filesystem(folder)
+    return bool(filesystem.get_file_info(f"{path}/run.json").type == fs.FileType.File)
+
+
+def count_rows(folder: str, table: str) -> int:
+    """Rows of a table of a run folder; 0 where it has none."""
+    filesystem, path = open_filesystem(folder)
+    selector = fs.FileSelector(f"{path}/{table}", allow_not_found=True)
+    parts = [one.path for one in filesystem.get_file_info(selector) if one.path.endswith(".parquet")]
+    return sum(pq.read_metadata(part, filesystem=filesystem).num_rows for part in parts)
+
+
+def read_corrections(folder: str) -> pa.Table | None:
+    """What people said of a run's relations; None where they said nothing."""
+    filesystem, path = open_filesystem(folder)
+    if filesystem.get_file_info(f"{path}/{FILE}").type != fs.FileType.File:
+        return None
+    return pq.read_table(f"{path}/{FILE}", filesystem=filesystem, schema=SCHEMA)
 
 
 def open_filesystem(folder: str) -> tuple[fs.FileSystem, str]:

@@ -17,9 +17,10 @@ from relforge.data.few_shot import few_images
 from relforge.data.hoi_sources import HOI_FORMATS, load_hoi
 from relforge.data.relation_tables import MAX_PAIRS, from_tables
 from relforge.data.relations import RelationData, concatenate
-from relforge.data.source_tables import open_filesystem, read_source
+from relforge.data.source_tables import open_filesystem, read_corrections, read_source
 from relforge.data.zero_shot import read_unseen, without_interactions
 from relforge.images import MAX_PIXELS
+from relforge.stages.corrections.table import correct_relations
 from relforge.stages.tables import SCHEMAS
 
 RUN_OPTIONS = {"run", "relations", "threshold", "limit"}
@@ -108,6 +109,8 @@ def _read_run(folder: str, name: str, threshold: float | None) -> tuple[pa.Table
     if name not in {"relations", "gold"}:
         raise ValueError(f"data.relations: {name!r} is not `relations` or `gold`")
     tables = [read_table(folder, table) for table in ("images", "boxes", name)]
+    if name == "relations" and (corrections := read_corrections(folder)) is not None:
+        tables[2] = correct_relations(tables[2], corrections, tables[0], tables[1])
     if threshold is not None and name == "relations":
         tables[2] = tables[2].filter(pc.greater_equal(tables[2]["score"], threshold))
     return tables[0], tables[1], tables[2]

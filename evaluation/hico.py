@@ -16,10 +16,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relforge.contracts import WrongKind
 from relforge.data import hico as hico_data
+from relforge.data.formats import READERS, coco_relations
 from relforge.data.hoi import HoiData
 from relforge.data.hoi_relations import detection_data
 from relforge.data.relations import RelationData
+from relforge.data.source_tables import count_rows, is_run
 from relforge.data.sources import load_relations
 from relforge.data.vocabulary import read_vocabulary
 from relforge.data.zero_shot import read_unseen
@@ -70,7 +73,7 @@ class HicoEvaluator:
     """The benchmark `hico`.
 
     Args:
-        annotations: the gold's file.
+        annotations: the gold's file, or a run folder.
         training: the training file, for rare and non-rare kinds and for the frequency prior.
         protocol: `official`, `rlipv2`, `pocket`, `upt`, `ggnet`, or `plain`, which adds no pixel to boxes.
         setting: `default`, or `known_object`: a kind is measured on the images that show its object.
@@ -84,7 +87,10 @@ class HicoEvaluator:
             HICO-DET (`relforge.data.vocabulary`); its interactions are the kinds that are measured.
         score: `stored`, `relation`, `relation*object` or `subject*relation*object` (docs/formats.md).
         images: folder of its images, or a pattern with `{image_id}`; read only where a model detects.
-        format: of the annotations: `hico`, or a dataset format of ingest; None: by the file's content.
+        format: of the annotations: `hico`, `vcoco`, `open_images`, `coco_relations`, a dataset format of
+            ingest, or `package.module:read`; None: by the content.
+        relations: of a run folder: `gold`, or `relations`, as people corrected them; empty: gold where the
+            run has any.
         subject: class of the subject that counts; `any` for all.
         boxes: a detector's boxes (`detected_boxes`), whose pairs a model of whole images scores (DEFR).
         box_mask: of such a model, `intended` or `released`: how the rest of an image is hidden.
@@ -108,6 +114,7 @@ class HicoEvaluator:
     score: str = "stored"
     images: str = ""
     format: str | None = None
+    relations: str = ""
     subject: str = PERSON
     boxes: str = ""
     box_mask: str = "intended"
@@ -134,6 +141,13 @@ class HicoEvaluator:
     def read_gold(self, target: str) -> HicoGold:
         if self._is_hico(self.annotations):
             gold = self._read(self.annotations, "test")
+        elif self._run:
+            part = {"run": self.annotations, "relations": self._of_run()}
+            data = load_relations([part], keep_empty=True, max_pairs=10**6)
+            gold = HicoGold(of_relations(data), data)
+        elif (read := self._reader()) is not None:
+            files = read(self.annotations)
+            gold = HicoGold(of_hoi(files, None, None), files=files)
         else:
             source = {"format": self.format or "visual_genome", "annotations": self.annotations}
             data = load_relations([source | {"images": self.images or "."}], keep_empty=True, max_pairs=10**6)
@@ -156,7 +170,7 @@ class HicoEvaluator:
         from relforge.evaluation.detect import detect, load_detector
         from relforge.models.zoo import family
 
-        if not self.images:
+        if not self.images and not self._run:
             raise ValueError(f"{target} is a model: say with images=FOLDER what it detects in")
         loaded = load_detector(target, self.kind)
         data, predicates = gold.data, sorted(set(gold.pairs.predicate.tolist()))
@@ -288,6 +302,29 @@ class HicoEvaluator:
         with open(path, "rb") as file:
             start = file.read(1 << 18)
         return any(key in start for key in (b'"hoi_annotation"', b'"boxes_h"', b'"filenames"'))
+
+    @property
+    def _run(self) -> bool:
+        """Whether the annotations are a run folder, which knows where its images are."""
+        return self.format is None and is_run(self.annotations)
+
+    def _of_run(self) -> str:
+        if self.relations:
+            return self.relations
+        return "gold" if count_rows(self.annotations, "gold") else "relations"
+
+    def _reader(self) -> Callable[[str], HoiData] | None:
+        """The reader of a file of images with boxes and interactions; None: ingest reads it."""
+        name = self.format
+        if name is None and coco_relations.is_export(self.annotations):
+            name = "coco_relations"
+        if name is None or (name not in READERS and ":" not in name):
+            return None
+        try:
+            reader: Callable[[str], HoiData] = READERS.load(name)
+        except WrongKind:  # a source of one's own
+            return None
+        return reader
 
     def _read(self, path: str, split: str) -> HicoGold:
         data = hico_data.read_hico(path, split, self.vocabulary)

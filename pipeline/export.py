@@ -8,10 +8,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from relforge.pipeline.corrections import read_corrections
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.run_folder import RunFolder
+from relforge.stages.corrections.table import correct_relations
 from relforge.stages.export import SUFFIXES, export
 
 Tables = dict[str, pa.Table]
@@ -36,7 +38,7 @@ def export_run(
     partial: bool = False,
     **options: Any,
 ) -> dict[str, int]:
-    """Write the relations of a run in another format, a shard at a time.
+    """Write the relations of a run in another format, a shard at a time, as people corrected them.
 
     Args:
         run: the run folder.
@@ -72,6 +74,7 @@ def _shards(
 ) -> Iterator[Tables]:
     writers = {table: step for step in survey.plan.steps for table in step.outputs}
     ready = survey.sidecars(writers["relations"])
+    corrections = read_corrections(folder)
     for shard in sorted(ready):
         tables: Tables = {}
         for name in ("images", "boxes", "relations"):
@@ -81,6 +84,10 @@ def _shards(
         listed = survey.entries.get("classes", {}).get(shard)
         if listed is not None and listed.sidecar is not None:
             tables["classes"] = folder.read_table("classes", shard, listed.sidecar)
+        if corrections is not None:
+            tables["relations"] = correct_relations(
+                tables["relations"], corrections, tables["images"], tables["boxes"]
+            )
         if min_score > 0:
             tables["relations"] = tables["relations"].filter(pc.field("score") >= min_score)
         if keep:

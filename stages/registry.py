@@ -66,6 +66,13 @@ SOURCES = Registry(
 )
 """Source adapters; what an entry names takes the adapter's options by keyword."""
 
+IMPORTERS = Registry(
+    "annotation tool",
+    {"label-studio": "relforge.stages.corrections.label_studio:read_corrections"},
+    own=False,
+)
+"""Readers of what people corrected; called as `read(path, boxes_of, sizes)`, see the first."""
+
 
 def backends(stage: str) -> Registry:
     """The backends of a stage; a stage that has no entry takes `package.module:Class` only."""

@@ -15,6 +15,7 @@ READERS = Registry(
         "hico": "relforge.data.formats.hico:read",
         "vcoco": "relforge.data.formats.vcoco:read",
         "open_images": "relforge.data.formats.open_images:read",
+        "coco_relations": "relforge.data.formats.coco_relations:read",
     },
     contract=Takes(("annotations",), "a function read(annotations, **options)"),
 )

@@ -16,7 +16,7 @@ from relforge.pipeline.errors import (
     StageFailed,
 )
 from relforge.pipeline.run.driver import Driver, living_drivers
-from relforge.pipeline.run.emptiness import find_refusal, find_warnings
+from relforge.pipeline.run.emptiness import find_emptiness, find_refusal, find_warnings
 from relforge.pipeline.run.interrupt import stop_on_signals
 from relforge.pipeline.run.job import Job
 from relforge.pipeline.run.loop import run_loop
@@ -217,10 +217,11 @@ def _incomplete(unfinished: list[ShardReport], forced: bool = False) -> str:
 
 def _done(monitor: Monitor, survey: Survey) -> str:
     made = sum(monitor.committed.values())
+    empty = ", with an empty result" if survey.complete and find_emptiness(survey) else ""
     if not made and survey.shards != 0:
-        return "everything is done already" if survey.complete else "nothing to do"
+        return f"everything is done already{empty}" if survey.complete else "nothing to do"
     if survey.complete:
-        return f"complete: {survey.shards} shards, {made} commits in this run"
+        return f"complete{empty}: {survey.shards} shards, {made} commits in this run"
     return f"done: {made} commits; `relforge status` shows what became stale"
 
 

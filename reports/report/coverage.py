@@ -8,6 +8,7 @@ import duckdb
 
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.run.survey import Survey
+from relforge.reports.classes import read_listed_classes
 from relforge.reports.datasets import Datasets
 from relforge.reports.query import select
 from relforge.stages.match.coverage import count_nouns, describe_unknown_classes, find_unknown_classes
@@ -56,14 +57,9 @@ def find_coverage(
         connection, "SELECT category, count(*) AS boxes FROM boxes GROUP BY 1 ORDER BY 1"
     ).to_pylist()
     boxes = {row["category"]: row["boxes"] for row in rows}
-    listed: dict[str, list[str]] = {}
-    if "classes" in datasets:
-        for row in select(
-            connection, "SELECT DISTINCT category, synonyms FROM classes ORDER BY 1"
-        ).to_pylist():
-            listed.setdefault(row["category"], []).extend(row["synonyms"])
+    listed = read_listed_classes(connection, datasets)
     vocabulary = vocabulary.with_own(listed)
-    classes = sorted({*boxes, *listed})
+    classes = sorted(listed)
     phrases = select(connection, f"{_PHRASES} {_MAX_PHRASES}").to_pylist()
     named, nouns = count_nouns(
         vocabulary, classes, [(row["text"], row["head"], row["lemma"], row["count"]) for row in phrases]

@@ -18,6 +18,7 @@ from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.reports.datasets import Datasets, open_datasets
 from relforge.reports.query import connect, select
+from relforge.reports.report.agreement import find_agreement
 from relforge.reports.report.coverage import find_coverage
 from relforge.reports.report.funnel import Step, count_rows, sum_accounts
 from relforge.reports.report.label_counts import find_label_counts
@@ -36,7 +37,7 @@ def gather(run: str) -> dict[str, Any]:
         `run`, `dataset`, `profile`, `complete`, `stopped` and `warnings` (as `status` has them), `survival`
         (rows by table), `steps` (every loss by reason),
         `shown` (the table described), `predicates` and `pairs` (most frequent), `coverage` (`find_coverage`),
-        `image_labels` (`find_label_counts`),
+        `image_labels` (`find_label_counts`), `agreement` with people (`find_agreement`),
         `histogram` of scores (None where nothing is scored), `gold` (how many relations of the source, 0
         without any) and `quality` (None where there is no gold, or nothing yet that is compared with it).
 
@@ -67,6 +68,7 @@ def gather(run: str) -> dict[str, Any]:
         "pairs": count_values(described, ("subject_class", "object_class"), _MAX_COUNTED),
         "coverage": find_coverage(connection, datasets, plan, survey),
         "image_labels": find_label_counts(connection, datasets, plan),
+        "agreement": find_agreement(connection, datasets),
         "histogram": None if scored is None else histogram(scored["score"].to_numpy()),
         "gold": datasets["gold"].count_rows() if "gold" in datasets else 0,
         "quality": _quality(connection, datasets, scored, options),

@@ -8,6 +8,7 @@ from typing import Any
 
 from relforge.reports.html import fill, write_page
 from relforge.reports.report import blocks, plots
+from relforge.reports.report.agreement import COLUMNS, describe_agreement, list_agreement
 from relforge.reports.report.coverage import describe_coverage
 from relforge.reports.report.funnel import COST, list_costs
 from relforge.reports.report.label_counts import describe_label_counts
@@ -59,6 +60,8 @@ def render_body(data: dict[str, Any]) -> str:
     ]
     if data["coverage"]:
         parts.append(_coverage(data["coverage"]))
+    if data["agreement"]:
+        parts.append(_agreement(data["agreement"]))
     if data["image_labels"]:
         parts.append(_image_labels(data["image_labels"]))
     if not data["quality"]:
@@ -81,6 +84,14 @@ def _coverage(found: dict[str, Any]) -> str:
         if unknown
         else "",
         blocks.figure("commonest nouns that name no class", plots.draw_bars(nouns)) if nouns else "",
+    )
+
+
+def _agreement(found: dict[str, Any]) -> str:
+    return blocks.section(
+        "Agreement with people",
+        f'<p class="soft">{escape(describe_agreement(found))}.</p>',
+        blocks.table(COLUMNS, list_agreement(found, _BARS)),
     )
 
 

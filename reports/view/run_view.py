@@ -114,7 +114,8 @@ class RunView:
         first = self._tables[0]
         known = self._shared() if self.against is not None else first.images()
         if only:
-            if unknown := [one for one in only if one not in set(known)]:
+            there = set(known)
+            if unknown := [one for one in only if one not in there]:
                 raise RunError(
                     f"--image {unknown[0]}: no such image in {self.run}; "
                     f"relforge inspect {self.run} --table images lists them"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
@@ -14,6 +15,9 @@ import pyarrow as pa
 
 from relforge.stages.export.numbers import Categories
 from relforge.stages.export.scenes import Scene, as_number_or_text, read_scenes
+
+Attributes = Mapping[int, Mapping[str, Any]]
+"""Box id -> fields of its annotation."""
 
 
 def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int]:
@@ -25,13 +29,27 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int
     list, with its ids and supercategories and whether or not a box has them; a class in no list gets the
     next number.
     """
+    return write_coco(tables, path)
+
+
+def write_coco(
+    tables: Iterable[Mapping[str, pa.Table]],
+    path: Path,
+    of_boxes: Callable[[Scene], Attributes] | None = None,
+) -> dict[str, int]:
+    """`write`, with more fields.
+
+    Args:
+        of_boxes: an image -> box id -> further fields of its annotation. Images then have the path of their
+            file as `file_name`, where they have one.
+    """
     counts = Counter(images=0, boxes=0, relations=0)
     with ExitStack() as stack:
         parts = {
             name: stack.enter_context(tempfile.TemporaryFile(dir=path.parent))
             for name in ("images", "annotations", "relations")
         }
-        writer = _Writer(parts, counts)
+        writer = _Writer(parts, counts, of_boxes)
         for shard in tables:
             writer.categories.add(shard.get("classes"))
             for scene in read_scenes(shard, counts):
@@ -50,8 +68,14 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path) -> dict[str, int
 
 
 class _Writer:
-    def __init__(self, parts: Mapping[str, IO[bytes]], counts: Counter[str]) -> None:
+    def __init__(
+        self,
+        parts: Mapping[str, IO[bytes]],
+        counts: Counter[str],
+        of_boxes: Callable[[Scene], Attributes] | None,
+    ) -> None:
         self._parts = parts
+        self._of_boxes = of_boxes
         self._counts = counts
         self._encode = msgspec.json.Encoder().encode
         self.categories = Categories()
@@ -64,6 +88,9 @@ class _Writer:
         row |= {"dataset": image["dataset"], "split": image["split"]}
         row |= {} if scene.file_name is None else {"file_name": scene.file_name}
         row |= {"uri": uri} if uri else {}
+        if self._of_boxes is not None and uri:
+            row["file_name"] = uri if "://" in uri else os.path.abspath(uri)
+        attributes = {} if self._of_boxes is None else self._of_boxes(scene)
         self._append("images", "images", row)
         annotation = {}
         for box in scene.boxes:
@@ -72,6 +99,7 @@ class _Writer:
             row = {"id": annotation[box["box_id"]], "image_id": image_id, "category_id": category}
             row |= {"bbox": [box["x"], box["y"], box["w"], box["h"]], "area": box["w"] * box["h"]}
             row |= {"iscrowd": int(box["iscrowd"]), "box_id": box["box_id"], "source_id": box["source_id"]}
+            row |= attributes.get(box["box_id"], {})
             self._append("annotations", "boxes", row)
         for relation in scene.relations:
             ends = {

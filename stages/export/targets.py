@@ -16,6 +16,8 @@ TARGETS = Registry(
     "export format",
     {
         "coco": "relforge.stages.export.coco:write",
+        "fiftyone": "relforge.stages.export.fiftyone:write",
+        "hf": "relforge.stages.export.hf:write",
         "hico": "relforge.stages.export.hico:write",
         "image-paths": "relforge.stages.export.image_paths:write",
         "label-studio": "relforge.stages.export.label_studio:write",
@@ -30,9 +32,7 @@ TARGETS = Registry(
 )
 """What an entry names is called as `write(tables, path, **options)`, and gives the rows it wrote."""
 
-SUFFIXES = dict.fromkeys(
-    ("coco", "hico", "image-paths", "label-studio", "rlipv2", "vg", "vg-preprocessed"), ".json"
-)
+SUFFIXES = dict.fromkeys(("coco", "hico", "image-paths", "rlipv2", "vg", "vg-preprocessed"), ".json")
 """export format -> suffix of its file; the others are folders."""
 
 
@@ -45,7 +45,7 @@ def export(to: str, tables: Iterator[Mapping[str, pa.Table]], out: str, **option
         to: a name of `TARGETS`, or `package.module:write`.
         tables: per shard the tables `images`, `boxes` and `relations`; where there is no `relations`
             table, `gold` is written, without scores.
-        out: path or URI of a file, or of a folder (`open-images`, `parquet`, `vg150`).
+        out: path or URI of a file, or of a folder (`label-studio`, `parquet`, ...).
         options: keyword arguments of the format's writer.
 
     Returns:

@@ -75,6 +75,33 @@ def test_classes_that_no_table_knows_are_named_before_and_after_a_run(relforge, 
     assert "0-person" in page
 
 
+def test_a_first_run_names_what_no_caption_names_and_drafts_a_table_to_fill_in(
+    relforge, tmp_path: Path
+) -> None:
+    config = write_run(tmp_path, ["person", "obj_17"], "a man riding a horse")
+    first = relforge("run", config, "--executor", "loop")
+    assert first.code == 0
+    assert "the result is empty: stage 'match'" in first.out + first.err
+    assert "complete, with an empty result: 1 shards" in first.out
+    assert (
+        "no caption names 1 of the classes, so they have no relations: obj_17 (1 boxes)"
+        in first.out + first.err
+    )
+
+    draft = tmp_path / "run" / "synonyms.draft.yaml"
+    assert str(draft) in first.out + first.err
+    table = yaml.safe_load(draft.read_text())
+    table["classes"]["obj_17"] = ["horse"]
+    draft.write_text(yaml.safe_dump(table))
+    again = relforge("run", config, f"stages.match.synonyms=[coco, {draft}]", "--executor", "loop")
+
+    assert again.code == 0
+    assert "complete: 1 shards" in again.out
+    assert "no caption names" not in again.out + again.err
+    assert pq.read_table(tmp_path / "run" / "relations").num_rows == 1
+    assert yaml.safe_load(draft.read_text()) == table  # what a person wrote stays
+
+
 def test_nothing_is_said_where_the_tables_know_every_class(relforge, tmp_path: Path) -> None:
     config = write_run(tmp_path, ["person", "horse"], "a man riding a horse")
     assert "no synonym table" not in relforge("validate", config).out

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+from urllib.parse import quote
+from xml.etree import ElementTree
 
 import pytest
 
@@ -130,16 +133,44 @@ def test_pycocotools_loads_the_coco_export(shards, tmp_path):
 
 
 def test_label_studio_has_regions_in_percent_and_relations_between_them(shards, tmp_path):
-    export("label-studio", iter(shards), str(tmp_path / "out.json"))
+    export("label-studio", iter(shards), str(tmp_path / "out"))
 
-    [task] = json.loads((tmp_path / "out.json").read_text())
-    result = task["predictions"][0]["result"]
-    assert task["data"]["image"] == "p/139.jpg"
+    [task] = json.loads((tmp_path / "out" / "tasks.json").read_text())
+    [prediction] = task["predictions"]
+    result = prediction["result"]
+    assert task["data"]["image"] == f"/data/local-files/?d={quote(os.path.abspath('p/139.jpg')[1:])}"
+    assert prediction["score"] == pytest.approx(
+        sum(one[3] for one in task["data"]["shown"]) / len(task["data"]["shown"])
+    )
     assert result[0]["value"]["width"] == 20
     regions = {r["id"] for r in result if r["type"] == "rectanglelabels"}
     relation = next(r for r in result if r["type"] == "relation")
     assert {relation["from_id"], relation["to_id"]} <= regions
     assert relation["labels"] == ["riding"]
+    view = ElementTree.parse(tmp_path / "out" / "labelling.xml").getroot()
+    assert [one.get("value") for one in view.iter("Label")] == ["person", "horse", "dog"]
+    assert [one.get("value") for one in view.iter("Relation")] == ["chasing", "riding"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "options", "reference"),
+    [
+        ("/data/p/1 a.jpg", {"document_root": "/data"}, "/data/local-files/?d=p/1%20a.jpg"),
+        ("s3://bucket/1.jpg", {}, "s3://bucket/1.jpg"),
+        ("/data/1.jpg", {"image_url": "http://here:8000/{image_id}.jpg"}, "http://here:8000/139.jpg"),
+    ],
+)
+def test_label_studio_can_show_the_images_that_tasks_name(shards, rows, tmp_path, uri, options, reference):
+    shards[0]["images"] = rows.table("images", {"image_id": "139", "uri": uri}, width=100, height=100)
+    export("label-studio", iter(shards), str(tmp_path / "out"), **options)
+    [task] = json.loads((tmp_path / "out" / "tasks.json").read_text())
+    assert task["data"]["image"] == reference
+
+
+def test_an_image_that_label_studio_could_not_show_is_refused(shards, rows, tmp_path):
+    shards[0]["images"] = rows.table("images", {"image_id": "139", "uri": "/data/1.jpg"}, width=9, height=9)
+    with pytest.raises(ValueError, match="outside document_root /elsewhere"):
+        export("label-studio", iter(shards), str(tmp_path / "out"), document_root="/elsewhere")
 
 
 def test_without_relations_the_gold_of_the_dataset_is_written(shards, rows, tmp_path):

@@ -1,0 +1,1 @@
+"""What people said of a run's relations: read from annotation tools, kept as a table, applied."""
