@@ -47,7 +47,7 @@ def find_emptiness(survey: Survey) -> str | None:
     """One sentence that names the first stage where everything went and its commonest reason; None for a
     run that has a result."""
     rows = {
-        table: sum(one.rows_out for one in _accounts(survey, step, table))
+        table: survey.rows(step, table)
         for step in survey.plan.steps
         for table in step.outputs
         if table in _CAUSES
@@ -96,11 +96,9 @@ def _uncaptioned(survey: Survey) -> list[str]:
     limit = survey.plan.job.limits.lost_rate("captions")
     found = []
     for step in survey.plan.steps:
-        accounts = _accounts(survey, step, step.outputs[0])
-        read, missing = (
-            sum(one.rows_in for one in accounts),
-            sum(one.dropped.get("no_caption", 0) for one in accounts),
-        )
+        read = missing = 0
+        for one in survey.accounts(step):
+            read, missing = read + one.rows_in, missing + one.dropped.get("no_caption", 0)
         if read and missing / read > limit:
             found.append(
                 f"stage {step.name!r} found no caption for {missing:,} of {read:,} images "
@@ -110,5 +108,4 @@ def _uncaptioned(survey: Survey) -> list[str]:
 
 
 def _accounts(survey: Survey, step: StagePlan, table: str) -> list[Sidecar]:
-    entries = survey.entries[table]
-    return [sidecar for shard in survey.sidecars(step) if (sidecar := entries[shard].sidecar)]
+    return list(survey.accounts(step, table))

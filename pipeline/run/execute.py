@@ -34,6 +34,7 @@ from relforge.pipeline.run.progress import (
 from relforge.pipeline.run.survey import State, Survey
 from relforge.pipeline.run.work import Work, to_complete
 from relforge.pipeline.run.worker import SKIPPED, ShardReport
+from relforge.pipeline.store.compaction import MIN_LOOSE, compact
 from relforge.pipeline.store.file_hash import hash_file
 from relforge.pipeline.store.run_folder import FAILED, RUNNING, STATE, RunFolder
 from relforge.pipeline.store.storage import Storage
@@ -42,6 +43,11 @@ Executor = Literal["ray", "loop"]
 _PASSES = 3
 """A damaged input found on the way is made again by another pass."""
 _POLL_SECONDS = 1.0
+_POLL_PAUSE = 9.0
+"""Times the length of a look at the folder: listing a large one takes no more than a tenth of the time."""
+_COMPACT_COMMITS = 20_000
+"""Manifests are written in the middle of a run after so many commits, and then ever more rarely: a run that
+is killed leaves so many sidecars to be read one by one."""
 _AGAIN = "give the same command again"
 
 
@@ -129,6 +135,7 @@ def _work_off(
     survey = Survey(folder, plan, footers=True)
     work = choose(survey)
     if work.empty:
+        _compact(folder, survey)
         return survey, None
     _invalidate_broken(folder, survey)
     with Driver(folder) as driver:
@@ -137,12 +144,17 @@ def _work_off(
             unfinished = _one_pass(folder, plan, work, executor, monitor, driver)
             survey = Survey(folder, plan)
             _invalidate_broken(folder, survey)
+            _compact(folder, survey)
             if work.forced:  # a forced shard is done once, not in every pass
                 return survey, _incomplete(unfinished, forced=True) if unfinished else None
             work = choose(survey)
             if work.empty:
                 return survey, None
     return survey, _incomplete(unfinished)
+
+
+def _compact(folder: RunFolder, survey: Survey) -> None:
+    compact(folder, [table for table in survey.plan.tables if survey.loose(table) >= MIN_LOOSE])
 
 
 def _invalidate_broken(folder: RunFolder, survey: Survey) -> None:
@@ -161,15 +173,22 @@ def _one_pass(
     folder: RunFolder, plan: Plan, work: Work, executor: Executor, monitor: Monitor, driver: Driver
 ) -> list[ShardReport]:
     watcher = Watcher(folder, plan)
-    polled = 0.0
+    polled, pause = 0.0, _POLL_SECONDS
+    commits, compacted = 0, _COMPACT_COMMITS
 
     def tick(now: bool = False) -> None:
-        nonlocal polled
-        if now or time.monotonic() - polled > _POLL_SECONDS:
+        nonlocal polled, pause, commits, compacted
+        begun = time.monotonic()
+        if now or begun - polled > pause:
             for event in watcher.poll():
+                commits += 1
                 monitor.emit(event)
             monitor.check_stall()
             polled = time.monotonic()
+            pause = max(_POLL_SECONDS, _POLL_PAUSE * (polled - begun))
+        if commits >= compacted:
+            compact(folder, plan.tables)
+            compacted = commits + max(_COMPACT_COMMITS, commits // 4)
 
     try:
         if executor == "loop":
@@ -196,7 +215,7 @@ def _announce(folder: RunFolder, monitor: Monitor, driver: Driver, survey: Surve
         for name in folder.storage.listing(RUNNING):
             folder.storage.delete(f"{RUNNING}/{name}")
         tables, quarantines = survey.plan.tables, [f"quarantine/{step.name}" for step in survey.plan.steps]
-        sidecars = [f"{STATE}/{table}" for table in tables]
+        sidecars = [STATE, *(f"{STATE}/{table}" for table in tables)]
         for place in (*tables, *sidecars, *quarantines, "", RUNNING, FAILED, DRIVERS):
             folder.storage.delete_orphans(place)
     reasons = work.reasons(survey)
@@ -227,7 +246,7 @@ def _done(monitor: Monitor, survey: Survey) -> str:
 
 def _check_losses(folder: RunFolder, survey: Survey) -> None:
     for step in survey.plan.steps:
-        losses = count_losses(step, survey.sidecars(step).values())
+        losses = count_losses(step, survey.accounts(step))
         check_losses(folder, step, losses, survey.plan.job.limits)
 
 

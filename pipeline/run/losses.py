@@ -122,7 +122,7 @@ def find_excess(folder: RunFolder, survey: Survey) -> str | None:
     """The sentence with which a run on this folder stops, if too much of its input is lost already."""
     min_read = 0 if survey.complete else MIN_READ
     for step in survey.plan.steps:
-        losses = count_losses(step, survey.sidecars(step).values())
+        losses = count_losses(step, survey.accounts(step))
         try:
             check_losses(folder, step, losses, survey.plan.job.limits, min_read)
         except TooMuchLost as error:

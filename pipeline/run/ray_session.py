@@ -6,9 +6,10 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from relforge.pipeline.errors import RunError
@@ -80,6 +81,7 @@ def ray_session(num_cpus: int | None = None, dashboard: bool = False) -> Iterato
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     import ray
 
+    _keep_stdout()
     if ray.is_initialized():
         yield RaySession(False)
         return
@@ -101,6 +103,20 @@ def ray_session(num_cpus: int | None = None, dashboard: bool = False) -> Iterato
         yield RaySession(ours, f"http://{url}" if url else "")
     finally:
         ray.shutdown()
+
+
+def _keep_stdout() -> None:
+    """Have Ray print what its nodes report on standard error: standard output may have to be JSON."""
+    from ray._private import worker
+
+    known = getattr(worker, "print_to_stdstream", None)
+    if known is None or hasattr(known, "func"):
+        return
+    worker.print_to_stdstream = partial(_print_on_stderr, known)
+
+
+def _print_on_stderr(known: Callable[..., None], data: Mapping[str, Any], **options: Any) -> None:
+    known({**data, "is_err": True}, **options)
 
 
 def _start(num_cpus: int | None, dashboard: bool) -> Any:

@@ -28,6 +28,7 @@ from relforge.pipeline.run.ingest import ingest
 from relforge.pipeline.run.job import INGEST, Resources
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.run.ray_fit import check_worker, fit_cluster, per_worker
+from relforge.pipeline.run.ray_health import RayHealth, RayLost
 from relforge.pipeline.run.ray_nodes import ClusterWatch, alive_nodes
 from relforge.pipeline.run.ray_resources import fit_cpus, needs, requested_cpus, runtime_env
 from relforge.pipeline.run.ray_session import ray_session
@@ -85,6 +86,7 @@ def run_ray(
             notify(f"Ray's dashboard: {session.dashboard}")
         cpus = _choose_cpus(needed, ours, plan.job.limits.autoscaling)
         watch = stack.enter_context(_watch(plan, folder, driver, needed, ours, notify))
+        health = RayHealth()
         consumer = _Consumer(_stream(WorkerContext(plan, folder, work, driver.id), needed, cpus))
         consumer.start()
         try:
@@ -93,10 +95,13 @@ def run_ray(
                 if report := driver.halted_by():
                     ShardReport(**report).raise_if_fatal()
                 tick()
-                watch()
-        except BaseException:
+                if health.check():
+                    watch()
+        except BaseException as error:
             driver.halt()
-            if ours:  # the stream ends with its Ray, and would report that as a fault
+            if ours or isinstance(
+                error, RayLost
+            ):  # the stream ends with its Ray, and would report that as a fault
                 logging.getLogger("ray.data").setLevel(logging.CRITICAL + 1)
             else:
                 consumer.join()  # shards begun are finished; only a Ray of our own may be killed

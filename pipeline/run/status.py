@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from relforge.pipeline.run.driver import living_drivers
@@ -14,7 +13,6 @@ from relforge.pipeline.run.marks import WAITING, Waiting, find_damaged_marks, tr
 from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.run.survey import State, Survey
 from relforge.pipeline.store.run_folder import FAILED, RUNNING, RunFolder
-from relforge.pipeline.store.sidecar import Sidecar
 
 _RATE_WINDOW_SECONDS = 600.0
 
@@ -130,8 +128,18 @@ def _stage(survey: Survey, name: str, begun: set[str], failures: set[str], alive
         State.RUNNING if shard in running and found.state != State.DONE else found.state
         for shard, found in findings.items()
     )
-    accounts = list(survey.sidecars(step).values())
-    rate = _rate(accounts) if alive else None
+    since = time.time() - _RATE_WINDOW_SECONDS
+    rows_in = rows_out = 0
+    dropped: Counter[str] = Counter()
+    quarantined: Counter[str] = Counter()
+    recent = []
+    for account in survey.accounts(step):
+        rows_in, rows_out = rows_in + account.rows_in, rows_out + account.rows_out
+        dropped.update(account.dropped)
+        quarantined.update(account.quarantined)
+        if account.finished > since:
+            recent.append(account.finished)
+    rate = _rate(recent) if alive else None
     left = len(findings) - states[State.DONE]
     return StageStatus(
         stage=name,
@@ -142,10 +150,10 @@ def _stage(survey: Survey, name: str, begun: set[str], failures: set[str], alive
         broken=states[State.BROKEN],
         missing=states[State.MISSING],
         failed=len(_shards(failures, name) - {s for s, f in findings.items() if f.state == State.DONE}),
-        rows_in=sum(account.rows_in for account in accounts),
-        rows_out=sum(account.rows_out for account in accounts),
-        dropped=_sum(account.dropped for account in accounts),
-        quarantined=_sum(account.quarantined for account in accounts),
+        rows_in=rows_in,
+        rows_out=rows_out,
+        dropped=dict(sorted(dropped.items())),
+        quarantined=dict(sorted(quarantined.items())),
         shards_per_minute=rate,
         seconds_left=left / rate * 60 if rate and survey.shards is not None else None,
         problems={shard: found.why for shard, found in findings.items() if found.why},
@@ -169,16 +177,8 @@ def _shards(names: set[str], stage: str) -> set[int]:
     return {int(number) for stem, _, number in stems if stem == stage and number.isdigit()}
 
 
-def _sum(counts: Iterable[dict[str, int]]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for count in counts:
-        total.update(count)
-    return dict(sorted(total.items()))
-
-
-def _rate(accounts: list[Sidecar]) -> float | None:
-    since = time.time() - _RATE_WINDOW_SECONDS
-    recent = sorted(account.finished for account in accounts if account.finished > since)
-    if len(recent) < 2 or recent[-1] <= recent[0]:
+def _rate(finished: list[float]) -> float | None:
+    """Commits per minute."""
+    if len(finished) < 2 or (span := max(finished) - min(finished)) <= 0:
         return None
-    return (len(recent) - 1) / (recent[-1] - recent[0]) * 60
+    return (len(finished) - 1) / span * 60

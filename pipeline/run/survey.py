@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -12,9 +12,10 @@ import pyarrow as pa
 from relforge.pipeline.errors import BrokenShard, RunError
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.run.stage_plan import StagePlan
+from relforge.pipeline.store.entry import Entry, Facts
 from relforge.pipeline.store.fingerprint import dataset_hash, ingest_fingerprint, shard_fingerprint
 from relforge.pipeline.store.quarantine import find_problem
-from relforge.pipeline.store.run_folder import INGEST_MANIFEST, Entry, RunFolder
+from relforge.pipeline.store.run_folder import INGEST_MANIFEST, RunFolder
 from relforge.pipeline.store.sidecar import Sidecar
 
 
@@ -40,6 +41,9 @@ class Finding:
     why: str = ""
 
 
+_DONE, _MISSING = Finding(State.DONE), Finding(State.MISSING)
+
+
 class Survey:
     """The state of a whole run folder. Nothing is read but listings, sidecars, and quarantine files that
     changed since they were written.
@@ -48,12 +52,15 @@ class Survey:
         folder: the run folder.
         plan: what should be there.
         verify: also read all data and compare it with its sidecar.
-        footers: also read the end of every data file, and all of those that changed since they were written.
+        footers: also read the end of every data file, and all of those that changed since they were written;
+            nothing of those that did not change since the table's manifest was made.
     """
 
     def __init__(self, folder: RunFolder, plan: Plan, *, verify: bool = False, footers: bool = False) -> None:
         self.plan = plan
-        self.entries: dict[str, dict[int, Entry]] = {t: folder.survey(t) for t in plan.tables}
+        self.entries: dict[str, dict[int, Entry]] = folder.for_each(
+            plan.tables, lambda table: folder.survey(table, compacted=not verify)
+        )
         if verify:
             self.entries = {
                 t: _verified(folder, t, found, plan.spec(t).schema) for t, found in self.entries.items()
@@ -70,7 +77,8 @@ class Survey:
         """How many shards the dataset has; None until ingest has reached its end."""
         self._findings: dict[str, dict[int, Finding]] = {}
         for step in plan.steps:
-            self._findings[step.name] = {shard: self._judge(step, shard) for shard in self.indices}
+            parents = [self._findings[parent.name] for parent in plan.parents(step)]
+            self._findings[step.name] = {shard: self._judge(step, parents, shard) for shard in self.indices}
 
     @property
     def indices(self) -> range:
@@ -94,7 +102,7 @@ class Survey:
 
     def finding(self, stage: str, shard: int) -> Finding:
         """State of one shard of one stage."""
-        return self._findings[stage].get(shard, Finding(State.MISSING))
+        return self._findings[stage].get(shard, _MISSING)
 
     def with_state(self, stage: str, *states: State) -> list[int]:
         """Shards of a stage in any of these states."""
@@ -104,11 +112,26 @@ class Survey:
         """Shards of a stage that have to be made."""
         return [shard for shard, found in self._findings[stage].items() if found.state != State.DONE]
 
+    def accounts(self, step: StagePlan, table: str | None = None) -> Iterator[Sidecar]:
+        """The done shards' accounts of one of the stage's tables (the first), one after the other."""
+        entries = self.entries[table or step.outputs[0]]
+        for shard in self.with_state(step.name, State.DONE):
+            sidecar = entries[shard].sidecar
+            assert sidecar is not None  # or the shard were not done
+            yield sidecar
+
+    def rows(self, step: StagePlan, table: str) -> int:
+        """Rows of a table in its done shards."""
+        entries, done = self.entries[table], self.with_state(step.name, State.DONE)
+        return sum(facts.rows_out for shard in done if (facts := entries[shard].facts))
+
     def sidecars(self, step: StagePlan) -> dict[int, Sidecar]:
-        """The done shards' accounts (those of the stage's first table)."""
-        entries = self.entries[step.outputs[0]]
-        done = self.with_state(step.name, State.DONE)
-        return {shard: sidecar for shard in done if (sidecar := entries[shard].sidecar)}
+        """The same of the first table, by shard: all in memory at once."""
+        return dict(zip(self.with_state(step.name, State.DONE), self.accounts(step), strict=True))
+
+    def loose(self, table: str) -> int:
+        """How many sidecars of a table had to be read one by one."""
+        return sum(not entry.compacted for entry in self.entries[table].values())
 
     @property
     def complete(self) -> bool:
@@ -120,17 +143,15 @@ class Survey:
         tables alone."""
         contents: dict[str, dict[int, str]] = {}
         for step in self.plan.steps:
+            done = self.with_state(step.name, State.DONE)
             for table in step.outputs:
                 entries = self.entries[table]
-                contents[table] = {
-                    shard: sidecar.content
-                    for shard in self.with_state(step.name, State.DONE)
-                    if (sidecar := entries[shard].sidecar)
-                }
+                contents[table] = {s: facts.content for s in done if (facts := entries[s].facts)}
+            entries = self.entries[step.outputs[0]]
             set_aside = {
-                shard: sidecar.quarantine.content
-                for shard, sidecar in self.sidecars(step).items()
-                if sidecar.quarantine and sidecar.quarantine.content
+                shard: facts.quarantine.content
+                for shard in done
+                if (facts := entries[shard].facts) and facts.quarantine and facts.quarantine.content
             }
             if set_aside:
                 contents[f"quarantine/{step.name}"] = set_aside
@@ -141,38 +162,35 @@ class Survey:
         files = folder.storage.listing(f"quarantine/{step.name}")
         found = {}
         for shard, entry in self.entries[step.outputs[0]].items():
-            if entry.sidecar and not entry.problem:
+            if not entry.problem and (facts := entry.facts):
                 file = files.get(f"part-{shard:05d}.parquet")
-                account = entry.sidecar.quarantine
+                account = facts.quarantine
                 if problem := find_problem(folder, step.name, shard, account, file, verify):
                     found[shard] = problem
         return found
 
-    def _judge(self, step: StagePlan, shard: int) -> Finding:
-        entries = {table: self.entries[table].get(shard) for table in step.outputs}
-        if not any(entries.values()):
-            return Finding(State.MISSING)
-        for table, entry in entries.items():
+    def _judge(self, step: StagePlan, parents: Sequence[Mapping[int, Finding]], shard: int) -> Finding:
+        entries = [(table, self.entries[table].get(shard)) for table in step.outputs]
+        if not any(entry for _, entry in entries):
+            return _MISSING
+        for table, entry in entries:
             problem = entry.problem if entry else "missing while other tables of the stage are there"
             if problem:
                 return Finding(State.BROKEN, f"{table}: {problem}")
         if problem := self._quarantine[step.name].get(shard):
             return Finding(State.BROKEN, f"quarantine: {problem}")
-        for parent in self.plan.parents(step):
-            if self.finding(parent.name, shard).state != State.DONE:
+        for findings, parent in zip(parents, self.plan.parents(step), strict=True):
+            if findings.get(shard, _MISSING).state != State.DONE:
                 return Finding(State.STALE, f"{parent.name} has to be redone first")
-        expected = expected_fingerprint(
-            step,
-            shard,
-            {t: e.sidecar for t in step.inputs if (e := self.entries[t].get(shard)) and e.sidecar},
-        )
-        for table, entry in entries.items():
-            if entry and entry.sidecar and entry.sidecar.fingerprint != expected:
+        inputs = {t: facts for t in step.inputs if (e := self.entries[t].get(shard)) and (facts := e.facts)}
+        expected = expected_fingerprint(step, shard, inputs)
+        for table, entry in entries:
+            if entry and (facts := entry.facts) and facts.fingerprint != expected:
                 return Finding(State.STALE, f"{table}: made from another config, code version or input")
-        return Finding(State.DONE)
+        return _DONE
 
 
-def expected_fingerprint(step: StagePlan, shard: int, inputs: Mapping[str, Sidecar]) -> str:
+def expected_fingerprint(step: StagePlan, shard: int, inputs: Mapping[str, Sidecar | Facts]) -> str:
     """The fingerprint a shard of that step should carry, given its input shards' sidecars."""
     if not step.inputs:
         return ingest_fingerprint(step.key, shard)
@@ -198,7 +216,7 @@ def _glanced(folder: RunFolder, table: str, entries: dict[int, Entry]) -> dict[i
 
     def look(shard: int) -> Entry:
         entry = entries[shard]
-        if not entry.sidecar or entry.problem:
+        if entry.compacted or entry.problem or not entry.sidecar:
             return entry
         try:
             if entry.sidecar.modified not in ("", entry.modified):

@@ -99,7 +99,7 @@ class LocalStorage:
                     if entry.name[0] != "." and entry.is_file():
                         with suppress(FileNotFoundError):  # removed since the listing began
                             stat = entry.stat()
-                            found[entry.name] = Stat(stat.st_size, _mark(stat))
+                            found[entry.name] = Stat(stat.st_size, _mark(stat), stat.st_ctime_ns)
         except (FileNotFoundError, NotADirectoryError):
             return {}
         return found

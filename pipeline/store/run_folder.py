@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from relforge.pipeline.errors import BrokenShard, RunError
+from relforge.pipeline.store.entry import FACTS, Entry
 from relforge.pipeline.store.local_storage import LocalStorage
+from relforge.pipeline.store.manifest import Row, mark, read_manifest
 from relforge.pipeline.store.object_storage import ObjectStorage
 from relforge.pipeline.store.parquet import check_rows, footer_size, from_bytes
 from relforge.pipeline.store.sidecar import Sidecar
@@ -33,23 +34,7 @@ _FOOTER = 16 << 10
 """So many bytes hold the footer of most shards: a second read is rare."""
 
 Found = TypeVar("Found")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One shard of one table as found in the folder.
-
-    Args:
-        size: bytes of the data file; None when there is none.
-        sidecar: its account; None when there is none or it cannot be read.
-        problem: why the two are not a committed shard; None when they are.
-        modified: the data file's `Stat.modified`; empty when there is none.
-    """
-
-    size: int | None
-    sidecar: Sidecar | None
-    problem: str | None
-    modified: str = ""
+Name = TypeVar("Name", int, str)
 
 
 class RunFolder:
@@ -158,27 +143,48 @@ class RunFolder:
             found[table] = sidecar
         return found
 
-    def survey(self, table: str) -> dict[int, Entry]:
-        """Every shard of a table that has a data file or a sidecar, by index."""
-        data, state = self.storage.listing(table), self.storage.listing(f"{STATE}/{table}")
-        shards = sorted(_parts(data) | _parts(state))
+    def survey(self, table: str, *, compacted: bool = True) -> dict[int, Entry]:
+        """Every shard of a table that has a data file or a sidecar, by index.
+
+        Args:
+            compacted: take the accounts of sidecars that did not change since from the table's manifest.
+        """
+        listed = self.for_each([table, f"{STATE}/{table}"], self.storage.listing)
+        data, old = (_by_shard(listed[table], ending) for ending in (".parquet", ".json"))
+        state = _by_shard(listed[f"{STATE}/{table}"], ".json")
+        known = read_manifest(self.storage, table) if compacted else {}
+        found: dict[int, Entry] = {}
+        loose = []
+        for shard in sorted({*data, *state, *old}):
+            row, stat, file = known.get(shard), state.get(shard), data.get(shard)
+            if row and stat and row.sidecar == mark(stat) and (entry := _of_row(row, file)):
+                found[shard] = entry
+            elif stat or shard in old:
+                loose.append(shard)
+            else:
+                found[shard] = Entry(file.size if file else None, None, "the data has no sidecar")
 
         def read_entry(shard: int) -> Entry:
-            file, name = data.get(f"part-{shard:05d}.parquet"), f"part-{shard:05d}.json"
-            if name in state:
-                return self._entry(self.sidecar_path(table, shard), file)
-            if name in data:
-                return self._entry(self.old_sidecar_path(table, shard), file)
-            return Entry(file.size if file else None, None, "the data has no sidecar")
+            path = self.sidecar_path(table, shard) if shard in state else self.old_sidecar_path(table, shard)
+            return self._entry(path, data.get(shard))
 
-        return self.for_each(shards, read_entry)
+        found |= self.for_each(loose, read_entry)
+        return {shard: found[shard] for shard in sorted(found)} if loose else found
 
-    def for_each(self, shards: Sequence[int], call: Callable[[int], Found]) -> dict[int, Found]:
-        """Call a function that reads little of a shard, for several at once where latency is all."""
+    def data_files(self, table: str) -> dict[int, Stat]:
+        """Data files of a table, by shard."""
+        return _by_shard(self.storage.listing(table), ".parquet")
+
+    def sidecar_files(self, table: str) -> dict[int, Stat]:
+        """Sidecars of a table, by shard; those of earlier versions, beside the data, are not among them."""
+        return _by_shard(self.storage.listing(f"{STATE}/{table}"), ".json")
+
+    def for_each(self, names: Sequence[Name], call: Callable[[Name], Found]) -> dict[Name, Found]:
+        """Call a function that reads little of a shard or folder, several at once where latency is all."""
         if "://" not in self.uri:
-            return {shard: call(shard) for shard in shards}
+            return {name: call(name) for name in names}
         with ThreadPoolExecutor(_READERS) as readers:
-            return dict(zip(shards, readers.map(call, shards), strict=True))
+            return dict(zip(names, readers.map(call, names), strict=True))
 
     def read_table(
         self, table: str, shard: int, sidecar: Sidecar, schema: pa.Schema | None = None
@@ -256,18 +262,31 @@ class RunFolder:
 
     def _entry(self, path: str, file: Stat | None) -> Entry:
         """Whether and what the sidecar at `path` records of a data file."""
-        size, modified = (file.size, file.modified) if file else (None, "")
         try:
-            sidecar = Sidecar.from_bytes(self.storage.read(path))
+            account = self.storage.read(path)
+            Sidecar.from_bytes(account)
         except FileNotFoundError:
-            return Entry(size, None, None if size is None else "the data has no sidecar")
+            return Entry(file.size, None, "the data has no sidecar") if file else Entry(None, None, None)
         except ValueError as error:
-            return Entry(size, None, f"{DAMAGED_SIDECAR} {path} is damaged: {error}")
-        if size is None:
-            return Entry(size, sidecar, "the sidecar has no data")
-        if size != sidecar.size:
-            return Entry(size, sidecar, f"{size} bytes of data, its sidecar says {sidecar.size}")
-        return Entry(size, sidecar, None, modified)
+            return Entry(file.size if file else None, None, f"{DAMAGED_SIDECAR} {path} is damaged: {error}")
+        return _of_account(account, file)
+
+
+def _of_row(row: Row, file: Stat | None) -> Entry | None:
+    """The entry of a sidecar that is unchanged; None when the row is damaged."""
+    try:
+        return _of_account(row.account, file, file is not None and row.data == mark(file))
+    except ValueError:
+        return None
+
+
+def _of_account(account: bytes, file: Stat | None, compacted: bool = False) -> Entry:
+    recorded = FACTS.decode(account).size
+    if file is None:
+        return Entry(None, account, "the sidecar has no data")
+    if file.size != recorded:
+        return Entry(file.size, account, f"{file.size} bytes of data, its sidecar says {recorded}")
+    return Entry(file.size, account, None, file.modified, compacted)
 
 
 def open_storage(uri: str | os.PathLike[str]) -> Storage:
@@ -278,6 +297,15 @@ def open_storage(uri: str | os.PathLike[str]) -> Storage:
     if "://" in uri:
         return ObjectStorage(uri)
     return LocalStorage(uri)
+
+
+def _by_shard(files: Mapping[str, Stat], ending: str) -> dict[int, Stat]:
+    end = -len(ending)
+    return {
+        int(name[5:end]): stat
+        for name, stat in files.items()
+        if name[:5] == "part-" and name[end:] == ending and name[5:end].isdigit()
+    }
 
 
 def _parts(names: Iterable[str]) -> set[int]:

@@ -16,11 +16,18 @@ Check = Callable[[bytes], None]
 
 
 class Stat(NamedTuple):
-    """What a listing holds about a file: its size in bytes, and a mark of the last change (local: time and
-    inode, object stores: ETag) that is only ever compared for equality."""
+    """What a listing holds about a file, to be compared for equality.
+
+    Attributes:
+        size: bytes.
+        modified: of the last change: time and inode (local), ETag (object stores). A rename changes neither.
+        changed: nanoseconds since the epoch of the last change of the file or its entry, which tools cannot
+            set back as they can `modified`; 0 where there is none.
+    """
 
     size: int
     modified: str
+    changed: int = 0
 
 
 class Pending(Protocol):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,9 @@ from relforge.pipeline.errors import Outcome
 from relforge.pipeline.run.execute import run
 from relforge.pipeline.run.job import Resources
 from relforge.pipeline.run.status import status
+from relforge.pipeline.store.run_folder import RunFolder
+from tests.fixtures.contents import read_contents
+from tests.fixtures.nodes import Nodes
 from tests.fixtures.tiny import tiny_job
 
 pytestmark = pytest.mark.slow  # nodes of their own
@@ -97,3 +103,48 @@ def test_the_only_gpu_node_is_lost_and_another_joins(tmp_path: Path, source) -> 
     assert "lost after" in ended.stdout
     reference = run(tiny_job(tmp_path / "loop", path), executor="loop")
     assert status(job.folder).dataset_hash == reference.dataset_hash
+
+
+def test_the_head_and_a_node_are_lost_of_clusters_whose_run_folder_is_on_s3(
+    tmp_path: Path, source, bucket: str
+) -> None:
+    path = source(48, bad=(3,))
+    actor = Resources(actors=1, num_cpus=0.5)
+    caption = {"wait": 0.5, "quarantined": [7]}
+    place = f"{bucket}/{tmp_path.name}"
+    job = tiny_job(place, path, caption=caption, caption_resources=actor)
+    folder = RunFolder(place)
+
+    with Nodes(workers=2, cpus=1) as nodes:
+        driver = nodes.drive(job, tmp_path)
+        wait_until(driver, lambda: len(folder.indices("captions")) >= 2)
+        nodes.lose_head()
+        said, errors = driver.communicate(timeout=180)
+
+        # one sentence, and the exit status of a run that is not done
+        assert driver.returncode == Outcome.INCOMPLETE, errors
+        assert said.startswith("the head of the Ray cluster (")
+        assert said.endswith("is gone; what was committed is safe, give the same command again "
+                             "when there is a cluster\n")  # fmt: skip
+        assert "Traceback" not in errors
+        done = len(folder.indices("captions"))
+        assert done < 12
+
+        assert nodes.repair()
+        driver = nodes.drive(job, tmp_path)
+        wait_until(driver, lambda: len(folder.indices("captions")) >= min(done + 2, 11))
+        nodes.lose_worker()
+        said, errors = driver.communicate(timeout=180)
+
+    assert driver.returncode == Outcome.COMPLETE, said + errors
+    run(tiny_job(tmp_path / "loop", path, caption=caption), executor="loop")
+    assert read_contents(place) == read_contents(str(tmp_path / "loop"))
+
+
+def wait_until(driver: subprocess.Popen[str], reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 180
+    while not reached():
+        if driver.poll() is not None or time.monotonic() > deadline:
+            driver.send_signal(signal.SIGINT)
+            pytest.fail(f"the run ended, or came nowhere: {driver.communicate(timeout=60)}")
+        time.sleep(0.1)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
@@ -207,3 +210,26 @@ def test_a_table_folder_is_read_as_it_is_by_polars(done):
     polars = pytest.importorskip("polars")
     folder = Path(done.folder) / LAST
     assert polars.read_parquet(f"{folder}/*").height > 0
+
+
+def test_a_table_folder_is_read_as_it_is_by_hugging_faces_datasets(done, tmp_path):
+    try:
+        version("datasets")  # not by its name as a module, which one of the fixtures has too
+    except PackageNotFoundError:
+        pytest.skip("Hugging Face's datasets is not here")
+    folder = Path(done.folder) / LAST
+    program = (
+        "import sys, datasets; "
+        "read = datasets.load_dataset(sys.argv[1], split='train', cache_dir=sys.argv[2]); "
+        "print(read.num_rows, read[0]['image_id'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    read = subprocess.run(
+        [sys.executable, "-c", program, str(folder), str(tmp_path / "cache")],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert read.returncode == 0, read.stderr
+    assert read.stdout.split()[1] == "00000"

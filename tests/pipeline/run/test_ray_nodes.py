@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from relforge.pipeline.errors import Outcome
-from relforge.pipeline.run import ray_nodes
+from relforge.pipeline.run import ray_health, ray_nodes
 from relforge.pipeline.run.driver import Driver
 from relforge.pipeline.run.execute import run
 from relforge.pipeline.run.job import Limits, Resources
 from relforge.pipeline.run.plan import make_plan
 from relforge.pipeline.run.prepare import prepare
+from relforge.pipeline.run.ray_health import RayHealth, RayLost
 from relforge.pipeline.run.ray_nodes import ClusterWatch, find_unseen, shared_files
 from relforge.pipeline.run.status import status
 from relforge.pipeline.store.run_folder import RunFolder
@@ -128,3 +130,36 @@ def test_a_change_after_the_model_needs_no_gpu(ram: Path, source) -> None:
 
     assert result.outcome == Outcome.COMPLETE
     assert set(result.committed) == {"parse", "match"}
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_a_head_that_is_gone_and_a_node_that_died_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_health, "_LOOK_SECONDS", 0.0)
+    health = RayHealth()
+    assert health.check()
+
+    health._node = "of another time"
+    with pytest.raises(RayLost, match=r"^Ray on this machine died .* give the same command again$"):
+        health.check()
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        health._address = f"127.0.0.1:{closed.getsockname()[1]}"
+        assert not health.check()  # it may come back
+        monkeypatch.setattr(ray_health, "LOST_SECONDS", -1.0)
+        with pytest.raises(
+            RayLost, match=r"^the head of the Ray cluster .* give the same command again when"
+        ):
+            health.check()
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_what_ray_prints_of_its_nodes_is_not_among_the_output(capsys: pytest.CaptureFixture[str]) -> None:
+    from ray._private import worker
+
+    data = {"lines": ["Raylet is terminated"], "pid": "raylet", "is_err": False}
+    worker.print_to_stdstream(data, ignore_prefix=False)
+
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "Raylet is terminated" in printed.err

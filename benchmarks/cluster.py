@@ -1,0 +1,277 @@
+"""Large run folders, and images through Ray beside the loop.
+
+    python benchmarks/cluster.py folder --shards 200000
+    python benchmarks/cluster.py requests --shards 2000
+    python benchmarks/cluster.py ray --images 20000
+
+`folder` writes a finished run of so many shards in six tables, with sidecars of their own and data files
+that are links to one file, and measures `plan`, `status` and the same command again, each in a process of its
+own: without manifests, and with them. `requests` does it on an S3 server in this process and counts them.
+`ray` makes drawn images in the loop and on a local Ray of one and two CPUs: throughput, memory of
+the driver and Ray's object store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from pipeline import drawn_job
+from relforge.pipeline.run.execute import run
+from relforge.pipeline.run.ingest import ingest
+from relforge.pipeline.run.job import Job
+from relforge.pipeline.run.plan import load_plan
+from relforge.pipeline.run.prepare import prepare, preview
+from relforge.pipeline.run.status import status
+from relforge.pipeline.run.worker import ShardWorker
+from relforge.pipeline.store.compaction import compact
+from relforge.pipeline.store.fingerprint import ingest_fingerprint, shard_fingerprint
+from relforge.pipeline.store.run_folder import INGEST_MANIFEST, RunFolder
+from relforge.pipeline.store.sidecar import Sidecar
+
+Row = dict[str, Any]
+_LINKS = 50_000
+"""Names of one file: file systems have a limit."""
+
+
+def write_folder(uri: str, shards: int) -> None:
+    """A finished run: one shard is made, the others are copies with hashes of their own."""
+    job = drawn_job(Path(uri), 2 * shards, 2)
+    job = replace(job, folder=f"memory://first-{time.time_ns()}")
+    _one_shard(job)
+    made, folder = RunFolder(job.folder), RunFolder(uri)
+    plan = load_plan(made)
+    record = made.record()
+    record["job"]["folder"] = uri
+    folder.write_json("run.json", record)
+    random = Random(0)
+    contents: dict[str, list[str]] = {}
+    for step in plan.steps:
+        for table in step.outputs:
+            account = made.sidecar(table, 0)
+            assert account is not None
+            data = made.read_data(table, 0, account)
+            contents[table] = [f"{random.getrandbits(256):064x}" for _ in range(shards)]
+            for shard in range(shards):
+                inputs = {name: contents[name][shard] for name in step.inputs}
+                fingerprint = (
+                    shard_fingerprint(step.key, inputs) if inputs else ingest_fingerprint(step.key, shard)
+                )
+                modified = _write_data(folder, table, shard, data)
+                written = replace(
+                    account,
+                    shard=shard,
+                    fingerprint=fingerprint,
+                    inputs=inputs,
+                    content=contents[table][shard],
+                    modified=modified,
+                )
+                _write(folder, folder.sidecar_path(table, shard), written.to_bytes())
+    folder.write_json(INGEST_MANIFEST, {"key": plan.ingest.key, "shards": shards})
+
+
+def _one_shard(job: Job) -> None:
+    """Make shard 0."""
+    place = RunFolder(job.folder)
+    plan, _ = prepare(place, job)
+    next(ingest(plan, place))
+    for step in plan.stages:
+        assert ShardWorker(plan, step.name, place).run(0).usable
+
+
+def _write_data(folder: RunFolder, table: str, shard: int, data: bytes) -> str:
+    """Write or link a data file; its `Stat.modified`."""
+    if "://" in folder.uri:
+        _write(folder, folder.data_path(table, shard), data)
+        return ""
+    path = Path(folder.uri, folder.data_path(table, shard))
+    first = Path(folder.uri, folder.data_path(table, shard - shard % _LINKS))
+    if path == first:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    else:
+        os.link(first, path)
+    stat = os.stat(path)
+    return f"{stat.st_mtime_ns} {stat.st_ino}"
+
+
+def _write(folder: RunFolder, path: str, data: bytes) -> None:
+    if "://" not in folder.uri:
+        place = Path(folder.uri, path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+        return
+    from moto.core import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
+
+    bucket, _, prefix = folder.uri.removeprefix("s3://").partition("/")
+    s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(bucket, f"{prefix}/{path}", data)
+
+
+VERBS = ("plan", "status", "run")
+
+
+def verb(name: str, uri: str) -> Row:
+    """What one command took in this process: seconds, CPU seconds, largest memory."""
+    begun, cpu = time.monotonic(), time.process_time()
+    job = load_plan(RunFolder(uri)).job
+    if name == "plan":
+        assert not preview(job).todo
+    elif name == "status":
+        assert status(uri).complete
+    else:
+        result = run(job, executor="loop")
+        assert result.message == "everything is done already", result.message
+    return {
+        "seconds": time.monotonic() - begun,
+        "cpu_seconds": time.process_time() - cpu,
+        "peak_MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def folder_mode(options: argparse.Namespace, scratch: Path) -> list[Row]:
+    place = options.place or scratch / "run"
+    uri = str(place)
+    if not (place / INGEST_MANIFEST).exists():
+        write_folder(uri, options.shards)
+    tables = load_plan(RunFolder(uri)).tables
+    rows = []
+    for manifests in (False, True):
+        for table in tables:
+            (place / f"_state/{table}.parquet").unlink(missing_ok=True)
+        if manifests:
+            begun, cpu = time.monotonic(), time.process_time()
+            compact(RunFolder(uri), tables)
+            rows.append({"case": "writing manifests", "seconds": time.monotonic() - begun,
+                         "cpu_seconds": time.process_time() - cpu})  # fmt: skip
+        for name in VERBS[:2] if not manifests else VERBS:
+            if not manifests and options.quick:
+                continue
+            command = [sys.executable, __file__, "verb", name, uri]
+            found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            rows.append({"case": f"{name}, {'with' if manifests else 'without'} manifests", **found})
+    return [{**row, "shards": options.shards, "sidecars": options.shards * len(tables)} for row in rows]
+
+
+def requests_mode(options: argparse.Namespace, scratch: Path) -> list[Row]:
+    from s3fs import S3FileSystem
+
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from tests.fixtures.run_fixtures import s3_server
+
+    counts: Counter[str] = Counter()
+    known = S3FileSystem._call_s3
+
+    async def counted(self: S3FileSystem, method: str, *arguments: Any, **named: Any) -> Any:
+        counts[method] += 1
+        return await known(self, method, *arguments, **named)
+
+    S3FileSystem._call_s3 = counted
+    rows = []
+    with s3_server() as bucket:
+        made = replace(drawn_job(Path("made"), 32, 2), folder=f"{bucket}/made")
+        result = run(made, executor="loop")
+        assert result.outcome == 0, result.message
+        rows.append({"case": "making 16 shards of 3 stages", "requests": sum(counts.values()), **counts})
+        uri = f"{bucket}/run"
+        write_folder(uri, options.shards)
+        for manifests in (False, True):
+            if manifests:
+                compact(RunFolder(uri), load_plan(RunFolder(uri)).tables)
+            for name in VERBS[1:]:
+                counts.clear()
+                found = verb(name, uri)
+                rows.append({"case": f"{name}, {'with' if manifests else 'without'} manifests", **found,
+                             "requests": sum(counts.values()), **counts})  # fmt: skip
+                compacted = Path("_state/images.parquet")
+                if not manifests and RunFolder(uri).storage.size(str(compacted)) is not None:
+                    for table in load_plan(RunFolder(uri)).tables:
+                        RunFolder(uri).storage.delete(f"_state/{table}.parquet")
+    return [{**row, "shards": options.shards} for row in rows]
+
+
+def ray_mode(options: argparse.Namespace, scratch: Path) -> list[Row]:
+    rows = []
+    for name, cpus in (("loop", 0), ("ray", 1), ("ray", 2)):
+        folder = scratch / f"{name}-{cpus}"
+        command = [sys.executable, __file__, "verb", f"make-{name}-{cpus}", str(folder), str(options.images)]
+        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        rows.append({"case": f"{options.images} images, {name} {cpus or ''}".strip(), **found})
+    return rows
+
+
+def make(executor: str, cpus: int, folder: str, images: int) -> Row:
+    """Images per second of a drawn job, the peak of this process, and of Ray's object store."""
+    job = drawn_job(Path(folder), images, 500, rounds=0)
+    used = [0.0]
+    begun, cpu = time.monotonic(), time.process_time()
+    if executor == "loop":
+        result = run(job, executor="loop")
+    else:
+        from relforge.pipeline.run.ray_session import ray_session
+
+        with ray_session(num_cpus=cpus):
+            import ray
+
+            def look(_: object) -> None:
+                total, free = ray.cluster_resources(), ray.available_resources()
+                used[0] = max(used[0], total["object_store_memory"] - free.get("object_store_memory", 0.0))
+
+            begun = time.monotonic()
+            result = run(job, progress=look)
+    assert result.outcome == 0, result.message
+    seconds = time.monotonic() - begun
+    accounts = [RunFolder(folder).sidecar(table, shard) for table in ("captions", "triplets", "images")
+                for shard in RunFolder(folder).indices(table)]  # fmt: skip
+    return {
+        "images_per_second": images / seconds,
+        "seconds": seconds,
+        "driver_cpu_seconds": time.process_time() - cpu,
+        "stage_cpu_seconds": sum(one.cpu_seconds for one in accounts if isinstance(one, Sidecar)),
+        "driver_peak_MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "object_store_peak_MiB": used[0] / 2**20,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("mode", choices=["folder", "requests", "ray", "verb"])
+    parser.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--shards", type=int, default=5000)
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--place", type=Path, help="keep the folder there")
+    parser.add_argument("--quick", action="store_true", help="not without manifests")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="relforge-bench-") as scratch:
+        # workers import the drawn stages by this name
+        (Path(scratch) / "pipeline_benchmark.py").symlink_to(Path(__file__).resolve().parent / "pipeline.py")
+        sys.path.insert(0, scratch)
+        paths = [scratch, str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
+        os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+        if options.mode == "verb":
+            name, uri, *images = options.rest
+            if name.startswith("make-"):
+                _, executor, cpus = name.split("-")
+                print(json.dumps(make(executor, int(cpus), uri, int(images[0]))))
+            else:
+                print(json.dumps(verb(name, uri)))
+            return
+        modes = {"folder": folder_mode, "requests": requests_mode, "ray": ray_mode}
+        rows = modes[options.mode](options, Path(scratch))
+    for row in rows:
+        print("  ".join(f"{k}={v:.3f}" if isinstance(v, float) else f"{k}={v}" for k, v in row.items()))
+
+
+if __name__ == "__main__":
+    main()

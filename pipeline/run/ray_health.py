@@ -1,0 +1,73 @@
+"""Whether the Ray in use is still there.
+
+Ray's own client ends its process, without a word and with a status of its own, a minute after the head of a
+cluster went away. So the driver looks for itself, and leaves in time with a sentence.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from relforge.pipeline.errors import RunError
+
+LOST_SECONDS = 20.0
+"""The head may be away for so long: one that keeps its state elsewhere is started again meanwhile."""
+_LOOK_SECONDS = 2.0
+_CONNECT_SECONDS = 5.0
+
+
+class RayLost(RunError):
+    """The head of the cluster, or Ray on this machine, is gone: no request to it will be answered."""
+
+
+class RayHealth:
+    """Watches the head and this machine's node of the Ray that this process is connected to."""
+
+    def __init__(self) -> None:
+        import ray
+
+        context = ray.get_runtime_context()
+        self._address, self._node = str(context.gcs_address), str(context.get_node_id())
+        self._looked = self._seen = time.monotonic()
+
+    def check(self) -> bool:
+        """Whether the head may be asked now: a request to one that is away does not come back. Looks every
+        two seconds, and returns False in between.
+
+        Raises:
+            RayLost: the head did not take a connection for `LOST_SECONDS`, or this machine's node is dead.
+        """
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return False
+        self._looked = now
+        if _listens(self._address):
+            self._seen = now
+            if not _lives(self._node):
+                raise RayLost(
+                    "Ray on this machine died (out of memory, or killed); what was committed is safe, give "
+                    "the same command again"
+                )
+            return True
+        if now - self._seen > LOST_SECONDS:
+            raise RayLost(
+                f"the head of the Ray cluster ({self._address}) is gone; what was committed is safe, give "
+                "the same command again when there is a cluster"
+            )
+        return False
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def _lives(node_id: str) -> bool:
+    import ray
+
+    return any(node["NodeID"] == node_id and node["Alive"] for node in ray.nodes())

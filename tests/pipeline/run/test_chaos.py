@@ -1,0 +1,29 @@
+"""A small part of `make chaos`: every stage with the shipped models, killed at seeded places."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.__main__ import run_series, summary
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("executor", ["loop", "loop-s3"])
+def test_killed_runs_of_the_shipped_models_end_in_the_bytes_of_an_undisturbed_one(
+    ram: Path, executor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # else every driver would first import pytest, as the main module
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
+
+    found = run_series(ram, seed=7, kills=1, executors=[executor], cases=1, per_case=6)
+
+    assert [one["equal"] for one in found] == [True], found
+    kills = found[0]["kills"]
+    assert len(kills) >= 4
+    assert len({kill["stage"] for kill in kills}) >= 3
+    assert f"| {executor} | 1 |" in summary(found)
