@@ -4,6 +4,8 @@ and link."""
 from __future__ import annotations
 
 import importlib
+import re
+import shlex
 import shutil
 import threading
 import urllib.error
@@ -284,3 +286,21 @@ def test_a_folder_that_is_something_else_is_left_alone(run: Path, tmp_path: Path
 def test_options_that_do_not_go_together(run: Path, relforge: Any, given: list[str], message: str) -> None:
     said = relforge("view", run, *given)
     assert (said.code, message in said.err) == (64, True), said.err
+
+
+def test_every_command_of_the_page_on_viewing_works(
+    run: Path, strict: Path, tmp_path: Path, relforge: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (BENCHMARKS.parent / "docs" / "view.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    Path("runs/demo").mkdir(parents=True)
+    for name, folder in (("run", run), ("compat", strict)):
+        shutil.copytree(folder, Path("runs/demo") / name)
+    lines = [
+        line for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL) for line in block.splitlines()
+    ]
+    for line in lines:
+        said = relforge(*shlex.split(line)[1:])
+        assert said.code == 0, f"{line}: {said.err}"
+    assert len(lines) == 4
+    assert Path("runs/demo/two/index.html").is_file()

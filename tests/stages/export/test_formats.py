@@ -7,6 +7,8 @@ import os
 from urllib.parse import quote
 from xml.etree import ElementTree
 
+import fsspec
+import pyarrow.parquet as pq
 import pytest
 
 from relforge.stages.export import export
@@ -241,3 +243,11 @@ def test_hico_knows_its_subject_in_any_spelling(shards, tmp_path):
     usual = export("hico", iter(shards), str(tmp_path / "one.json"))
     assert export("hico", iter(shards), str(tmp_path / "other.json"), subject="Persons ") == usual
     assert usual["relations"] > 0
+
+
+def test_folders_within_a_folder_reach_a_uri(shards):
+    export("hf", iter(shards), "memory://hub/dataset", embed=False)
+    files = fsspec.filesystem("memory")
+    assert files.exists("/hub/dataset/README.md")
+    table = pq.read_table("/hub/dataset/data/relations/s-00000.parquet", filesystem=files)
+    assert sorted(table["predicate"].to_pylist()) == ["chasing", "riding"]
