@@ -1,17 +1,28 @@
-# Everything runs in .venv, which is made on first use from constraints.txt.
+# Everything runs in .venv, which is made on first use from constraints.txt: what the demo needs by `make demo`, the
+# developers' tools too by every other target.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP = $(BIN)/python -m pip install --quiet
+
+# PyTorch without CUDA (constraints-cpu.txt) on Linux without an NVIDIA GPU, unless pip was given an index of one's own.
+# TORCH=cpu and TORCH=default choose it by hand.
+TORCH ?= $(shell if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi > /dev/null && ! env | grep -Eq '^(PIP|UV)_.*(INDEX|FIND)' \
+	&& ! $(PYTHON) -m pip config list 2> /dev/null | grep -Eq 'index|find'; then echo cpu; else echo default; fi)
 
 .PHONY: screenshots demo test test-all fuzz mutations cluster-test chaos check bench bench-downstream format lavis-env clean
 
-.venv/.ready: pyproject.toml constraints.txt
+.venv/.plain: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(PIP) --upgrade pip
+	if [ "$(TORCH)" = cpu ]; then $(PIP) -c constraints.txt -c constraints-cpu.txt torch; else $(PIP) -c constraints.txt torch; fi
+	$(PIP) -c constraints.txt -e .
 	touch $@
 
-demo: .venv/.ready
+.venv/.ready: .venv/.plain
+	$(PIP) -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: .venv/.plain
 	$(BIN)/relforge demo
 
 # One process a core, one thread each: torch's own threads would compete with the other process.

@@ -13,6 +13,7 @@ from relforge import __version__
 from relforge.cli import exits
 from relforge.cli.exits import BadInput
 from relforge.cli.output import print_line, report_error
+from relforge.machine import REFUSAL, is_supported
 from relforge.registry import Registry
 
 VERBS = Registry(
@@ -22,6 +23,7 @@ VERBS = Registry(
         "validate": "relforge.cli.validate:command",
         "synonyms": "relforge.cli.synonyms:command",
         "plan": "relforge.cli.plan:command",
+        "label": "relforge.cli.label:command",
         "run": "relforge.cli.run:command",
         "status": "relforge.cli.status:command",
         "rerun": "relforge.cli.rerun:command",
@@ -40,6 +42,8 @@ VERBS = Registry(
         "train": "relforge.cli.train:command",
         "eval": "relforge.cli.eval:command",
         "language-head": "relforge.cli.language_head:command",
+        "fetch": "relforge.cli.fetch:command",
+        "options": "relforge.cli.options:command",
         "doctor": "relforge.cli.doctor:command",
     },
     own=False,
@@ -62,7 +66,6 @@ def build() -> typer.Typer:
         help="Turn an object-detection dataset into a relation dataset.",
         epilog=EPILOG,
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
@@ -74,6 +77,9 @@ def build() -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb and exit with its code."""
+    if not is_supported():
+        report_error(REFUSAL, exits.USAGE, as_json=False)
+        sys.exit(exits.USAGE)
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(invoke(given))
 

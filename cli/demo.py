@@ -12,6 +12,7 @@ import typer
 
 from relforge import __version__
 from relforge.cli import exits
+from relforge.cli.exits import BadInput
 from relforge.cli.output import Json, Table, print_json, print_line, print_table, report_error
 from relforge.cli.run import Executor
 
@@ -34,7 +35,7 @@ def command(
     """
     from relforge.cli.run import execute
     from relforge.cli.status import print_stages, print_warnings
-    from relforge.demo.job import write_job
+    from relforge.demo.job import SPLIT, write_job
     from relforge.pipeline.config import load
     from relforge.pipeline.export import export_run
     from relforge.pipeline.run.status import status
@@ -42,6 +43,9 @@ def command(
     from relforge.reports.report import page as report_page
     from relforge.reports.view import page as view_page
 
+    drawn = len(list((folder / "world" / SPLIT / "images").glob("*.jpg")))
+    if (folder / "demo.yaml").exists() and drawn not in (0, images):
+        raise BadInput(f"{folder} holds a demo of {drawn} images; give --images {drawn}, or another folder")
     config = write_job(folder, images)
     print_line(f"{images} drawn images are in {folder / 'world'}", sys.stderr)
     job = load(str(config))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from relforge.cli.output import Json, print_json, print_line, print_table
 from relforge.cli.run import ConfigFile, Overrides
+from relforge.machine import count_usable_cpus
 
 if TYPE_CHECKING:
     from relforge.pipeline.run.estimate import Estimate
@@ -52,7 +52,7 @@ def command(
 def _measure(job: Job, images: int) -> Estimate:
     from relforge.pipeline.run.estimate import estimate
 
-    return estimate(job, images, os.cpu_count() or 1)
+    return estimate(job, images, count_usable_cpus())
 
 
 def _print_estimate(found: Estimate) -> None:

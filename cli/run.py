@@ -18,8 +18,20 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Change fields of the config, e.g. run.folder=runs/mine."),
 ]
+
+
+def _complete_config(typed: str) -> list[str]:
+    """Names of packaged configs; a shell adds the files that it sees."""
+    from relforge.pipeline.config.source import PACKAGED
+
+    return sorted(path.stem for path in PACKAGED.glob("*.yaml") if path.stem.startswith(typed))
+
+
 ConfigFile = Annotated[
-    str, typer.Argument(metavar="CONFIG", help="YAML file, or the name of a packaged config.")
+    str,
+    typer.Argument(
+        metavar="CONFIG", help="YAML file, or the name of a packaged config.", autocompletion=_complete_config
+    ),
 ]
 AcceptChanges = Annotated[
     bool,

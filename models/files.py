@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from relforge.models.fetched import find_fetched, is_pinned
+
 PATTERNS = ("*.json", "*.txt", "*.safetensors", "*.bin", "*.model")
 """What a model folder or a hub repository is read for: configs, weights, tokenizers."""
 PUBLISHED_SUFFIXES = (".pth", ".pt")
@@ -31,8 +33,9 @@ def resolve_model(model: str, revision: str | None = None, companions: Sequence[
     """Find a model; one on the hub is downloaded once, or taken from the local cache.
 
     Args:
-        model: folder as `save_pretrained` or `relforge train` writes it, a `.pth` / `.pt` / `.safetensors`
-            file, or a hub name such as `Salesforce/blip-image-captioning-large`.
+        model: a pinned name that `relforge fetch` has fetched (`models.fetched`), a folder as
+            `save_pretrained` or `relforge train` writes it, a `.pth` / `.pt` / `.safetensors` file, or a hub
+            name such as `Salesforce/blip-image-captioning-large`.
         revision: branch, tag or commit of `model` on the hub.
         companions: what the model is used with, e.g. a tokenizer: each a folder, a file or a hub name, the
             latter at its default revision.
@@ -40,7 +43,7 @@ def resolve_model(model: str, revision: str | None = None, companions: Sequence[
     Raises:
         FileNotFoundError: one is none of these; the message gives what was tried and what to do.
     """
-    path = Path(model).expanduser()
+    path = find_fetched(model) if is_pinned(model) else Path(model).expanduser()
     if not path.exists():
         if model.startswith((".", "/", "~")) or path.suffix in WEIGHT_FILES:
             raise FileNotFoundError(f"model {model!r}: no such file or folder")

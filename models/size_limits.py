@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
+
+from relforge.machine import find_memory
 
 MAX_NUMBER = 1 << 24
 """Largest width, vocabulary or number of queries: no published model is near it."""
@@ -54,8 +55,8 @@ def check_memory(build: Callable[[], nn.Module], what: str) -> None:
     """
     with torch.device("meta"):
         needed = sum(tensor.nbytes for tensor in build().state_dict().values())
-    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > present:
+    present = find_memory()
+    if present is not None and needed > present:
         raise ModelTooLarge(
             f"the weights of {what} would take {needed / 2**30:,.0f} GiB and this machine has "
             f"{present / 2**30:,.0f} GiB of memory; check its sizes"

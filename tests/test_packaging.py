@@ -23,6 +23,7 @@ from relforge.kernels.native import build
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "tests" / "fixtures"
 NOT_PACKAGED = {"relforge", "benchmarks", "docs", "tests", "build", "dist", "runs"}
+PIPELINE_LICENCE = "stages/parse/pipeline_en/LICENSE.txt"
 PACKAGES = sorted(path.name for path in (ROOT / "relforge").iterdir() if path.is_symlink())
 LEFT_OUT = shutil.ignore_patterns(
     ".*", "__pycache__", "runs", "build", "dist", "*.egg-info", "*.so", "tests", "benchmarks"
@@ -147,7 +148,8 @@ def test_metadata_names_the_pythons_and_the_command(wheel) -> None:
     metadata = Parser().parsestr(archive.read(f"{folder}/METADATA").decode())
 
     assert metadata["Requires-Python"] == "<3.14,>=3.11"
-    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["License-Expression"] == "Apache-2.0 AND CC-BY-4.0 AND CC-BY-SA-4.0"
+    assert set(metadata.get_all("License-File") or []) == {"LICENSE", "NOTICE", PIPELINE_LICENCE}
     assert "relforge = relforge.cli:main" in archive.read(f"{folder}/entry_points.txt").decode()
 
 

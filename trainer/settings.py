@@ -31,6 +31,7 @@ class Settings:
             transformers, or a `.pth`) needs `kind`, `sizes` and `text` for what it does not hold, and may
             have `keep_random`: prefixes of parts that do not start from it. `words` is the path of word
             vectors, for models that know words (OCN).
+        seed: of everything random: weights, order of the images, augmentation, label lists.
         epochs, steps: length of the run; `steps` takes precedence.
         batch, optimisation: fields of `BatchOptions` and `Optimisation`.
         labels: `open` (a list of names drawn for each batch), `closed` (all names of the data in its order,

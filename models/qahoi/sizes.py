@@ -37,7 +37,17 @@ class Sizes:
 
 @dataclass(frozen=True)
 class RefinedSizes:
-    """QAHOI of RLIPv2's repository (`--DDETRHOI`); arguments as in `Sizes`."""
+    """QAHOI of RLIPv2's repository (`--DDETRHOI`).
+
+    Args:
+        dim: width of the model; a multiple of 32.
+        heads: attention heads.
+        pairs: pair queries N_Q.
+        encoder_layers, decoder_layers: deformable layers.
+        feedforward: hidden width.
+        dropout: after each part.
+        levels: feature levels; with 3 those of the backbone alone.
+    """
 
     dim: int = 256
     heads: int = 8

@@ -10,16 +10,19 @@ from collections.abc import Iterator
 from importlib import metadata
 
 from relforge import __version__
+from relforge.machine import REFUSAL, count_usable_cpus, find_memory, is_supported
 from relforge.pipeline.doctor.check import Check, State
 
 NEEDED = ("pyarrow", "numpy", "pydantic", "typer", "rich", "duckdb", "fsspec", "torch", "ray", "spacy")
 """Without these the whole job cannot run."""
 PER_PURPOSE = {
-    "transformers": "model captions and the R-Tagger",
-    "SceneGraphParser": "the sng_parser backend",
-    "s3fs": "run folders on s3://",
-    "triton": "the GPU kernels",
+    "transformers": ("model captions and the R-Tagger", "transformers"),
+    "SceneGraphParser": ("the sng_parser backend", "SceneGraphParser==0.1.0"),
+    "s3fs": ("run folders on s3://", "'relforge[s3]'"),
+    "h5py": ("Visual Genome's 150 classes, format vg150", "'relforge[vg150]'"),
+    "triton": ("the GPU kernels", "'relforge[gpu]'"),
 }
+"""Package -> what needs it, and what to install: the extra that brings it, where there is one."""
 
 GIB = 1024**3
 
@@ -30,24 +33,30 @@ def check_versions() -> Iterator[Check]:
     supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
     yield Check("versions", "python", "ok" if supported else "broken", f"{python}; supported: 3.11 to 3.13")
     yield Check("versions", "relforge", "ok", __version__)
+    system = f"{platform.system()} {platform.machine()}"
+    supported = is_supported()
+    yield Check("versions", "system", "ok" if supported else "broken", system if supported else REFUSAL)
     for name in NEEDED:
-        yield _package(name, "broken", "every run")
-    for name, purpose in PER_PURPOSE.items():
-        yield _package(name, "absent", purpose)
+        yield _package(name, "broken", "every run", name)
+    for name, (purpose, install) in PER_PURPOSE.items():
+        yield _package(name, "absent", purpose, install)
 
 
-def _package(name: str, otherwise: State, purpose: str) -> Check:
+def _package(name: str, otherwise: State, purpose: str, install: str) -> Check:
     try:
         return Check("versions", name, "ok", metadata.version(name))
     except metadata.PackageNotFoundError:
-        return Check("versions", name, otherwise, f"not installed; needed for {purpose}: pip install {name}")
+        return Check(
+            "versions", name, otherwise, f"not installed; needed for {purpose}: pip install {install}"
+        )
 
 
 def check_devices() -> Iterator[Check]:
     """CPUs, memory, free disk here, and each CUDA device with its compute capability."""
-    yield Check("devices", "cpu", "ok", f"{len(os.sched_getaffinity(0))} usable of {os.cpu_count()}")
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
-    yield Check("devices", "memory", "ok", f"{memory:.1f} GiB")
+    yield Check("devices", "cpu", "ok", f"{count_usable_cpus()} usable of {os.cpu_count()}")
+    memory = find_memory()
+    shown = "the system does not say" if memory is None else f"{memory / GIB:.1f} GiB"
+    yield Check("devices", "memory", "ok", shown)
     yield Check("devices", "disk", "ok", f"{shutil.disk_usage('.').free / GIB:.1f} GiB free here")
     try:
         import torch

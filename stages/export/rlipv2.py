@@ -33,7 +33,11 @@ def write(tables: Iterable[Mapping[str, pa.Table]], path: Path, file_names: bool
 def write_visual_genome(
     tables: Iterable[Mapping[str, pa.Table]], path: Path, file_names: bool = False
 ) -> dict[str, int]:
-    """The same as `scene_graphs.json` has it: no dataset and split, `names` is a list."""
+    """The same as `scene_graphs.json` has it: no dataset and split, `names` is a list.
+
+    Args:
+        file_names: write each image's file name too, where it is known.
+    """
     return _write(tables, path, visual_genome_image, file_names)
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from spacy.language import Language
 
 EMBEDDED = "embedded"
+LICENCE = "LICENSE.txt"
+"""Of the embedded pipeline; no parse depends on it."""
 EMBEDDED_PATH = Path(__file__).resolve().parent / "pipeline_en"
 
 UNUSED_FACTORIES = {
@@ -67,7 +69,11 @@ def _package_folder(name: str) -> Path | None:
 def pipeline_files(pipeline: str) -> Sequence[str]:
     """Every file of the pipeline, sorted: their content decides its parses."""
     folder = pipeline_folder(pipeline)
-    return sorted(str(path) for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return sorted(
+        str(path)
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".pyc" and path.name != LICENCE
+    )
 
 
 def load_pipeline(pipeline: str) -> Language:

@@ -46,6 +46,7 @@ class Settings:
         model: `kind` (blip), `vocabulary` (maximum number of tokens), `vision` and `text`, see `Captioner`.
         vision_steps: of vision pre-training; they cost a third of the others.
         steps: of caption pre-training, after that.
+        seed: of everything random.
         batch, optimisation: fields of `CaptionOptions` and `Optimisation`.
         about: the first text of the model card.
         half: store the finished model's weights as float16, half the size.

@@ -1,0 +1,31 @@
+"""What this machine has, on Linux and macOS alike."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+SUPPORTED = ("linux", "darwin")
+REFUSAL = (
+    "relforge runs on Linux and macOS; on Windows use it in WSL 2 (Windows Subsystem for Linux), "
+    "where the commands for Linux apply"
+)
+
+
+def is_supported() -> bool:
+    """Whether relforge runs on this operating system: it needs symbolic links, file locks and signals."""
+    return sys.platform.startswith(SUPPORTED)
+
+
+def count_usable_cpus() -> int:
+    """CPUs that this process may use; where the system does not say (macOS), those it has."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def find_memory() -> int | None:
+    """Main memory in bytes; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
