@@ -293,9 +293,9 @@ def test_every_command_of_the_page_on_viewing_works(
 ) -> None:
     page = (BENCHMARKS.parent / "docs" / "view.md").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    Path("runs/demo").mkdir(parents=True)
+    Path("runs/tutorial").mkdir(parents=True)
     for name, folder in (("run", run), ("compat", strict)):
-        shutil.copytree(folder, Path("runs/demo") / name)
+        shutil.copytree(folder, Path("runs/tutorial") / name)
     lines = [
         line for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL) for line in block.splitlines()
     ]
@@ -303,4 +303,4 @@ def test_every_command_of_the_page_on_viewing_works(
         said = relforge(*shlex.split(line)[1:])
         assert said.code == 0, f"{line}: {said.err}"
     assert len(lines) == 4
-    assert Path("runs/demo/two/index.html").is_file()
+    assert Path("runs/tutorial/two/index.html").is_file()
