@@ -66,6 +66,7 @@ class Browser:
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self.call("Page.enable")
+        self.call("Performance.enable", timeDomain="threadTicks")
         self.resize(width, height)
 
     def __enter__(self) -> Browser:
@@ -155,6 +156,11 @@ class Browser:
     def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
         """`mousePressed`, `mouseMoved`, `mouseReleased` or `mouseWheel` at a place of the window."""
         self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
+
+    def cpu_seconds(self) -> float:
+        """That the page's main thread has computed since the page was opened."""
+        found = self.call("Performance.getMetrics")["metrics"]
+        return float(next(one["value"] for one in found if one["name"] == "TaskDuration"))
 
     def picture(self) -> bytes:
         """What the window shows, as PNG."""
