@@ -3,7 +3,7 @@
 The deformable line starts from the shipped ParSeD's backbone and encoder, and all text encoders are the
 shipped ParSeD's, where the published models start from ImageNet, COCO and RoBERTa. Depths are a third of the
 published ones: two encoder layers, four decoder layers, or two and two where a second decoder infers
-relations. DETR's line has a ResNet of three stages (stride 16) and twice the width: its decoder sees no
+relations; OCN, whose relation stage is large, has three. DETR's line has a ResNet of three stages (stride 16) and twice the width: its decoder sees no
 coordinates, so it learns positions from the zeros around a convolution's map, which a Swin transformer hardly
 has. Each line's detector was trained once on the boxes of the same gold images.
 """
@@ -96,7 +96,7 @@ _FUSION = {"fusions": 2, "fusion_dim": 64, "language_heads": 2, "language_feedfo
 ENTRIES: dict[str, Entry] = {
     "qpic": Entry(DETR, _WIDE_ONE),
     "cdn": Entry(DETR, {**_WIDE_TWO, "relation_layers": 2}),
-    "ocn": Entry(DETR, {**_WIDE_ONE, "feedforward": 256, "word_width": WORD_WIDTH}, words=True),
+    "ocn": Entry(DETR, {**_WIDE_ONE, "decoder_layers": 3, "word_width": WORD_WIDTH}, words=True),
     "parse": Entry(DETR, _WIDE_TWO),
     "rlip_parse": Entry(DETR, _WIDE_TWO, texts=True),
     "qahoi": Entry(DEFORMABLE, {**_ONE, "levels": 4}),
