@@ -34,11 +34,11 @@ from laboratory.zoo_models import (
     DETR,
     ENTRIES,
     LONG_SIDE,
-    OPTIMISATION,
     PAIRS,
     SHORT_SIDE,
     Entry,
     detector,
+    optimisation,
     text_encoder,
 )
 from report import emit
@@ -108,7 +108,7 @@ def settings(world: World, model: str, variant: str, seed: int, steps: int) -> d
         "model": parts,
         "batch": BATCH | {"max_pairs": PAIRS, "one_predicate": model == "speaq"},
         "assign": VARIANTS[variant],
-        "optimisation": OPTIMISATION,
+        "optimisation": optimisation(entry.detector),
     }
 
 

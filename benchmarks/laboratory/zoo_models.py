@@ -3,9 +3,10 @@
 The deformable line starts from the shipped ParSeD's backbone and encoder, and all text encoders are the
 shipped ParSeD's, where the published models start from ImageNet, COCO and RoBERTa. Depths are a third of the
 published ones: two encoder layers, four decoder layers, or two and two where a second decoder infers
-relations; OCN, whose relation stage is large, has three. DETR's line has a ResNet of three stages (stride 16) and twice the width: its decoder sees no
-coordinates, so it learns positions from the zeros around a convolution's map, which a Swin transformer hardly
-has. Each line's detector was trained once on the boxes of the same gold images.
+relations; OCN, whose relation stage is large, has three. DETR's line has a ResNet of three stages (stride 16)
+and twice the width: its decoder sees no coordinates, so it learns positions from the zeros around a
+convolution's map, which a Swin transformer hardly has. Each line's detector was trained once on the boxes of
+the same gold images.
 """
 
 from __future__ import annotations
@@ -46,18 +47,20 @@ SHIPPED = Path(__file__).resolve().parents[2] / "demo" / "weights" / "parsed"
 SHORT_SIDE, LONG_SIDE = 96, 128
 PAIRS = 24
 DETECTOR_STEPS = {"deformable_detr": 2000, "detr": 9000}
-DETECTOR_RATES = {"deformable_detr": (8e-4, 2e-4), "detr": (2.5e-4, 4e-4)}
-"""Of the transformer and of the backbone, which is new in DETR's line."""
+RATES = {"deformable_detr": (8e-4, 2e-4), "detr": (2.5e-4, 4e-4)}
+"""Line -> learning rates of the transformer and of the backbone, which is new in DETR's line."""
 DETECTOR_SEED = 0
 
 BATCH = {"size": 8, "short_sides": [SHORT_SIDE], "long_side": LONG_SIDE}
-OPTIMISATION = {
-    "learning_rate": 8e-4,
-    "backbone_learning_rate": 2e-4,
-    "max_gradient_norm": 1.0,
-    "warmup_steps": 50,
-    "schedule": "cosine",
-}
+OPTIMISATION = {"max_gradient_norm": 1.0, "warmup_steps": 50, "schedule": "cosine"}
+
+
+def optimisation(line: str) -> dict[str, Any]:
+    """How models of a line are trained, its detector too."""
+    rate, backbone_rate = RATES[line]
+    return {"learning_rate": rate, "backbone_learning_rate": backbone_rate, **OPTIMISATION}
+
+
 _DEPTHS: dict[str, Any] = {"dropout": 0.0, "encoder_layers": 2}
 _WIDTHS = {**_DEPTHS, "dim": 64, "heads": 2, "feedforward": 192}
 _ONE, _TWO = {**_WIDTHS, "decoder_layers": 4}, {**_WIDTHS, "decoder_layers": 2}
@@ -110,7 +113,6 @@ ENTRIES: dict[str, Entry] = {
 
 def detector(world: World, kind: str) -> Path:
     """The finished folder of a detector of the gold images' boxes."""
-    rate, backbone_rate = DETECTOR_RATES[kind]
     settings = {
         "data": [world.source("vg-like")],
         "seed": DETECTOR_SEED,
@@ -119,7 +121,7 @@ def detector(world: World, kind: str) -> Path:
         "log_every": 100,
         "model": {"kind": kind, "start": str(untrained(world, kind))},
         "batch": BATCH,
-        "optimisation": {**OPTIMISATION, "learning_rate": rate, "backbone_learning_rate": backbone_rate},
+        "optimisation": optimisation(kind),
     }
     return train(world, settings) / "model"
 
@@ -242,7 +244,7 @@ def settings_of(
         "log_every": max(1, steps // 5),
         "model": model,
         "batch": {**BATCH, "max_pairs": PAIRS},
-        "optimisation": OPTIMISATION,
+        "optimisation": optimisation(entry.detector),
     }
 
 
