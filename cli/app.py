@@ -37,6 +37,7 @@ VERBS = Registry(
         "import": "relforge.cli.import_:command",
         "push": "relforge.cli.push:command",
         "convert": "relforge.cli.convert:command",
+        "audit": "relforge.cli.audit:command",
         "submit": "relforge.cli.submit:command",
         "models": "relforge.cli.models:command",
         "train": "relforge.cli.train:command",

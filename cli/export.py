@@ -32,12 +32,17 @@ def command(
         str | None,
         typer.Option(metavar="SQL", help="Write these relations only, e.g. \"predicate != 'near'\"."),
     ] = None,
+    exclude: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Leave out the images of a list, e.g. of relforge audit."),
+    ] = None,
     partial: Annotated[
         bool, typer.Option("--partial", help="Export what is done of an unfinished run.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Write a run's relations in another format, streamed shard by shard. It appears whole or not at all."""
+    from relforge.data.exclude import read_excluded
     from relforge.pipeline.export import Unfinished, default_path, export_run
     from relforge.reports.matching import RelationFilter
 
@@ -45,7 +50,16 @@ def command(
     given = dict(read_option(one) for one in options or [])
     try:
         keep = None if where is None else RelationFilter(run, where)
-        counts = export_run(run, to, target, min_score=min_score, keep=keep, partial=partial, **given)
+        counts = export_run(
+            run,
+            to,
+            target,
+            min_score=min_score,
+            keep=keep,
+            exclude=() if exclude is None else read_excluded(exclude),
+            partial=partial,
+            **given,
+        )
     except Unfinished as error:
         report_error(str(error), exits.INCOMPLETE, as_json)
         raise typer.Exit(exits.INCOMPLETE) from None

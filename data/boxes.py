@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from relforge.data.exclude import without_images
 from relforge.data.relation_tables import from_tables
 from relforge.data.relations import RelationData, concatenate
 from relforge.data.source_tables import read_source
@@ -17,7 +18,7 @@ from relforge.data.sources import read_dataset, read_table
 from relforge.images import MAX_PIXELS
 from relforge.stages.tables import SCHEMAS
 
-_RUN_OPTIONS = ("run", "limit")
+_RUN_OPTIONS = ("run", "limit", "exclude")
 
 
 def load_boxes(parts: Sequence[Mapping[str, Any]]) -> RelationData:
@@ -27,7 +28,7 @@ def load_boxes(parts: Sequence[Mapping[str, Any]]) -> RelationData:
 
     Args:
         parts: each either `{run: FOLDER}` or `{format: coco, ...}` with the options of that ingest adapter;
-            `limit: N` takes the first N images.
+            `limit: N` takes the first N images, `exclude` leaves out those of a list (`data.exclude`).
 
     Raises:
         ValueError: an entry that is neither, or that has no boxes.
@@ -41,7 +42,9 @@ def load_boxes(parts: Sequence[Mapping[str, Any]]) -> RelationData:
             images, boxes = (read_table(part["run"], table) for table in ("images", "boxes"))
             written = read_dataset(part["run"])
         elif "format" in part:
-            written = {name: value for name, value in part.items() if name not in {"format", "limit"}}
+            written = {
+                name: value for name, value in part.items() if name not in {"format", "limit", "exclude"}
+            }
             shards = list(read_source(part["format"], written, reasons))
             images, boxes = (pa.concat_tables([one[name] for one in shards]) for name in ("images", "boxes"))
         else:
@@ -59,5 +62,6 @@ def load_boxes(parts: Sequence[Mapping[str, Any]]) -> RelationData:
             orientation=written.get("orientation"),
             max_pixels=written.get("max_pixels", MAX_PIXELS),
         )
-        loaded.append(replace(data, reasons=reasons))
+        data = replace(data, reasons=reasons)
+        loaded.append(without_images(data, part["exclude"]) if "exclude" in part else data)
     return concatenate(loaded)

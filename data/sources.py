@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow import fs
 
+from relforge.data.exclude import without_images
 from relforge.data.few_shot import few_images
 from relforge.data.hoi_sources import HOI_FORMATS, load_hoi
 from relforge.data.relation_tables import MAX_PAIRS, from_tables
@@ -26,8 +27,9 @@ from relforge.stages.tables import SCHEMAS
 RUN_OPTIONS = {"run", "relations", "threshold", "limit"}
 """Keys of an entry that reads a run folder."""
 
-SUBSETS = ("few_shot", "unseen")
-"""Keys of every entry: a few of its images, and all relations but those of some interactions."""
+SUBSETS = ("few_shot", "unseen", "exclude")
+"""Keys of every entry: a few of its images, all relations but those of some interactions, and all images but
+those of a list."""
 
 
 def load_relations(
@@ -44,7 +46,7 @@ def load_relations(
             `{format: visual_genome, ...}` with the options of that ingest adapter, or `{format: hico, ...}`,
             `vcoco` or `open_images` with those of `hoi_sources`; `limit: N` takes the first N images.
             `few_shot` leaves a share of the images (`data.few_shot`), `unseen` leaves out the relations of
-            some interactions (`data.zero_shot`).
+            some interactions (`data.zero_shot`), `exclude` the images of a list (`data.exclude`).
         max_pairs, first_rows, keep_empty: see `relation_tables.from_tables`.
 
     Raises:
@@ -97,7 +99,9 @@ def load_relations(
 
 
 def _subset(data: RelationData, options: Mapping[str, Any]) -> RelationData:
-    """What the options `few_shot` and `unseen` of an entry leave."""
+    """What the options `exclude`, `few_shot` and `unseen` of an entry leave."""
+    if "exclude" in options:
+        data = without_images(data, options["exclude"])
     if "few_shot" in options:
         data = few_images(data, options["few_shot"])
     if "unseen" in options:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -35,6 +35,7 @@ def export_run(
     *,
     min_score: float = 0.0,
     keep: Callable[[Tables], pa.Table] | None = None,
+    exclude: Collection[str] = (),
     partial: bool = False,
     **options: Any,
 ) -> dict[str, int]:
@@ -46,6 +47,7 @@ def export_run(
         out: file or folder; appears whole or not at all.
         min_score: leave out relations that score lower. The run itself keeps them.
         keep: tables of a shard (images, boxes, relations) -> the relations to write; by default all.
+        exclude: ids of images that are left out.
         partial: export the shards that are done though others are not.
         options: of the format.
 
@@ -66,11 +68,15 @@ def export_run(
     survey = Survey(folder, plan)
     if not survey.complete and not partial:
         raise Unfinished(f"{run} is not complete; finish it with relforge run, or pass --partial")
-    return export(to, _shards(folder, survey, min_score, keep), out, **options)
+    return export(to, _shards(folder, survey, min_score, keep, exclude), out, **options)
 
 
 def _shards(
-    folder: RunFolder, survey: Survey, min_score: float, keep: Callable[[Tables], pa.Table] | None
+    folder: RunFolder,
+    survey: Survey,
+    min_score: float,
+    keep: Callable[[Tables], pa.Table] | None,
+    exclude: Collection[str],
 ) -> Iterator[Tables]:
     writers = {table: step for step in survey.plan.steps for table in step.outputs}
     ready = survey.sidecars(writers["relations"])
@@ -84,6 +90,10 @@ def _shards(
         listed = survey.entries.get("classes", {}).get(shard)
         if listed is not None and listed.sidecar is not None:
             tables["classes"] = folder.read_table("classes", shard, listed.sidecar)
+        if exclude:
+            ids = pa.array(sorted(exclude), pa.string())
+            for name in ("images", "boxes", "relations"):
+                tables[name] = tables[name].filter(pc.invert(pc.is_in(pc.field("image_id"), ids)))
         if corrections is not None:
             tables["relations"] = correct_relations(
                 tables["relations"], corrections, tables["images"], tables["boxes"]

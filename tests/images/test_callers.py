@@ -10,6 +10,7 @@ from tests.test_architecture import ARROWS
 ROOT = Path(__file__).resolve().parents[2]
 
 READERS = {
+    "data/audit/picture.py": "relforge audit",
     "data/caption_batches.py": "training of captioners",
     "data/image_loading.py": "training of models of whole images",
     "data/transforms.py": "training and evaluation (`relforge eval`, the demo)",
