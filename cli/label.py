@@ -1,4 +1,4 @@
-"""`relforge label PICTURE`: the relations of one picture, printed and shown."""
+"""`relforge label IMAGE`: the relations of one image, printed and shown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LABELLING = tuple(_STAGES)
 
 
 def command(
-    picture: Annotated[str, typer.Argument(metavar="PICTURE", help="Image file.")],
+    picture: Annotated[str, typer.Argument(metavar="IMAGE", help="Image file.")],
     overrides: Overrides = None,
     boxes: Annotated[
         str | None,
@@ -48,11 +48,11 @@ def command(
         str | None, typer.Option(metavar="CONFIG", help="Label by the stages of this config.")
     ] = None,
     out: Annotated[
-        str | None, typer.Option(metavar="FILE.html", help="The page; default: PICTURE.relations.html, here.")
+        str | None, typer.Option(metavar="FILE.html", help="The page; default: IMAGE.relations.html, here.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Label the relations between the boxes of one picture: print them, and draw them on a page.
+    """Label the relations between the boxes of one image: print them, and draw them on a page.
 
     Boxes come from a file or from a detector, captions from the captioner of the stages or from --caption.
     Options of stages are overrides, e.g. stages.tag.backend=rtagger stages.tag.model=FOLDER.
@@ -62,7 +62,7 @@ def command(
     from relforge.reports.view.page import gather, write
 
     if (boxes is None) == (detect is None):
-        raise BadInput("give the boxes of the picture: --boxes FILE.json, or --detect FOLDER of a detector")
+        raise BadInput("give the boxes of the image: --boxes FILE.json, or --detect FOLDER of a detector")
     size = _size(picture)
     given = read_boxes(boxes, picture) if boxes is not None else _detected(picture, str(detect), min_score)
     page = out or f"{Path(picture).stem}.relations.html"

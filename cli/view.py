@@ -32,7 +32,7 @@ def command(
     folder: Annotated[
         str | None,
         typer.Option(
-            metavar="DIR", help="Write a folder instead, pictures beside the page: for many images."
+            metavar="DIR", help="Write a folder instead, images beside the page: for many images."
         ),
     ] = None,
     serve: Annotated[
@@ -59,7 +59,7 @@ def command(
 ) -> None:
     """Show boxes, relations, the captions behind them, and gold, in a browser.
 
-    One page that needs no other file, a folder with pictures beside the page (--folder), or a server on this
+    One page that needs no other file, a folder with images beside the page (--folder), or a server on this
     machine (--serve). Filters, search and order are in the page; its ? key lists the others.
 
     With annotations=FILE, TARGET is a table of detections or a model folder, as for relforge eval hico; the
@@ -120,7 +120,7 @@ def _beside(
     port: int,
     as_json: bool,
 ) -> None:
-    """The page with its pictures beside it, as a folder or from a server."""
+    """The page with its images beside it, as a folder or from a server."""
     from relforge.reports.view.folder import write_folder
     from relforge.reports.view.run_view import RunView
     from relforge.reports.view.serve import ViewServer

@@ -103,7 +103,7 @@ def test_boxes_that_are_none_are_refused(relforge: Any, picture: Path, content: 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "give the boxes of the picture"),
+        ([], "give the boxes of the image"),
         (["--detect", "nowhere/x.pth"], "no such file or folder"),
         (["--detect", "{folder}"], "holds no model files"),
     ],

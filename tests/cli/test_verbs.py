@@ -18,7 +18,7 @@ COMMANDS = GROUP.commands
 
 def test_every_module_with_a_command_is_a_verb_of_its_own_name() -> None:
     modules = {
-        path.stem.replace("_", "-"): path.stem
+        path.stem.rstrip("_").replace("_", "-"): path.stem
         for path in Path(relforge.cli.__file__).parent.glob("*.py")
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef) and node.name == "command"
