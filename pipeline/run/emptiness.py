@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from relforge.pipeline.run.job import INGEST
-from relforge.pipeline.run.losses import count_losses
 from relforge.pipeline.run.stage_plan import StagePlan
+from relforge.pipeline.run.sums import count_losses
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.sidecar import Sidecar
 
@@ -96,9 +96,7 @@ def _uncaptioned(survey: Survey) -> list[str]:
     limit = survey.plan.job.limits.lost_rate("captions")
     found = []
     for step in survey.plan.steps:
-        read = missing = 0
-        for one in survey.accounts(step):
-            read, missing = read + one.rows_in, missing + one.dropped.get("no_caption", 0)
+        read, missing = survey.sums(step).rows_in, survey.sums(step).dropped["no_caption"]
         if read and missing / read > limit:
             found.append(
                 f"stage {step.name!r} found no caption for {missing:,} of {read:,} images "

@@ -20,7 +20,7 @@ from relforge.pipeline.run.emptiness import find_emptiness, find_refusal, find_w
 from relforge.pipeline.run.interrupt import stop_on_signals
 from relforge.pipeline.run.job import Job
 from relforge.pipeline.run.loop import run_loop
-from relforge.pipeline.run.losses import TooMuchLost, check_losses, count_losses
+from relforge.pipeline.run.losses import TooMuchLost, check_losses
 from relforge.pipeline.run.marks import DRIVERS, find_damaged_marks
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.run.prepare import prepare
@@ -246,8 +246,7 @@ def _done(monitor: Monitor, survey: Survey) -> str:
 
 def _check_losses(folder: RunFolder, survey: Survey) -> None:
     for step in survey.plan.steps:
-        losses = count_losses(step, survey.accounts(step))
-        check_losses(folder, step, losses, survey.plan.job.limits)
+        check_losses(folder, step, survey.sums(step).losses, survey.plan.job.limits)
 
 
 def _check_unchanged(plan: Plan) -> None:

@@ -8,89 +8,26 @@ is input that cannot be used; what a rule leaves out (`below_threshold`, `no_cap
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow.compute as pc
 
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.job import Limits
 from relforge.pipeline.run.stage_plan import StagePlan
+from relforge.pipeline.run.sums import KINDS, ORDER, Losses
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.quarantine import read_quarantine
 from relforge.pipeline.store.run_folder import RunFolder
-from relforge.pipeline.store.sidecar import Sidecar
 
 MIN_READ = 1000
 """So much of a kind a stage must have read before its losses may stop a run half-way."""
 
-_RECORDS = "records"
-_KINDS = ("images", "boxes", "captions")
-_ORDER = ("images", "boxes", "captions", "relations", _RECORDS)
-"""What is lost with the first is lost in the others too, so the first is named."""
-_OPTIONS = {kind: f"run.lost_{kind}_limit" for kind in _KINDS}
+_OPTIONS = {kind: f"run.lost_{kind}_limit" for kind in KINDS}
 _EXAMPLE_LENGTH = 200
 
 
 class TooMuchLost(RunError):
     """A stage loses more of its input than the limit allows."""
-
-
-@dataclass
-class Loss:
-    """Input of one kind.
-
-    Args:
-        read: how much of it the stage read.
-        lost: reason -> how much of that it could not use.
-    """
-
-    read: int = 0
-    lost: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def rate(self) -> float:
-        """The share that is lost; 0 where nothing was read."""
-        return self.lost.total() / self.read if self.read else 0.0
-
-
-Losses = dict[str, Loss]
-"""Kind -> loss."""
-
-
-def count_losses(step: StagePlan, accounts: Iterable[Sidecar]) -> Losses:
-    """What the shards of a stage lost, kind by kind.
-
-    A stage that notes no losses (`Account.lose`) lost the rows of its primary input that it quarantined.
-    """
-    found: Losses = {}
-    for account in accounts:
-        for kind, (read, lost) in _noted(account, step).items():
-            loss = found.setdefault(kind, Loss())
-            loss.read += read
-            loss.lost.update(lost)
-    return found
-
-
-def _noted(account: Sidecar, step: StagePlan) -> dict[str, tuple[int, Mapping[str, int]]]:
-    primary = step.inputs[0] if step.inputs else ""
-    kind = primary if primary in _KINDS else _RECORDS
-    counted: dict[str, tuple[int, Mapping[str, int]]] = {kind: (account.rows_in, account.quarantined)}
-    noted = account.notes.get("losses")
-    if not isinstance(noted, dict) or not all(map(_is_loss, noted.values())):
-        return counted
-    noted = {name: (value["read"], value["lost"]) for name, value in noted.items() if name in _ORDER}
-    # ingest notes every kind that it reads; elsewhere the primary input is counted besides
-    return noted if kind == _RECORDS else counted | noted
-
-
-def _is_loss(value: Any) -> bool:
-    if not isinstance(value, dict) or not isinstance(value.get("read"), int):
-        return False
-    lost = value.get("lost")
-    return isinstance(lost, dict) and all(isinstance(count, int) for count in lost.values())
 
 
 def check_losses(
@@ -102,7 +39,7 @@ def check_losses(
         folder: where an example is looked up.
         min_read: kinds of which less was read are not checked yet.
     """
-    for kind in sorted(losses, key=_ORDER.index):
+    for kind in sorted(losses, key=ORDER.index):
         loss = losses[kind]
         limit = limits.lost_rate(kind)
         if loss.read < min_read or loss.rate <= limit:
@@ -122,9 +59,8 @@ def find_excess(folder: RunFolder, survey: Survey) -> str | None:
     """The sentence with which a run on this folder stops, if too much of its input is lost already."""
     min_read = 0 if survey.complete else MIN_READ
     for step in survey.plan.steps:
-        losses = count_losses(step, survey.accounts(step))
         try:
-            check_losses(folder, step, losses, survey.plan.job.limits, min_read)
+            check_losses(folder, step, survey.sums(step).losses, survey.plan.job.limits, min_read)
         except TooMuchLost as error:
             return str(error)
     return None

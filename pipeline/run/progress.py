@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from relforge.pipeline.run.losses import MIN_READ, Loss, Losses, check_losses, count_losses
+from relforge.pipeline.run.losses import MIN_READ, check_losses
 from relforge.pipeline.run.marks import Running, try_mark
 from relforge.pipeline.run.plan import Plan
+from relforge.pipeline.run.sums import Loss, Losses, count_losses
 from relforge.pipeline.store.run_folder import RUNNING, STATE, RunFolder
 from relforge.pipeline.store.sidecar import Sidecar
 from relforge.pipeline.store.storage import Stat

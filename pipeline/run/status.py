@@ -129,17 +129,8 @@ def _stage(survey: Survey, name: str, begun: set[str], failures: set[str], alive
         for shard, found in findings.items()
     )
     since = time.time() - _RATE_WINDOW_SECONDS
-    rows_in = rows_out = 0
-    dropped: Counter[str] = Counter()
-    quarantined: Counter[str] = Counter()
-    recent = []
-    for account in survey.accounts(step):
-        rows_in, rows_out = rows_in + account.rows_in, rows_out + account.rows_out
-        dropped.update(account.dropped)
-        quarantined.update(account.quarantined)
-        if account.finished > since:
-            recent.append(account.finished)
-    rate = _rate(recent) if alive else None
+    sums = survey.sums(step)
+    rate = _rate([when for when in sums.finished if when > since]) if alive else None
     left = len(findings) - states[State.DONE]
     return StageStatus(
         stage=name,
@@ -150,10 +141,10 @@ def _stage(survey: Survey, name: str, begun: set[str], failures: set[str], alive
         broken=states[State.BROKEN],
         missing=states[State.MISSING],
         failed=len(_shards(failures, name) - {s for s, f in findings.items() if f.state == State.DONE}),
-        rows_in=rows_in,
-        rows_out=rows_out,
-        dropped=dict(sorted(dropped.items())),
-        quarantined=dict(sorted(quarantined.items())),
+        rows_in=sums.rows_in,
+        rows_out=sums.rows_out,
+        dropped=dict(sorted(sums.dropped.items())),
+        quarantined=dict(sorted(sums.quarantined.items())),
         shards_per_minute=rate,
         seconds_left=left / rate * 60 if rate and survey.shards is not None else None,
         problems={shard: found.why for shard, found in findings.items() if found.why},

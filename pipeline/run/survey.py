@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import pyarrow as pa
+from msgspec.structs import replace
 
 from relforge.pipeline.errors import BrokenShard, RunError
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.run.stage_plan import StagePlan
+from relforge.pipeline.run.sums import Sums, sum_up
 from relforge.pipeline.store.entry import Entry, Facts
 from relforge.pipeline.store.fingerprint import dataset_hash, ingest_fingerprint, shard_fingerprint
 from relforge.pipeline.store.quarantine import find_problem
@@ -76,6 +78,7 @@ class Survey:
         self.shards: int | None = manifest["shards"] if manifest and current else None
         """How many shards the dataset has; None until ingest has reached its end."""
         self._findings: dict[str, dict[int, Finding]] = {}
+        self._sums: dict[str, Sums] = {}
         for step in plan.steps:
             parents = [self._findings[parent.name] for parent in plan.parents(step)]
             self._findings[step.name] = {shard: self._judge(step, parents, shard) for shard in self.indices}
@@ -119,6 +122,12 @@ class Survey:
             sidecar = entries[shard].sidecar
             assert sidecar is not None  # or the shard were not done
             yield sidecar
+
+    def sums(self, step: StagePlan) -> Sums:
+        """What the done shards' accounts of the stage's first table come to; they are read once."""
+        if step.name not in self._sums:
+            self._sums[step.name] = sum_up(step, self.accounts(step))
+        return self._sums[step.name]
 
     def rows(self, step: StagePlan, table: str) -> int:
         """Rows of a table in its done shards."""
@@ -170,10 +179,10 @@ class Survey:
         return found
 
     def _judge(self, step: StagePlan, parents: Sequence[Mapping[int, Finding]], shard: int) -> Finding:
-        entries = [(table, self.entries[table].get(shard)) for table in step.outputs]
-        if not any(entry for _, entry in entries):
+        entries = [self.entries[table].get(shard) for table in step.outputs]
+        if not any(entries):
             return _MISSING
-        for table, entry in entries:
+        for table, entry in zip(step.outputs, entries, strict=True):
             problem = entry.problem if entry else "missing while other tables of the stage are there"
             if problem:
                 return Finding(State.BROKEN, f"{table}: {problem}")
@@ -184,7 +193,7 @@ class Survey:
                 return Finding(State.STALE, f"{parent.name} has to be redone first")
         inputs = {t: facts for t in step.inputs if (e := self.entries[t].get(shard)) and (facts := e.facts)}
         expected = expected_fingerprint(step, shard, inputs)
-        for table, entry in entries:
+        for table, entry in zip(step.outputs, entries, strict=True):
             if entry and (facts := entry.facts) and facts.fingerprint != expected:
                 return Finding(State.STALE, f"{table}: made from another config, code version or input")
         return _DONE

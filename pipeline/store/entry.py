@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from relforge.pipeline.store.sidecar import QuarantineFile, Sidecar
@@ -20,8 +18,7 @@ class Facts(msgspec.Struct):
     quarantine: QuarantineFile | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """A data file and its account. A folder may have a million of them, so the account stays as bytes.
 
     Args:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from relforge.pipeline.run.losses import count_losses, find_example
+from relforge.pipeline.run.losses import find_example
 from relforge.pipeline.run.stage_plan import StagePlan
+from relforge.pipeline.run.sums import count_losses
 from relforge.pipeline.store.quarantine import quarantine_bytes
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.pipeline.store.sidecar import Sidecar
