@@ -31,9 +31,7 @@ def command(
     ] = None,
     folder: Annotated[
         str | None,
-        typer.Option(
-            metavar="DIR", help="Write a folder instead, images beside the page: for many images."
-        ),
+        typer.Option(metavar="DIR", help="Write a folder instead, images beside the page: for many images."),
     ] = None,
     serve: Annotated[
         bool, typer.Option("--serve", help="Write nothing; answer a browser on this machine until Ctrl-C.")
