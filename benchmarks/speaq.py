@@ -62,7 +62,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
 }
 """Variant -> `assign` of its recipe."""
-MODELS = {"parseda": ENTRIES["parseda"], "speaq": Entry(DETR, {**DETECTORS[DETR]})}
+_SIZES = {name: value for name, value in DETECTORS[DETR].items() if name != "queries"}
+MODELS = {"parseda": ENTRIES["parseda"], "speaq": Entry(DETR, _SIZES)}
 MEASURES = ("R@50", "mR@50", "zR@50", "mR@50 head", "mR@50 body", "mR@50 tail")
 TIMED_STEPS = 8
 
