@@ -41,6 +41,7 @@ VERBS = Registry(
         "submit": "relforge.cli.submit:command",
         "models": "relforge.cli.models:command",
         "train": "relforge.cli.train:command",
+        "ground": "relforge.cli.ground:command",
         "eval": "relforge.cli.eval:command",
         "language-head": "relforge.cli.language_head:command",
         "fetch": "relforge.cli.fetch:command",

@@ -18,6 +18,7 @@ from relforge.data import hico
 from relforge.data.hoi import MISSING, NO_OBJECT, HoiData, HoiImage
 from relforge.data.hoi_json import load_json, read_hoi_json
 from relforge.data.vcoco_actions import COLUMNS, ROLES
+from relforge.data.vcoco_pairs import is_pairs, read_pairs
 from relforge.data.vcoco_records import Action, Box, check_official
 
 
@@ -42,7 +43,7 @@ def read_vcoco_images(annotations: str, instances: str = "") -> HoiData:
     """Read a split.
 
     Args:
-        annotations: `vcoco_trainval.json` for instance, or a converted list.
+        annotations: `vcoco_trainval.json` for instance, a converted list, or fredzzhang's lists of pairs.
         instances: COCO's boxes for the official file.
 
     Raises:
@@ -50,6 +51,8 @@ def read_vcoco_images(annotations: str, instances: str = "") -> HoiData:
         OSError: a file cannot be read.
     """
     document = load_json(annotations)
+    if is_pairs(document):
+        return read_pairs(annotations, document)
     if not is_official(document):
         return read_converted(annotations, document)
     if not instances:

@@ -33,6 +33,11 @@ BACKENDS: dict[str, Registry] = {
         "match": {
             "synonyms": "relforge.stages.match.stage:MatchStage",
         },
+        "ground": {
+            "none": "relforge.stages.ground.none:stage",
+            "nearest": "relforge.stages.ground.nearest:stage",
+            "learned": "relforge.stages.ground.learned:stage",
+        },
         "tag": {
             "rule": "relforge.stages.tag.rule:RuleTagger",
             "rtagger": "relforge.stages.tag.rtagger:stage",

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Part of every fingerprint: raise it when a built-in schema changes."""
 
 
@@ -84,10 +84,23 @@ _CANDIDATE = [
     # every triplet that states it, by caption and triplet id; a caption may do so more than once
     pa.field("triplet_ids", pa.list_(TRIPLET_KEY), nullable=False),
     pa.field("rule", pa.string(), nullable=False),  # which matching rule fired, subject|object
+    # a claim is what captions say by class: subject class, predicate, object class; it has alternatives
+    pa.field("claim_id", pa.int32(), nullable=False),  # in the image
+    pa.field("alternatives", pa.int32(), nullable=False),  # how many pairs the claim has
+    # of things that the captions speak of: a number, 0 for several, null where they do not tell
+    pa.field("subject_count", pa.int32()),
+    pa.field("object_count", pa.int32()),
+    pa.field("confidence", pa.float32()),  # the parser's
+]
+
+_PRIOR = [
+    pa.field("prior", pa.float32()),  # how likely the claim means this pair, 0 to 1; null: not grounded
+    pa.field("prior_rank", pa.int32()),  # in the claim, from 1
 ]
 
 _SCORE = [
     *_CANDIDATE,
+    *_PRIOR,
     pa.field("score", pa.float32(), nullable=False),  # sigmoid of the relation logit
     pa.field("subject_score", pa.float32()),
     pa.field("object_score", pa.float32()),
@@ -172,6 +185,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         ]
     ),
     "candidates": pa.schema(_CANDIDATE),
+    # candidates with the prior of stage `ground`, those that it left
+    "grounded": pa.schema([*_CANDIDATE, *_PRIOR]),
     "scores": pa.schema(_SCORE),
     "relations": pa.schema([*_SCORE, pa.field("relation_id", pa.string(), nullable=False)]),
 }
@@ -184,6 +199,7 @@ SORT_KEYS: dict[str, tuple[str, ...]] = {
     "captions": ("image_id", "caption_id"),
     "triplets": ("image_id", "caption_id", "triplet_id"),
     "candidates": ("image_id", "subject_box", "object_box", "predicate"),
+    "grounded": ("image_id", "subject_box", "object_box", "predicate"),
     "scores": ("image_id", "subject_box", "object_box", "predicate"),
     "relations": ("image_id", "subject_box", "object_box", "predicate"),
 }

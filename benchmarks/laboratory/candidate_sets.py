@@ -37,7 +37,10 @@ def every_predicate(tables: Tables, predicates: Sequence[str]) -> pa.Table:
     """Every predicate for every ordered pair of boxes."""
     parts = []
     boxes = tables["boxes"]
-    blank = {"position": 0, "support": 0, "caption_ids": [], "triplet_ids": [], "rule": "every"}
+    blank = {"position": 0, "support": 0, "caption_ids": [], "triplet_ids": [], "rule": "every"} | {
+        "claim_id": 0,
+        "alternatives": 1,
+    }
     for image in pc.unique(boxes["image_id"]).to_pylist():
         ids = boxes.filter(pc.equal(boxes["image_id"], image))["box_id"].to_pylist()
         parts += [

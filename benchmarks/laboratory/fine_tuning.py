@@ -164,7 +164,10 @@ def held_out(tables: Mapping[str, pa.Table]) -> Tables:
 
 def people_and_things(tables: Mapping[str, pa.Table], verbs: list[str]) -> pa.Table:
     """Candidates: every verb for every person with every other box."""
-    blank = {"position": 0, "support": 0, "caption_ids": [], "triplet_ids": [], "rule": "every"}
+    blank = {"position": 0, "support": 0, "caption_ids": [], "triplet_ids": [], "rule": "every"} | {
+        "claim_id": 0,
+        "alternatives": 1,
+    }
     boxes: dict[str, list[tuple[int, bool]]] = {}
     for row in tables["boxes"].select(["image_id", "box_id", "category"]).to_pylist():
         boxes.setdefault(row["image_id"], []).append((row["box_id"], row["category"] == "person"))

@@ -22,6 +22,9 @@ from relforge.stages.contract import Stage
 from relforge.stages.ingest.sample import read_limit
 from relforge.stages.registry import SOURCES, backends
 
+GROUND = "ground"
+"""The stage whose table taggers read instead of `candidates`; `profile: compat` runs without it."""
+
 SWITCHES: dict[str, dict[str, tuple[Any, Any]]] = {
     "parse": {"lower_spans": (False, True), "stated_only": (True, False)},
     "match": {"method": ("boundary", "substring")},
@@ -54,13 +57,17 @@ def resolve(config: Config, source: Source) -> Job:
         "orientation": config.dataset.orientation,
         "max_pixels": config.dataset.max_pixels,
     }
+    chosen = dict(config.stages)
+    if run.profile == "compat":
+        chosen.pop(GROUND, None)  # the published scripts relate all pairs
+    context["candidates"] = "grounded" if GROUND in chosen else "candidates"
     adapter = SourceSpec(
         config.dataset.format,
         _source_options(config, source, context),
         Resources(**config.dataset.resources.model_dump()),
         _limit(config.dataset.limit, source),
     )
-    built = {name: _stage(name, choice, source, context) for name, choice in config.stages.items()}
+    built = {name: _stage(name, choice, source, context) for name, choice in chosen.items()}
     try:
         order = order_stages([StagePlan.of(name, stage) for name, (_, stage) in built.items()])
     except RunError as error:
@@ -127,6 +134,7 @@ def _complete(target: Callable[..., Any], options: dict[str, Any], context: dict
 def _as_written(config: Config, stages: Sequence[StageSpec]) -> dict[str, Any]:
     """The config with every default and switch spelled out, as the user could have written it."""
     written: dict[str, Any] = config.model_dump(mode="json", exclude_none=True)
+    written["stages"] = {spec.name: written["stages"][spec.name] for spec in stages}
     for spec in stages:
         written["stages"][spec.name] |= spec.options
     return written

@@ -41,6 +41,7 @@ class ImageSupportStage:
     device: `auto` (a GPU if there is one), `cpu`, `cuda`, ...
     threads: image decoders.
     max_pixels: of the dataset's images, see `images.decode_oriented`.
+    candidates: table they are read from: `candidates`, or `grounded` where the run has that stage.
 
     Raises:
         ValueError: an option that cannot be.
@@ -61,6 +62,7 @@ class ImageSupportStage:
         device: str = "auto",
         threads: int = 2,
         max_pixels: int = MAX_PIXELS,
+        candidates: str = "candidates",
     ) -> None:
         if not isinstance(temperature, int | float) or temperature <= 0:
             raise ValueError(f"image_support.temperature: {temperature} is not above 0")
@@ -69,6 +71,7 @@ class ImageSupportStage:
         self._model_name, self._temperature, self._device = model, temperature, device
         self._threads, self._max_pixels = threads, max_pixels
         self._verb_forms = VERB_FORMS if verb_forms is None else Path(verb_forms)
+        self.inputs = (candidates, *self.inputs[1:])
         self._model: Any = None
 
     def files(self) -> Sequence[str]:
@@ -98,7 +101,7 @@ class ImageSupportStage:
         account = Account()
         classes = _classes(tables["boxes"])
         wanted: dict[str, list[tuple[dict[str, Any], list[int]]]] = defaultdict(list)
-        for row in tables["candidates"].select(list(KEYS)).to_pylist():
+        for row in tables[self.inputs[0]].select(list(KEYS)).to_pylist():
             image = row["image_id"]
             if class_key(classes.get((image, row["subject_box"]), "")) != PERSON:
                 account.drop("not_a_person")

@@ -29,6 +29,13 @@ class Relation(msgspec.Struct):
     support: _Count = 1
     caption_ids: list[_Count] = []
     rule: str = "import"
+    claim_id: _Count = 0
+    alternatives: _Count = 1
+    subject_count: _Count | None = None
+    object_count: _Count | None = None
+    confidence: _Score | None = None
+    prior: _Score | None = None
+    prior_rank: _Count | None = None
     score: _Score = 1.0
     subject_score: _Score | None = None
     object_score: _Score | None = None

@@ -14,8 +14,10 @@ import pyarrow.compute as pc
 
 from relforge.stages.class_names import class_key
 from relforge.stages.match.context import is_contained, is_drinkware, is_eyewear
+from relforge.stages.match.counts import read_count
 from relforge.stages.match.pairs import BoxIndex
-from relforge.stages.match.phrases import Hit, PhraseMatcher, is_quantity
+from relforge.stages.match.phrases import QUANTITY_NOUNS, Hit, PhraseMatcher, is_quantity
+from relforge.stages.match.references import resolve_references
 from relforge.stages.match.vocabulary import Vocabulary
 from relforge.stages.match.words import words
 
@@ -36,10 +38,13 @@ class Ends:
 
 @dataclass(frozen=True)
 class Named:
-    """Both ends, and per triplet what decides the reason for which it is dropped (bool arrays)."""
+    """Both ends, and per triplet what decides the reason for which it is dropped (bool arrays), and how many
+    things its phrases speak of (`counts.read_count`)."""
 
     subjects: Ends
     objects: Ends
+    subject_count: np.ndarray
+    object_count: np.ndarray
     subject_known: np.ndarray
     object_known: np.ndarray
     quantity: np.ndarray
@@ -51,6 +56,9 @@ def name_by_boundary(
 ) -> Named:
     """Whole words, head noun first; quantities resolved; classes that have boxes in the image."""
     subject, object_, phrases = _phrases(triplets)
+    subject, object_ = resolve_references(triplets, image, subject, object_, [text for text, _, _ in phrases])
+    counts = _count(phrases)
+    counted = counts[subject], counts[object_]
     hits = [matcher.match(*phrase) for phrase in phrases]
 
     # "a group of people riding bikes": what "a group" does, the people do
@@ -67,7 +75,7 @@ def name_by_boundary(
     subjects, subject_known = _find_ends(subject, hits, code, image, boxes, ~quantity)
     objects, object_known = _find_ends(object_, hits, code, image, boxes, ~quantity)
     objects, content = _leave_out_content(triplets, subjects, objects)
-    return Named(subjects, objects, subject_known, object_known, quantity, content)
+    return Named(subjects, objects, *counted, subject_known, object_known, quantity, content)
 
 
 def name_by_substring(
@@ -115,7 +123,9 @@ def name_by_substring(
 
     subjects, subject_known = last_named(subject)
     objects, object_known = last_named(object_)
-    return Named(subjects, objects, subject_known, object_known, *np.zeros((2, len(subject)), bool))
+    counts = _count(phrases)
+    nothing = np.zeros((2, len(subject)), bool)
+    return Named(subjects, objects, counts[subject], counts[object_], subject_known, object_known, *nothing)
 
 
 def _find_eyewear(
@@ -166,6 +176,10 @@ def _phrases(triplets: pa.Table) -> tuple[np.ndarray, np.ndarray, list[tuple[str
     distinct = [tuple(text.split("\x1f")) for text in encoded.dictionary.to_pylist()]
     count = triplets.num_rows
     return codes[:count], codes[count : 2 * count], distinct
+
+
+def _count(phrases: list[tuple[str, str, str]]) -> np.ndarray:
+    return np.array([read_count(text, head, QUANTITY_NOUNS) for text, head, _ in phrases], np.int64)
 
 
 def _head_word(phrase: tuple[str, str, str]) -> str:

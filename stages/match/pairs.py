@@ -51,6 +51,8 @@ class Mentions:
         caption: caption_id.
         triplet_id: of the triplet, within its caption.
         rule: code of the matching rule.
+        subject_count, object_count: things that the phrases speak of (`counts.read_count`).
+        confidence: the parser's, float32; NaN where it gives none.
     """
 
     triplet: np.ndarray
@@ -61,6 +63,9 @@ class Mentions:
     caption: np.ndarray
     triplet_id: np.ndarray
     rule: np.ndarray
+    subject_count: np.ndarray
+    object_count: np.ndarray
+    confidence: np.ndarray
 
     def take(self, rows: np.ndarray) -> Mentions:
         return Mentions(**{name: values[rows] for name, values in vars(self).items()})
@@ -83,6 +88,12 @@ class Candidates:
     caption_ids: pa.Array
     triplet_ids: pa.Array
     rule: np.ndarray
+    alternatives: np.ndarray
+    """Rows of the same claim."""
+    subject_count: np.ndarray
+    object_count: np.ndarray
+    confidence: np.ndarray
+    """Of the likeliest triplet; NaN where the parser gives none."""
     mention_has_pair: np.ndarray
     """bool per mention: it led to at least one row."""
     mention_beyond_limit: np.ndarray
@@ -146,10 +157,37 @@ def expand_claims(
         caption_ids=caption_ids,
         triplet_ids=triplet_ids,
         rule=claims.rule[row_claim],
+        alternatives=np.bincount(row_claim, minlength=count)[row_claim],
+        subject_count=_commonest(claim, mentions.subject_count, count)[row_claim],
+        object_count=_commonest(claim, mentions.object_count, count)[row_claim],
+        confidence=_largest(claim, mentions.confidence, count)[row_claim],
         mention_has_pair=used[claim],
         mention_beyond_limit=(cut & ~used)[claim],
         pairs_beyond_limit=int(beyond.sum()),
     )
+
+
+def _commonest(claim: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
+    """The value that most mentions of each claim have, of equally common ones the first; -1 where none has
+    one. Negative values are none."""
+    found = np.full(count, -1, np.int64)
+    known = np.flatnonzero(values >= 0)
+    if not len(known):
+        return found
+    keys = claim[known] * (int(values.max()) + 1) + values[known]
+    _, first, times = np.unique(keys, return_index=True, return_counts=True)
+    rows = known[first]
+    order = np.lexsort((rows, -times, claim[rows]))[::-1]  # the last to be written stays
+    found[claim[rows[order]]] = values[rows[order]]
+    return found
+
+
+def _largest(claim: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
+    """The largest value of each claim that is a number; NaN where none is."""
+    found = np.full(count, -np.inf, np.float32)
+    known = ~np.isnan(values)
+    np.maximum.at(found, claim[known], values[known])
+    return np.where(np.isinf(found), np.float32(np.nan), found)
 
 
 def _to_lists(sizes: np.ndarray, kind: pa.DataType, *columns: np.ndarray) -> pa.ListArray:

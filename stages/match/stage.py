@@ -37,7 +37,7 @@ class MatchStage:
     """
 
     name = "match"
-    version = 4
+    version = 5
     inputs: tuple[str, ...] = ("triplets", "boxes", "images", "classes")
     outputs: tuple[str, ...] = ("candidates",)
 
@@ -163,6 +163,9 @@ class MatchStage:
             caption=triplets["caption_id"].to_numpy()[triplet],
             triplet_id=triplets["triplet_id"].to_numpy()[triplet],
             rule=subjects.rule[left] * len(naming.RULES) + objects.rule[right],
+            subject_count=named.subject_count[triplet],
+            object_count=named.object_count[triplet],
+            confidence=triplets["confidence"].to_numpy().astype(np.float32)[triplet],
         )
         found = expand_claims(mentions, index, self._overlap_prior, self._max_pairs)
         table = _to_table(found, images, predicates)
@@ -178,8 +181,8 @@ def _to_table(found: Candidates, images: pa.Array, predicates: pa.Array) -> pa.T
     key = (image[found.image] * box + found.subject_box) * box + found.object_box
     order = np.argsort(key * max(len(predicates), 1) + predicate[found.predicate])
 
-    def column(values: np.ndarray) -> pa.Array:
-        return pa.array(values[order].astype(np.int32))
+    def column(values: np.ndarray, null: np.ndarray | None = None) -> pa.Array:
+        return pa.array(values[order].astype(np.int32), mask=None if null is None else null[order])
 
     columns = {
         "image_id": images.take(pa.array(found.image[order])),
@@ -191,6 +194,11 @@ def _to_table(found: Candidates, images: pa.Array, predicates: pa.Array) -> pa.T
         "caption_ids": found.caption_ids.take(pa.array(found.claim[order])),
         "triplet_ids": found.triplet_ids.take(pa.array(found.claim[order])),
         "rule": naming.RULE_PAIRS.take(pa.array(found.rule[order])),
+        "claim_id": column(found.position),
+        "alternatives": column(found.alternatives),
+        "subject_count": column(found.subject_count, found.subject_count < 0),
+        "object_count": column(found.object_count, found.object_count < 0),
+        "confidence": pa.array(found.confidence[order], mask=np.isnan(found.confidence[order])),
     }
     schema = schemas.SCHEMAS["candidates"]
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)

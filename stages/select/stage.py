@@ -33,11 +33,13 @@ class SelectStage:
         overlap_prior: drop pairs whose boxes do not overlap.
         support_image: exponent a of the image's own support (table `image_support`) in the confidence,
             confidence^(1 - a) * support^a; 0: it plays no part. Relations without support keep theirs.
+        prior: exponent a of the prior (stage `ground`) in the confidence, confidence^(1 - a) * prior^a; 0: it
+            plays no part, 1: it alone counts. Relations without a prior keep theirs.
         support_floor: relations whose support is lower are dropped; 0: none.
     """
 
     name = "select"
-    version = 1
+    version = 2
     inputs: tuple[str, ...] = ("scores", "images", "boxes")
     outputs: tuple[str, ...] = ("relations",)
 
@@ -51,6 +53,7 @@ class SelectStage:
         overlap_prior: bool = False,
         support_image: float = 0.0,
         support_floor: float = 0.0,
+        prior: float = 0.0,
     ) -> None:
         if not 0 <= threshold <= 1:
             raise ValueError(f"select.threshold: {threshold} is not between 0 and 1")
@@ -58,7 +61,8 @@ class SelectStage:
             raise ValueError(f"select.confidence: {confidence!r} is not one of {', '.join(CONFIDENCES)}")
         if deduplicate not in DEDUPLICATIONS:
             raise ValueError(f"select.deduplicate: {deduplicate!r} is not one of {', '.join(DEDUPLICATIONS)}")
-        for key, share in (("support_image", support_image), ("support_floor", support_floor)):
+        shares = {"support_image": support_image, "support_floor": support_floor, "prior": prior}
+        for key, share in shares.items():
             if not 0 <= share <= 1:
                 raise ValueError(f"select.{key}: {share} is not between 0 and 1")
         for key, value in (("top_k_pair", top_k_pair), ("top_k_image", top_k_image)):
@@ -70,7 +74,7 @@ class SelectStage:
         self._top_k_pair = top_k_pair
         self._top_k_image = top_k_image
         self._overlap_prior = overlap_prior
-        self._support_image, self._support_floor = support_image, support_floor
+        self._support_image, self._support_floor, self._prior = support_image, support_floor, prior
         if support_image or support_floor:
             self.inputs = (*self.inputs, "image_support")
 
@@ -119,10 +123,11 @@ class SelectStage:
         if self._confidence == "product":
             for name in ("subject_score", "object_score"):
                 score = score * pc.fill_null(rows[name], 1.0).to_numpy().astype(np.float32)
-        if self._support_image:
-            support = rows[_SUPPORT].to_numpy(zero_copy_only=False).astype(np.float32)
-            joint = score ** np.float32(1 - self._support_image) * support ** np.float32(self._support_image)
-            score = np.where(np.isnan(support), score, joint)
+        for name, exponent in (("prior", self._prior), (_SUPPORT, self._support_image)):
+            if exponent:
+                other = rows[name].to_numpy(zero_copy_only=False).astype(np.float32)
+                joint = score ** np.float32(1 - exponent) * other ** np.float32(exponent)
+                score = np.where(np.isnan(other), score, joint)
         return score
 
 

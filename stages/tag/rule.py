@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from relforge.stages import tables as schemas
 from relforge.stages.account import Account
+from relforge.stages.candidate_columns import as_grounded
 from relforge.stages.contract import StageResult
 from relforge.stages.overlap import pairs_overlap
 
@@ -21,14 +22,16 @@ class RuleTagger:
 
     Args:
         overlap_prior: drop candidates whose boxes do not overlap (reason `no_overlap`).
+        candidates: table they are read from: `candidates`, or `grounded` where the run has that stage.
     """
 
     name = "tag"
-    version = 1
+    version = 2
     inputs: tuple[str, ...] = ("candidates", "boxes")
     outputs: tuple[str, ...] = ("scores",)
 
-    def __init__(self, overlap_prior: bool = False) -> None:
+    def __init__(self, overlap_prior: bool = False, candidates: str = "candidates") -> None:
+        self.inputs = (candidates, *self.inputs[1:])
         self._overlap_prior = overlap_prior
 
     def files(self) -> Sequence[str]:
@@ -38,7 +41,7 @@ class RuleTagger:
         """Nothing to load."""
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
-        candidates = tables["candidates"]
+        candidates = as_grounded(tables[self.inputs[0]])
         account = Account()
         if self._overlap_prior:
             total = candidates.num_rows

@@ -21,6 +21,7 @@ from relforge.images import (
 )
 from relforge.images.prefetch import prefetch
 from relforge.stages.account import Account
+from relforge.stages.candidate_columns import as_grounded
 from relforge.stages.contract import StageResult
 from relforge.stages.tables import SCHEMAS, conform
 from relforge.stages.tag.tagger import Box, Candidate, ImageCandidates, LoadedTagger, P, Scores, Tagger
@@ -35,6 +36,7 @@ class TagStage(Generic[P]):
         floor: scores not above it are counted as `below_floor` and not written (0.05 published).
         threads: image decoders.
         orientation, max_pixels: of the dataset's images, see `images.decode_oriented`.
+        candidates: table they are read from: `candidates`, or `grounded` where the run has that stage.
 
     Raises:
         ValueError: a floor outside [0, 1), an unknown orientation, or a limit that cannot be.
@@ -51,6 +53,7 @@ class TagStage(Generic[P]):
         threads: int = 2,
         orientation: str | None = None,
         max_pixels: int = MAX_PIXELS,
+        candidates: str = "candidates",
     ) -> None:
         if not 0 <= floor < 1:
             raise ValueError(f"floor is {floor}; it must be a probability below 1")
@@ -58,6 +61,7 @@ class TagStage(Generic[P]):
         check_max_pixels(max_pixels)
         self.tagger, self.floor, self.threads = tagger, floor, threads
         self.orientation, self.max_pixels = orientation, max_pixels
+        self.inputs = (candidates, *self.inputs[1:])
         self.version = tagger.version
         self.neutral_options = ("threads", *tagger.neutral_options)
         self.loaded: LoadedTagger | None = None
@@ -80,9 +84,9 @@ class TagStage(Generic[P]):
         if self.loaded is None:
             raise RuntimeError("setup() was not called")
         account = Account()
-        groups = _group_by_image(tables["candidates"], tables["boxes"])
+        groups = _group_by_image(tables[self.inputs[0]], tables["boxes"])
         self._drop_long_texts(groups, account)
-        rows = _Rows(tables["candidates"])
+        rows = _Rows(as_grounded(tables[self.inputs[0]]))
         for result in self.tagger.tag(self._read(groups, tables["images"], account)):
             group = groups[result.image_id]
             if isinstance(result, Failure):
@@ -176,7 +180,7 @@ class _Rows:
     """Rows of the `scores` table: candidates by their row number, and relations that are no candidates."""
 
     def __init__(self, candidates: pa.Table) -> None:
-        self.candidates = candidates.select(SCHEMAS["candidates"].names).cast(SCHEMAS["candidates"])
+        self.candidates = candidates
         self.others: list[dict[str, object]] = []
         self.rows: list[int] = []
         self.scores: dict[str, list[NDArray[np.float32]]] = {
@@ -197,12 +201,13 @@ class _Rows:
     def _other(self, group: _Group, relation: Candidate) -> int:
         """The row of a relation that no caption proposed."""
         evidence = {"support": 0, "caption_ids": [], "triplet_ids": [], "rule": "union"}
+        evidence |= {"claim_id": relation.position, "alternatives": 0}
         self.others.append({"image_id": group.image_id, **relation._asdict(), **evidence})
         return self.candidates.num_rows + len(self.others) - 1
 
     def table(self, tagger: str) -> pa.Table:
         """All rows as the `scores` table."""
-        others = pa.Table.from_pylist(self.others, SCHEMAS["candidates"])
+        others = pa.Table.from_pylist(self.others, SCHEMAS["grounded"])
         table = pa.concat_tables([self.candidates, others]).take(pa.array(self.rows, pa.int64()))
         for name, parts in self.scores.items():
             values = np.concatenate([np.zeros(0, np.float32), *parts])

@@ -27,6 +27,8 @@ def run_with(folder: Path, gold: list[str], scored: list[tuple[str, float]]) -> 
         "caption_ids": [0],
         "triplet_ids": [],
         "rule": "head|head",
+        "claim_id": 0,
+        "alternatives": 1,
         "tagger": "t",
     }
     blank = dict.fromkeys(SCHEMAS["scores"].names) | pair | score

@@ -19,7 +19,14 @@ RECIPE = Path(__file__).resolve().parents[2] / "configs" / "train" / "world_rtag
 FIRST, LAST = 35.3, 28.8
 """Losses of the run below as recorded: of its first step, and the mean of its last four."""
 
-BLANK = {"support": 1, "caption_ids": [0], "triplet_ids": [], "rule": "gold"}
+BLANK = {
+    "support": 1,
+    "caption_ids": [0],
+    "triplet_ids": [],
+    "rule": "gold",
+    "claim_id": 0,
+    "alternatives": 1,
+}
 """What a candidate holds of captions, where there are none."""
 
 

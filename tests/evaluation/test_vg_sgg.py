@@ -223,6 +223,8 @@ def run(tmp_path: Path) -> str:
         "caption_ids": [0],
         "triplet_ids": [],
         "rule": "head|head",
+        "claim_id": 0,
+        "alternatives": 1,
         "tagger": "t",
     }
     facts = [("riding", 0, 1, 0.9), ("eating", 0, 2, 0.8)]

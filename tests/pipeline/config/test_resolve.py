@@ -137,7 +137,7 @@ def test_a_missing_option_says_how_to_give_it() -> None:
 def test_an_unknown_stage_without_code_of_its_own_names_the_nearest_one(written) -> None:
     assert message(values(captoin=written)) == (
         "tiny.yaml: stages.captoin: unknown stage 'captoin'; did you mean 'caption'? "
-        "choose one of caption, image_labels, image_support, match, parse, select, tag, "
+        "choose one of caption, ground, image_labels, image_support, match, parse, select, tag, "
         "or give package.module:Name as its backend"
     )
 
@@ -185,6 +185,24 @@ def test_the_profile_sets_the_switches_and_an_option_in_the_config_wins() -> Non
     assert job(mixed).stage("match").options["method"] == "boundary"
     assert job(compat).stage("select").options["deduplicate"] == "none"
     assert job(compat).config["stages"]["select"]["deduplicate"] == "none"  # as run.json records it
+
+
+def test_taggers_read_what_ground_leaves_and_the_published_profile_has_no_such_stage() -> None:
+    chain = {
+        "parse": {"backend": "relforge"},
+        "match": {"backend": "synonyms"},
+        "ground": {"backend": "nearest"},
+        "tag": {"backend": "rule"},
+        "select": {"backend": "select"},
+    }
+    fixed, compat = values(**chain), values(**chain)
+    compat["run"]["profile"] = "compat"
+
+    assert job(fixed).build_stage("tag").inputs[0] == "grounded"
+    assert [one.name for one in job(fixed).stages][-3:] == ["ground", "tag", "select"]
+    assert job(compat).build_stage("tag").inputs[0] == "candidates"
+    assert "ground" not in [one.name for one in job(compat).stages]
+    assert "ground" not in job(compat).config["stages"]
 
 
 def test_the_run_seed_and_dataset_reach_a_backend_that_takes_them(tmp_path, monkeypatch) -> None:

@@ -22,6 +22,8 @@ def row(
         "score": score,
         "support": len(captions),
         "rule": "head|head",
+        "claim_id": 0,
+        "alternatives": 1,
         "caption_ids": list(captions),
     }
 

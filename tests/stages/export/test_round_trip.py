@@ -51,6 +51,8 @@ def dataset(rows) -> list[dict[str, pa.Table]]:
                 "caption_ids": [0, 2],
                 "triplet_ids": [],
                 "rule": "a|b",
+                "claim_id": 0,
+                "alternatives": 1,
                 "tagger": "t",
                 "subject_score": 0.7,
             }

@@ -51,7 +51,9 @@ def tables(claims: list[tuple[str, int, str, int]], images: dict[str, bytes]) ->
     for image, subject, predicate, object_ in claims:
         row: dict[str, Any] = {"image_id": image, "subject_box": subject, "predicate": predicate}
         row |= {"object_box": object_, "position": 0, "support": 1, "caption_ids": [], "triplet_ids": []}
-        scored.append(row | {"rule": "head|head", "score": 0.8, "tagger": "test"})
+        scored.append(
+            row | {"rule": "head|head", "score": 0.8, "tagger": "test", "claim_id": 0, "alternatives": 1}
+        )
     return {
         "images": pa.Table.from_pylist(
             [{"image_id": image, "bytes": data} | size for image, data in images.items()],

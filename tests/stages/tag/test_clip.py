@@ -63,6 +63,8 @@ def shard() -> dict[str, pa.Table]:
         "caption_ids": [0],
         "triplet_ids": [],
         "rule": "r",
+        "claim_id": 0,
+        "alternatives": 1,
     }
     candidates = [
         candidate | {"subject_box": 0, "object_box": 1, "predicate": "holding"},

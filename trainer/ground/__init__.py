@@ -1,0 +1,1 @@
+"""Training of pair priors (`relforge ground fit`)."""
