@@ -31,7 +31,7 @@ class LearnedPrior:
 
     @property
     def default_floor(self) -> float:
-        """The floor that was chosen with the model."""
+        """The floor that was chosen with the model; loads it."""
         return self._loaded().floor
 
     def files(self) -> Sequence[str]:

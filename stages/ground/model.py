@@ -29,34 +29,48 @@ class PriorModel:
 
     Args:
         words: vectors of predicates and classes.
-        perceptrons: one for each fold of the images, fitted on the others.
+        perceptrons: (fold of the images that it did not see, perceptron).
         calibration: (a, b) of sigmoid(a + b * logit).
         floor: pairs below it are dropped by default.
-        seen: keys of the images it was fitted on.
+        seen: `hash_image` of the images it was fitted on.
     """
 
     words: WordVectors
-    perceptrons: Sequence[Perceptron]
+    perceptrons: Sequence[tuple[int, Perceptron]]
     calibration: tuple[float, float]
     floor: float
-    seen: frozenset[str]
+    seen: frozenset[int]
 
     def logits(self, pairs: Alternatives) -> np.ndarray:
         """Of every pair, float64: their mean over the perceptrons; of an image that is among those the model
-        was fitted on, from the perceptron alone that did not see it."""
-        features = join_features(pairs, self.words)
-        own = np.stack([one.logits(features) for one in self.perceptrons])
-        count = len(self.perceptrons)
-        keys = [image_key(name) for name in pairs.images]
-        fold = np.array([fold_of(key, count) if key in self.seen else -1 for key in keys] or [-1])
-        of_row = fold[pairs.image]
-        return np.where(of_row < 0, own.mean(0), own[of_row, np.arange(len(of_row))])
+        was fitted on, over those alone that did not see it."""
+        folds = 1 + max(fold for fold, _ in self.perceptrons)
+        hashes = [hash_image(name) for name in pairs.images]
+        fold = np.array([one % folds if one in self.seen else -1 for one in hashes] or [-1])
+        return mean_logits(self.perceptrons, join_features(pairs, self.words), fold[pairs.image])
 
     def score(self, pairs: Alternatives) -> np.ndarray:
         """Calibrated probability of every pair; float64."""
         offset, slope = self.calibration
         score: np.ndarray = 1 / (1 + np.exp(-(offset + slope * self.logits(pairs))))
         return score
+
+
+def mean_logits(
+    perceptrons: Sequence[tuple[int, Perceptron]], features: np.ndarray, fold: np.ndarray
+) -> np.ndarray:
+    """Mean of the perceptrons' logits, float64; of a row with a fold, of those that did not see that fold.
+
+    Args:
+        features: N x F.
+        fold: of each row, or -1.
+    """
+    total, count = np.zeros(len(features)), np.zeros(len(features))
+    for unseen, perceptron in perceptrons:
+        rows = (fold < 0) | (fold == unseen)
+        total[rows] += perceptron.logits(features[rows])
+        count += rows
+    return total / np.maximum(count, 1)
 
 
 def image_key(image_id: str) -> str:
@@ -66,9 +80,9 @@ def image_key(image_id: str) -> str:
     return str(int(digits[0])) if digits else stem
 
 
-def fold_of(key: str, folds: int) -> int:
-    """The fold of an image, by its key alone."""
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") % folds
+def hash_image(image_id: str) -> int:
+    """63 bits of an image's key; the fold of an image is their rest."""
+    return int.from_bytes(hashlib.blake2b(image_key(image_id).encode(), digest_size=8).digest(), "big") >> 1
 
 
 def join_features(pairs: Alternatives, words: WordVectors) -> np.ndarray:
@@ -104,14 +118,15 @@ def save_model(folder: Path, model: PriorModel, card: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     words = model.words
     arrays = {"predicates": words.predicate_rows, "classes": words.class_rows}
-    for fold, one in enumerate(model.perceptrons):
-        arrays |= {f"{fold}.mean": one.mean, f"{fold}.deviation": one.deviation}
+    for place, (fold, one) in enumerate(model.perceptrons):
+        arrays |= {f"{place}.fold": np.array([fold]), f"{place}.mean": one.mean}
+        arrays[f"{place}.deviation"] = one.deviation
         for number, (weights, bias) in enumerate(one.layers):
-            arrays |= {f"{fold}.layer{number}.weights": weights, f"{fold}.layer{number}.bias": bias}
-    save_file({name: np.ascontiguousarray(one, np.float32) for name, one in arrays.items()}, folder / WEIGHTS)
+            arrays |= {f"{place}.layer{number}.weights": weights, f"{place}.layer{number}.bias": bias}
+    stored = {name: np.ascontiguousarray(one, np.float32) for name, one in arrays.items()}
+    save_file(stored | {"seen": np.array(sorted(model.seen), np.int64)}, folder / WEIGHTS)
     tables = {"features": list(NAMES), "calibration": list(model.calibration), "floor": model.floor}
     tables |= {"predicates": list(words.predicates), "classes": list(words.classes)}
-    tables |= {"seen": sorted(model.seen)}
     for name, content in ((TABLES, tables), (CARD, card)):
         (folder / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
@@ -127,19 +142,21 @@ def load_model(folder: Path) -> PriorModel:
 
     weights, path = model_files(folder)
     try:
-        arrays = {name: one.astype(np.float64) for name, one in load_file(str(weights)).items()}
+        stored = load_file(str(weights))
+        seen = frozenset(stored.pop("seen").tolist())
+        arrays = {name: one.astype(np.float64) for name, one in stored.items()}
         tables = json.loads(path.read_text(encoding="utf-8"))
         if tables["features"] != list(NAMES):
             raise ValueError("of other features than this version computes; fit it again")
         words = WordVectors(tables["predicates"], tables["classes"], arrays["predicates"], arrays["classes"])
-        perceptrons: list[Perceptron] = []
-        while f"{len(perceptrons)}.mean" in arrays:
-            perceptrons.append(_read_perceptron(arrays, f"{len(perceptrons)}."))
+        perceptrons: list[tuple[int, Perceptron]] = []
+        while f"{(place := len(perceptrons))}.fold" in arrays:
+            one = _read_perceptron(arrays, f"{place}.")
+            perceptrons.append((int(arrays[f"{place}.fold"][0]), one))
         width = len(NAMES) + 1 + words.width
-        if not perceptrons or any(one.layers[0][0].shape[1] != width for one in perceptrons):
+        if not perceptrons or any(one.layers[0][0].shape[1] != width for _, one in perceptrons):
             raise ValueError("its layers do not fit its features")
         offset, slope = map(float, tables["calibration"])
-        seen = frozenset(map(str, tables["seen"]))
         return PriorModel(words, perceptrons, (offset, slope), float(tables["floor"]), seen)
     except (ValueError, KeyError, TypeError, IndexError, SafetensorError) as error:
         raise ValueError(f"ground model: {folder} cannot be read: {error}") from error

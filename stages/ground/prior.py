@@ -15,8 +15,11 @@ class PairPrior(Protocol):
 
     version: int
     """Raise it when the same candidates would get another prior."""
-    default_floor: float
-    """Pairs below it are dropped, where the config gives no `floor`."""
+
+    @property
+    def default_floor(self) -> float:
+        """Pairs below it are dropped, where the config gives no `floor`; asked for after `load`."""
+        ...
 
     def files(self) -> Sequence[str]:
         """Paths of the files that decide the prior; callable before `load`.

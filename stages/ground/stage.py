@@ -31,11 +31,15 @@ class GroundStage:
     outputs: tuple[str, ...] = ("grounded",)
 
     def __init__(self, prior: PairPrior, floor: float | None = None) -> None:
-        floor = prior.default_floor if floor is None else floor
-        if not 0 <= floor < 1:
+        if floor is not None and not 0 <= floor < 1:
             raise ValueError(f"floor is {floor}; it must be a probability below 1")
-        self.prior, self.floor, self.version = prior, floor, prior.version
+        self.prior, self._floor, self.version = prior, floor, prior.version
         self.ready = False
+
+    @property
+    def floor(self) -> float:
+        """The config's, or the prior's own once it is loaded."""
+        return self.prior.default_floor if self._floor is None else self._floor
 
     def files(self) -> Sequence[str]:
         return self.prior.files()
