@@ -109,34 +109,37 @@ def precisions(count: Count, score: np.ndarray, times: np.ndarray) -> np.ndarray
 
 
 def measure(
-    name: str, count: Count, pairs: Alternatives, candidates: pa.Table, score: np.ndarray, kept: np.ndarray
+    name: str,
+    count: Count,
+    pairs: Alternatives,
+    truth: Pairs,
+    left: pa.Table,
+    score: np.ndarray,
+    kept: np.ndarray,
 ) -> dict[str, Any]:
-    """One rule's row, without gains."""
+    """One rule's row, without gains.
+
+    Args:
+        left: the candidates that the rule keeps.
+        score, kept: of every candidate.
+    """
     images = len(count.annotated)
-    total = count.annotated.sum()
-    best = count.best(np.where(kept, score, -np.inf))
-    shown = best > -np.inf
+    shown = count.best(np.where(kept, score, -np.inf)) > -np.inf
     right = int((shown & count.right).sum())
-    columns = [
-        candidates.filter(pa.array(kept))[one].to_pylist()
-        for one in ("image_id", "subject_box", "object_box")
-    ]
-    stated = set(zip(*columns, strict=True))
+    columns = [left[one].to_pylist() for one in ("image_id", "subject_box", "object_box")]
+    annotated = {(image, *pair) for image, facts in truth.truth.items() for pair in facts}
     chosen, claims = count_choices(count, pairs, score)
-    values = precisions(count, count.best(score), np.ones(images))
+    values = precisions(count, count.best(score), np.ones(images)).tolist()
+    names = ("average_precision", *(f"precision_at_{recall:.2f}" for recall in RECALLS))
     return {
         "case": name,
-        "verb_recall": right / total,
+        "pair_recall": len(annotated & set(zip(*columns, strict=True))) / max(len(annotated), 1),
+        "verb_recall": right / count.annotated.sum(),
         "verb_precision": right / max(int(shown.sum()), 1),
-        "candidates_per_image": int(kept.sum()) / images,
+        "candidates_per_image": left.num_rows / images,
         "choice": chosen / max(claims, 1),
         "choice_claims": claims,
-        "average_precision": values[0],
-        **{
-            f"precision_at_{recall:.2f}": value
-            for recall, value in zip(RECALLS, values[1:].tolist(), strict=True)
-        },
-        "stated_pairs": len(stated),
+        **dict(zip(names, values, strict=True)),
     }
 
 
@@ -214,33 +217,26 @@ def main() -> None:
     rows, saved = [], []
     base = count.best(scores["distance"][0])
     for name, (score, kept) in scores.items():
-        row = measure(name, count, pairs, candidates, score, kept)
-        stated = row.pop("stated_pairs")
-        annotated = {(image, *pair) for image, facts in truth.truth.items() for pair in facts}
-        shown = candidates.filter(pa.array(kept))
-        found = set(
-            zip(*(shown[one].to_pylist() for one in ("image_id", "subject_box", "object_box")), strict=True)
-        )
-        assert len(found) == stated
-        row = {"case": name, "pair_recall": len(annotated & found) / max(len(annotated), 1), **row}
+        row = measure(name, count, pairs, truth, candidates.filter(pa.array(kept)), score, kept)
         best = count.best(score)
         if name != "distance":
             add_gains(row, count, best, base)
         rows.append(row)
-        columns = dict(
-            zip(("image_id", "subject_box", "object_box", "verb"), zip(*count.keys, strict=True), strict=True)
-        )
-        first = dict(zip(count.row.tolist(), count.candidate.tolist(), strict=True))
-        predicates = [pairs.predicate[first[number]] for number in range(len(count.keys))]
-        saved.append(
-            pa.table({"rule": [name] * len(best), **columns, "predicate": predicates, "score": best})
-        )
+        saved.append(list_rows(name, count, pairs, best))
     if args.save:
         pq.write_table(pa.concat_tables(saved), args.save)
-    emit(
-        rows,
-        args.json,
-        f"{len(truth.truth)} images, {captions.num_rows} captions, {count.annotated.sum()} actions",
+    title = f"{len(truth.truth)} images, {captions.num_rows} captions, {count.annotated.sum()} actions"
+    emit(rows, args.json, title)
+
+
+def list_rows(rule: str, count: Count, pairs: Alternatives, score: np.ndarray) -> pa.Table:
+    """The rows of the count with a rule's score, and the first predicate that says each."""
+    images, subjects, objects, verbs = zip(*count.keys, strict=True) if count.keys else ((), (), (), ())
+    said = dict(zip(count.row[::-1].tolist(), count.candidate[::-1].tolist(), strict=True))
+    predicates = [pairs.predicate[said[number]] for number in range(len(count.keys))]
+    columns = {"image_id": images, "subject_box": subjects, "object_box": objects}
+    return pa.table(
+        {"rule": [rule] * len(score), **columns, "predicate": predicates, "verb": verbs, "score": score}
     )
 
 

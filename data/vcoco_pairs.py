@@ -49,7 +49,7 @@ def read_pairs(path: str, document: dict[str, Any]) -> HoiData:
         boxes: dict[tuple[float, ...], int] = {}
         of_box: list[int] = []
         found = []
-        for human, thing, action, category in zip(*rows, strict=True):  # type: ignore[arg-type]
+        for human, thing, action, category in zip(*rows, strict=True):
             known = isinstance(action, int) and 0 <= action < len(columns) and columns[action] is not None
             known &= isinstance(category, int) and 0 < category < len(objects) and person >= 0
             if not (known and is_box(human) and is_box(thing)):

@@ -85,22 +85,23 @@ def read_alternatives(candidates: pa.Table, boxes: pa.Table, images: pa.Table) -
     xywh = read_xywh(boxes)
     category = boxes["category"].to_numpy(zero_copy_only=False)
     claims = candidates["claim_id"].to_numpy().astype(np.int64)
+    counts = [pc.fill_null(candidates[f"{end}_count"], -1).to_numpy() for end in ("subject", "object")]
     return Alternatives(
-        xywh[rows[0]],
-        xywh[rows[1]],
-        size[place[image]],
-        image * (int(claims.max(initial=0)) + 1) + claims,
-        *rows,
-        category[rows[0]],
-        category[rows[1]],
-        *(
-            pc.fill_null(candidates[f"{end}_count"], -1).to_numpy().astype(np.int64)
-            for end in ("subject", "object")
-        ),
-        candidates["predicate"].to_pylist(),
-        *(candidates[name].to_numpy().astype(np.int64) for name in ("support", "alternatives")),
-        image,
-        names.to_pylist(),
+        subject=xywh[rows[0]],
+        object=xywh[rows[1]],
+        size=size[place[image]],
+        claim=image * (int(claims.max(initial=0)) + 1) + claims,
+        subject_box=rows[0],
+        object_box=rows[1],
+        subject_class=category[rows[0]],
+        object_class=category[rows[1]],
+        subject_count=counts[0].astype(np.int64),
+        object_count=counts[1].astype(np.int64),
+        predicate=candidates["predicate"].to_pylist(),
+        support=candidates["support"].to_numpy().astype(np.int64),
+        alternatives=candidates["alternatives"].to_numpy().astype(np.int64),
+        image=image,
+        images=names.to_pylist(),
     )
 
 

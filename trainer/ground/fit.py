@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from datamaterials import dataclass, replace
 
 from relforge.stages.ground.model import PriorModel, hash_image, join_features, mean_logits
 from relforge.stages.ground.pairs import Alternatives

@@ -76,7 +76,7 @@ def fit(
             logits = F.linear(state, *layers[-1])[:, 0]
             loss = F.binary_cross_entropy_with_logits(logits, y[rows], w[rows])
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             schedule.step()
     return Perceptron(mean, deviation, [(a.detach().numpy(), b.detach().numpy()) for a, b in layers])
