@@ -11,7 +11,7 @@ from relforge.pipeline.run.sums import count_losses
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.sidecar import Sidecar
 
-_RESULTS = ("images", "captions", "triplets", "candidates", "scores", "relations")
+_RESULTS = ("images", "captions", "triplets", "candidates", "grounded", "scores", "relations")
 """A run is empty when one of these that it writes has no row."""
 _CAUSES = (*_RESULTS, "boxes")
 """A table without rows that explains why those after it have none."""
@@ -22,6 +22,7 @@ _HINTS = {
     "neither_names_a_class": _NO_CLASS,
     "subject_names_no_class": _NO_CLASS,
     "object_names_no_class": _NO_CLASS,
+    "improbable_pair": "lower stages.ground.floor",
     "below_floor": "lower stages.tag.floor",
     "below_threshold": "lower stages.select.threshold",
 }

@@ -10,7 +10,7 @@ from relforge.stages.backend import Backend
 from relforge.stages.ground.pairs import Alternatives
 from relforge.stages.ground.stage import GroundStage
 
-OFFSET, SLOPE = 0.0, 5.0
+OFFSET, SLOPE = 0.16, 4.2
 
 
 class NearestPrior:
@@ -21,7 +21,7 @@ class NearestPrior:
     """
 
     version = 1
-    default_floor = 0.0
+    default_floor = 0.02
 
     def files(self) -> Sequence[str]:
         return ()
