@@ -213,7 +213,7 @@ def main() -> None:
         if rule == "all":
             scores[rule] = (np.zeros(len(pairs.claim)), np.ones(len(pairs.claim), bool))
         elif rule != "distance":
-            scores[rule] = score_by(rule, pairs)
+            scores[rule.partition("=")[0]] = score_by(rule, pairs)
     rows, saved = [], []
     base = count.best(scores["distance"][0])
     for name, (score, kept) in scores.items():

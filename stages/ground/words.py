@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -66,11 +66,16 @@ def _class_keys(name: str) -> tuple[str, ...]:
     return (class_key(name),)
 
 
-def _rows(names: Sequence[str] | np.ndarray, known: Sequence[str], rows: np.ndarray, keys) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _rows(
+    names: Sequence[str] | np.ndarray,
+    known: Sequence[str],
+    rows: np.ndarray,
+    keys: Callable[[str], Sequence[str]],
+) -> np.ndarray:
+    """The row of each name by the first of its keys that is known; zeros where none is."""
     place = {name: at for at, name in enumerate(known)}
     distinct, inverse = np.unique(np.asarray(names, object), return_inverse=True)
     found = [next((place[key] for key in keys(name) if key in place), -1) for name in distinct.tolist()]
     table = np.concatenate([rows, np.zeros((1, rows.shape[1]))])  # the last row is that of unknown ones
-    return (
-        table[np.array(found, np.int64)[inverse.reshape(-1)]] if len(names) else np.zeros((0, rows.shape[1]))
-    )
+    chosen: np.ndarray = table[np.array(found, np.int64)[inverse.reshape(-1)]]
+    return chosen

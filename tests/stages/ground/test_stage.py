@@ -121,3 +121,22 @@ def test_ranks_and_priors_are_of_the_image_alone(rows) -> None:
 
 def _rename(table: pa.Table) -> pa.Table:
     return table.set_column(0, table.schema.field(0), pa.array(["2"] * table.num_rows))
+
+
+def test_the_shipped_prior_prefers_the_board_underfoot(rows) -> None:
+    boxes = rows.table(
+        "boxes",
+        {"box_id": 0, "category": "person", "x": 100.0, "y": 100.0, "w": 60.0, "h": 150.0},
+        {"box_id": 1, "category": "surfboard", "x": 80.0, "y": 235.0, "w": 120.0, "h": 30.0},
+        {"box_id": 2, "category": "surfboard", "x": 500.0, "y": 60.0, "w": 20.0, "h": 8.0},
+    )
+    given = tables(rows, (0, 1, 0), (0, 2, 0), boxes=boxes, alternatives=2, object_count=1)
+    given |= {"images": rows.table("images", {}, width=640, height=480)}
+    place = given["candidates"].schema.get_field_index("predicate")
+    given["candidates"] = given["candidates"].set_column(place, "predicate", pa.array(["riding"] * 2))
+
+    result = ground("learned", given)
+
+    assert result.tables["grounded"]["object_box"].to_pylist() == [1]
+    assert result.tables["grounded"]["prior"][0].as_py() > 0.3
+    assert result.dropped == {"improbable_pair": 1}
