@@ -63,7 +63,7 @@ def test_rows_of_a_rule_are_counted_and_saved(monkeypatch, capsys, files, tmp_pa
 
     found = {row["case"]: row for row in rows}
     assert list(found) == ["distance", "all", "nearest"]
-    # four pairs ride, which may also mean surfing; one of the eight rows is annotated, and is the nearest pair
+    # four pairs ride, which may mean surfing too; one of the eight rows is annotated, of the nearest pair
     assert found["all"]["verb_recall"] == found["all"]["pair_recall"] == 1
     assert (found["all"]["verb_precision"], found["all"]["candidates_per_image"]) == (0.125, 4)
     assert (found["distance"]["average_precision"], found["distance"]["choice"]) == (1, 1)
