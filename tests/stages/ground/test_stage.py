@@ -63,7 +63,7 @@ def test_without_a_prior_everything_goes_on(rows) -> None:
     assert (result.kept, result.dropped) == (2, {})
 
 
-@pytest.mark.parametrize("backend", ["none", "nearest"])
+@pytest.mark.parametrize("backend", ["none", "nearest", "learned"])
 def test_a_shard_without_candidates_is_grounded(rows, backend) -> None:
     given = tables(rows, (0, 1, 0))
     given["candidates"] = given["candidates"].slice(0, 0)
