@@ -21,6 +21,7 @@ OF_RUN = {
     "profile": "run.profile",
     "orientation": "dataset.orientation",
     "max_pixels": "dataset.max_pixels",
+    "candidates": "stages.ground",
 }
 """Option that a run fills in -> the field that sets it."""
 
