@@ -79,6 +79,8 @@ _NEW: dict[str, Any] = {
     "caption_ids": [],
     "triplet_ids": [],
     "rule": TAGGER,
+    "claim_id": 0,
+    "alternatives": 0,
     "score": 1.0,
     "tagger": TAGGER,
 }
