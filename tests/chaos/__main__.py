@@ -151,7 +151,7 @@ def _drive(folder: Path, executor: str, places: _Places) -> int:
     if executor.startswith("loop"):
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["tests.chaos.preload"])
-        process = context.Process(target=drive, args=(folder, "loop"))
+        process = context.Process(target=drive, args=(folder, "loop", dict(os.environ)))
         process.start()
         process.join(_SECONDS)
         assert process.exitcode is not None, f"{folder}: nothing ends"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, cast
 
@@ -14,8 +15,13 @@ from relforge.pipeline.run.job import Job
 from tests.chaos.killing import Kill, Killer, killing_storage
 
 
-def drive(folder: Path, executor: str) -> None:
-    """Run the job of a case, and exit as the command line does."""
+def drive(folder: Path, executor: str, environment: Mapping[str, str] | None = None) -> None:
+    """Run the job of a case, and exit as the command line does.
+
+    Args:
+        environment: of the process that asks; this one may be forked from another, older one.
+    """
+    os.environ.update(environment or {})
     (folder / "driver.pid").write_text(str(os.getpid()))
     job = Job.from_dict(json.loads((folder / "job.json").read_text()))
     kills = [Kill(**kill) for kill in json.loads((folder / "kills.json").read_text())]

@@ -20,7 +20,7 @@ def test_killed_runs_of_the_shipped_models_end_in_the_bytes_of_an_undisturbed_on
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
     monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
 
-    found = run_series(ram, seed=7, kills=1, executors=[executor], cases=1, per_case=6)
+    found = run_series(ram, seed=7, kills=60, executors=[executor], cases=1, per_case=6)
 
     assert [one["equal"] for one in found] == [True], found
     kills = found[0]["kills"]
