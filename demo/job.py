@@ -45,7 +45,7 @@ def write_job(folder: Path, images: int) -> Path:
             "caption": {"backend": "blip", "model": str(WEIGHTS / "blip"), "captions": 10, "top_p": 0.6},
             "parse": {"backend": "relforge", "predicate_form": "progressive"},
             "match": {"backend": "synonyms", "synonyms": [str(drawn / "synonyms.json")]},
-            "ground": {"backend": "nearest"},
+            "ground": {"backend": "nearest", "floor": 0.0},
             "tag": {"backend": "rtagger", "model": str(WEIGHTS / "rtagger"), **IMAGE_SIZE},
             "select": {"backend": "select"},
         },

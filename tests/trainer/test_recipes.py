@@ -158,7 +158,9 @@ def test_a_converted_detector_is_a_start(settings: dict[str, Any], tmp_path: Pat
 
 
 def test_what_nothing_would_read_is_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"unknown setting model\.size; choose from model\.kind"):
+    with pytest.raises(
+        ValueError, match=r"unknown setting model\.size; did you mean model\.sizes\? choose from model\.kind"
+    ):
         relations.main(settings | {"model": {"size": {}}})
     start = relations.main(settings | {"steps": 0})
     again = settings | {"out": settings["out"] + "-2", "model": {"start": str(start), "sizes": {}}}
