@@ -115,12 +115,10 @@ def _document(target: str, groups: dict[str, list[str]], bits: int | None, found
 
 def _show(found: Audit) -> None:
     counted = Counter((one.against, one.how) for one in found.leaks)
-    columns = ("against", "its images", "files compared", "same id", "same bytes", "same picture")
+    columns = ("against", "its images", "files compared", "same id", "same bytes", "same image")
     rows = []
     for name, (count, files) in found.compared.items():
-        how = [
-            counted[name, kind] for kind in ("same id", "same bytes", "same picture", "mirrored", "cropped")
-        ]
+        how = [counted[name, kind] for kind in ("same id", "same bytes", "same image", "mirrored", "cropped")]
         rows.append((name, *(f"{value:,}" for value in (count, files, *how))))
     print_table((*columns, "mirrored", "cropped"), rows)
     print_line(

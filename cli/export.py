@@ -76,6 +76,8 @@ def command(
         if left_out := counts.get("left_out"):
             why = f"{left_out:,} are left out by the format or its options"
         warnings = [f"the export has no relation: {why}"]
+    if counts.get("excluded_images") == 0:
+        warnings.append(f"no image of {exclude} is in the run: it is a list of another set")
     if as_json:
         return print_json({"to": to, "out": target, **counts, "warnings": warnings})
     print_warnings(warnings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
@@ -52,7 +53,7 @@ def export_run(
         options: of the format.
 
     Returns:
-        rows written, as the format counts them.
+        rows written, as the format counts them; with `exclude` also `excluded_images`.
 
     Raises:
         Unfinished: shards are missing and `partial` was not given.
@@ -68,7 +69,11 @@ def export_run(
     survey = Survey(folder, plan)
     if not survey.complete and not partial:
         raise Unfinished(f"{run} is not complete; finish it with relforge run, or pass --partial")
-    return export(to, _shards(folder, survey, min_score, keep, exclude), out, **options)
+    if not exclude:
+        return export(to, _shards(folder, survey, min_score, keep), out, **options)
+    found: Counter[str] = Counter(excluded_images=0)
+    counts = export(to, _without(_shards(folder, survey, min_score, keep), exclude, found), out, **options)
+    return counts | found
 
 
 def _shards(
@@ -76,7 +81,6 @@ def _shards(
     survey: Survey,
     min_score: float,
     keep: Callable[[Tables], pa.Table] | None,
-    exclude: Collection[str],
 ) -> Iterator[Tables]:
     writers = {table: step for step in survey.plan.steps for table in step.outputs}
     ready = survey.sidecars(writers["relations"])
@@ -90,10 +94,6 @@ def _shards(
         listed = survey.entries.get("classes", {}).get(shard)
         if listed is not None and listed.sidecar is not None:
             tables["classes"] = folder.read_table("classes", shard, listed.sidecar)
-        if exclude:
-            ids = pa.array(sorted(exclude), pa.string())
-            for name in ("images", "boxes", "relations"):
-                tables[name] = tables[name].filter(pc.invert(pc.is_in(pc.field("image_id"), ids)))
         if corrections is not None:
             tables["relations"] = correct_relations(
                 tables["relations"], corrections, tables["images"], tables["boxes"]
@@ -103,3 +103,15 @@ def _shards(
         if keep:
             tables["relations"] = keep(tables)
         yield tables
+
+
+def _without(shards: Iterator[Tables], exclude: Collection[str], found: Counter[str]) -> Iterator[Tables]:
+    """Shards without the excluded images, which are counted."""
+    ids = pa.array(sorted(exclude), pa.string())
+    for tables in shards:
+        kept = {
+            name: tables[name].filter(pc.invert(pc.is_in(pc.field("image_id"), ids)))
+            for name in ("images", "boxes", "relations")
+        }
+        found["excluded_images"] += tables["images"].num_rows - kept["images"].num_rows
+        yield tables | kept

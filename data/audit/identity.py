@@ -1,7 +1,7 @@
 """By what an image is known: its id in the data set that it came from first, or its file name.
 
 V-COCO has images of COCO 2014, COCO 2017 has them under the same numbers, and half of Visual Genome is COCO
-(`image_data.json` has the numbers), so one picture may be known by several names.
+(`image_data.json` has the numbers), so one image may be known by several names.
 """
 
 from __future__ import annotations

@@ -14,10 +14,10 @@ from relforge.data.audit.sets import Listed
 from relforge.images import ImageError
 
 BITS = 40
-"""Of 256 in which the hashes of one picture may differ. On the drawn world re-encoded, resized, mirrored and
-cropped copies differ in 26 at most, other pictures in 74 at least (docs/benchmarks.md)."""
+"""Of 256 in which the hashes of one image may differ. On the drawn world re-encoded, resized, mirrored and
+cropped copies differ in 26 at most, other images in 74 at least (docs/benchmarks.md)."""
 
-_ORDER = ("same id", "same bytes", "same picture", "mirrored", "cropped")
+_ORDER = ("same id", "same bytes", "same image", "mirrored", "cropped")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Leak:
     image_id: of the image that should not be there.
     against: name of the other set.
     other: the image's name there.
-    how: `same id` (or file name), `same bytes`, `same picture`, `mirrored` or `cropped`.
+    how: `same id` (or file name), `same bytes`, `same image`, `mirrored` or `cropped`.
     bits: in which the hashes differ; None where ids or bytes tell.
     """
 
@@ -61,9 +61,9 @@ def find_leaks(
     threads: int = 4,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Audit:
-    """Compare ids, then bytes and pictures.
+    """Compare ids, then bytes and what images show.
 
-    A file name that both sets have counts only where the pictures are alike, or where one of them cannot be
+    A file name that both sets have counts only where the images are alike, or where one of them cannot be
     read: `000001.jpg` is in many data sets.
 
     Args:

@@ -1,4 +1,4 @@
-"""Pairs of pictures with near perceptual hashes."""
+"""Pairs of images with near perceptual hashes."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 
 from relforge.data.audit.picture import Bits
 
-SAME, MIRRORED, CUT = "same picture", "mirrored", "cropped"
+SAME, MIRRORED, CUT = "same image", "mirrored", "cropped"
 _BLOCK = 2048
 _FAR = 112
-"""Bits in which two pictures differ at most that are compared without their edges. Unrelated ones differ in
+"""Bits in which two images differ at most that are compared without their edges. Unrelated ones differ in
 128 on average; a twentieth cut off each edge changes about 100 at most (drawn world, 400 images)."""
 
 
 @dataclass(frozen=True)
 class Near:
-    """A pair of pictures.
+    """A pair of images.
 
     Args:
         ours, theirs: rows.
         bits: in which the hashes differ.
-        how: `same picture`, `mirrored` or `cropped` (mirrored or not).
+        how: `same image`, `mirrored` or `cropped` (mirrored or not).
     """
 
     ours: int
@@ -37,8 +37,8 @@ def near_pairs(ours: Bits, plain: Bits, mirrored: Bits, cut: Bits, bound: int) -
     """All pairs within the bound, a block at a time.
 
     Args:
-        ours: N x 4, hashes of pictures as they are.
-        plain, mirrored: M x 4, of the other pictures and of their mirror images.
+        ours: N x 4, hashes of images as they are.
+        plain, mirrored: M x 4, of the other images and of their mirror images.
         cut: M x V x 4, of both without their edges.
     """
     for start in range(0, len(ours), _BLOCK):

@@ -73,6 +73,16 @@ def test_export_leaves_out_a_list(relforge, finished: Path, tmp_path: Path) -> N
     ).json  # fmt: skip
 
     assert some["relations"] == every["relations"] - len(first["relationships"])
+    assert some["excluded_images"] == 1
+
+
+def test_a_list_of_another_set_is_said_in_export(relforge, finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "leaks.json").write_text('["nobody"]')
+
+    said = relforge("export", finished, "--to", "rlipv2", "--exclude", tmp_path / "leaks.json", "--json")
+
+    assert said.json["excluded_images"] == 0
+    assert "leaks.json is in the run: it is a list of another set" in said.json["warnings"][-1]
 
 
 def test_names_alone_say_so(relforge, run_folder: Path, tmp_path: Path) -> None:

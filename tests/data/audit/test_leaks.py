@@ -34,9 +34,9 @@ def mirrored(image: Image.Image) -> Image.Image:
 
 
 KINDS: dict[str, tuple[str, Callable[[Image.Image], Image.Image]]] = {
-    "encoded again": ("same picture", lambda image: image),
-    "half the size": ("same picture", lambda image: image.resize((image.width // 2, image.height // 2))),
-    "twice the size": ("same picture", lambda image: image.resize((image.width * 2, image.height * 2))),
+    "encoded again": ("same image", lambda image: image),
+    "half the size": ("same image", lambda image: image.resize((image.width // 2, image.height // 2))),
+    "twice the size": ("same image", lambda image: image.resize((image.width * 2, image.height * 2))),
     "turned round": ("mirrored", mirrored),
     "cropped left": ("cropped", lambda image: cropped(image, 0.05, 0, 0, 0)),
     "cropped corner": ("cropped", lambda image: cropped(image, 0, 0.05, 0.05, 0)),
