@@ -13,8 +13,8 @@ import yaml
 
 from relforge.cli import exits
 from relforge.cli.exits import BadInput
+from relforge.cli.image_boxes import Box, read_boxes
 from relforge.cli.output import Json, print_json, print_line, report_error
-from relforge.cli.picture_boxes import Box, read_boxes
 from relforge.cli.run import Overrides
 
 _STAGES: dict[str, dict[str, Any]] = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from relforge.data.audit.picture import Fingerprint, fingerprint
+from relforge.data.audit.image_hash import Fingerprint, fingerprint
 from relforge.data.audit.search import near_pairs
 from relforge.data.audit.sets import Listed
 from relforge.images import ImageError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from relforge.data.audit.picture import Bits
+from relforge.data.audit.image_hash import Bits
 
 SAME, MIRRORED, CUT = "same image", "mirrored", "cropped"
 _BLOCK = 2048

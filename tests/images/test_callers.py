@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 READERS = {
     "cli/label.py": "relforge label with a detector",
-    "data/audit/picture.py": "relforge audit",
+    "data/audit/image_hash.py": "relforge audit",
     "data/caption_batches.py": "training of captioners",
     "data/image_loading.py": "training of models of whole images",
     "data/transforms.py": "training and evaluation (`relforge eval`, the demo)",

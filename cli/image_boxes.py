@@ -1,4 +1,4 @@
-"""The boxes of one picture, as people write them down."""
+"""The boxes of one image, as people write them down."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Box = dict[str, Any]
 
 _FORMS = (
     'write [{"category": "dog", "bbox": [x, y, width, height]}, ...] in pixels, '
-    "or give a COCO-format file that lists the picture"
+    "or give a COCO-format file that lists the image"
 )
 
 
 def read_boxes(path: str, picture: str) -> list[Box]:
-    """Boxes from a list of `{category, bbox}`, or from a COCO-format file with this picture in it.
+    """Boxes from a list of `{category, bbox}`, or from a COCO-format file with this image in it.
 
     Args:
         picture: path of the image; a COCO file is searched for its file name, and one of a single image is

@@ -1,7 +1,7 @@
-"""What tells whether two image files show the same picture: their bytes, and hashes of what is seen.
+"""What tells whether two image files show the same image: their bytes, and hashes of what is seen.
 
 The perceptual hash is `imagehash.phash`: signs of the low frequencies of a small grey image, 256 bits here.
-It survives re-encoding and resizing. Mirroring and cropping change it, so a benchmark's picture also has
+It survives re-encoding and resizing. Mirroring and cropping change it, so a benchmark's image also has
 hashes of its mirror image and of both without a strip of `STRIP` at their edges.
 """
 
@@ -27,7 +27,7 @@ Bits = NDArray[np.uint64]
 class Fingerprint:
     """Args:
     digest: SHA-256 of the file.
-    hashes: V x 4 uint64: of the picture; of a benchmark's also of its mirror image, then of both cropped.
+    hashes: V x 4 uint64: of the image; of a benchmark's also of its mirror image, then of both cropped.
     """
 
     digest: str
