@@ -19,8 +19,9 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "data": ("stages",),
     "demo": ("stages", "data"),
     "pipeline": ("stages", "kernels"),
-    "stages": ("tagger",),
+    "stages": ("tagger", "vlm"),
     "tagger": ("models",),
+    "vlm": ("models",),
     "models": ("images", "kernels"),
     "images": ("kernels",),
     "kernels": (),
@@ -38,7 +39,7 @@ ENGINE: dict[str, tuple[str, ...]] = {
 
 RAY_ROOM = "pipeline"
 PLAIN_PACKAGES = {"ray", "spacy", "pydantic", "typer"}
-PLAIN_ROOMS = ("kernels", "images", "models", "tagger")
+PLAIN_ROOMS = ("kernels", "images", "models", "tagger", "vlm")
 
 
 def below(room: str) -> set[str]:

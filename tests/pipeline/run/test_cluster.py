@@ -21,7 +21,7 @@ from tests.fixtures.contents import read_contents
 from tests.fixtures.nodes import Nodes
 from tests.fixtures.tiny import tiny_job
 
-pytestmark = pytest.mark.slow  # nodes of their own
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(1800)]  # nodes of their own
 
 DRIVER = """
 import json, os, sys
@@ -51,7 +51,7 @@ def test_two_nodes_of_one_cpu_with_an_actor_each_do_not_wait_for_ever(tmp_path: 
         [sys.executable, "-c", DRIVER, str(tmp_path / "job.json")],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
     )
 
     assert ended.returncode == Outcome.COMPLETE, ended.stdout + ended.stderr
@@ -97,7 +97,7 @@ def test_the_only_gpu_node_is_lost_and_another_joins(tmp_path: Path, source) -> 
     (tmp_path / "job.json").write_text(json.dumps(job.to_dict()))
 
     command = [sys.executable, "-c", LOSING, str(tmp_path / "job.json")]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=900)
 
     assert ended.returncode == Outcome.COMPLETE, ended.stdout + ended.stderr
     assert "lost after" in ended.stdout
@@ -119,7 +119,7 @@ def test_the_head_and_a_node_are_lost_of_clusters_whose_run_folder_is_on_s3(
         driver = nodes.drive(job, tmp_path)
         wait_until(driver, lambda: len(folder.indices("captions")) >= 2)
         nodes.lose_head()
-        said, errors = driver.communicate(timeout=180)
+        said, errors = driver.communicate(timeout=900)
 
         # one sentence, and the exit status of a run that is not done
         assert driver.returncode == Outcome.INCOMPLETE, errors
@@ -134,7 +134,7 @@ def test_the_head_and_a_node_are_lost_of_clusters_whose_run_folder_is_on_s3(
         driver = nodes.drive(job, tmp_path)
         wait_until(driver, lambda: len(folder.indices("captions")) >= min(done + 2, 11))
         nodes.lose_worker()
-        said, errors = driver.communicate(timeout=180)
+        said, errors = driver.communicate(timeout=900)
 
     assert driver.returncode == Outcome.COMPLETE, said + errors
     run(tiny_job(tmp_path / "loop", path, caption=caption), executor="loop")
@@ -142,9 +142,9 @@ def test_the_head_and_a_node_are_lost_of_clusters_whose_run_folder_is_on_s3(
 
 
 def wait_until(driver: subprocess.Popen[str], reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 900
     while not reached():
         if driver.poll() is not None or time.monotonic() > deadline:
             driver.send_signal(signal.SIGINT)
-            pytest.fail(f"the run ended, or came nowhere: {driver.communicate(timeout=60)}")
+            pytest.fail(f"the run ended, or came nowhere: {driver.communicate(timeout=300)}")
         time.sleep(0.1)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fixtures.tiny import tiny_job
 
-pytestmark = pytest.mark.slow  # a Ray of its own
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # a Ray of its own
 
 DRIVER = """
 import json, sys, urllib.request
@@ -32,7 +32,7 @@ def test_its_place_is_printed_and_answers(tmp_path: Path, source) -> None:
     (tmp_path / "job.json").write_text(json.dumps(tiny_job(tmp_path / "run", source(4)).to_dict()))
 
     command = [sys.executable, "-c", DRIVER, str(tmp_path / "job.json")]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=500)
 
     assert "Ray's dashboard: http://127.0.0.1:" in ended.stdout, ended.stdout + ended.stderr
     assert " 200\n" in ended.stdout

@@ -100,6 +100,7 @@ def test_the_documented_stage_runs_beside_parse_and_its_table_is_committed(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_both_executors_make_the_same_data(job: MakeJob) -> None:
     assert (
         run(job("a"), executor="loop").dataset_hash == run(job("b"), executor="ray").dataset_hash is not None

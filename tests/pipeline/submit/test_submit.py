@@ -17,7 +17,7 @@ from ray_head import Cluster, cluster
 
 from relforge.pipeline.run.status import status
 
-pytestmark = pytest.mark.slow  # a Ray head of its own
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # a Ray head of its own
 
 SHARDS = 6
 WAIT = 1.0
@@ -72,7 +72,7 @@ def submit(head: Cluster, *arguments: object, token: Path | None = None) -> subp
     for name in ("RAY_AUTH_MODE", "RAY_ADDRESS", "RAY_AUTH_TOKEN"):
         environment.pop(name, None)
     command = [sys.executable, "-m", "relforge", "submit", "--address", head.address, *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
 
 
 def test_a_killed_job_is_finished_by_submitting_it_again(head, long_config, tmp_path) -> None:
@@ -86,7 +86,7 @@ def test_a_killed_job_is_finished_by_submitting_it_again(head, long_config, tmp_
     again = submit(head, long_config, "--detach", "--json")
     assert json.loads(again.stdout)["job"] == job  # the same command finds the job that runs
     part = tmp_path / "run" / "_state" / "captions" / "part-00001.json"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while not part.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
 

@@ -74,6 +74,7 @@ def captions(folder: Path) -> list[dict[str, object]]:
 
 @pytest.mark.usefixtures("ray_here")
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_killed_and_resumed_run_has_the_captions_of_an_undisturbed_one(
     folder: Path, tmp_path: Path
 ) -> None:
