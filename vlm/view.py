@@ -19,7 +19,7 @@ from relforge.vlm.frame import XYWH, Frame, around, whole_image
 
 VIEWS = ("blur", "black", "crop", "marks", "plain")
 """`crop`: the rectangle around the boxes; `blur`: the same, all outside the boxes blurred; `black`: the same,
-the other boxes of the image black; `marks`: the whole image with numbered outlines; `plain`: the whole image."""
+the image's other boxes black; `marks`: the whole image with numbered outlines; `plain`: the whole image."""
 
 CROPPED = ("blur", "black", "crop")
 VERSION = 1
