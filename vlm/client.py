@@ -122,6 +122,11 @@ class Client(Protocol):
         """
         ...
 
+    def notes(self) -> Mapping[str, Any]:
+        """What `setup` found, for the sidecar (how JSON is enforced, ...): the same in every run over
+        the same answers, so no host, time or count."""
+        ...
+
     def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Answer]]:
         """Answer a stream of requests, in any order; reads no further ahead than it has to.
 

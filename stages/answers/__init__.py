@@ -1,0 +1,1 @@
+"""What stages that ask a vision-language model have in common."""
