@@ -76,7 +76,7 @@ WORK ?= runs/bench-downstream
 bench-downstream: .venv/.ready
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/downstream.py --work $(WORK) --write benchmarks/results/downstream.md
 
-# The pictures of docs/view.md; needs Chromium.
+# The screenshots of docs/view.md; needs Chromium.
 screenshots: .venv/.ready
 	$(BIN)/python benchmarks/screenshots.py
 

@@ -1,4 +1,4 @@
-"""A page in headless Chromium, driven over the DevTools protocol on a pipe: sizes, clicks, pictures."""
+"""A page in headless Chromium, driven over the DevTools protocol on a pipe: sizes, clicks, screenshots."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class Browser:
         found = self.call("Performance.getMetrics")["metrics"]
         return float(next(one["value"] for one in found if one["name"] == "TaskDuration"))
 
-    def picture(self) -> bytes:
+    def screenshot(self) -> bytes:
         """What the window shows, as PNG."""
         return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
 

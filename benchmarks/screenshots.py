@@ -1,4 +1,4 @@
-"""The pictures of the documentation: `relforge view` of the drawn world, on a desk, on a phone, and two runs.
+"""The screenshots of the documentation: `relforge view` of the drawn world, wide, on a phone, and two runs.
 
 python benchmarks/screenshots.py [--work FOLDER] [--images N]
 """
@@ -49,12 +49,11 @@ def main() -> None:
             browser.resize(width, height, mobile=width < 800)
             browser.open(page.absolute().as_uri() + "#order=wrong")
             browser.wait("document.querySelector('.pane image') && scene")
-            browser.run("open(visible[2], 0)")
+            # 0: the first relation stands out
+            browser.run(f"open(visible[1], {-1 if name == 'view' else 0})")
             browser.wait("scene.id === ids[state.at] && [...document.images].every(one => one.complete)")
-            browser.run(
-                "new Promise(done => setTimeout(done, 300))"
-            )  # pictures are drawn after they are read
-            save(browser.picture(), given.out / f"{name}.jpg")
+            browser.run("new Promise(done => setTimeout(done, 300))")  # images are drawn after they are read
+            save(browser.screenshot(), given.out / f"{name}.jpg")
             print(given.out / f"{name}.jpg")
 
 
@@ -64,9 +63,9 @@ def relforge(*arguments: object) -> None:
     )
 
 
-def save(picture: bytes, path: Path) -> None:
+def save(shot: bytes, path: Path) -> None:
     """A PNG as a JPEG, a fifth of the size."""
-    Image.open(io.BytesIO(picture)).convert("RGB").save(path, quality=_QUALITY, optimize=True)
+    Image.open(io.BytesIO(shot)).convert("RGB").save(path, quality=_QUALITY, optimize=True)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 python benchmarks/view.py [--images 50 5000 50000] [--ways page folder serve] [--write FILE.md]
 
-The browser is headless Chromium on the same machine. `page` is one file with all pictures inside (up to 200
-images), `folder` has pictures beside the page and is opened from disk, `serve` is answered by relforge.
+The browser is headless Chromium on the same machine. `page` is one file with all images inside (up to 200
+images), `folder` has them beside the page and is opened from disk, `serve` is answered by relforge.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from relforge.reports.view.serve import ViewServer
 
 WAYS = ("page", "folder", "serve")
 ONE_PAGE, FOLDER = 200, 5000
-"""Most images that are measured as one page, and as a folder, whose pictures take long to write."""
+"""Most images that are measured as one page, and as a folder, whose images take long to write."""
 STEPS = 25
 _READY = "document.querySelector('.pane image') && [...document.images].every(one => one.complete)"
 
@@ -38,9 +38,9 @@ _NEXT = """(async () => {
     go(1);
     const place = state.at;
     while (scene?.id !== ids[place]) await new Promise(done => setTimeout(done));
-    const picture = new Image();
-    picture.src = document.querySelector('.pane image').href.baseVal;
-    await picture.decode();
+    const decoded = new Image();
+    decoded.src = document.querySelector('.pane image').href.baseVal;
+    await decoded.decode();
     times.push(performance.now() - start);
     await new Promise(done => setTimeout(done, 100));
   }
@@ -163,8 +163,8 @@ relations an image; photographs are 640 x 480.
 Each figure is the time by the clock, worst in brackets, then of the processor: of relforge for `made`, of
 the page's main thread for the others. Where the two are far apart, the machine was busy with something else.
 
-* made: what relforge needs before a browser can ask (pictures are written for `folder`, none for `serve`).
-* load: from the address to the first image drawn, with the pictures of the strip.
+* made: what relforge needs before a browser can ask (image files are written for `folder`, none for `serve`).
+* load: from the address to the first image drawn, with the images of the strip.
 * next image: from the key to the next image decoded; median of 25.
 * filter: from a change of filter, search or order to the page drawn; median of 9.
 

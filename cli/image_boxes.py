@@ -18,11 +18,11 @@ _FORMS = (
 )
 
 
-def read_boxes(path: str, picture: str) -> list[Box]:
+def read_boxes(path: str, image: str) -> list[Box]:
     """Boxes from a list of `{category, bbox}`, or from a COCO-format file with this image in it.
 
     Args:
-        picture: path of the image; a COCO file is searched for its file name, and one of a single image is
+        image: path of the image; a COCO file is searched for its file name, and one of a single image is
             taken to be of it.
 
     Raises:
@@ -35,7 +35,7 @@ def read_boxes(path: str, picture: str) -> list[Box]:
     except ValueError as error:
         raise BadInput(f"--boxes {path}: is no JSON ({error}); {_FORMS}") from error
     if isinstance(content, dict) and {"images", "annotations", "categories"} <= content.keys():
-        content = _of_coco(content, path, picture)
+        content = _of_coco(content, path, image)
     if not isinstance(content, list):
         raise BadInput(f"--boxes {path}: expected a list of boxes; {_FORMS}")
     boxes = [_check(entry, f"--boxes {path}: box {number}") for number, entry in enumerate(content)]
@@ -44,8 +44,8 @@ def read_boxes(path: str, picture: str) -> list[Box]:
     return boxes
 
 
-def _of_coco(content: dict[str, Any], path: str, picture: str) -> list[Box]:
-    name = Path(picture).name
+def _of_coco(content: dict[str, Any], path: str, image: str) -> list[Box]:
+    name = Path(image).name
     try:
         images = [one for one in content["images"] if Path(str(one["file_name"])).name == name]
         if not images and len(content["images"]) == 1:

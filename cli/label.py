@@ -29,7 +29,7 @@ _LABELLING = tuple(_STAGES)
 
 
 def command(
-    picture: Annotated[str, typer.Argument(metavar="IMAGE", help="Image file.")],
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="Image file.")],
     overrides: Overrides = None,
     boxes: Annotated[
         str | None,
@@ -63,21 +63,21 @@ def command(
 
     if (boxes is None) == (detect is None):
         raise BadInput("give the boxes of the image: --boxes FILE.json, or --detect FOLDER of a detector")
-    size = _size(picture)
-    given = read_boxes(boxes, picture) if boxes is not None else _detected(picture, str(detect), min_score)
-    page = out or f"{Path(picture).stem}.relations.html"
+    size = _size(image)
+    given = read_boxes(boxes, image) if boxes is not None else _detected(image, str(detect), min_score)
+    page = out or f"{Path(image).stem}.relations.html"
     with tempfile.TemporaryDirectory(prefix="relforge-label-") as folder:
-        config = _write_job(Path(folder), picture, size, given, caption or [], like)
+        config = _write_job(Path(folder), image, size, given, caption or [], like)
         job = load(str(config), overrides or [])
         result = execute(job, "loop")
         if result.outcome != exits.COMPLETE:
             report_error(result.message, int(result.outcome), as_json)
             raise typer.Exit(int(result.outcome))
-        data = gather(job.folder) | {"run": picture}
+        data = gather(job.folder) | {"run": image}
         write(data, page)
-    [image] = data["images"]
-    texts = dict(image["captions"])
-    relations = [_relation(one, image["boxes"], texts) for one in image["relations"]]
+    [shown] = data["images"]
+    texts = dict(shown["captions"])
+    relations = [_relation(one, shown["boxes"], texts) for one in shown["relations"]]
     if as_json:
         found = {"boxes": given, "captions": list(texts.values()), "relations": relations}
         return print_json({"out": page, **found})
@@ -87,27 +87,27 @@ def command(
         stated = f'  ("{one["captions"][0]}")' if one["captions"] else ""
         print_line(f"  {one['subject']} {one['predicate']} {one['object']}{score}{stated}")
     if not relations:
-        print_line(_why_none(image["boxes"], texts))
+        print_line(_why_none(shown["boxes"], texts))
     print_line(f"drawn on {page}")
     return None
 
 
-def _size(picture: str) -> tuple[int, int]:
+def _size(image: str) -> tuple[int, int]:
     from relforge.images import ImageError, read_size
 
     try:
-        return read_size(picture)
+        return read_size(image)
     except (ImageError, OSError) as error:
-        raise BadInput(f"{picture}: {error}") from error
+        raise BadInput(f"{image}: {error}") from error
 
 
-def _detected(picture: str, folder: str, min_score: float) -> list[Box]:
+def _detected(image: str, folder: str, min_score: float) -> list[Box]:
     from relforge.images import ImageError, decode, read
     from relforge.models.object_detector import detect_objects
 
     try:
         # as stored, as the boxes of a file would be
-        found = detect_objects(folder, decode(read(picture), orientation="stored"), min_score)
+        found = detect_objects(folder, decode(read(image), orientation="stored"), min_score)
     except (ImageError, ValueError, OSError) as error:
         raise BadInput(f"--detect {folder}: {error}") from error
     if not found:
@@ -116,11 +116,11 @@ def _detected(picture: str, folder: str, min_score: float) -> list[Box]:
 
 
 def _write_job(
-    folder: Path, picture: str, size: tuple[int, int], boxes: list[Box], captions: list[str], like: str | None
+    folder: Path, image: str, size: tuple[int, int], boxes: list[Box], captions: list[str], like: str | None
 ) -> Path:
     """A data set of one image, and the config that labels it."""
-    copy = folder / f"picture{Path(picture).suffix}"  # whatever its folder is called
-    shutil.copyfile(picture, copy)
+    copy = folder / f"image{Path(image).suffix}"  # whatever its folder is called
+    shutil.copyfile(image, copy)
     codes: dict[str, int] = {}
     for box in boxes:
         codes.setdefault(box["category"], len(codes) + 1)
@@ -137,7 +137,7 @@ def _write_job(
     if captions:
         (folder / "captions.json").write_text(json.dumps({"1": captions}), encoding="utf-8")
         stages["caption"] = {"backend": "import", "files": str(folder / "captions.json")}
-    dataset = {"name": "picture", "split": "one", "format": "coco"}
+    dataset = {"name": "image", "split": "one", "format": "coco"}
     dataset |= {"annotations": str(folder / "boxes.json"), "images": str(folder)}
     values = {
         "dataset": {**dataset, "orientation": "stored"},

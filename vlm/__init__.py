@@ -1,1 +1,1 @@
-"""Vision-language models as a tool: a picture and a question in, a kept answer out."""
+"""Vision-language models as a tool: an image and a question in, a kept answer out."""

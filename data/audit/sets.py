@@ -18,7 +18,7 @@ from relforge.data.audit.identity import NUMBERED, identities
 from relforge.data.hoi_json import load_json
 from relforge.data.sources import load_relations, read_dataset, read_table
 
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 FORMATS = (*NUMBERED, "hico", "open_images")
 """Names of sets that say what their numbers mean."""
 
@@ -63,7 +63,7 @@ def read_set(format: str, paths: Sequence[str], coco_ids: Mapping[int, int] | No
             files += [
                 Listed(str(one.relative_to(folder)), identities(one.name, format, "", coco_ids), str(one))
                 for one in sorted(folder.rglob("*"))
-                if one.suffix.lower() in PICTURES
+                if one.suffix.lower() in IMAGE_SUFFIXES
             ]
         elif of_run or "://" in path:
             listed += read_run(path, coco_ids)

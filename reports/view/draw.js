@@ -35,12 +35,12 @@ function draw(pane, place, image, relations) {
   zoom.y = Math.min(Math.max(zoom.y, 0), Math.max(0, image.height - height / scale));
   const left = zoom.x * scale, top = zoom.y * scale;
   const svg = make("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "image " + image.id, "data-scale": scale });
-  const href = pictureOf(place, image);
+  const href = imageOf(place, image);
   const note = text => make("text", { x: width / 2, y: height - 12, "text-anchor": "middle", class: "note" }, "not shown: " + text);
   if (href) {
-    const picture = make("image", { href, x: -left, y: -top, width: image.width * scale, height: image.height * scale, preserveAspectRatio: "none" });
-    picture.addEventListener("error", () => picture.replaceWith(note("the image file cannot be read")));
-    svg.append(picture);
+    const drawn = make("image", { href, x: -left, y: -top, width: image.width * scale, height: image.height * scale, preserveAspectRatio: "none" });
+    drawn.addEventListener("error", () => drawn.replaceWith(note("the image file cannot be read")));
+    svg.append(drawn);
   } else svg.append(note(image.no_thumbnail));
   const taken = [];
   const inside = r => r.x >= 0 && r.y >= 0 && r.x + r.w <= width && r.y + r.h <= height;

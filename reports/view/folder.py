@@ -1,4 +1,4 @@
-"""The image page as a folder: pictures and facts beside it, read when they are shown."""
+"""The image page as a folder: images and facts beside it, read when they are shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _READERS = 8
 
 
 def write_folder(view: RunView, out: str) -> dict[str, Any]:
-    """Write `index.html`, `facts/N.js` (a chunk each) and `pictures/PLACE.jpg`, whole or not at all.
+    """Write `index.html`, `facts/N.js` (a chunk each) and `images/PLACE.jpg`, whole or not at all.
 
     The page opens from a file manager or any web server; a part at a time is in memory.
 
@@ -25,7 +25,7 @@ def write_folder(view: RunView, out: str) -> dict[str, Any]:
 
     Returns:
         what is on the page, as `RunView.head` and `index` say it, and `without_thumbnail`: images without
-        a picture.
+        one.
 
     Raises:
         FileExistsError: `out` is something else.
@@ -37,19 +37,19 @@ def write_folder(view: RunView, out: str) -> dict[str, Any]:
     place = {one: number for number, one in enumerate(view.images)}
     without = 0
     with publish(out) as path, ThreadPoolExecutor(_READERS) as readers:
-        for folder in (path, path / "facts", path / "pictures"):
+        for folder in (path, path / "facts", path / "images"):
             folder.mkdir()
 
-        def picture(one: str) -> str:
-            packed, reason = view.picture(one, LONGER_SIDE)
+        def write_image(one: str) -> str:
+            packed, reason = view.encode(one, LONGER_SIDE)
             if packed is not None:
-                (path / "pictures" / f"{place[one]}.jpg").write_bytes(packed)
+                (path / "images" / f"{place[one]}.jpg").write_bytes(packed)
             return reason
 
         for chunk in range(view.chunks):
             scenes = view.scenes(chunk)
             for scene, reason in zip(
-                scenes, readers.map(picture, [one["id"] for one in scenes]), strict=True
+                scenes, readers.map(write_image, [one["id"] for one in scenes]), strict=True
             ):
                 scene |= {"no_thumbnail": reason} if reason else {}
                 without += bool(reason)

@@ -58,11 +58,11 @@ function fill(facts) {
   prefetch();
 }
 
-// the facts and the picture of the next image are read while this one is looked at
+// the facts and the file of the next image are read while this one is looked at
 function prefetch() {
   const next = visible[(visible.indexOf(state.at) + 1) % visible.length];
   if (data.scenes || next === undefined) return;
-  withFacts(next, facts => { const href = facts && pictureOf(next, facts); if (href) new Image().src = href; });
+  withFacts(next, facts => { const href = facts && imageOf(next, facts); if (href) new Image().src = href; });
 }
 
 const panes = () => [...document.querySelectorAll(".pane")];

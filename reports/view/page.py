@@ -40,7 +40,7 @@ def gather(
     scenes = [described[one] for one in view.images]
 
     def thumbnail(one: str) -> tuple[bytes | None, str]:
-        return view.picture(one, LONGER_SIDE)
+        return view.encode(one, LONGER_SIDE)
 
     with ThreadPoolExecutor(_READERS) as readers:
         for scene, (packed, reason) in zip(scenes, readers.map(thumbnail, view.images), strict=True):
@@ -60,6 +60,6 @@ def render(data: dict[str, Any]) -> str:
 
     Args:
         data: `RunView.head`, `index` and, on a page that needs no other file, `scenes`; otherwise facts and
-            pictures are beside it (`folder`, `serve`).
+            images are beside it (`folder`, `serve`).
     """
     return fill(__package__, "page.html", f"{data['dataset']} - relforge view", data)

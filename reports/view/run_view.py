@@ -22,7 +22,7 @@ from relforge.reports.view.against import merge_scenes
 from relforge.reports.view.choose import choose, reading_order
 from relforge.reports.view.index import index_run
 from relforge.reports.view.scene import describe_image
-from relforge.reports.view.thumbnail import encode_picture
+from relforge.reports.view.thumbnail import encode_image
 from relforge.stages.tables import empty
 
 _SHOWN = ("relations", "scores", "candidates")
@@ -102,13 +102,13 @@ class RunView:
             return described[0]
         return [merge_scenes(a, b) for a, b in zip(*described, strict=True)]
 
-    def picture(self, image_id: str, longer_side: int) -> tuple[bytes | None, str]:
+    def encode(self, image_id: str, longer_side: int) -> tuple[bytes | None, str]:
         """A JPEG, or None and the reason why there is none.
 
         Args:
             longer_side: largest number of pixels of a side.
         """
-        return self._tables[0].picture(image_id, longer_side)
+        return self._tables[0].encode(image_id, longer_side)
 
     def _choose(self, count: int | None, only: Sequence[str], where: str | None) -> tuple[list[str], int]:
         first = self._tables[0]
@@ -221,12 +221,12 @@ class _Tables:
                 rows[row["image_id"]][name].append(row)
         return [describe_image(rows[one]["images"][0], rows[one], self.shown, gold) for one in ids]
 
-    def picture(self, image_id: str, longer_side: int) -> tuple[bytes | None, str]:
+    def encode(self, image_id: str, longer_side: int) -> tuple[bytes | None, str]:
         (row,) = self._rows("images", [image_id], pixels=True)
         written = self.job.config.get("dataset", {})
         orientation, max_pixels = written.get("orientation"), written.get("max_pixels", MAX_PIXELS)
         size = (row["width"], row["height"])
-        return encode_picture(row["uri"], row["bytes"], size, max_pixels, orientation, longer_side)
+        return encode_image(row["uri"], row["bytes"], size, max_pixels, orientation, longer_side)
 
     def _rows(self, name: str, ids: Sequence[str], pixels: bool = False) -> list[dict[str, Any]]:
         """Rows of some images of one table, in the table's order."""

@@ -15,7 +15,7 @@ from relforge.reports.view.run_view import RunView
 
 LOOPBACK = "127.0.0.1"
 LARGE, SMALL = 1600, 144
-"""Longer side of pictures and of those in the strip, pixels."""
+"""Longer side of images and of those in the strip, pixels."""
 _NAMES = (LOOPBACK, "localhost", "[::1]")
 _SMALL_KEPT = 4000
 
@@ -43,10 +43,10 @@ class ViewServer:
 
         @lru_cache(_SMALL_KEPT)
         def small(place: int) -> tuple[bytes | None, str]:
-            return view.picture(view.images[place], SMALL)
+            return view.encode(view.images[place], SMALL)
 
-        def picture(place: int) -> tuple[bytes | None, str]:
-            return view.picture(view.images[place], LARGE)
+        def large(place: int) -> tuple[bytes | None, str]:
+            return view.encode(view.images[place], LARGE)
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -58,8 +58,8 @@ class ViewServer:
                 kind, number = _read(self.path)
                 if kind == "facts" and number < view.chunks:
                     return self._say(HTTPStatus.OK, facts(number), "text/javascript; charset=utf-8")
-                if kind in ("pictures", "small") and number < len(view.images):
-                    packed, reason = (picture if kind == "pictures" else small)(number)
+                if kind in ("images", "small") and number < len(view.images):
+                    packed, reason = (large if kind == "images" else small)(number)
                     if packed is None:
                         return self._say(HTTPStatus.NOT_FOUND, reason.encode("utf-8", "replace"))
                     return self._say(HTTPStatus.OK, packed, "image/jpeg", keep=True)
@@ -104,6 +104,6 @@ class ViewServer:
 
 
 def _read(path: str) -> tuple[str, int]:
-    """`/facts/3.js`, `/pictures/7.jpg` as name and number."""
-    found = re.fullmatch(r"/(facts|pictures|small)/(\d{1,9})\.(js|jpg)", path.partition("?")[0])
+    """`/facts/3.js`, `/images/7.jpg` as name and number."""
+    found = re.fullmatch(r"/(facts|images|small)/(\d{1,9})\.(js|jpg)", path.partition("?")[0])
     return (found[1], int(found[2])) if found else ("", 0)

@@ -34,5 +34,5 @@ function withFacts(place, then) {
   document.head.append(script);
 }
 
-const pictureOf = (place, scene) => data.scenes ? scene.thumbnail : scene?.no_thumbnail ? null : `pictures/${place}.jpg`;
-const smallOf = place => data.scenes ? data.scenes[place].thumbnail : `${data.small || "pictures"}/${place}.jpg`;
+const imageOf = (place, scene) => data.scenes ? scene.thumbnail : scene?.no_thumbnail ? null : `images/${place}.jpg`;
+const smallOf = place => data.scenes ? data.scenes[place].thumbnail : `${data.small || "images"}/${place}.jpg`;

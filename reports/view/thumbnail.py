@@ -23,8 +23,8 @@ def encode_thumbnail(
     max_pixels: int = MAX_PIXELS,
     orientation: str | None = None,
 ) -> tuple[str | None, str]:
-    """`encode_picture` of at most 640 pixels a side, as a data URI."""
-    packed, reason = encode_picture(uri, embedded, annotated, max_pixels, orientation)
+    """`encode_image` of at most 640 pixels a side, as a data URI."""
+    packed, reason = encode_image(uri, embedded, annotated, max_pixels, orientation)
     return (None, reason) if packed is None else (as_data_uri(packed), "")
 
 
@@ -33,7 +33,7 @@ def as_data_uri(packed: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(packed).decode("ascii")
 
 
-def encode_picture(
+def encode_image(
     uri: str | None,
     embedded: bytes | None,
     annotated: tuple[int, int],

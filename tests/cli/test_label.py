@@ -1,4 +1,4 @@
-"""`relforge label`: one picture with boxes of its own, or of a detector."""
+"""`relforge label`: one image with boxes of its own, or of a detector."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ BOXES = [
 
 
 @pytest.fixture
-def picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A picture in a folder of a difficult name, and boxes.json beside it; the command runs elsewhere."""
+def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An image in a folder of a difficult name, and boxes.json beside it; the command runs elsewhere."""
     folder = tmp_path / "my {photos}, 2"
     folder.mkdir()
     (tmp_path / "elsewhere").mkdir()
@@ -34,9 +34,9 @@ def picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder / "ride.png"
 
 
-def test_the_relations_of_a_picture_are_printed_and_drawn(relforge: Any, picture: Path) -> None:
+def test_the_relations_of_an_image_are_printed_and_drawn(relforge: Any, image: Path) -> None:
     said = relforge(
-        "label", picture, "--boxes", picture.with_name("boxes.json"), "--caption", "a man riding a horse"
+        "label", image, "--boxes", image.with_name("boxes.json"), "--caption", "a man riding a horse"
     )
 
     assert said.code == 0, said.err
@@ -48,7 +48,7 @@ def test_the_relations_of_a_picture_are_printed_and_drawn(relforge: Any, picture
     assert "riding" in page
 
 
-def test_a_coco_file_gives_the_boxes_of_its_picture(relforge: Any, picture: Path) -> None:
+def test_a_coco_file_gives_the_boxes_of_its_image(relforge: Any, image: Path) -> None:
     coco = {
         "images": [{"id": 7, "file_name": "other.png"}, {"id": 8, "file_name": "x/ride.png"}],
         "categories": [{"id": 3, "name": "person"}, {"id": 4, "name": "horse"}],
@@ -58,19 +58,19 @@ def test_a_coco_file_gives_the_boxes_of_its_picture(relforge: Any, picture: Path
             {"image_id": 7, "category_id": 4, "bbox": [1, 1, 2, 2]},
         ],
     }
-    file = picture.with_name("coco.json")
+    file = image.with_name("coco.json")
     file.write_text(json.dumps(coco))
 
-    said = relforge("label", picture, "--boxes", file, "--caption", "a man rides a horse", "--json").json
+    said = relforge("label", image, "--boxes", file, "--caption", "a man rides a horse", "--json").json
 
     assert [box["category"] for box in said["boxes"]] == ["person", "horse"]
     assert [one["subject"] for one in said["relations"]] == ["person#0"]
     assert said["relations"][0]["captions"] == ["a man rides a horse"]
 
 
-def test_a_picture_without_relations_says_why(relforge: Any, picture: Path) -> None:
+def test_an_image_without_relations_says_why(relforge: Any, image: Path) -> None:
     said = relforge(
-        "label", picture, "--boxes", picture.with_name("boxes.json"), "--caption", "a kite in the sky"
+        "label", image, "--boxes", image.with_name("boxes.json"), "--caption", "a kite in the sky"
     )
 
     assert said.code == 0
@@ -89,11 +89,11 @@ def test_a_picture_without_relations_says_why(relforge: Any, picture: Path) -> N
         ('[{"category": "dog", "bbox": [1, 2, 0, 4]}]', "has no area"),
     ],
 )
-def test_boxes_that_are_none_are_refused(relforge: Any, picture: Path, content: str, sentence: str) -> None:
-    file = picture.with_name("wrong.json")
+def test_boxes_that_are_none_are_refused(relforge: Any, image: Path, content: str, sentence: str) -> None:
+    file = image.with_name("wrong.json")
     file.write_text(content)
 
-    said = relforge("label", picture, "--boxes", file, "--caption", "a dog")
+    said = relforge("label", image, "--boxes", file, "--caption", "a dog")
 
     assert said.code == 64
     assert sentence in said.err
@@ -109,9 +109,9 @@ def test_boxes_that_are_none_are_refused(relforge: Any, picture: Path, content: 
     ],
 )
 def test_no_boxes_or_no_detector_is_one_sentence(
-    relforge: Any, picture: Path, tmp_path: Path, arguments: list[str], sentence: str
+    relforge: Any, image: Path, tmp_path: Path, arguments: list[str], sentence: str
 ) -> None:
-    said = relforge("label", picture, *(one.format(folder=tmp_path / "elsewhere") for one in arguments))
+    said = relforge("label", image, *(one.format(folder=tmp_path / "elsewhere") for one in arguments))
 
     assert said.code == 64
     assert sentence in said.err
@@ -119,12 +119,12 @@ def test_no_boxes_or_no_detector_is_one_sentence(
 
 
 @pytest.mark.parametrize("kind", ["detr", "plain"])
-def test_a_detector_finds_what_its_queries_say(picture: Path, tmp_path: Path, kind: str) -> None:
+def test_a_detector_finds_what_its_queries_say(image: Path, tmp_path: Path, kind: str) -> None:
     network = build(kind)
     network.save_pretrained(tmp_path / "detector")
     size = {"size": {"height": 64, "width": 64}, "do_normalize": False}
     (tmp_path / "detector" / "preprocessor_config.json").write_text(json.dumps(size))
-    pixels = decode(picture.read_bytes())
+    pixels = decode(image.read_bytes())
 
     found = detect_objects(str(tmp_path / "detector"), pixels, threshold=0.0, device="cpu")
 
@@ -142,14 +142,14 @@ def test_a_detector_finds_what_its_queries_say(picture: Path, tmp_path: Path, ki
     assert [left, top, left + width, top + height] == pytest.approx(list(corners), abs=1e-3)
 
 
-def test_a_detector_gives_the_boxes_that_are_labelled(relforge: Any, picture: Path, tmp_path: Path) -> None:
+def test_a_detector_gives_the_boxes_that_are_labelled(relforge: Any, image: Path, tmp_path: Path) -> None:
     network = build("detr")
     network.save_pretrained(tmp_path / "detector")
     size = {"size": {"height": 64, "width": 64}}
     (tmp_path / "detector" / "preprocessor_config.json").write_text(json.dumps(size))
 
     detector = ("--detect", tmp_path / "detector", "--min-score", 0.01)
-    said = relforge("label", picture, *detector, "--caption", "a dog", "--json")
+    said = relforge("label", image, *detector, "--caption", "a dog", "--json")
 
     assert said.code == 0, said.err
     assert said.json["boxes"]

@@ -18,7 +18,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bert(tmp_path_factory.mktemp("bert"))
 
 
-def test_the_verb_writes_rows_prompts_and_a_picture_and_its_prompts_can_be_edited(
+def test_the_verb_writes_rows_prompts_and_an_image_and_its_prompts_can_be_edited(
     bert: Path, tmp_path: Path, relforge: Relforge
 ) -> None:
     table = tmp_path / "table.yaml"

@@ -63,7 +63,7 @@ def driven() -> Iterator[Any]:
 
 @pytest.fixture
 def page(driven: Any, folder: Path) -> Callable[..., Any]:
-    """`page(fragment, width)` opens the folder's page once its first picture is drawn."""
+    """`page(fragment, width)` opens the folder's page once its first image is drawn."""
 
     def opened(fragment: str = "", width: int = 1300, height: int = 800, out: Path = folder) -> Any:
         driven.resize(width, height, mobile=width < 800)
@@ -81,7 +81,7 @@ def at(browser: Any) -> str:
 
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
-def test_the_picture_fills_its_place_at_every_width(page: Callable[..., Any], width: int) -> None:
+def test_the_image_fills_its_place_at_every_width(page: Callable[..., Any], width: int) -> None:
     browser = page("", width)
     browser.wait("document.querySelector('.pane image')")
     shown = browser.run(
@@ -96,16 +96,16 @@ def test_the_picture_fills_its_place_at_every_width(page: Callable[..., Any], wi
     assert browser.run("document.querySelectorAll('#relations > li').length") > 0
 
 
-def test_facts_and_pictures_are_read_when_they_are_shown(page: Callable[..., Any], folder: Path) -> None:
+def test_facts_and_images_are_read_when_they_are_shown(page: Callable[..., Any], folder: Path) -> None:
     files = sorted(one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.is_file())
     assert [one for one in files if one.startswith("facts")] == ["facts/0.js", "facts/1.js", "facts/2.js"]
-    assert sum(one.startswith("pictures") for one in files) == 12
+    assert sum(one.startswith("images") for one in files) == 12
     browser = page()
     assert browser.run("chunks.size") < 3
-    assert browser.run("document.querySelector('.pane image').href.baseVal") == "pictures/0.jpg"
+    assert browser.run("document.querySelector('.pane image').href.baseVal") == "images/0.jpg"
     browser.run("open(11)")
     browser.wait("scene.id === ids[11]")
-    assert browser.run("document.querySelector('.pane image').href.baseVal") == "pictures/11.jpg"
+    assert browser.run("document.querySelector('.pane image').href.baseVal") == "images/11.jpg"
 
 
 def test_the_index_of_a_run_is_that_of_its_images(run: Path, strict: Path) -> None:
@@ -162,7 +162,7 @@ def test_the_wheel_zooms_about_the_pointer_and_dragging_pans(page: Callable[...,
     assert browser.run("[zoom.by, zoom.x]") == [1, 0]
 
 
-def test_the_link_holds_filters_and_picture_and_may_be_followed(page: Callable[..., Any], run: Path) -> None:
+def test_the_link_holds_filters_and_image_and_may_be_followed(page: Callable[..., Any], run: Path) -> None:
     browser = page()
     predicate = browser.run("index.kinds[index.kind[0]][1]")
     browser.run(f"$('predicate').value = {predicate!r}; $('predicate').dispatchEvent(new Event('change'))")
@@ -244,12 +244,12 @@ def test_a_server_shows_the_run_and_no_other_site_reads_it(run: Path, driven: An
         driven.open(server.address + "#3")
         driven.wait("document.querySelector('.pane image')")
         assert at(driven) == "3"
-        driven.wait("performance.getEntriesByType('resource').some(r => r.name.endsWith('pictures/2.jpg'))")
-        with urllib.request.urlopen(server.address + "pictures/2.jpg") as answer:
+        driven.wait("performance.getEntriesByType('resource').some(r => r.name.endsWith('images/2.jpg'))")
+        with urllib.request.urlopen(server.address + "images/2.jpg") as answer:
             assert answer.read(2) == b"\xff\xd8"
         for request, code in (
             (urllib.request.Request(server.address, headers={"Host": "evil.example"}), 403),
-            (urllib.request.Request(server.address + "pictures/99.jpg"), 404),
+            (urllib.request.Request(server.address + "images/99.jpg"), 404),
             (urllib.request.Request(server.address + "facts/../../etc/passwd"), 404),
         ):
             with pytest.raises(urllib.error.HTTPError) as refused:
@@ -271,7 +271,7 @@ def test_a_folder_that_is_something_else_is_left_alone(run: Path, tmp_path: Path
     page = tmp_path / "page"
     assert relforge("view", run, "--folder", page, "--images", 2).code == 0
     assert relforge("view", run, "--folder", page, "--images", 3).code == 0  # its own is replaced
-    assert len(list((page / "pictures").iterdir())) == 3
+    assert len(list((page / "images").iterdir())) == 3
     shutil.rmtree(page)
 
 

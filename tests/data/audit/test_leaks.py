@@ -1,4 +1,4 @@
-"""Planted leaks are found: the same picture as it is, encoded again, resized, mirrored, cropped; no other."""
+"""Planted leaks are found: the same image as it is, encoded again, resized, mirrored, cropped; no other."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_every_planted_leak_is_found_and_no_other(measured: Path, labelled: Path
         assert (leak.how, Path(leak.other).stem) == (KINDS[name][0], stem)
 
 
-def test_a_common_file_name_is_no_leak_where_the_pictures_differ(tmp_path: Path, measured: Path) -> None:
+def test_a_common_file_name_is_no_leak_where_the_images_differ(tmp_path: Path, measured: Path) -> None:
     first, second, *_ = sorted(measured.iterdir())
     for folder, path in (("a", first), ("b", second)):
         (tmp_path / folder).mkdir()
