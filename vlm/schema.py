@@ -1,0 +1,213 @@
+"""What an answer has to look like, and what of it is used: a model's text is data, most of it well formed.
+
+Nothing is repaired by guess. An answer that cannot be read is asked for once more (`retry`), then the image is
+set aside under a reason; a relation that makes no sense is left out under one, the rest of the answer is used.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from relforge.vlm.client import Answer, Request
+
+MAX_WORDS = 6
+MAX_RELATIONS = 64
+"""Of one answer; more are a loop."""
+OK, OFF_TOPIC, REFUSED, TRUNCATED, INVALID_JSON = "ok", "off_topic", "refused", "truncated", "invalid_json"
+MIN_MASS = 0.5
+"""Of a judge: less probability on its words, and the model talks of something else."""
+
+_RETRY_SAMPLE = 1000
+"""Added to the sample index of a question that is asked again."""
+_FENCE = re.compile(r"\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```\s*", re.DOTALL)
+_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_REFUSAL = re.compile(
+    r"\W*(?:i['’]?m (?:very )?sorry|sorry|i am sorry|i can(?:no|['’])?t |i can not |"
+    r"i(?:['’]?m| am) (?:not able|unable)|as an ai\b|unfortunately,? i)",
+    re.IGNORECASE,
+)
+
+
+class Relation(NamedTuple):
+    """A relation of an answer: numbers of the boxes as they were shown."""
+
+    subject: int
+    predicate: str
+    object: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What an answer came to.
+
+    Args:
+        verdict: `ok`, or the reason under which the answer is worth nothing.
+        relations: used, in the order of the answer.
+        dropped: reason -> relations of the answer that were left out.
+    """
+
+    verdict: str
+    relations: tuple[Relation, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+class Judgement(NamedTuple):
+    """Args:
+    p: probability of yes among the words of yes and no; None where the verdict is not `ok`.
+    mass: probability of all these words.
+    verdict: `ok` or `off_topic`.
+    """
+
+    p: float | None
+    mass: float
+    verdict: str
+
+
+def relations_schema(subjects: Collection[int], objects: Collection[int]) -> dict[str, Any]:
+    """JSON schema of proposals: the numbers are a closed list, predicates short texts of letters.
+
+    Args:
+        subjects, objects: numbers that either end may be.
+    """
+    ends = {"subject": subjects, "object": objects}
+    properties: dict[str, Any] = {name: {"enum": sorted(numbers)} for name, numbers in ends.items()}
+    properties["predicate"] = {"type": "string", "pattern": "^[a-z]+( [a-z]+){0,5}$", "maxLength": 60}
+    item = {
+        "type": "object",
+        "properties": {name: properties[name] for name in ("subject", "predicate", "object")},
+        "required": ["subject", "predicate", "object"],
+        "additionalProperties": False,
+    }
+    return {
+        "type": "object",
+        "properties": {"relations": {"type": "array", "items": item, "maxItems": MAX_RELATIONS}},
+        "required": ["relations"],
+        "additionalProperties": False,
+    }
+
+
+def read_relations(answer: Answer, subjects: Collection[int], objects: Collection[int]) -> Reading:
+    """The relations of an answer to a proposal.
+
+    Of every entry of its list, one thing happens: it is used, or counted in `dropped` as `malformed`,
+    `unknown_box`, `same_box`, `bad_predicate` (empty, longer than six words, or no words of letters),
+    `duplicate` or `beyond_limit`.
+    """
+    if answer.verdict != OK:
+        return Reading(answer.verdict)
+    if answer.finish_reason == "content_filter":
+        return Reading(REFUSED)
+    entries = _parse(answer.text)
+    if entries is None:
+        if answer.finish_reason == "length" or not answer.text.strip():
+            return Reading(TRUNCATED)
+        return Reading(REFUSED if is_refusal(answer.text) else INVALID_JSON)
+    kept: dict[Relation, None] = {}
+    dropped: Counter[str] = Counter()
+    for entry in entries:
+        relation, reason = _read_entry(entry, subjects, objects)
+        if relation is None:
+            dropped[reason] += 1
+        elif relation in kept:
+            dropped["duplicate"] += 1
+        elif len(kept) == MAX_RELATIONS:
+            dropped["beyond_limit"] += 1
+        else:
+            kept[relation] = None
+    return Reading(OK, tuple(kept), dict(dropped))
+
+
+def read_sentence(answer: Answer) -> tuple[str, str]:
+    """A caption and `ok`, or an empty text and the reason why there is none.
+
+    Of several lines the first counts: what follows explains. A sentence that was cut short is used; whether
+    it is a sound caption is for the caption stage to say.
+    """
+    if answer.verdict != OK:
+        return "", answer.verdict
+    if answer.finish_reason == "content_filter" or is_refusal(answer.text):
+        return "", REFUSED
+    text = clean(answer.text).strip().strip('"').strip()
+    if not text:
+        return "", TRUNCATED
+    return text, OK
+
+
+def read_judgement(answer: Answer, yes: Sequence[str], no: Sequence[str]) -> Judgement:
+    """P(yes) of the first token's probabilities, among the words of yes and no.
+
+    An answer without probabilities is read by its first word, and its mass is 1 or 0.
+    """
+    if answer.words:
+        of_yes, of_no = (sum(answer.words.get(word, 0.0) for word in words) for words in (yes, no))
+    else:
+        first = (_WORD.findall(answer.text) or [""])[0].lower()
+        of_yes = float(first in {word.lower() for word in yes})
+        of_no = float(first in {word.lower() for word in no})
+    mass = of_yes + of_no
+    if not mass >= MIN_MASS:
+        return Judgement(None, mass, OFF_TOPIC)
+    return Judgement(of_yes / mass, mass, OK)
+
+
+def retry(request: Request, verdict: str) -> Request | None:
+    """The question to ask instead, once: with more tokens where the answer was cut short, as another sample
+    where it was not JSON; None where asking again is of no use or was done already.
+    """
+    if request.sample >= _RETRY_SAMPLE or verdict not in (TRUNCATED, INVALID_JSON):
+        return None
+    again = replace(request, request_id=f"{request.request_id}-again", sample=request.sample + _RETRY_SAMPLE)
+    if verdict == TRUNCATED:
+        return replace(again, sampling=replace(request.sampling, max_tokens=2 * request.sampling.max_tokens))
+    return again
+
+
+def is_refusal(text: str) -> bool:
+    """Whether a text begins as models begin when they decline."""
+    return _REFUSAL.match(text) is not None
+
+
+def clean(text: str) -> str:
+    """The first line that says something, without control characters."""
+    for line in text.splitlines():
+        kept = "".join(letter for letter in line if letter.isprintable()).strip()
+        if kept:
+            return kept
+    return ""
+
+
+def _parse(text: str) -> list[Any] | None:
+    """The entries of `relations`, or None for what is no JSON of that form."""
+    if fenced := _FENCE.fullmatch(text):
+        text = fenced[1]
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(found, dict):
+        found = found.get("relations")
+    return found if isinstance(found, list) else None
+
+
+def _read_entry(
+    entry: Any, subjects: Collection[int], objects: Collection[int]
+) -> tuple[Relation | None, str]:
+    if not isinstance(entry, dict):
+        return None, "malformed"
+    subject, predicate, object_ = (entry.get(name) for name in ("subject", "predicate", "object"))
+    # bool is an int of Python's, and 1.0 equals 1
+    if type(subject) is not int or type(object_) is not int or not isinstance(predicate, str):
+        return None, "malformed"
+    if subject not in subjects or object_ not in objects:
+        return None, "unknown_box"
+    if subject == object_:
+        return None, "same_box"
+    words = predicate.lower().split()
+    if not 1 <= len(words) <= MAX_WORDS or not all(_WORD.fullmatch(word) for word in words):
+        return None, "bad_predicate"
+    return Relation(subject, " ".join(words), object_), ""
