@@ -1,7 +1,7 @@
 """What an answer has to look like, and what of it is used: a model's text is data, most of it well formed.
 
-Nothing is repaired by guess. An answer that cannot be read is asked for once more (`retry`), then the image is
-set aside under a reason; a relation that makes no sense is left out under one, the rest of the answer is used.
+Nothing is repaired by guess. An answer that cannot be read is asked for once more (`retry`), then the image
+is set aside under a reason; a relation that makes no sense is left out under one, the rest is used.
 """
 
 from __future__ import annotations
