@@ -25,10 +25,11 @@ def command(
     ],
     as_json: Json = False,
 ) -> None:
-    """Fetch a model, a data set or a file once, checked by its hash; a config then names it as `model: NAME`.
+    """Fetch a model, a data set or a file once, checked by its hash, for configs to name.
 
-    A fetch that was stopped goes on where it was. Without @COMMIT the newest commit is taken, and the name to
-    write is printed. HF_TOKEN is sent to the hub, RELFORGE_CACHE says where files are kept.
+    A config then has `model: NAME`, or `annotations: NAME/FOLDER/FILE` of a repository. A fetch that was
+    stopped goes on where it was. Without @COMMIT the newest commit is taken; its name is printed. HF_TOKEN
+    is sent to the hub, RELFORGE_CACHE says where files are kept.
     """
     from relforge.models.download import FetchError
     from relforge.models.fetched import read_name

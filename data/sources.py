@@ -21,6 +21,7 @@ from relforge.data.relations import RelationData, concatenate
 from relforge.data.source_tables import open_filesystem, read_corrections, read_source
 from relforge.data.zero_shot import read_unseen, without_interactions
 from relforge.images import MAX_PIXELS
+from relforge.models.fetched import resolve_pinned
 from relforge.stages.corrections.table import correct_relations
 from relforge.stages.tables import SCHEMAS
 
@@ -46,17 +47,19 @@ def load_relations(
             `{format: visual_genome, ...}` with the options of that ingest adapter, or `{format: hico, ...}`,
             `vcoco` or `open_images` with those of `hoi_sources`; `limit: N` takes the first N images.
             `few_shot` leaves a share of the images (`data.few_shot`), `unseen` leaves out the relations of
-            some interactions (`data.zero_shot`), `exclude` the images of a list (`data.exclude`).
+            some interactions (`data.zero_shot`), `exclude` the images of a list (`data.exclude`). Files
+            may be pinned names (`models.fetched`).
         max_pairs, first_rows, keep_empty: see `relation_tables.from_tables`.
 
     Raises:
         ValueError: an entry that is neither, or that has no relations.
+        FileNotFoundError: a pinned name that has not been fetched.
     """
     if not parts or not isinstance(parts, Sequence) or not all(isinstance(part, Mapping) for part in parts):
         raise ValueError(f"data: give a list of entries with `run` or `format`, found {parts!r}")
     loaded = []
     for given in parts:
-        part = {name: value for name, value in given.items() if name not in SUBSETS}
+        part = {name: resolve_pinned(value) for name, value in given.items() if name not in SUBSETS}
         reasons: Counter[str] = Counter()
         if "run" in part:
             if unknown := sorted(set(part) - RUN_OPTIONS):

@@ -4,8 +4,8 @@
     hub:datasets/OWNER/REPOSITORY@COMMIT   a data set of the hub
     https://HOST/FILE#sha256=HASH          a file
 
-The name says the content, so what is there is never looked up again, and a config that has it needs no
-network.
+`/FOLDER/FILE` after a commit is a place in the repository, or a pattern of such. The name says the content,
+so what is there is never looked up again, and a config that has it needs no network.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
-_HUB = re.compile(r"hub:(datasets/)?([\w.-]+/[\w.-]+)(?:@([0-9a-f]{40}))?")
+_HUB = re.compile(r"hub:(datasets/)?([\w.-]+/[\w.-]+)(?:@([0-9a-f]{40})((?:/[^/#]+)*))?")
 _FILE = re.compile(r"(https?://[^#\s]+)#sha256=([0-9a-f]{64})")
+_PATTERN = re.compile(r"[*?\[{]")
 COMPLETE = ".complete"
 """Written last: a folder without it is a fetch that was stopped."""
 
@@ -31,12 +34,14 @@ class Pinned:
         repository: `OWNER/REPOSITORY` of the hub; empty for a file.
         is_dataset: of the hub's data sets.
         commit: 40 hexadecimal digits; empty where the name has none yet.
+        within: place in the repository, such as `annotations/train.json`; empty for all of it.
         url, sha256: of a file.
     """
 
     repository: str = ""
     is_dataset: bool = False
     commit: str = ""
+    within: str = ""
     url: str = ""
     sha256: str = ""
 
@@ -101,7 +106,9 @@ def read_name(name: str) -> Pinned:
         ValueError: it is no such name.
     """
     if found := _HUB.fullmatch(name):
-        return Pinned(repository=found[2], is_dataset=bool(found[1]), commit=found[3] or "")
+        within = (found[4] or "").lstrip("/")
+        if ".." not in within.split("/"):
+            return Pinned(found[2], bool(found[1]), found[3] or "", within)
     if found := _FILE.fullmatch(name):
         return Pinned(url=found[1], sha256=found[2])
     raise ValueError(
@@ -114,7 +121,8 @@ def find_fetched(name: str) -> Path:
     """The folder, or file, of a name that has been fetched.
 
     Raises:
-        FileNotFoundError: it is not here, or the name has no commit; the message gives the command.
+        FileNotFoundError: it is not here, or the name has no commit (the message gives the command), or the
+            repository has no such place.
         ValueError: it is no such name.
     """
     pinned = read_name(name)
@@ -123,5 +131,28 @@ def find_fetched(name: str) -> Path:
             f"{name} has no commit; `relforge fetch {name}` prints the pinned name to write"
         )
     if not pinned.is_here:
-        raise FileNotFoundError(f"{name} is not on this machine; fetch it once: `relforge fetch '{name}'`")
-    return pinned.path
+        raise FileNotFoundError(
+            f"{name} is not on this machine; fetch it once: `relforge fetch '{pinned.name}'`"
+        )
+    if not pinned.within:
+        return pinned.path
+    path = pinned.path / pinned.within
+    if not _PATTERN.search(pinned.within) and not path.exists():
+        there = sorted(one.name for one in pinned.path.iterdir() if one.name != COMPLETE)
+        raise FileNotFoundError(f"{name}: the repository has no {pinned.within}; it has {', '.join(there)}")
+    return path
+
+
+def resolve_pinned(value: Any) -> Any:
+    """An option with the paths of what has been fetched in place of pinned names, in lists and mappings too.
+
+    Raises:
+        FileNotFoundError, ValueError: see `find_fetched`.
+    """
+    if isinstance(value, str):
+        return str(find_fetched(value)) if is_pinned(value) else value
+    if isinstance(value, Mapping):
+        return {key: resolve_pinned(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [resolve_pinned(one) for one in value]
+    return value

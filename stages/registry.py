@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from relforge.contracts import Builds
+from relforge.models.fetched import resolve_pinned
 from relforge.registry import Registry
 from relforge.stages.contract import Source, Stage
 
@@ -102,8 +103,12 @@ def build(stage: str, backend: str, **options: Any) -> Stage:
 def build_source(adapter: str, **options: Any) -> Source:
     """Construct a source adapter by its name in `SOURCES`, or `package.module:Class`.
 
+    Args:
+        options: of the adapter; a pinned name (`models.fetched`) stands for the path of what was fetched.
+
     Raises:
         ValueError: an unknown adapter, naming the choices.
+        FileNotFoundError: a pinned name that has not been fetched.
     """
-    source: Source = SOURCES.load(adapter)(**options)
+    source: Source = SOURCES.load(adapter)(**{name: resolve_pinned(one) for name, one in options.items()})
     return source

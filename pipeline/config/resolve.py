@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from relforge.models.fetched import resolve_pinned
 from relforge.pipeline.config.options import construct, constructor, parameters
 from relforge.pipeline.config.schema import Config, Dataset, StageChoice
 from relforge.pipeline.config.secrets import find_secrets
@@ -110,8 +111,17 @@ def _source_options(config: Config, source: Source, context: dict[str, Any]) -> 
     options = _complete(target, config.dataset.options, context)
     # an unknown key may mean a field of the section that sources take as an option
     internal = tuple(name for name in context if name not in Dataset.model_fields)
-    construct(source, "dataset", target, options, internal=(*internal, "dataset", "split"))
-    return options
+    here = {name: _fetched(value, f"dataset.{name}", source) for name, value in options.items()}
+    construct(source, "dataset", target, here, internal=(*internal, "dataset", "split"))
+    return options  # a pinned name stays as written: the cache of another machine is elsewhere
+
+
+def _fetched(value: Any, field: str, source: Source) -> Any:
+    """An option with paths in place of names that `relforge fetch` has fetched."""
+    try:
+        return resolve_pinned(value)
+    except (FileNotFoundError, ValueError) as error:
+        raise ConfigError(source.name, field, str(error)) from error
 
 
 def _stage(

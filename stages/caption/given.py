@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 
+from relforge.models.fetched import resolve_pinned
 from relforge.stages.account import Account
 from relforge.stages.caption.clean import clean
 from relforge.stages.caption.files import CaptionFile
@@ -38,7 +39,8 @@ class GivenCaptions:
     what is wrong with the files as a whole (`caption_files`).
 
     Args:
-        files: paths or URIs of caption files; an image's captions are joined in this order.
+        files: paths, URIs or pinned names (`models.fetched`) of caption files; an image's captions are joined
+            in this order.
         source: written to the `captions` table.
         read: reads one file.
         limit: captions kept per image, the first ones; None for all.
@@ -67,10 +69,11 @@ class GivenCaptions:
         self._faults: dict[str, dict[str, int]] = {}
 
     def files(self) -> Sequence[str]:
-        return self._files
+        found: list[str] = resolve_pinned(self._files)
+        return found
 
     def setup(self) -> None:
-        read = {path: self._read(path) for path in self._files}
+        read = {path: self._read(path) for path in self.files()}
         self._index = CaptionIndex(entry for found in read.values() for entry in found.entries)
         self._keys = KeyIndex(self._index.keys())
         self._faults = {

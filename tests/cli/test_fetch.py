@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from relforge.models.fetched import find_fetched
+from relforge.data.sources import load_relations
+from relforge.models.fetched import COMPLETE, find_fetched, read_name
 from relforge.models.files import resolve_model
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -218,3 +219,99 @@ def test_a_config_that_names_what_was_not_fetched_says_the_command(
     assert said.code == 64
     assert f"stages.tag.model: {NAME} is not on this machine" in said.err
     assert f"relforge fetch '{NAME}'" in said.err
+
+
+@pytest.fixture
+def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A data set of the hub as `relforge fetch` leaves it; its name."""
+    monkeypatch.setenv("RELFORGE_CACHE", str(tmp_path / "cache"))
+    name = f"hub:datasets/someone/boxes@{COMMIT}"
+    folder = read_name(name).folder
+    write_coco(folder / "annotations.json")
+    (folder / COMPLETE).write_text(json.dumps({"name": name, "licence": "cc0-1.0"}))
+    return name
+
+
+def write_coco(path: Path) -> None:
+    content = {
+        "images": [{"id": 1, "file_name": "1.jpg", "width": 100, "height": 80}],
+        "categories": [{"id": 3, "name": "person"}, {"id": 4, "name": "horse"}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 3, "bbox": [10, 5, 40, 60]},
+            {"id": 2, "image_id": 1, "category_id": 4, "bbox": [5, 30, 80, 40]},
+        ],
+        "relations": [{"image_id": 1, "subject_id": 1, "predicate": "riding", "object_id": 2}],
+    }
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(content))
+    (path.parent / "captions.json").write_text(json.dumps({"1": ["a man riding a horse"]}))
+
+
+def write_config(folder: Path, annotations: str, captions: str) -> Path:
+    path = folder / "config.yaml"
+    values = {
+        "dataset": {"name": "tiny", "split": "all", "format": "coco", "annotations": annotations},
+        "run": {"folder": str(folder / "run")},
+        "stages": {
+            "caption": {"backend": "import", "files": captions},
+            "parse": {"backend": "relforge"},
+            "match": {"backend": "synonyms"},
+            "tag": {"backend": "rule"},
+            "select": {"backend": "select"},
+        },
+    }
+    path.write_text(json.dumps(values))
+    return path
+
+
+def test_a_config_names_files_of_a_fetched_data_set(relforge: Any, fetched: str, tmp_path: Path) -> None:
+    config = write_config(tmp_path, f"{fetched}/annotations.json", f"{fetched}/captions.json")
+
+    said = relforge("run", config, "--executor", "loop")
+
+    assert said.code == 0, said.err
+    job = json.loads((tmp_path / "run" / "run.json").read_text())["job"]
+    assert job["source"]["options"]["annotations"] == f"{fetched}/annotations.json"
+    moved = tmp_path / "elsewhere"
+    (tmp_path / "cache").rename(moved)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RELFORGE_CACHE", str(moved))
+        again = relforge("run", config, "--executor", "loop")  # with another machine's cache
+    assert "everything is done already" in again.out
+
+
+@pytest.mark.parametrize("field", ["dataset.annotations", "stages.caption.files"])
+@pytest.mark.parametrize("verb", ["validate", "plan"])
+def test_a_data_set_that_is_not_here_is_one_sentence_with_the_command(
+    relforge: Any, fetched: str, tmp_path: Path, field: str, verb: str
+) -> None:
+    config = write_config(tmp_path, f"{fetched}/annotations.json", f"{fetched}/captions.json")
+    absent = fetched.replace("boxes", "others")
+
+    said = relforge(verb, config, f"{field}={absent}/annotations.json")
+
+    assert said.code == 64
+    assert len(said.err.strip().splitlines()) == 1
+    assert f"{field}: {absent}/annotations.json is not on this machine" in said.err
+    assert f"fetch it once: `relforge fetch '{absent}'`" in said.err
+
+
+def test_a_place_that_a_data_set_does_not_have_is_named_with_those_it_has(
+    relforge: Any, fetched: str, tmp_path: Path
+) -> None:
+    config = write_config(tmp_path, f"{fetched}/boxes.json", f"{fetched}/captions.json")
+
+    said = relforge("validate", config)
+
+    assert said.code == 64
+    assert "has no boxes.json; it has annotations.json, captions.json" in said.err
+    with pytest.raises(ValueError, match="names nothing that can be fetched"):
+        find_fetched(f"{fetched}/../../other.json")
+
+
+def test_training_data_may_be_a_fetched_file(fetched: str) -> None:
+    [part] = [{"format": "coco_relations", "annotations": f"{fetched}/annotations.json"}]
+
+    assert len(load_relations([part])) == 1
+    with pytest.raises(FileNotFoundError, match="relforge fetch"):
+        load_relations([part | {"annotations": fetched.replace("boxes", "others")}])
