@@ -1,7 +1,7 @@
 """What an answer has to look like, and what of it is used: a model's text is data, most of it well formed.
 
-Nothing is repaired by guess. An answer that cannot be read is asked for once more (`retry`), then the image
-is set aside under a reason; a relation that makes no sense is left out under one, the rest is used.
+Nothing is repaired by guess: an answer that cannot be read is asked for once more (by the stage), then the
+image is set aside; a relation that makes no sense is left out under a reason, and the rest is used.
 """
 
 from __future__ import annotations
@@ -10,27 +10,20 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from relforge.vlm.client import Answer, Request
+from relforge.vlm.client import Answer
 
 MAX_WORDS = 6
 MAX_RELATIONS = 64
 """Of one answer; more are a loop."""
-OK, OFF_TOPIC, REFUSED, TRUNCATED, INVALID_JSON = "ok", "off_topic", "refused", "truncated", "invalid_json"
+OK, OFF_TOPIC, INVALID_JSON = "ok", "off_topic", "invalid_json"
 MIN_MASS = 0.5
 """Of a judge: less probability on its words, and the model talks of something else."""
 
-_RETRY_SAMPLE = 1000
-"""Added to the sample index of a question that is asked again."""
 _FENCE = re.compile(r"\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```\s*", re.DOTALL)
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
-_REFUSAL = re.compile(
-    r"\W*(?:i['’]?m (?:very )?sorry|sorry|i am sorry|i can(?:no|['’])?t |i can not |"
-    r"i(?:['’]?m| am) (?:not able|unable)|as an ai\b|unfortunately,? i)",
-    re.IGNORECASE,
-)
 
 
 class Relation(NamedTuple):
@@ -46,7 +39,7 @@ class Reading:
     """What an answer came to.
 
     Args:
-        verdict: `ok`, or the reason under which the answer is worth nothing.
+        verdict: `ok` or `invalid_json`.
         relations: used, in the order of the answer.
         dropped: reason -> relations of the answer that were left out.
     """
@@ -91,22 +84,16 @@ def relations_schema(subjects: Collection[int], objects: Collection[int]) -> dic
     }
 
 
-def read_relations(answer: Answer, subjects: Collection[int], objects: Collection[int]) -> Reading:
-    """The relations of an answer to a proposal.
+def read_relations(text: str, subjects: Collection[int], objects: Collection[int]) -> Reading:
+    """The relations of an answer to a proposal, raw as it came.
 
     Of every entry of its list, one thing happens: it is used, or counted in `dropped` as `malformed`,
     `unknown_box`, `same_box`, `bad_predicate` (empty, longer than six words, or no words of letters),
     `duplicate` or `beyond_limit`.
     """
-    if answer.verdict != OK:
-        return Reading(answer.verdict)
-    if answer.finish_reason == "content_filter":
-        return Reading(REFUSED)
-    entries = _parse(answer.text)
+    entries = _parse(text)
     if entries is None:
-        if answer.finish_reason == "length" or not answer.text.strip():
-            return Reading(TRUNCATED)
-        return Reading(REFUSED if is_refusal(answer.text) else INVALID_JSON)
+        return Reading(INVALID_JSON)
     kept: dict[Relation, None] = {}
     dropped: Counter[str] = Counter()
     for entry in entries:
@@ -122,20 +109,16 @@ def read_relations(answer: Answer, subjects: Collection[int], objects: Collectio
     return Reading(OK, tuple(kept), dict(dropped))
 
 
-def read_sentence(answer: Answer) -> tuple[str, str]:
-    """A caption and `ok`, or an empty text and the reason why there is none.
+def read_sentence(text: str) -> str:
+    """A caption: the first line that says something, without quotes around it and control characters.
 
-    Of several lines the first counts: what follows explains. A sentence that was cut short is used; whether
-    it is a sound caption is for the caption stage to say.
+    What follows that line explains. Whether it is a sound caption is for the caption stage to say.
     """
-    if answer.verdict != OK:
-        return "", answer.verdict
-    if answer.finish_reason == "content_filter" or is_refusal(answer.text):
-        return "", REFUSED
-    text = clean(answer.text).strip().strip('"').strip()
-    if not text:
-        return "", TRUNCATED
-    return text, OK
+    for line in text.splitlines():
+        kept = "".join(letter for letter in line if letter.isprintable()).strip().strip('"').strip()
+        if kept:
+            return kept
+    return ""
 
 
 def read_judgement(answer: Answer, yes: Sequence[str], no: Sequence[str]) -> Judgement:
@@ -153,32 +136,6 @@ def read_judgement(answer: Answer, yes: Sequence[str], no: Sequence[str]) -> Jud
     if not mass >= MIN_MASS:
         return Judgement(None, mass, OFF_TOPIC)
     return Judgement(of_yes / mass, mass, OK)
-
-
-def retry(request: Request, verdict: str) -> Request | None:
-    """The question to ask instead, once: with more tokens where the answer was cut short, as another sample
-    where it was not JSON; None where asking again is of no use or was done already.
-    """
-    if request.sample >= _RETRY_SAMPLE or verdict not in (TRUNCATED, INVALID_JSON):
-        return None
-    again = replace(request, request_id=f"{request.request_id}-again", sample=request.sample + _RETRY_SAMPLE)
-    if verdict == TRUNCATED:
-        return replace(again, sampling=replace(request.sampling, max_tokens=2 * request.sampling.max_tokens))
-    return again
-
-
-def is_refusal(text: str) -> bool:
-    """Whether a text begins as models begin when they decline."""
-    return _REFUSAL.match(text) is not None
-
-
-def clean(text: str) -> str:
-    """The first line that says something, without control characters."""
-    for line in text.splitlines():
-        kept = "".join(letter for letter in line if letter.isprintable()).strip()
-        if kept:
-            return kept
-    return ""
 
 
 def _parse(text: str) -> list[Any] | None:

@@ -1,4 +1,4 @@
-"""Captions by any image-to-text model of transformers (backend `transformers`), BLIP-2 included.
+"""Captions by any image-to-text model of transformers (backend `transformers`): BLIP-2, LLaVA, Qwen-VL, ...
 
 The slow path: one image per call of the model's own `generate`. BLIP is faster through backend `blip`.
 """
@@ -13,9 +13,14 @@ from relforge.models.files import resolve_model
 from relforge.stages.backend import Backend
 from relforge.stages.caption.captioner import Caption, Image, LoadedCaptioner, caption_each, check_sampling
 from relforge.stages.caption.stage import CaptionStage
+from relforge.vlm.chat import encode_message, has_template, move
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+CHAT_PROMPT = "Describe this image in one short sentence."
+"""What chat models are asked where no prompt is given."""
 
 
 class Transformers:
@@ -28,7 +33,8 @@ class Transformers:
         top_p, top_k, temperature, repetition_penalty: with `nucleus`.
         num_beams: with `beam`.
         max_new_tokens: written per caption, beyond the prompt.
-        prompt: words given to the model, removed from its captions; None: none.
+        prompt: words given to the model, removed from its captions; None: none. A model with a chat template
+            is asked them in a message; None: to describe the image in one short sentence.
         device: `auto`, `cpu`, `cuda`, ...
         dtype: `auto` (bfloat16 on a GPU, float32 elsewhere), `float32` or `bfloat16`.
         revision: of a hub name.
@@ -83,7 +89,9 @@ class Transformers:
         self.model = model.eval().to(device)
         self.processor = AutoProcessor.from_pretrained(path, trust_remote_code=False)
         source = self.name_or_path if "/" in self.name_or_path else path.name
-        return LoadedCaptioner(source, prompt=self.prompt or "")
+        # an answer does not start with its question
+        prompt = "" if has_template(self.processor) else self.prompt or ""
+        return LoadedCaptioner(source, prompt=prompt)
 
     def caption(self, images: Iterable[Image]) -> Iterator[tuple[str, list[Caption]]]:
         return caption_each(images, self._write)
@@ -92,11 +100,11 @@ class Transformers:
         import torch
 
         image = pixels.permute(1, 2, 0).numpy()  # H x W x 3, as processors take them
-        inputs = self.processor(images=image, text=self.prompt, return_tensors="pt")
-        inputs = inputs.to(self.model.device)
-        for name, value in inputs.items():
-            if value.is_floating_point():
-                inputs[name] = value.to(self.model.dtype)
+        if has_template(self.processor):
+            encoded = encode_message(self.processor, [image], self.prompt or CHAT_PROMPT)
+        else:
+            encoded = self.processor(images=image, text=self.prompt, return_tensors="pt")
+        inputs = move(encoded, self.model.device, self.model.dtype)
         written = self.model.generate(**inputs, **self.settings)
         # models that continue their input repeat it in what they write
         prompt = inputs.get("input_ids")

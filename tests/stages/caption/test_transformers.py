@@ -21,6 +21,7 @@ from transformers import (
 
 from relforge.stages.registry import build
 from relforge.stages.tables import SCHEMAS
+from tests.fixtures.tiny_llava import write_tiny_llava
 
 
 def images(*numbers: int) -> dict[str, pa.Table]:
@@ -107,3 +108,30 @@ def test_blip_itself_goes_this_way_too(folder: Path) -> None:
     rows = ready(folder, captions=2, prompt="a picture of").process(images(0)).tables["captions"].to_pylist()
     assert len(rows) == 2
     assert not any(row["text"].startswith("a picture of") for row in rows)
+
+
+@pytest.fixture(scope="module")
+def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_llava(tmp_path_factory.mktemp("tiny-llava"))
+
+
+@pytest.mark.parametrize("prompt", [None, "Who does what?"])
+def test_a_chat_model_is_asked_in_a_message(llava: Path, prompt: str | None) -> None:
+    stage = ready(llava, captions=3, max_new_tokens=8, prompt=prompt)
+    result = stage.process(images(0, -1, 1))
+    rows = result.tables["captions"].to_pylist()
+    assert {row["image_id"] for row in rows} == {"0", "1"}
+    assert [q.reason for q in result.quarantined] == ["not_an_image"]
+    assert len({row["text"] for row in rows}) > 2
+    assert not any("assistant" in row["text"] or "Who does" in row["text"] for row in rows)
+    assert stage.process(images(1)).tables["captions"].to_pylist() == [
+        r for r in rows if r["image_id"] == "1"
+    ]
+
+
+def test_the_question_decides_what_a_chat_model_says(llava: Path) -> None:
+    said = [
+        ready(llava, mode="beam", max_new_tokens=8, prompt=prompt).process(images(0)).tables["captions"]
+        for prompt in ("Who?", "What is riding?")
+    ]
+    assert said[0]["text"].to_pylist() != said[1]["text"].to_pylist()
