@@ -2,7 +2,8 @@
 # developers' tools too by every other target.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP = $(BIN)/python -m pip install --quiet
+# --no-compile: Python compiles what it imports; all modules of all packages would be another 350 MB and half a minute.
+PIP = $(BIN)/python -m pip install --quiet --no-compile
 
 # PyTorch without CUDA (constraints-cpu.txt) on Linux without an NVIDIA GPU, unless pip was given an index of one's own.
 # TORCH=cpu and TORCH=default choose it by hand.

@@ -34,11 +34,20 @@ def command(
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON schema of configs, for editors.")
     ] = False,
+    recipes: Annotated[
+        bool, typer.Option("--recipes", help="With --schema: that of training recipes.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List options with type, default, unit and what a change of each costs. Without a topic: the topics."""
     from relforge.cli.option_topics import find_options, list_topics
 
+    if recipes and not schema:
+        raise BadInput("--recipes is of --schema; give both")
+    if recipes:
+        from relforge.cli.recipe_schema import recipe_schema
+
+        return print_json(recipe_schema())
     if schema:
         from relforge.pipeline.config.json_schema import config_schema
 

@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 from relforge.data.exclude import without_images
 from relforge.data.relation_tables import from_tables
 from relforge.data.relations import RelationData, concatenate
-from relforge.data.source_tables import read_source
+from relforge.data.source_tables import read_corrections, read_source
 from relforge.data.sources import read_dataset, read_table
 from relforge.images import MAX_PIXELS
+from relforge.stages.corrections.boxes import correct_boxes
 from relforge.stages.tables import SCHEMAS
 
 _RUN_OPTIONS = ("run", "limit", "exclude")
@@ -27,8 +28,9 @@ def load_boxes(parts: Sequence[Mapping[str, Any]]) -> RelationData:
     Crowds are left out, as published.
 
     Args:
-        parts: each either `{run: FOLDER}` or `{format: coco, ...}` with the options of that ingest adapter;
-            `limit: N` takes the first N images, `exclude` leaves out those of a list (`data.exclude`).
+        parts: each either `{run: FOLDER}` (boxes as people corrected them) or `{format: coco, ...}` with the
+            options of that ingest adapter; `limit: N` takes the first N images, `exclude` leaves out those of
+            a list (`data.exclude`).
 
     Raises:
         ValueError: an entry that is neither, or that has no boxes.
@@ -40,6 +42,8 @@ def load_boxes(parts: Sequence[Mapping[str, Any]]) -> RelationData:
             if unknown := [name for name in part if name not in _RUN_OPTIONS]:
                 raise ValueError(f"data: {part['run']}: boxes alone are read, {unknown[0]} is of relations")
             images, boxes = (read_table(part["run"], table) for table in ("images", "boxes"))
+            if (corrections := read_corrections(part["run"])) is not None:
+                boxes = correct_boxes(boxes, corrections.boxes, images)
             written = read_dataset(part["run"])
         elif "format" in part:
             written = {

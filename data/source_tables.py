@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from relforge.stages.corrections.table import FILE, SCHEMA, correct_relations
+from relforge.stages.corrections.corrections import FILES, Corrections
+from relforge.stages.corrections.corrections import SCHEMAS as CORRECTIONS
 from relforge.stages.registry import build_source
 from relforge.stages.tables import SCHEMAS
 
@@ -42,7 +43,7 @@ def read_run(
     """The shards of a run folder (a path or URI) that have images, boxes and these relations.
 
     Args:
-        relations: `relations`, as people corrected them, or `gold`.
+        relations: `relations`, as people corrected them and their boxes, or `gold`.
         threshold: leave out relations that score lower.
 
     Raises:
@@ -69,8 +70,8 @@ def read_run(
             continue
         found = True
         if corrections is not None:
-            tables[relations] = correct_relations(
-                tables[relations], corrections, tables["images"], tables["boxes"]
+            tables["boxes"], tables[relations] = corrections.apply(
+                tables["images"], tables["boxes"], tables[relations]
             )
         if threshold is not None and relations == "relations":
             tables[relations] = tables[relations].filter(
@@ -97,12 +98,20 @@ def count_rows(folder: str, table: str) -> int:
     return sum(pq.read_metadata(part, filesystem=filesystem).num_rows for part in parts)
 
 
-def read_corrections(folder: str) -> pa.Table | None:
-    """What people said of a run's relations; None where they said nothing."""
+def read_corrections(folder: str) -> Corrections | None:
+    """What people said of a run's relations and boxes; None where they said nothing."""
     filesystem, path = open_filesystem(folder)
-    if filesystem.get_file_info(f"{path}/{FILE}").type != fs.FileType.File:
-        return None
-    return pq.read_table(f"{path}/{FILE}", filesystem=filesystem, schema=SCHEMA)
+    there = {
+        name: f"{path}/{file}"
+        for name, file in FILES.items()
+        if filesystem.get_file_info(f"{path}/{file}").type == fs.FileType.File
+    }
+    return Corrections.of(
+        {
+            name: pq.read_table(file, filesystem=filesystem, schema=CORRECTIONS[name])
+            for name, file in there.items()
+        }
+    )
 
 
 def open_filesystem(folder: str) -> tuple[fs.FileSystem, str]:

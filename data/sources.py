@@ -22,7 +22,6 @@ from relforge.data.source_tables import open_filesystem, read_corrections, read_
 from relforge.data.zero_shot import read_unseen, without_interactions
 from relforge.images import MAX_PIXELS
 from relforge.models.fetched import resolve_pinned
-from relforge.stages.corrections.table import correct_relations
 from relforge.stages.tables import SCHEMAS
 
 RUN_OPTIONS = {"run", "relations", "threshold", "limit"}
@@ -117,7 +116,7 @@ def _read_run(folder: str, name: str, threshold: float | None) -> tuple[pa.Table
         raise ValueError(f"data.relations: {name!r} is not `relations` or `gold`")
     tables = [read_table(folder, table) for table in ("images", "boxes", name)]
     if name == "relations" and (corrections := read_corrections(folder)) is not None:
-        tables[2] = correct_relations(tables[2], corrections, tables[0], tables[1])
+        tables[1:] = corrections.apply(*tables)
     if threshold is not None and name == "relations":
         tables[2] = tables[2].filter(pc.greater_equal(tables[2]["score"], threshold))
     return tables[0], tables[1], tables[2]

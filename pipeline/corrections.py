@@ -15,28 +15,34 @@ from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.run_folder import RunFolder
-from relforge.stages.corrections.table import FILE, SCHEMA
+from relforge.stages.corrections.corrections import FILES, SCHEMAS, SORT_KEYS, Corrections
 from relforge.stages.registry import IMPORTERS
 
 
-def read_corrections(folder: RunFolder) -> pa.Table | None:
-    """The table `corrections` of a run; None where nobody has corrected it.
+def read_corrections(folder: RunFolder) -> Corrections | None:
+    """What people said of a run; None where nobody has corrected it.
 
     Raises:
-        RunError: the file is damaged.
+        RunError: a file is damaged.
     """
+    tables = {name: table for name in FILES if (table := _read_file(folder, name)) is not None}
+    return Corrections.of(tables)
+
+
+def _read_file(folder: RunFolder, name: str) -> pa.Table | None:
     try:
-        data = folder.storage.read(FILE)
+        data = folder.storage.read(FILES[name])
     except FileNotFoundError:
         return None
     try:
-        return pq.read_table(io.BytesIO(data), schema=SCHEMA)
+        return pq.read_table(io.BytesIO(data), schema=SCHEMAS[name])
     except (pa.ArrowInvalid, OSError) as error:
-        raise folder.damaged(FILE, str(error), "import the corrections again") from error
+        raise folder.damaged(FILES[name], str(error), "import the corrections again") from error
 
 
 def import_corrections(run: str, tool: str, file: str) -> dict[str, int]:
-    """Read a tool's file into the run's `corrections`; what was said before of these images is replaced.
+    """Read a tool's file into the run's `corrections` and `corrected_boxes`; what was said before of these
+    images is replaced.
 
     Args:
         run: the run folder.
@@ -44,7 +50,7 @@ def import_corrections(run: str, tool: str, file: str) -> dict[str, int]:
         file: as the tool exports it.
 
     Returns:
-        counts, as the tool's reader gives them, and `corrections`: rows of the table now.
+        counts, as the tool's reader gives them, and rows of the two tables now.
 
     Raises:
         RunError: not a run folder, or it has no boxes yet.
@@ -66,18 +72,23 @@ def import_corrections(run: str, tool: str, file: str) -> dict[str, int]:
             found[row["image_id"]].append(row)
         return found
 
-    table: pa.Table
+    found: Corrections
+    judged: list[str]
     counts: Counter[str]
-    table, counts = IMPORTERS.load(tool)(file, boxes_of, sizes)
-    before = read_corrections(folder)
-    if before is not None:
-        said = pc.is_in(before["image_id"], pc.unique(table["image_id"]))
-        table = pa.concat_tables([before.filter(pc.invert(said)), table])
-    table = table.sort_by([(name, "ascending") for name in SCHEMA.names[:4]])
-    packed = io.BytesIO()
-    pq.write_table(table, packed, compression="zstd")
-    folder.storage.write(FILE, packed.getvalue())
-    return dict(counts) | {"corrections": table.num_rows}
+    found, judged, counts = IMPORTERS.load(tool)(file, boxes_of, sizes)
+    before = read_corrections(folder) or Corrections()
+    again = pa.array(judged, pa.string())
+    for name, now, said in (
+        ("corrected_boxes", found.boxes, before.boxes),
+        ("corrections", found.relations, before.relations),
+    ):
+        others = said.filter(pc.invert(pc.is_in(said["image_id"], again)))
+        table = pa.concat_tables([others, now]).sort_by([(key, "ascending") for key in SORT_KEYS[name]])
+        packed = io.BytesIO()
+        pq.write_table(table, packed, compression="zstd")
+        folder.storage.write(FILES[name], packed.getvalue())
+        counts[name] = table.num_rows
+    return dict(counts)
 
 
 def _read(folder: RunFolder, survey: Survey, name: str, columns: list[str]) -> pa.Table:

@@ -14,7 +14,6 @@ from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.run_folder import RunFolder
-from relforge.stages.corrections.table import correct_relations
 from relforge.stages.export import SUFFIXES, export
 
 Tables = dict[str, pa.Table]
@@ -95,8 +94,8 @@ def _shards(
         if listed is not None and listed.sidecar is not None:
             tables["classes"] = folder.read_table("classes", shard, listed.sidecar)
         if corrections is not None:
-            tables["relations"] = correct_relations(
-                tables["relations"], corrections, tables["images"], tables["boxes"]
+            tables["boxes"], tables["relations"] = corrections.apply(
+                tables["images"], tables["boxes"], tables["relations"]
             )
         if min_score > 0:
             tables["relations"] = tables["relations"].filter(pc.field("score") >= min_score)

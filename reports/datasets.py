@@ -14,7 +14,7 @@ from fsspec import AbstractFileSystem
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.store.run_folder import DAMAGED_SIDECAR, RUN_FILE, RunFolder
-from relforge.stages.corrections.table import FILE, SCHEMA
+from relforge.stages.corrections.corrections import FILES, SCHEMAS
 
 Datasets = dict[str, ds.Dataset]
 
@@ -72,7 +72,7 @@ def find_left_out(uri: str) -> list[str]:
 
 
 def _of_run(files: AbstractFileSystem, uri: str) -> Datasets:
-    """Tables in the order in which the run's stages write them, and `corrections` where there are any."""
+    """Tables in the order in which the run's stages write them, and those of corrections."""
     folder = RunFolder(uri)
     plan = load_plan(folder)
     root = files._strip_protocol(uri)
@@ -82,8 +82,9 @@ def _of_run(files: AbstractFileSystem, uri: str) -> Datasets:
         paths = [f"{root}/{folder.data_path(table, shard)}" for shard in committed]
         if paths:
             found[table] = _dataset(files, paths, plan.spec(table).schema, uri)
-    if files.exists(f"{root}/{FILE}"):
-        found["corrections"] = _dataset(files, [f"{root}/{FILE}"], SCHEMA, uri)
+    for name, file in FILES.items():
+        if files.exists(f"{root}/{file}"):
+            found[name] = _dataset(files, [f"{root}/{file}"], SCHEMAS[name], uri)
     return found
 
 

@@ -27,7 +27,8 @@ OURS = (
 
 def listed() -> list[str]:
     """Paths that begin an entry."""
-    heads = [line for line in NOTICE.splitlines() if re.match(r"(?:demo|stages|models|trainer|docs)/", line)]
+    folder = re.compile("(?:demo|stages|models|trainer|vlm|docs)/")
+    heads = [line for line in NOTICE.splitlines() if folder.match(line)]
     return [part.split(" ")[0] for line in heads for part in line.split(", ") if "/" in part]
 
 
@@ -60,6 +61,15 @@ def test_the_share_alike_pipeline_has_its_licence_beside_it_and_in_the_metadata(
     assert "Leland Stanford Junior" in " ".join(licence.split())
     assert "CC-BY-SA-4.0" in project["license"]
     assert {"LICENSE", "NOTICE", "stages/parse/pipeline_en/LICENSE.txt"} == set(project["license-files"])
+
+
+def test_terms_that_nobody_has_verified_are_called_so() -> None:
+    notice = " ".join(NOTICE.split())
+    readme = (ROOT / "stages" / "parse" / "learned" / "weights" / "README.md").read_text(encoding="utf-8")
+
+    assert "whether it holds for the scene graphs themselves is unverified" in notice
+    assert "FACTUAL's scene graphs (above; their terms are unverified)" in notice
+    assert "the terms of FACTUAL's scene graphs themselves are unverified" in readme
 
 
 def test_every_origin_that_a_card_names_is_in_the_notice() -> None:

@@ -13,6 +13,12 @@ from relforge.stages.closed_labels import load_labels
 from relforge.trainer.optimiser import Optimisation
 
 S = TypeVar("S")
+NEW_MODEL = ("kind", "backbone", "text", "sizes", "words")
+"""What `model` says of a new model."""
+OF_FILE = ("tokenizer", "gate")
+"""What it says of a published file to start from."""
+STARTED_MODEL = ("kind", "start", "pairs", "words", "keep_random", *NEW_MODEL[1:])
+"""What it says where there is one to start from: detectors of boxes hold neither sizes nor texts of pairs."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +84,10 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
     """
     settings = read_settings(values, Settings, BatchOptions)
     model = settings.model
-    allowed: tuple[str, ...] = ("kind", "backbone", "text", "sizes", "words")
+    allowed: tuple[str, ...] = NEW_MODEL
     if "start" in model:
-        of_file = ("tokenizer", "gate") if str(model["start"]).endswith(PUBLISHED_SUFFIXES) else ()
-        # a detector to start from holds neither sizes nor texts of a pair detector
-        allowed = ("kind", "start", "pairs", "words", *of_file, "keep_random", *allowed[1:])
+        of_file = OF_FILE if str(model["start"]).endswith(PUBLISHED_SUFFIXES) else ()
+        allowed = (*STARTED_MODEL, *of_file)
     choose_from(model, allowed, "model.")
     if not isinstance(model.get("keep_random", []), list):
         raise ValueError(f"model.keep_random: expected a list of prefixes, found {model['keep_random']!r}")

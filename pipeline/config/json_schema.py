@@ -34,12 +34,12 @@ def config_schema() -> Schema:
         _describe(definitions[kind.__name__], read_meanings(kind))
     own = definitions.pop("Dataset")
     fields = own["properties"]
-    formats = [_entry(SOURCES, name, "format", fields, own["required"]) for name in SOURCES]
+    formats = [entry_schema(SOURCES, name, "format", fields, own["required"]) for name in SOURCES]
     formats.append(_foreign("format", fields, own["required"]))
     resources = {"$ref": "#/$defs/Resources"}
     stages: Schema = {}
     for stage, registry in BACKENDS.items():
-        choices = [_entry(registry, name, "backend", {"resources": resources}, []) for name in registry]
+        choices = [entry_schema(registry, name, "backend", {"resources": resources}, []) for name in registry]
         stages[stage] = {"anyOf": [*choices, _foreign("backend", {"resources": resources}, [])]}
     definitions.pop("StageChoice", None)
     return {
@@ -62,10 +62,10 @@ def config_schema() -> Schema:
     }
 
 
-def _entry(registry: Registry, name: str, key: str, fields: Schema, required: Sequence[str]) -> Schema:
+def entry_schema(registry: Registry, name: str, key: str, fields: Schema, required: Sequence[str]) -> Schema:
     """What a section holds whose `key` chooses this entry: fields that all entries have, and its options."""
     target = registry.load(name)
-    options = _options(target, registry.target(name))
+    options = option_schemas(target, registry.target(name))
     needed = [one for one, value in signature(target).parameters.items() if value.default is value.empty]
     needed = [one for one in needed if one in options and one not in fields]
     return {
@@ -86,30 +86,31 @@ def _foreign(key: str, fields: Schema, required: Sequence[str]) -> Schema:
     }
 
 
-def _options(target: Callable[..., Any], name: str) -> Schema:
+def option_schemas(target: Callable[..., Any], name: str) -> Schema:
+    """Option -> schema, of a constructor or dataclass; `name` is its `module:attribute`."""
     stated = option_types(target)
     meanings = {one.name: one.meaning for one in describe_options(target, name)}
     found: Schema = {}
     for option in parameters(target)[0]:
-        schema = {"anyOf": [_type(stated.get(option, Any)), REFERENCE]}
+        schema = {"anyOf": [type_schema(stated.get(option, Any)), REFERENCE]}
         found[option] = schema | ({"description": meanings[option]} if meanings.get(option) else {})
     return found
 
 
-def _type(stated: Any) -> Schema:
+def type_schema(stated: Any) -> Schema:
     """The schema of a Python type; `{}`, anything, where there is no simple one."""
     origin, arguments = get_origin(stated), get_args(stated)
     plain = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
     if stated in plain:
         return {"type": plain[stated]}
     if origin in (Union, UnionType):
-        return {"anyOf": [_type(one) for one in arguments]}
+        return {"anyOf": [type_schema(one) for one in arguments]}
     if origin is Literal:
         return {"enum": list(arguments)}
     if isclass(origin) and issubclass(origin, Mapping):
         return {"type": "object"}
     if isclass(origin) and issubclass(origin, Sequence):
-        return {"type": "array", "items": _type(arguments[0])} if arguments else {"type": "array"}
+        return {"type": "array", "items": type_schema(arguments[0])} if arguments else {"type": "array"}
     return {}
 
 

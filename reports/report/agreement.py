@@ -21,13 +21,18 @@ def find_agreement(connection: duckdb.DuckDBPyConnection, datasets: Datasets) ->
     Returns:
         None where nobody corrected the run; else `images`, and rows of `name`, `right`, `removed`, `added`,
         `precision` (of what was shown, the share that people left) and `recall` (of what they left, the share
-        that was shown): `total`, `predicates` (the most corrected first) and `scores` (by the score shown).
+        that was shown): `total`, `predicates` (the most corrected first) and `scores` (by the score shown);
+        and `boxes`: `right`, `changed`, `removed` and `added`, None where only relations were judged.
     """
     if "corrections" not in datasets:
         return None
-    images = select(connection, "SELECT count(DISTINCT image_id)::BIGINT AS n FROM corrections")["n"][
-        0
-    ].as_py()
+    judged = [name for name in ("corrections", "corrected_boxes") if name in datasets]
+    ids = " UNION ".join(f"SELECT image_id FROM {name}" for name in judged)
+    images = select(connection, f"SELECT count(*)::BIGINT AS n FROM ({ids})")["n"][0].as_py()
+    boxes = None
+    if "corrected_boxes" in datasets:
+        counts = f"{_COUNTS}, count_if(verdict = 'changed')::BIGINT AS changed"
+        [boxes] = select(connection, f"SELECT {counts} FROM corrected_boxes").to_pylist()
     total = select(connection, f"SELECT 'all' AS name, {_COUNTS} FROM corrections").to_pylist()
     predicates = select(
         connection,
@@ -43,7 +48,13 @@ def find_agreement(connection: duckdb.DuckDBPyConnection, datasets: Datasets) ->
         low = row.pop("place") / _BINS
         row["name"] = f"score {low:.1f} to {low + 1 / _BINS:.1f}"
     rated = [[_rate(row) for row in rows] for rows in (total, predicates, scores)]
-    return {"images": images, "total": rated[0][0], "predicates": rated[1], "scores": rated[2]}
+    return {
+        "images": images,
+        "total": rated[0][0],
+        "predicates": rated[1],
+        "scores": rated[2],
+        "boxes": boxes,
+    }
 
 
 def _rate(row: dict[str, Any]) -> dict[str, Any]:
@@ -67,10 +78,17 @@ def list_agreement(found: dict[str, Any], most: int) -> list[tuple[object, ...]]
 
 
 def describe_agreement(found: dict[str, Any]) -> str:
-    """One sentence."""
-    total = found["total"]
+    """One sentence, and one of boxes."""
+    total, boxes = found["total"], found["boxes"]
     shown = total["right"] + total["removed"]
-    return (
+    of_relations = (
         f"people judged {found['images']:,} images: of {shown:,} relations shown they left "
         f"{total['right']:,}, and they added {total['added']:,}"
+    )
+    if boxes is None:
+        return of_relations
+    there = boxes["right"] + boxes["changed"] + boxes["removed"]
+    return (
+        f"{of_relations}; of {there:,} boxes they left {boxes['right']:,}, changed {boxes['changed']:,} and "
+        f"removed {boxes['removed']:,}, and they added {boxes['added']:,}"
     )

@@ -1,14 +1,14 @@
-"""Corrections from Label Studio's JSON export: what became of the relations that a person was shown.
+"""Corrections from Label Studio's JSON export: what became of the boxes and relations shown.
 
 The file is a list of tasks, `{"data": {"image_id", "shown", ...}, "annotations": [{"result": [...],
 "was_cancelled", "updated_at"}]}`; a result is a list of regions (`rectanglelabels`, in percent of the image)
-and of relations (`from_id`, `to_id`, `direction`, `labels`). See https://labelstud.io/guide/export.
+and of relations (`from_id`, `to_id`, `direction`, `labels`). A region that a person drew has an id of the
+tool's; one that relforge exported is `box-N`. See https://labelstud.io/guide/export.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,15 +16,15 @@ from typing import Any
 
 import pyarrow as pa
 
+from relforge.stages.corrections.boxes import SCHEMA as BOXES
+from relforge.stages.corrections.corrections import Corrections
+from relforge.stages.corrections.regions import Box, Region, read_regions
 from relforge.stages.corrections.table import ADDED, REMOVED, RIGHT, SCHEMA
 
-Box = Mapping[str, Any]
-"""A row of `boxes`."""
 Fact = tuple[int, str, int]
 """Subject box, predicate, object box."""
-_NAME = re.compile(r"box-(\d+)$")
-_SAME = 0.9
-"""IoU above which a region under another id is the box of its class."""
+_SLACK = 0.02
+"""Share by which the proportions of the image that was shown may differ from the run's."""
 
 
 class NoCorrections(ValueError):
@@ -35,8 +35,8 @@ def read_corrections(
     path: str,
     boxes_of: Callable[[Sequence[str]], Mapping[str, list[Box]]],
     sizes: Mapping[str, tuple[int, int]],
-) -> tuple[pa.Table, Counter[str]]:
-    """The table `corrections` of a file.
+) -> tuple[Corrections, list[str], Counter[str]]:
+    """The corrections of a file.
 
     Of an image that several people labelled, the annotation that was changed last counts.
 
@@ -46,9 +46,12 @@ def read_corrections(
         sizes: image id of the run -> width and height, pixels.
 
     Returns:
-        the table, and counts: `images` that were judged; left out are `not_annotated` (tasks without an
-        annotation, or a cancelled one), `unknown_image` (tasks of images that the run does not have), and
-        relations `without_label`, of a `new_box` or of a box with itself (`self_relation`).
+        the corrections, the images that were judged, and counts: `images`, verdicts of relations and of boxes
+        (`boxes_right`, ...); left out are `not_annotated` (tasks without an annotation, or a cancelled
+        one), `unknown_image` (of images that the run does not have), `turned_image` (that was turned in the
+        tool, or shown in other proportions than the boxes are written for), regions that are no box
+        (`regions.read_regions`), and relations `without_label`, `without_box` (of such a region) or of a box
+        with itself (`self_relation`).
 
     Raises:
         NoCorrections: it cannot be read as such.
@@ -79,58 +82,39 @@ def read_corrections(
             )
     if tasks and counts["unknown_image"] == len(tasks):
         raise NoCorrections(f"{path}: the run has none of its images; is it the run that was exported?")
+    for image, (_, annotation) in list(judged.items()):
+        if _is_turned(annotation.get("result") or [], sizes[image]):
+            counts["turned_image"] += 1
+            del judged[image]
     boxes = boxes_of(list(judged))
+    source = f"label-studio {Path(path).name}"
     rows: list[dict[str, Any]] = []
+    box_rows: list[dict[str, Any]] = []
     for image, (data, annotation) in judged.items():
         counts["images"] += 1
         result = annotation.get("result") or []
-        regions = _regions(result, boxes.get(image, []), sizes[image])
+        regions, found = read_regions(result, boxes.get(image, []), sizes[image], counts)
+        box_rows += [{"image_id": image, "source": source, **one} for one in found]
         wanted = _facts(result, regions, counts)
         shown = {(int(s), str(p), int(o)): score for s, p, o, score in data.get("shown") or ()}
         for fact in sorted({*wanted, *shown}):
             verdict = ADDED if fact not in shown else RIGHT if fact in wanted else REMOVED
             counts[verdict] += 1
             row = {"image_id": image, "subject_box": fact[0], "predicate": fact[1], "object_box": fact[2]}
-            source = f"label-studio {Path(path).name}"
             rows.append(row | {"verdict": verdict, "score": shown.get(fact), "source": source})
-    return pa.Table.from_pylist(rows, SCHEMA), counts
+    tables = pa.Table.from_pylist(rows, SCHEMA), pa.Table.from_pylist(box_rows, BOXES)
+    return Corrections(*tables), list(judged), counts
 
 
-def _regions(
-    result: Sequence[Mapping[str, Any]], boxes: Sequence[Box], size: tuple[int, int]
-) -> dict[str, int]:
-    """Region id -> box id; regions that are no box of the run are left out."""
-    known = {box["box_id"] for box in boxes}
-    found = {}
+def _is_turned(result: Sequence[Region], size: tuple[int, int]) -> bool:
+    """Whether percents are of another view of the image than the run's boxes are written for."""
     for region in result:
-        if region.get("type") != "rectanglelabels":
-            continue
-        name = str(region.get("id", ""))
-        number = _NAME.match(name)
-        if number and int(number[1]) in known:
-            found[name] = int(number[1])
-        elif (box := _same_box(region, boxes, size)) is not None:
-            found[name] = box
-    return found
-
-
-def _same_box(region: Mapping[str, Any], boxes: Sequence[Box], size: tuple[int, int]) -> int | None:
-    """The box of the run that a region drawn anew repeats."""
-    value = region.get("value") or {}
-    x, y, w, h = (
-        float(value.get(side, 0)) * size[axis] / 100
-        for side, axis in (("x", 0), ("y", 1), ("width", 0), ("height", 1))
-    )
-    best, place = _SAME, None
-    for box in boxes:
-        if box["category"] not in (value.get("rectanglelabels") or ()):
-            continue
-        across = max(0.0, min(x + w, box["x"] + box["w"]) - max(x, box["x"]))
-        down = max(0.0, min(y + h, box["y"] + box["h"]) - max(y, box["y"]))
-        union = w * h + box["w"] * box["h"] - across * down
-        if union > 0 and across * down / union > best:
-            best, place = across * down / union, int(box["box_id"])
-    return place
+        width, height = region.get("original_width"), region.get("original_height")
+        if region.get("image_rotation"):
+            return True
+        if width and height and abs(width * size[1] / (height * size[0]) - 1) > _SLACK:
+            return True
+    return False
 
 
 def _facts(
@@ -146,7 +130,7 @@ def _facts(
         if not labels:
             counts["without_label"] += 1
         elif ends[0] is None or ends[1] is None:
-            counts["new_box"] += len(labels)
+            counts["without_box"] += len(labels)
         elif ends[0] == ends[1]:
             counts["self_relation"] += len(labels)
         else:

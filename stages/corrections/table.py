@@ -38,13 +38,13 @@ def correct_relations(
     """The relations of a shard as people want them.
 
     Removed ones are gone, right and added ones are there and score 1, so that no threshold takes them away.
-    Relations that nobody was shown stay as they are, and so do boxes: what was said of one that the source
-    does not have any more is left out.
+    Relations that nobody was shown stay as they are; what was said of a box that is not there is left out.
 
     Args:
         relations: rows of the shard.
         corrections: rows of any images.
-        images, boxes: the shard's.
+        images: the shard's.
+        boxes: the shard's, as people left them.
     """
     corrections = corrections.filter(pc.is_in(corrections["image_id"], pc.unique(images["image_id"])))
     if not corrections.num_rows:

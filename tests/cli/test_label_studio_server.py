@@ -81,6 +81,8 @@ def test_corrections_come_back_from_label_studio(relforge: Any, tmp_path: Path) 
         if removed is None and relations:
             removed = (one["data"]["image_id"], relations[0])
             result = [row for row in result if row is not relations[0]]
+            box = next(row for row in result if row["type"] == "rectanglelabels")
+            box["value"] |= {"x": 1.0, "y": 2.0, "width": 30.0, "height": 40.0}
         ask(f"/api/tasks/{one['id']}/annotations/", {"result": result, "was_cancelled": False})
     exported = tmp_path / "project.json"
     exported.write_text(json.dumps(ask(f"/api/projects/{project}/export?exportType=JSON")))
@@ -91,6 +93,7 @@ def test_corrections_come_back_from_label_studio(relforge: Any, tmp_path: Path) 
     image, gone = removed
     before = pq.read_table(run / "relations").num_rows
     assert said.json["images"] == 6
+    assert (said.json["boxes_changed"], said.json.get("boxes_removed", 0)) == (1, 0)
     assert (said.json["removed"], said.json["right"]) == (len(gone["labels"]), before - len(gone["labels"]))
     rows = pq.read_table(run / "corrections.parquet").to_pylist()
     assert {row["image_id"] for row in rows if row["verdict"] == "removed"} == {image}

@@ -16,12 +16,15 @@ import yaml
 
 from relforge.cli.option_topics import REGISTRIES, find_options, list_topics
 from relforge.cli.options import render_pages
+from relforge.cli.recipe_schema import recipe_schema
 from relforge.demo.job import write_job
+from relforge.limited_yaml import read_yaml
 from relforge.pipeline.config.json_schema import config_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+RECIPES = sorted((ROOT / "configs" / "train").glob("*.yaml"))
 ENTRIES = [(topic, name) for topic, names in list_topics().items() for name in names]
 
 
@@ -131,6 +134,80 @@ def test_references_and_code_of_ones_own_fit(tmp_path: Path) -> None:
     values["stages"]["tag"] = {"backend": "package.module:Tagger", "anything": 1}
 
     jsonschema.validate(values, config_schema())
+
+
+@pytest.fixture(scope="module")
+def recipes() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(recipe_schema())
+
+
+def test_the_schema_beside_the_recipes_is_what_the_code_says(relforge: Any) -> None:
+    stored = json.loads((ROOT / "configs" / "train" / "schema.json").read_text(encoding="utf-8"))
+
+    assert stored == recipe_schema(), "run: relforge options --schema --recipes > configs/train/schema.json"
+    assert relforge("options", "--schema", "--recipes").json == stored
+    jsonschema.Draft202012Validator.check_schema(stored)
+    assert "--recipes is of --schema" in relforge("options", "--recipes").err
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_packaged_recipe_fits_the_schema_and_names_it(
+    path: Path, recipes: jsonschema.Draft202012Validator
+) -> None:
+    text = path.read_text(encoding="utf-8")
+
+    recipes.validate(read_yaml(text))
+    assert text.splitlines()[0] == "# yaml-language-server: $schema=schema.json"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "field", "value"),
+    [
+        ("parseda_hico", "epoch", 20),
+        ("parseda_hico", "epochs", "many"),
+        ("parseda_hico", "data", []),
+        ("parseda_hico", "data.0.anotations", "x.json"),
+        ("parseda_hico", "data.0.format", "hicodet"),
+        ("parseda_hico_few", "data.0.few_shot.shares", 0.1),
+        ("parseda_hico", "optimisation.lr", 0.1),
+        ("parseda_hico", "batch.short_sides", 96),
+        ("rtagger", "model.kind", "rtager"),
+        ("rtagger", "model.sizes.feed_forward", 512),
+        ("rtagger", "noise.boxes", 0.4),
+        ("parseda", "noise", {"box": 0.4}),
+        ("cdn_hico", "losses.relation", "focal"),
+        ("cdn_hico", "rounds", 2),
+        ("speaq_vg150", "assign.multi.copies", 2),
+        ("detr_coco", "labels", "closed"),
+        ("detr_coco", "batch.max_pairs", 5),
+        ("world_blip", "optimisation.average_decay", 0.9),
+        ("world_blip", "data.caption", "x.json"),
+        ("defr_hico", "empty_weight", 0.1),
+        ("defr_hico", "judge.threshold", 0.1),
+        ("hts", "data.labelz", "gold"),
+        ("own_run", "model", {}),
+    ],
+)
+def test_what_train_would_refuse_does_not_fit(
+    recipe: str, field: str, value: object, recipes: jsonschema.Draft202012Validator
+) -> None:
+    values = read_yaml((ROOT / "configs" / "train" / f"{recipe}.yaml").read_text(encoding="utf-8"))
+    *above, last = field.split(".")
+    part: Any = values
+    for key in above:
+        part = part[int(key)] if key.isdigit() else part.setdefault(key, {})
+    part[last] = value
+
+    assert not recipes.is_valid(values)
+
+
+def test_a_family_of_ones_own_and_references_fit_in_a_recipe(
+    recipes: jsonschema.Draft202012Validator,
+) -> None:
+    values = read_yaml((ROOT / "configs" / "train" / "parseda.yaml").read_text(encoding="utf-8"))
+    values |= {"model": {"kind": "package.module:FAMILY", "sizes": {"anything": 1}}, "seed": "${SEED:-0}"}
+
+    recipes.validate(values)
 
 
 @pytest.mark.parametrize(

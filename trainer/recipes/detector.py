@@ -24,7 +24,9 @@ from relforge.trainer import loop, processes
 from relforge.trainer.recipe import train_and_save
 from relforge.trainer.settings import settings_from
 
-_OF_PAIRS = ("max_pairs", "unrelated_pairs", "object_labels", "relation_labels")
+NOT_OF_BOXES = ("noise", "published", "labels", "assign")
+"""Settings that boxes alone have no use for."""
+OF_PAIRS = ("max_pairs", "unrelated_pairs", "object_labels", "relation_labels")
 """Options of batches that boxes alone have no use for."""
 
 
@@ -41,10 +43,10 @@ def main(values: Mapping[str, Any]) -> Path:
         ValueError: a setting that is unknown, or of pairs.
     """
     settings = settings_from(values)
-    for name in ("noise", "published", "labels", "assign"):
+    for name in NOT_OF_BOXES:
         if name in values:
             raise ValueError(f"{name}: a detector of boxes has none; leave it out")
-    for name in _OF_PAIRS:
+    for name in OF_PAIRS:
         if name in values.get("batch", {}):
             raise ValueError(f"batch.{name}: a detector finds boxes, not pairs; leave it out")
     group = processes.join()
