@@ -1,13 +1,15 @@
 """Whether the Ray in use is still there.
 
 Ray's own client ends its process, without a word and with a status of its own, a minute after the head of a
-cluster went away. So the driver looks for itself, and leaves in time with a sentence.
+cluster went away, and as soon as the head gives up the client's own node. So the driver looks for itself, and
+leaves in time with a sentence.
 """
 
 from __future__ import annotations
 
 import socket
 import time
+from typing import Any
 
 from relforge.pipeline.errors import RunError
 
@@ -15,6 +17,10 @@ LOST_SECONDS = 20.0
 """The head may be away for so long: one that keeps its state elsewhere is started again meanwhile."""
 _LOOK_SECONDS = 2.0
 _CONNECT_SECONDS = 5.0
+_NODE_DIED = (
+    "Ray on this machine died (out of memory, or killed); what was committed is safe, "
+    "give the same command again"
+)
 
 
 class RayLost(RunError):
@@ -29,6 +35,9 @@ class RayHealth:
 
         context = ray.get_runtime_context()
         self._address, self._node = str(context.gcs_address), str(context.get_node_id())
+        nodes: list[dict[str, Any]] = ray.nodes()
+        own = next((node for node in nodes if node["NodeID"] == self._node), {})
+        self._raylet = f"{own.get('NodeManagerAddress', '')}:{own.get('NodeManagerPort', 0)}"
         self._looked = self._seen = time.monotonic()
 
     def check(self) -> bool:
@@ -42,13 +51,12 @@ class RayHealth:
         if now - self._looked < _LOOK_SECONDS:
             return False
         self._looked = now
+        if _refuses(self._raylet):  # dead; the head says so some ten seconds later
+            raise RayLost(_NODE_DIED)
         if _listens(self._address):
             self._seen = now
             if not _lives(self._node):
-                raise RayLost(
-                    "Ray on this machine died (out of memory, or killed); what was committed is safe, give "
-                    "the same command again"
-                )
+                raise RayLost(_NODE_DIED)
             return True
         if now - self._seen > LOST_SECONDS:
             raise RayLost(
@@ -59,12 +67,27 @@ class RayHealth:
 
 
 def _listens(address: str) -> bool:
-    host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS):
-            return True
+        _connect(address)
     except OSError:
         return False
+    return True
+
+
+def _refuses(address: str) -> bool:
+    """Whether nobody is behind an address any more, which a process that is merely slow never looks like."""
+    try:
+        _connect(address)
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def _connect(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
 
 
 def _lives(node_id: str) -> bool:

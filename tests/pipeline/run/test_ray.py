@@ -162,6 +162,26 @@ def test_ctrl_c_twice_ends_a_local_ray_and_its_processes(ram, source):
 
 @pytest.mark.slow
 @pytest.mark.alone
+def test_a_local_ray_that_dies_ends_the_run_in_one_sentence(ram, source):
+    """Ray would end the driver with a status of its own, and no word, once its head has given the node up."""
+    path = source(24)
+    job = tiny_job(ram / "run", path, caption={"wait": 0.5}, caption_resources=ACTORS)
+    driver = launch(job, ram, cluster=False)
+    wait_for(Path(job.folder) / "_state/captions/part-00001.json")
+    children = descendants(driver.pid)
+    raylets = [pid for pid in children if Path(f"/proc/{pid}/comm").read_text() == "raylet\n"]
+
+    os.kill(raylets[0], signal.SIGKILL)
+    said, errors = driver.communicate(timeout=300)
+
+    assert driver.returncode == Outcome.INCOMPLETE, errors
+    assert said.startswith("Ray on this machine died (out of memory, or killed)")
+    assert "Traceback" not in errors
+    assert run(job).dataset_hash == reference(ram, path)
+
+
+@pytest.mark.slow
+@pytest.mark.alone
 def test_a_programming_error_ends_the_run_with_its_record(ram, source):
     job = tiny_job(ram / "run", source(12), caption={"raising": [6]}, caption_resources=ACTORS)
 

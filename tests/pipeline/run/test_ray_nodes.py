@@ -138,12 +138,19 @@ def test_a_head_that_is_gone_and_a_node_that_died_are_one_sentence(monkeypatch: 
     health = RayHealth()
     assert health.check()
 
-    health._node = "of another time"
-    with pytest.raises(RayLost, match=r"^Ray on this machine died .* give the same command again$"):
+    node_died = r"^Ray on this machine died .* give the same command again$"
+    known, health._node = health._node, "of another time"
+    with pytest.raises(RayLost, match=node_died):
         health.check()
 
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
+        health._node, raylet = known, health._raylet
+        health._raylet = f"127.0.0.1:{closed.getsockname()[1]}"  # before the head has noticed
+        with pytest.raises(RayLost, match=node_died):
+            health.check()
+
+        health._raylet = raylet
         health._address = f"127.0.0.1:{closed.getsockname()[1]}"
         assert not health.check()  # it may come back
         monkeypatch.setattr(ray_health, "LOST_SECONDS", -1.0)
