@@ -193,7 +193,7 @@ def _relation_entries() -> list[Schema]:
     """What an entry of `data` may be."""
     few = _object("", _any(FEW_SHOT) | {"list": _TEXT}, [])
     subsets = _any(SUBSETS) | {"few_shot": few, "exclude": _TEXT}
-    of_run = _any(RUN_OPTIONS) | {"run": _TEXT, "limit": _COUNT}
+    of_run = _any(sorted(RUN_OPTIONS)) | {"run": _TEXT, "limit": _COUNT}
     of_run["relations"] = {"enum": ["relations", "gold"]}
     entries = [_object("a run folder", of_run | subsets, ["run"])]
     for name, read in HOI_FORMATS.items():
