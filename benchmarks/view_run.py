@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from relforge.pipeline.errors import Outcome
 from relforge.pipeline.run.execute import run
 from relforge.pipeline.run.job import Job, SourceSpec, StageSpec
 from relforge.stages.account import Account
@@ -39,7 +40,11 @@ def write_photos(folder: Path) -> None:
 
 
 def write_run(folder: Path, images: int) -> Path:
-    """The run folder; not made again where it is complete."""
+    """The run folder; not made again where it is complete.
+
+    Raises:
+        RuntimeError: it is not complete.
+    """
     write_photos(folder / "photos")
     source = SourceSpec("view_run:Photos", {"images": images, "photos": str(folder / "photos")})
     stages = (StageSpec("caption", "view_run:Captions"), StageSpec("relate", "view_run:Relations"))
@@ -50,7 +55,9 @@ def write_run(folder: Path, images: int) -> Path:
         stages=stages,
         shard_images=1000,
     )
-    run(job, executor="loop")
+    done = run(job, executor="loop")
+    if done.outcome != Outcome.COMPLETE:
+        raise RuntimeError(f"{job.folder}: {done.message}")
     return Path(job.folder)
 
 
@@ -178,6 +185,7 @@ class Relations(_Stage):
         random = _random(ids, 3)
         columns |= {"position": np.zeros(rows, int), "support": random.integers(1, 6, rows)}
         columns |= {"caption_ids": [[0]] * rows, "triplet_ids": [[]] * rows, "rule": ["head|head"] * rows}
+        columns |= {"claim_id": np.zeros(rows, int), "alternatives": np.ones(rows, int)}
         columns |= {"score": random.random(rows), "tagger": ["made"] * rows}
         columns["relation_id"] = [f"{number:016x}" for number in range(rows)]
         return account.result({"relations": _table("relations", columns, rows)})
