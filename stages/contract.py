@@ -60,11 +60,14 @@ class StageResult:
 class Stage(Protocol):
     """One step of the job. Built once per worker by `relforge.stages.registry.build`.
 
-    Two more attributes are optional, and read by `neutral_options` and `new_tables`:
+    More attributes are optional; the first two are read by `neutral_options` and `new_tables`:
 
     * `neutral_options: tuple[str, ...]`: options that cannot change a bit of the output (device, threads,
       batch sizes, caches). They stay out of the fingerprint, so changing one redoes nothing.
     * `schemas: Mapping[str, TableSpec]`: the tables among `outputs` that relforge does not define.
+    * `announcement: str`: a sentence that is printed when a run begins; empty: none.
+    * `foresee(rows: Mapping[str, int]) -> Foreseen | None`: what it will ask of a paid service, given the
+      rows of tables (`stages.answers.foresight`); `relforge plan` prints it.
     """
 
     name: str
@@ -148,6 +151,11 @@ class ListsClasses(Protocol):
             SourceError: a file cannot be read.
         """
         ...
+
+
+class Postponed(Exception):
+    """What `process` raises where a shard is not to be made now, though nothing is wrong: a limit that the
+    user set is reached. The run ends as incomplete and the same command goes on; the sentence says when."""
 
 
 class SourceError(ValueError):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from inspect import signature
 from typing import Any
 
 from relforge.pipeline.run.references import store_references
 from relforge.stages.contract import Source, Stage
 from relforge.stages.ingest.sample import Sample
-from relforge.stages.registry import build, build_source
+from relforge.stages.registry import backends, build, build_source
 
 INGEST = "ingest"
 """The name of the step in front of the stages, which reads the source instead of shards."""
@@ -145,9 +146,16 @@ class Job:
         raise ValueError(f"no stage {name!r} in this run; it has {', '.join(s.name for s in self.stages)}")
 
     def build_stage(self, name: str) -> Stage:
-        """A new, not yet set up object of that stage."""
+        """A new, not yet set up object of that stage.
+
+        A constructor that takes `run_folder` or `workers` is told them; both say where and how a stage works,
+        not what comes out, so no option holds them.
+        """
         spec = self.stage(name)
-        return build(spec.name, spec.backend, **spec.options)
+        of_run = {"run_folder": self.folder, "workers": spec.resources.pool[1] if spec.resources.pool else 1}
+        taken = signature(backends(spec.name).load(spec.backend)).parameters
+        told = {option: value for option, value in of_run.items() if option in taken}
+        return build(spec.name, spec.backend, **told | dict(spec.options))
 
     def build_source(self) -> Source:
         """A new source."""

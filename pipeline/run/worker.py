@@ -22,7 +22,8 @@ from relforge.pipeline.store.commit import CommitContext, commit
 from relforge.pipeline.store.run_folder import FAILED, RunFolder
 from relforge.pipeline.store.sidecar import Sidecar
 from relforge.redaction import redact
-from relforge.stages.contract import Stage
+from relforge.stages.contract import Postponed, Stage
+from relforge.vlm.client import VlmError
 
 COMMITTED = "committed"
 KEPT = "kept"
@@ -168,6 +169,8 @@ class ShardWorker:
             committed, ours = commit(folder, shard, result, context)
         except StorageError:
             raise
+        except Postponed as error:
+            return self._skip(shard, str(error))
         except Exception as error:
             if is_transient(error):
                 raise
@@ -209,7 +212,8 @@ class ShardWorker:
             self.folder.storage.delete(self.folder.failed_path(self.stage_name, shard))
 
     def _fail(self, shard: int, attempt: int, error: Exception, tables: Mapping[str, pa.Table]) -> None:
-        stage = None if isinstance(error, BrokenInvariant) else self._stage
+        # neither is about a record, and looking for one would ask a server over and over
+        stage = None if isinstance(error, BrokenInvariant | VlmError) else self._stage
         raise write_failure(self.folder, self.stage_name, shard, attempt, error, stage, tables) from error
 
 

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from relforge.stages.answers.table import ANSWERS
+from relforge.stages.contract import Postponed
 from relforge.stages.tables import conform
+from relforge.vlm.budget import BudgetSpent
 from relforge.vlm.client import Answer, Client, Request
 from relforge.vlm.seed import derive_seed
 
@@ -79,6 +81,7 @@ class Asking:
 
         Raises:
             ConnectionError, VlmError: see `Client.ask`.
+            Postponed: `max_cost` is spent.
             RuntimeError: two requests of an image have one id, or the client answered another number of them.
         """
         answers = Answers(self)
@@ -99,7 +102,7 @@ class Asking:
             return request
 
         def answer(stream: Iterator[Request]) -> None:
-            for request, given in self.client.ask(stream):
+            for request, given in _postponing(self.client.ask(stream)):
                 finding = _examine(request, given, examine)
                 if second := _second(request, finding.verdict):
                     again.append(second)
@@ -183,6 +186,13 @@ class Answers:
             "output_tokens": answer.usage.output_tokens if answer.usage else None,
             "verdict": finding.verdict,
         }
+
+
+def _postponing(answers: Iterator[tuple[Request, Answer]]) -> Iterator[tuple[Request, Answer]]:
+    try:
+        yield from answers
+    except BudgetSpent as error:
+        raise Postponed(str(error)) from None
 
 
 def _examine(request: Request, answer: Answer, examine: Examine | None) -> Finding:
