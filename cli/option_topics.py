@@ -22,6 +22,8 @@ OF_RUN = {
     "orientation": "dataset.orientation",
     "max_pixels": "dataset.max_pixels",
     "candidates": "stages.ground",
+    "run_folder": "run.folder",
+    "workers": "resources.actors",
 }
 """Option that a run fills in -> the field that sets it."""
 

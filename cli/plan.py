@@ -14,6 +14,7 @@ from relforge.machine import count_usable_cpus
 if TYPE_CHECKING:
     from relforge.pipeline.run.estimate import Estimate
     from relforge.pipeline.run.job import Job
+    from relforge.stages.answers.foresight import Foreseen
 
 
 def command(
@@ -27,13 +28,16 @@ def command(
 ) -> None:
     """Print what `relforge run` would make, and why, without making any of it."""
     from relforge.pipeline.config import load
+    from relforge.pipeline.run.foresee import foresee
     from relforge.pipeline.run.prepare import preview
 
     job = load(config, overrides or [])
     found = preview(job)
+    foreseen = foresee(job)
     costs = None if measure is None else _measure(job, measure)
     if as_json:
         document = {"folder": job.folder, **asdict(found)}
+        document["foreseen"] = {stage: one and asdict(one) for stage, one in foreseen.items()}
         return print_json(document if costs is None else {**document, "estimate": asdict(costs)})
     print_line(f"{job.folder}: {'a new run' if found.new else 'resumes'}, {found.total or 'unknown'} shards")
     rows = []
@@ -44,9 +48,21 @@ def command(
     print_table(("stage", "shards to make"), rows)
     for change in found.changes:
         print_line(f"{change}: the run refuses this without --accept-changes")
+    for stage, one in foreseen.items():
+        print_line(f"{stage}: {_describe(one)}")
     if costs is not None:
         _print_estimate(costs)
     return None
+
+
+def _describe(found: Foreseen | None) -> str:
+    if found is None:
+        return "how much it will ask is known once the tables that it reads are made"
+    cost = "" if found.cost is None else f", about {found.cost:,.2f} at the price given"
+    return (
+        f"about {found.requests:,} requests, {found.input_tokens / 1e6:,.2f} million tokens in and at most "
+        f"{found.output_tokens / 1e6:,.2f} million out{cost}; what is kept already costs nothing"
+    )
 
 
 def _measure(job: Job, images: int) -> Estimate:

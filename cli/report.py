@@ -100,6 +100,11 @@ def print_report(data: dict[str, Any]) -> None:
         print_table(("stage", "lost", "reason", "records"), losses)
     print_line()
     print_table(COST, list_costs(data["steps"], data["survival"].get("images", 0)))
+    if data["answered"]:
+        from relforge.pipeline.run.answered import COLUMNS
+
+        print_line()
+        print_table(COLUMNS, data["answered_rows"])
     if data["predicates"]:
         print_line()
         rows = [(row["predicate"], f"{row['count']:,}") for row in data["predicates"][:_SHOWN]]

@@ -15,6 +15,7 @@ from relforge.cli.output import Json, print_json, print_line, print_table
 from relforge.pipeline.run.job import INGEST
 
 if TYPE_CHECKING:
+    from relforge.pipeline.run.answered import Answered
     from relforge.pipeline.run.status import RunStatus, StageStatus
 
 RunPath = Annotated[
@@ -92,6 +93,16 @@ def print_stages(found: RunStatus) -> None:
         for sentence in describe_stage(stage):
             for number, line in enumerate(textwrap.wrap(sentence, _COLUMNS - width - 2)):
                 print_line(f"{'' if number else stage.stage:<{width}}  {line}")
+    print_answered(found.answered)
+
+
+def print_answered(found: Sequence[Answered]) -> None:
+    """What stages that ask models were answered, stored and really spent; nothing where none asks."""
+    from relforge.pipeline.run.answered import COLUMNS, answered_rows
+
+    if found:
+        print_line()
+        print_table(COLUMNS, answered_rows(found))
 
 
 def _row(stage: StageStatus) -> tuple[str, ...]:

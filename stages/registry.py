@@ -25,6 +25,7 @@ BACKENDS: dict[str, Registry] = {
             "blip": "relforge.stages.caption.blip:stage",
             "lavis": "relforge.stages.caption.lavis:stage",
             "transformers": "relforge.stages.caption.transformers:stage",
+            "vlm": "relforge.stages.caption.vlm:stage",
         },
         "parse": {
             "relforge": "relforge.stages.parse.learned.parser:stage",

@@ -22,7 +22,10 @@ _PASSWORD_IN_URI = re.compile(r"^[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]*@", re.IGN
 
 
 def looks_secret(name: str) -> bool:
-    """Whether a field or a variable of that name holds a secret: `api_key`, `HF_TOKEN`, `secretKey`."""
+    """Whether a field or a variable of that name holds a secret: `api_key`, `HF_TOKEN`, `secretKey`; not
+    `api_key_env`, which holds the name of a variable."""
+    if name.lower().endswith("_env"):
+        return False
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
     return bool(_WORDS & {word.lower() for word in re.split(r"[^A-Za-z]+", spaced)})
 

@@ -9,12 +9,13 @@ from tempfile import TemporaryDirectory
 
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.ingest import commit_shard
-from relforge.pipeline.run.job import INGEST, Job
+from relforge.pipeline.run.job import INGEST, Job, StageSpec
 from relforge.pipeline.run.plan import make_plan
 from relforge.pipeline.run.ray_resources import requested_cpus
 from relforge.pipeline.run.stopwatch import Stopwatch
 from relforge.pipeline.run.worker import ShardWorker
 from relforge.pipeline.store.run_folder import RunFolder
+from relforge.vlm.options import default_cache
 
 
 @dataclass(frozen=True)
@@ -118,4 +119,12 @@ def estimate(job: Job, images: int, cpus: int) -> Estimate:
 @contextmanager
 def _throw_away(job: Job, images: int) -> Iterator[tuple[Job, RunFolder]]:
     with TemporaryDirectory(prefix="relforge-measure-") as folder:
-        yield replace(job, folder=folder, shard_images=images), RunFolder(folder)
+        stages = tuple(_keep_answers(job, spec) for spec in job.stages)
+        yield replace(job, folder=folder, shard_images=images, stages=stages), RunFolder(folder)
+
+
+def _keep_answers(job: Job, spec: StageSpec) -> StageSpec:
+    """What was paid for in measuring is kept where the run will look for it."""
+    if "cache" not in spec.options and hasattr(job.build_stage(spec.name), "foresee"):
+        return replace(spec, options={**spec.options, "cache": default_cache(job.folder)})
+    return spec

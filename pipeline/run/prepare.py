@@ -20,7 +20,7 @@ def prepare(folder: RunFolder, job: Job, accept_changes: bool = False) -> tuple[
     """Make the plan of `job` and write it into the folder, if it may take over what is there.
 
     Returns:
-        the plan, and sentences about changed options that redo nothing.
+        the plan, and sentences: what stages announce, and changed options that redo nothing.
 
     Raises:
         ChangedInputs, AnotherDriver, RunError: the folder is as it was, and the message names the fix.
@@ -40,7 +40,13 @@ def prepare(folder: RunFolder, job: Job, accept_changes: bool = False) -> tuple[
                 "wait for it, stop it, or choose another run folder"
             )
         folder.write_json(RUN_FILE, plan.to_record(), private=bool(job.secrets))
-    return plan, changed_neutral_options(before, plan) if before else []
+    told = [f"stage {spec.name!r}: {text}" for spec in job.stages if (text := _announced(job, spec.name))]
+    return plan, told + (changed_neutral_options(before, plan) if before else [])
+
+
+def _announced(job: Job, stage: str) -> str:
+    """What a stage wants said before it works, such as where images go."""
+    return str(getattr(job.build_stage(stage), "announcement", ""))
 
 
 def check_folder(folder: RunFolder) -> Mapping[str, Any] | None:

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+from relforge.pipeline.run.answered import Answered, list_answered
 from relforge.pipeline.run.driver import living_drivers
 from relforge.pipeline.run.emptiness import find_refusal, find_warnings
 from relforge.pipeline.run.losses import find_excess
@@ -67,6 +68,7 @@ class RunStatus:
         stopped: why the run failed though its shards are done: too much was lost, or the result is empty and
             may not be.
         waits: what the cluster of a living driver does not have yet; one sentence each.
+        answered: what stages that ask models were answered, and what it cost.
         warnings: what the user needs to be told of a complete run, and damaged files under `logs`; one
             sentence each.
     """
@@ -81,6 +83,7 @@ class RunStatus:
     stopped: str | None = None
     waits: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    answered: list[Answered] = field(default_factory=list)
 
 
 def status(uri: str, *, verify: bool = False) -> RunStatus:
@@ -112,6 +115,7 @@ def status(uri: str, *, verify: bool = False) -> RunStatus:
         stopped=find_excess(folder, survey) or find_refusal(survey),
         waits=_waits(folder, {driver.id for driver in drivers}),
         warnings=[*find_warnings(survey), *find_damaged_marks(folder)],
+        answered=list_answered(folder, survey),
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from relforge.evaluation.label_quality import assess_labels
+from relforge.pipeline.run.answered import answered_rows, list_answered
 from relforge.pipeline.run.emptiness import find_refusal, find_warnings
 from relforge.pipeline.run.losses import find_excess
 from relforge.pipeline.run.plan import load_plan
@@ -38,6 +39,7 @@ def gather(run: str) -> dict[str, Any]:
         (rows by table), `steps` (every loss by reason),
         `shown` (the table described), `predicates` and `pairs` (most frequent), `coverage` (`find_coverage`),
         `image_labels` (`find_label_counts`), `agreement` with people (`find_agreement`),
+        `answered` (what stages that ask models were answered, and what it cost; `answered_rows`: as a table),
         `histogram` of scores (None where nothing is scored), `gold` (how many relations of the source, 0
         without any) and `quality` (None where there is no gold, or nothing yet that is compared with it).
 
@@ -54,6 +56,7 @@ def gather(run: str) -> dict[str, Any]:
     shown = next((name for name in ("relations", "scores", "candidates") if name in datasets), "candidates")
     described = _paired(connection, datasets, shown, options)
     scored = _paired(connection, datasets, "scores", options) if "scores" in datasets else None
+    answered = list_answered(folder, survey)
     return {
         "run": run,
         "dataset": plan.job.dataset,
@@ -69,6 +72,8 @@ def gather(run: str) -> dict[str, Any]:
         "coverage": find_coverage(connection, datasets, plan, survey),
         "image_labels": find_label_counts(connection, datasets, plan),
         "agreement": find_agreement(connection, datasets),
+        "answered": [asdict(one) for one in answered],
+        "answered_rows": answered_rows(answered),
         "histogram": None if scored is None else histogram(scored["score"].to_numpy()),
         "gold": datasets["gold"].count_rows() if "gold" in datasets else 0,
         "quality": _quality(connection, datasets, scored, options),

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
+from relforge.pipeline.run.answered import COLUMNS as ANSWERED
 from relforge.reports.html import fill, write_page
 from relforge.reports.report import blocks, plots
 from relforge.reports.report.agreement import COLUMNS, describe_agreement, list_agreement
@@ -58,6 +59,8 @@ def render_body(data: dict[str, Any]) -> str:
             else "",
         ),
     ]
+    if data["answered"]:
+        parts.append(blocks.section("Answers of models", blocks.table(ANSWERED, data["answered_rows"])))
     if data["coverage"]:
         parts.append(_coverage(data["coverage"]))
     if data["agreement"]:

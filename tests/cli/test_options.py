@@ -242,4 +242,4 @@ def test_a_config_is_completed_by_the_names_of_relforges_own() -> None:
         text=True,
     )
 
-    assert done.stdout.split() == ["coco", "coco_sample"], done.stderr
+    assert done.stdout.split() == ["coco", "coco_sample", "coco_vlm"], done.stderr

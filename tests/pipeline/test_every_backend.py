@@ -15,8 +15,9 @@ from relforge.pipeline.run.job import Job, SourceSpec, StageSpec
 from relforge.pipeline.store.fingerprint import stage_key
 from relforge.stages.contract import neutral_options
 from relforge.stages.registry import BACKENDS, build
+from relforge.vlm.options import VlmOptions
 
-NEUTRAL = {"device", "threads", "batch_size", "decoder_batches", "cache"}
+NEUTRAL = {"device", "threads", "batch_size", "decoder_batches", "cache", *VlmOptions.neutral_options}
 """Options for where and in which portions the work is done. What can change bits (dtype, the number of
 captions decoded together) is not among them."""
 REQUIRED: dict[str, Any] = {"model": "no/model", "files": "captions.json"}
