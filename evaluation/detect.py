@@ -40,6 +40,8 @@ class DetectOptions:
             data. Published evaluations give the benchmark's own.
         interactions: the (predicate, object class) that may score; others score 0 before the cut, as
             published masks have them. None: all.
+        every_query: the subject that is wanted is that of every query, whatever its own class: for models
+            that were fine-tuned without subject classes, and as published evaluations of them have it.
     """
 
     short_side: int = 800
@@ -49,6 +51,7 @@ class DetectOptions:
     device: str = "cpu"
     classes: Sequence[str] | None = None
     interactions: Collection[tuple[str, str]] | None = None
+    every_query: bool = False
 
 
 def detect(
@@ -67,10 +70,12 @@ def detect(
         loaded: a model whose entry in the zoo has `detections`.
         data: its images; its annotation is not used.
         predicates: the relations to score.
-        subject: the only subject class wanted; queries of another class are dropped. None: any.
+        subject: the only subject class wanted; queries of another class are dropped, unless
+            `options.every_query`. None: any.
 
     Raises:
-        ValueError: the model finds no pairs, or has closed labels without one of the predicates.
+        ValueError: the model finds no pairs, or none with that subject, or has closed labels without one of
+            the predicates.
     """
     labels = _labels(loaded, options.classes or data.categories, predicates, options.classes is not None)
     columns = [labels.relations.index(predicate) for predicate in predicates]
@@ -81,9 +86,15 @@ def detect(
         allowed = np.array([[(one, name) in listed for one in predicates] for name in classes], float)
     parts = []
     for index, found in search(loaded, data, labels, options):
-        pairs = _pairs(found, labels.objects, predicates, columns, subject, data[index].size, allowed)
+        named = subject if options.every_query else None
+        pairs = _pairs(found, labels.objects, predicates, columns, subject, data[index].size, allowed, named)
         image_id = data.images["image_id"][index].as_py()
         parts.append(keep_best(replace(pairs, image=np.full(len(pairs), image_id, object)), options))
+    if parts and not any(map(len, parts)):
+        raise ValueError(
+            f"no subject that the model finds is a {subject!r}; of a model that was fine-tuned without "
+            "subject classes every query is one: give people_only=false"
+        )
     return join(parts)
 
 
@@ -171,16 +182,18 @@ def _pairs(
     subject: str | None,
     size: tuple[int, int],
     allowed: np.ndarray | None = None,
+    named: str | None = None,
 ) -> Pairs:
     """All (query, predicate) combinations of one image of `size` (width, height).
 
     Args:
         allowed: classes x predicates, 1 where the two may score.
+        named: what every subject is called, whatever the model calls it.
     """
     names = np.array(objects, object)
     count = len(found.object_classes)
-    if found.subject_classes is None:
-        subject_names = np.full(count, PERSON, object)
+    if named is not None or found.subject_classes is None:
+        subject_names = np.full(count, named or PERSON, object)
     else:
         subject_names = names[found.subject_classes.numpy()]
     object_names = names[found.object_classes.numpy()]

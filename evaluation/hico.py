@@ -92,6 +92,8 @@ class HicoEvaluator:
         relations: of a run folder: `gold`, or `relations`, as people corrected them; empty: gold where the
             run has any.
         subject: class of the subject that counts; `any` for all.
+        people_only: leave out queries of a model whose subject is of another class. Models that were
+            fine-tuned without subject classes, published ones among them, need false.
         boxes: a detector's boxes (`detected_boxes`), whose pairs a model of whole images scores (DEFR).
         box_mask: of such a model, `intended` or `released`: how the rest of an image is hidden.
         mask_layers: in how many of its last blocks.
@@ -116,6 +118,7 @@ class HicoEvaluator:
     format: str | None = None
     relations: str = ""
     subject: str = PERSON
+    people_only: bool = True
     boxes: str = ""
     box_mask: str = "intended"
     mask_layers: int = 1
@@ -209,7 +212,9 @@ class HicoEvaluator:
     def _detect_options(self, gold: HicoGold) -> DetectOptions:
         from relforge.evaluation.detect import DetectOptions
 
-        options = DetectOptions(self.short_side, self.long_side, device=self.device)
+        options = DetectOptions(
+            self.short_side, self.long_side, device=self.device, every_query=not self.people_only
+        )
         if self.nms == []:
             options = replace(options, max_overlap=None)
         if gold.files is None:
@@ -380,4 +385,5 @@ class HicoEvaluator:
             "score": self.score,
             "prior": "training file" if gold.training is not None else "other half of the gold",
             **({"split": self.split} if self.split else {}),
+            **({} if self.people_only else {"people_only": False}),
         }

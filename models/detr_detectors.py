@@ -44,7 +44,7 @@ _TABLES = (
 _APART = 3.0
 """How far the queries of objects start from those of subjects, in random queries, where one classifier serves
 both: with none, a subject and its object have one state, and still have after 800 steps (cosine 0.9999), so
-that objects are called what subjects are. Objects that have a classifier of their own learn better without."""
+that objects are called what subjects are. Objects with a classifier of their own learn better without."""
 _HEADS = ("classifier.object_heads.0.", "entity_classifier.")
 _COCO_ROWS = 92
 

@@ -55,6 +55,21 @@ def test_a_subject_class_leaves_out_pairs_of_another_subject(parsed: Loaded, dat
     assert len(found) == (anything.subject == one).sum()
 
 
+def test_every_query_counts_where_subject_classes_were_not_learned(
+    parsed: Loaded, data: RelationData
+) -> None:
+    """As in published evaluations of models that were fine-tuned without them."""
+    every = replace(OPTIONS, max_pairs=10**6, max_overlap=None)
+    anything = detect(parsed, data, data.predicates, None, every)
+    absent = "a class of another set"
+    found = detect(parsed, data, data.predicates, absent, replace(every, every_query=True))
+
+    assert set(found.subject) == {absent}
+    assert len(found) == len(anything)
+    with pytest.raises(ValueError, match=rf"finds is a '{absent}'; .* give people_only=false"):
+        detect(parsed, data, data.predicates, absent, every)
+
+
 def test_near_repetitions_of_a_kind_are_left_out() -> None:
     """Of two pairs of a kind the worse goes where IoU(subjects) * sqrt(IoU(objects)) is above 0.7."""
     person, shifted, horse = [0, 0, 10, 10], [0, 0, 10, 8], [20, 20, 40, 40]
