@@ -78,7 +78,7 @@ def to_systemone(request: Request, model: str) -> dict[str, Any]:
     """Body of `/v1/systemone`: one yes-or-no question."""
     names = [f"<img-{number}>" for number in range(1, len(request.views) + 1)]
     assets = {
-        name: {"type": "image_url", "image_url": {"url": to_data_url(view.pixels)}}
+        name: {"data_base64": to_data_url(view.pixels).partition(",")[2]}
         for name, view in zip(names, request.views, strict=True)
     }
     state = " ".join([request.system, *names]).strip()

@@ -61,7 +61,7 @@ def job(dataset: Path, ram: Path) -> Make:
                 "name": "noise", "split": "all", "format": "coco",
                 "annotations": f"{dataset}/instances.json", "images": str(dataset),
             },
-            "run": {"folder": str(ram / folder), "shard_images": 4, "retries": 1},
+            "run": {"folder": folder if "://" in folder else str(ram / folder), "shard_images": 4, "retries": 1},
             "stages": {"caption": caption | ({"resources": resources} if resources else {})},
         }  # fmt: skip
         source = Source("job.yaml", values)
@@ -96,6 +96,19 @@ def test_equal_bytes_whatever_is_on_its_way_and_offline(job: Make, server: tuple
     kept = f"{job(port, 'run4').folder}/cache/vlm"
     assert digest(job(9, "offline", cache=kept, cache_only=True)) == found[0]
     assert captions_asked(scripted) == 3 * 2 * IMAGES
+
+
+@pytest.mark.slow
+def test_answers_are_kept_beside_a_run_on_object_storage(
+    job: Make, server: tuple[int, Scripted], bucket: str
+) -> None:
+    port, scripted = server
+    found = digest(job(port, f"{bucket}/vlm"))
+    assert found == digest(job(port, "disk"))
+    assert captions_asked(scripted) == 4 * IMAGES
+    assert digest(job(9, "offline", cache=f"{bucket}/vlm/cache/vlm", cache_only=True)) == found
+    (asked,) = status(f"{bucket}/vlm").answered
+    assert asked.spent.requests >= 2 * IMAGES
 
 
 def test_kills_of_the_loop_end_in_the_same_bytes(job: Make, server: tuple[int, Scripted]) -> None:
