@@ -71,9 +71,7 @@ def measure(work: Path, kind: str, learns: str, seed: int) -> dict[str, Any]:
     loaded = load_model(folder[0])
     parameters = sum(p.numel() for p in loaded.model.parameters())
     began = time.process_time()
-    people_only = ENTRIES[kind].subject_class
-    evaluated = people.interactions(world, "hoi")
-    result = people.evaluate(loaded, evaluated, SHORT_SIDE, LONG_SIDE, people_only=people_only)
+    result = people.evaluate(loaded, people.interactions(world, "hoi"), SHORT_SIDE, LONG_SIDE)
     image_seconds = (time.process_time() - began) / result.counts["images"]
     found: dict[str, Any] = {"kind": kind, "learns": learns, "seed": seed, "parameters": parameters}
     found |= {"step_seconds": zoo_models.step_seconds(world, settings, loaded), "memory": memory}

@@ -46,22 +46,16 @@ def pseudo_labels(world: World) -> Path:
     return folder
 
 
-def evaluate(
-    loaded: Loaded, folder: Path, short_side: int, long_side: int, *, people_only: bool = True
-) -> Result:
+def evaluate(loaded: Loaded, folder: Path, short_side: int, long_side: int) -> Result:
     """HICO-style average precision on a run folder of `interactions`, the frequency prior's beside it. Verbs
-    that a model with closed labels was not trained on are not scored, so their average precision is 0.
-
-    Args:
-        people_only: leave out queries of another subject class; not where none were learned.
-    """
+    that a model with closed labels was not trained on are not scored, so their average precision is 0."""
     data = load_relations([{"run": str(folder), "relations": "gold"}], keep_empty=True, max_pairs=10**6)
     gold = HicoGold(of_relations(data), data)
     verbs = sorted(set(gold.pairs.predicate.tolist()))
     scored = verbs
     if family(loaded.blueprint.kind).labels == "closed":
         scored = [verb for verb in verbs if verb in loaded.blueprint.relations]
-    options = DetectOptions(short_side=short_side, long_side=long_side, every_query=not people_only)
+    options = DetectOptions(short_side=short_side, long_side=long_side)
     found = detect(loaded, data, scored, PERSON, options)
     unseen = [verb for verb in UNSEEN if verb in verbs]
     return HicoEvaluator(annotations=str(folder), protocol="plain", unseen=unseen).measure(found, gold)

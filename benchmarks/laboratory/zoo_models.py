@@ -86,14 +86,12 @@ class Entry:
         sizes: fields of its sizes.
         texts: it reads label texts, so that it can learn from pseudo-labels first.
         words: it needs vectors of the words of its relations.
-        subject_class: it learns the subjects' classes from gold too, where it predicts them; all are people.
     """
 
     detector: str
     sizes: Mapping[str, Any]
     texts: bool = False
     words: bool = False
-    subject_class: bool = True
 
 
 WORD_WIDTH = 32
@@ -103,7 +101,7 @@ ENTRIES: dict[str, Entry] = {
     "cdn": Entry(DETR, {**_WIDE_TWO, "relation_layers": 2}),
     "ocn": Entry(DETR, {**_WIDE_ONE, "decoder_layers": 3, "word_width": WORD_WIDTH}, words=True),
     "parse": Entry(DETR, _WIDE_TWO),
-    "rlip_parse": Entry(DETR, _WIDE_TWO, texts=True, subject_class=False),  # as its published fine-tuning
+    "rlip_parse": Entry(DETR, _WIDE_TWO, texts=True),
     "qahoi": Entry(DEFORMABLE, {**_ONE, "levels": 4}),
     "qahoi_rlipv2": Entry(DEFORMABLE, _ONE),
     "parsed_v1": Entry(DEFORMABLE, _TWO),
@@ -238,11 +236,7 @@ def settings_of(
         model |= {"sizes": dict(entry.sizes)} | ({"text": str(text_encoder(world))} if entry.texts else {})
         if entry.words:
             model["words"] = str(random_words(data.parent))
-    losses = {}
-    if table == "gold" and not entry.subject_class:
-        losses = {"losses": {"pseudo": False, "subject_class": False}}
     return {
-        **losses,
         "data": [{"run": str(data), "relations": table}],
         "seed": seed,
         "steps": steps,
