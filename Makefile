@@ -23,8 +23,10 @@ TORCH ?= $(shell if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi > /dev
 	$(PIP) -c constraints.txt -e '.[dev]'
 	touch $@
 
+# DEMO='--executor loop' does without Ray, which a very busy machine may not start in time.
+DEMO ?=
 demo: .venv/.plain
-	$(BIN)/relforge demo
+	$(BIN)/relforge demo $(DEMO)
 
 # One process a core, one thread each: torch's own threads would compete with the other process.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
