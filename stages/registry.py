@@ -26,6 +26,10 @@ BACKENDS: dict[str, Registry] = {
             "lavis": "relforge.stages.caption.lavis:stage",
             "transformers": "relforge.stages.caption.transformers:stage",
             "vlm": "relforge.stages.caption.vlm:stage",
+            "vlm_pairs": "relforge.stages.caption.vlm_pairs:stage",
+        },
+        "propose": {
+            "vlm": "relforge.stages.propose.vlm:stage",
         },
         "parse": {
             "relforge": "relforge.stages.parse.learned.parser:stage",
@@ -44,6 +48,7 @@ BACKENDS: dict[str, Registry] = {
             "rule": "relforge.stages.tag.rule:RuleTagger",
             "rtagger": "relforge.stages.tag.rtagger:stage",
             "clip": "relforge.stages.tag.clip:stage",
+            "vlm": "relforge.stages.tag.vlm:stage",
         },
         "select": {
             "select": "relforge.stages.select.stage:SelectStage",

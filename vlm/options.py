@@ -147,10 +147,13 @@ class VlmOptions:
         )
 
     def _local(self, wanted: Wanted) -> Client:
+        from relforge.vlm.likelihood import LikelihoodClient
         from relforge.vlm.local import LocalClient
 
         if wanted.words == "systemone":
             raise ValueError("score: systemone is of an endpoint; in process, use score: logprobs")
+        if wanted.words == "likelihood":
+            return LikelihoodClient(self.model, self.revision, self.device)
         return LocalClient(self.model, self.seed, (), self.revision, self.device, self.dtype)
 
     def _remote(self, url: str, wanted: Wanted, ledger: Ledger) -> Client:

@@ -121,7 +121,9 @@ def read_sentence(text: str) -> str:
     return ""
 
 
-def read_judgement(answer: Answer, yes: Sequence[str], no: Sequence[str]) -> Judgement:
+def read_judgement(
+    answer: Answer, yes: Sequence[str], no: Sequence[str], min_mass: float = MIN_MASS
+) -> Judgement:
     """P(yes) of the first token's probabilities, among the words of yes and no.
 
     An answer without probabilities is read by its first word, and its mass is 1 or 0.
@@ -133,7 +135,7 @@ def read_judgement(answer: Answer, yes: Sequence[str], no: Sequence[str]) -> Jud
         of_yes = float(first in {word.lower() for word in yes})
         of_no = float(first in {word.lower() for word in no})
     mass = of_yes + of_no
-    if not mass >= MIN_MASS:
+    if not mass >= min_mass or not mass:
         return Judgement(None, mass, OFF_TOPIC)
     return Judgement(of_yes / mass, mass, OK)
 

@@ -26,6 +26,9 @@ from relforge.stages.registry import SOURCES, backends
 GROUND = "ground"
 """The stage whose table taggers read instead of `candidates`; `profile: compat` runs without it."""
 
+KNOWN_PAIRS = "vlm_pairs"
+"""The captioner whose captions are of pairs that its table `regions` names."""
+
 SWITCHES: dict[str, dict[str, tuple[Any, Any]]] = {
     "parse": {"lower_spans": (False, True), "stated_only": (True, False)},
     "match": {"method": ("boundary", "substring")},
@@ -62,6 +65,7 @@ def resolve(config: Config, source: Source) -> Job:
     if run.profile == "compat":
         chosen.pop(GROUND, None)  # the published scripts relate all pairs
     context["candidates"] = "grounded" if GROUND in chosen else "candidates"
+    context["known_pairs"] = "caption" in chosen and chosen["caption"].backend == KNOWN_PAIRS
     adapter = SourceSpec(
         config.dataset.format,
         _source_options(config, source, context),

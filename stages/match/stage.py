@@ -15,6 +15,7 @@ from relforge.stages.class_table import read_classes
 from relforge.stages.columns import encode, encode_in_order, flatten
 from relforge.stages.contract import StageResult
 from relforge.stages.match import naming, vocabulary
+from relforge.stages.match.known_pairs import join_pairs, separate_pairs
 from relforge.stages.match.pair_limit import MAX_PAIRS
 from relforge.stages.match.pairs import BoxIndex, Candidates, Mentions, expand_claims
 from relforge.stages.match.phrases import PhraseMatcher
@@ -34,6 +35,8 @@ class MatchStage:
         max_pairs: (subject box, predicate, object box) of an image at most; beyond it the claims share the
             number and pair their largest boxes. What is left out is counted in the note
             `pairs_beyond_limit`. None: 100,000 by `boundary`, all by `substring`, as published. 0: all.
+        known_pairs: captions are of pairs that the table `regions` names, and relate no other boxes; set
+            where the captioner is `vlm_pairs`.
     """
 
     name = "match"
@@ -49,6 +52,7 @@ class MatchStage:
         overlap_prior: bool = False,
         crowd_boxes: bool = False,
         max_pairs: int | None = None,
+        known_pairs: bool = False,
     ) -> None:
         if method not in naming.METHODS:
             raise ValueError(f"match.method: {method!r} is not one of {', '.join(naming.METHODS)}")
@@ -66,6 +70,9 @@ class MatchStage:
         self._original_names = original_names
         self._overlap_prior = overlap_prior
         self._crowd_boxes = crowd_boxes
+        self._known_pairs = known_pairs
+        if known_pairs:
+            self.inputs = (*self.inputs, "regions")
         self._vocabulary: vocabulary.Vocabulary | None = None
         self._cached: tuple[object, PhraseMatcher] | None = None
 
@@ -87,6 +94,13 @@ class MatchStage:
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
         if self._vocabulary is None:
             self.setup()
+        if not self._known_pairs:
+            return self._match(tables)
+        result = self._match(separate_pairs(tables))
+        result.tables["candidates"] = join_pairs(result.tables["candidates"])
+        return result
+
+    def _match(self, tables: Mapping[str, pa.Table]) -> StageResult:
         assert self._vocabulary is not None
         triplets, boxes = tables["triplets"], tables["boxes"]
         names = sorted(pc.unique(boxes["category"]).to_pylist())

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic
+from typing import Generic
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +23,8 @@ from relforge.stages.account import Account
 from relforge.stages.candidate_columns import as_grounded
 from relforge.stages.contract import StageResult
 from relforge.stages.tables import SCHEMAS, conform
-from relforge.stages.tag.tagger import Box, Candidate, ImageCandidates, LoadedTagger, P, Scores, Tagger
+from relforge.stages.tag.groups import Group, group_by_image, quarantine, zip_columns
+from relforge.stages.tag.tagger import Candidate, ImageCandidates, LoadedTagger, P, Scores, Tagger
 from relforge.tagger.request import Failure
 
 
@@ -84,13 +84,13 @@ class TagStage(Generic[P]):
         if self.loaded is None:
             raise RuntimeError("setup() was not called")
         account = Account()
-        groups = _group_by_image(tables[self.inputs[0]], tables["boxes"])
+        groups = group_by_image(tables[self.inputs[0]], tables["boxes"])
         self._drop_long_texts(groups, account)
         rows = _Rows(as_grounded(tables[self.inputs[0]]))
         for result in self.tagger.tag(self._read(groups, tables["images"], account)):
             group = groups[result.image_id]
             if isinstance(result, Failure):
-                _quarantine(account, group, result.reason, result.detail)
+                quarantine(account, group, result.reason, result.detail)
                 continue
             # compared in the column's own precision, so that the table never holds its own floor
             above = result.relation > np.float32(self.floor)
@@ -102,7 +102,7 @@ class TagStage(Generic[P]):
             rows.add(group, result, above)
         return account.result({"scores": rows.table(self.loaded.name)}, self.loaded.notes)
 
-    def _drop_long_texts(self, groups: dict[str, _Group], account: Account) -> None:
+    def _drop_long_texts(self, groups: dict[str, Group], account: Account) -> None:
         for image_id, group in list(groups.items()):
             fitting = [i for i, one in enumerate(group.candidates) if self.tagger.fits(one.predicate)]
             account.drop("text_too_long", len(group.rows) - len(fitting))
@@ -112,11 +112,11 @@ class TagStage(Generic[P]):
                 del groups[image_id]
 
     def _read(
-        self, groups: Mapping[str, _Group], images: pa.Table, account: Account
+        self, groups: Mapping[str, Group], images: pa.Table, account: Account
     ) -> Iterator[ImageCandidates[P]]:
         """The images that can be read, in table order."""
         images = images.filter(pc.is_in(images["image_id"], pa.array(list(groups), pa.string())))
-        sizes = {one[0]: one[1:] for one in _zip_columns(images, "image_id", "width", "height")}
+        sizes = {one[0]: one[1:] for one in zip_columns(images, "image_id", "width", "height")}
         for image_id in groups.keys() - sizes.keys():
             raise ValueError(f"image {image_id} has candidates but no row in the images table")
 
@@ -127,53 +127,12 @@ class TagStage(Generic[P]):
         for image_id, image in prefetch(images, ("uri", "bytes", "width", "height"), prepare, self.threads):
             group = groups[image_id]
             if isinstance(image, ImageError):
-                _quarantine(account, group, image.reason, image.detail)
+                quarantine(account, group, image.reason, image.detail)
             else:
                 pixels, unsettled = image
                 account.note("orientation_unsettled", int(unsettled))
                 width, height = sizes[image_id]
                 yield ImageCandidates(image_id, pixels, width, height, group.boxes, group.candidates)
-
-
-@dataclass
-class _Group:
-    """Candidates of one image, their rows in the candidates table, and the image's boxes."""
-
-    image_id: str
-    rows: list[int] = field(default_factory=list)
-    candidates: list[Candidate] = field(default_factory=list)
-    boxes: dict[int, Box] = field(default_factory=dict)
-
-
-def _group_by_image(candidates: pa.Table, boxes: pa.Table) -> dict[str, _Group]:
-    groups: dict[str, _Group] = {}
-    for row, (image_id, *candidate) in enumerate(
-        _zip_columns(candidates, "image_id", "subject_box", "object_box", "predicate", "position")
-    ):
-        group = groups.setdefault(image_id, _Group(image_id))
-        group.rows.append(row)
-        group.candidates.append(Candidate(*candidate))
-    for image_id, box_id, *box in _zip_columns(boxes, "image_id", "box_id", "category", "x", "y", "w", "h"):
-        if image_id in groups:
-            groups[image_id].boxes[box_id] = Box(*box)
-    for image_id, group in groups.items():
-        for one in group.candidates:
-            for end, box_id in zip(("subject_box", "object_box"), one[:2], strict=True):
-                if box_id not in group.boxes:
-                    raise ValueError(f"image {image_id}: {end} {box_id} is not among its boxes")
-    return groups
-
-
-def _zip_columns(table: pa.Table, *names: str) -> Iterator[tuple[Any, ...]]:
-    return zip(*(table[name].to_pylist() for name in names), strict=True)
-
-
-def _quarantine(account: Account, group: _Group, reason: str, detail: str) -> None:
-    """All candidates of an image failed together."""
-    for candidate in group.candidates:
-        record = {"image_id": group.image_id, **candidate._asdict()}
-        del record["position"]
-        account.quarantine(record, reason, detail)
 
 
 class _Rows:
@@ -187,7 +146,7 @@ class _Rows:
             name: [] for name in ("score", "subject_score", "object_score")
         }
 
-    def add(self, group: _Group, result: Scores, above: NDArray[np.bool_]) -> None:
+    def add(self, group: Group, result: Scores, above: NDArray[np.bool_]) -> None:
         """Append the scores of an image that are `above` the floor."""
         for i in np.flatnonzero(above).tolist():
             scored = i if result.scored is None else result.scored[i]
@@ -198,7 +157,7 @@ class _Rows:
         ):
             scores.append((nothing if values is None else values)[above])
 
-    def _other(self, group: _Group, relation: Candidate) -> int:
+    def _other(self, group: Group, relation: Candidate) -> int:
         """The row of a relation that no caption proposed."""
         evidence = {"support": 0, "caption_ids": [], "triplet_ids": [], "rule": "union"}
         evidence |= {"claim_id": relation.position, "alternatives": 0}
