@@ -1,13 +1,16 @@
 """How well judges tell true relations of the drawn world from false ones: AUC against its complete gold.
 
     python benchmarks/vlm_judges.py --work FOLDER [--images 60] [--relations 150] [--seed 0]
-        [--judges blip-blur blip-plain rtagger random] [--json]
+        [--judges blip-blur blip-plain rtagger random] [--run RUN] [--json]
 
 True are gold relations of images of the split `detection`, drawn at random. False, one for each: `predicate`,
 the same two boxes with another predicate, drawn by how often the gold has it; `exchanged`, subject and object
 swapped where the gold does not have that too. `random`: the tiny random LLaVA of the tests, which has to be
 near 0.5, or the gold leaks. `blip-VIEW`: the shipped captioner with `score: likelihood`, against the twelve
 most frequent predicates. What a judge does not score counts as 0.
+
+With `--run RUN`, the candidates of a run folder instead (`relforge demo`): true are those in its gold,
+`proposed` the rest. They are what captions said, so a captioner that judges its own has a hard time.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from report import emit
 from scipy.stats import rankdata
 
@@ -78,6 +82,14 @@ def to_candidates(relations: Sequence[Relation]) -> pa.Table:
     return conform("candidates", pa.Table.from_pylist(rows, SCHEMAS["candidates"]))
 
 
+def read_run(run: Path) -> dict[str, pa.Table]:
+    """Tables `images`, `boxes`, `gold` and `candidates` of a run folder."""
+    return {
+        name: pa.concat_tables([pq.read_table(part) for part in sorted((run / name).glob("*.parquet"))])
+        for name in ("images", "boxes", "gold", "candidates")
+    }
+
+
 def build_judge(name: str, work: Path, against: Sequence[str]) -> Any:
     """A tag stage by its name in the table."""
     if name == "rtagger":
@@ -109,12 +121,21 @@ def auc(true: Sequence[float], false: Sequence[float]) -> float:
 
 
 def measure(
-    judges: Sequence[str], work: Path, images: int, count: int, seed: int
+    judges: Sequence[str], work: Path, images: int, count: int, seed: int, run: Path | None = None
 ) -> list[dict[str, str | float]]:
     """A row a judge: its AUC against each kind of false relation."""
-    tables = read_world(work, images, seed)
-    gold = list(zip(*(tables["gold"][name].to_pylist() for name in SCHEMAS["gold"].names), strict=True))
-    chosen = choose_relations(gold, count, seed)
+    tables = read_run(run) if run else read_world(work, images, seed)
+    gold, proposed = (
+        list(zip(*(tables[table][name].to_pylist() for name in SCHEMAS["gold"].names), strict=True))
+        for table in ("gold", "candidates" if run else "gold")
+    )
+    if run:
+        proposed = random.Random(seed).sample(proposed, min(count, len(proposed)))
+        known = set(gold)
+        chosen = {"true": [one for one in proposed if one in known]}
+        chosen["proposed"] = [one for one in proposed if one not in known]
+    else:
+        chosen = choose_relations(gold, count, seed)
     against = [name for name, _ in Counter(one[3] for one in gold).most_common(12)]
     relations = [one for of_kind in chosen.values() for one in of_kind]
     rows: list[dict[str, str | float]] = []
@@ -122,9 +143,10 @@ def measure(
         scores = score(build_judge(name, work, against), tables, relations)
         row: dict[str, str | float] = {"judge": name, "true": len(chosen["true"])}
         true = [scores[one] for one in chosen["true"]]
-        for kind in FALSE:
+        kinds = [kind for kind in chosen if kind != "true"]
+        for kind in kinds:
             row[kind] = auc(true, [scores[one] for one in chosen[kind]])
-        false = [scores[one] for kind in FALSE for one in chosen[kind]]
+        false = [scores[one] for kind in kinds for one in chosen[kind]]
         rows.append(row | {"both": auc(true, false), "mean": float(np.mean(true + false))})
     return rows
 
@@ -136,9 +158,10 @@ def main() -> None:
     parser.add_argument("--relations", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--judges", nargs="+", choices=JUDGES, default=list(JUDGES))
+    parser.add_argument("--run", type=Path, help="run folder whose candidates are judged")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
-    rows = measure(chosen.judges, chosen.work, chosen.images, chosen.relations, chosen.seed)
+    rows = measure(chosen.judges, chosen.work, chosen.images, chosen.relations, chosen.seed, chosen.run)
     emit(rows, chosen.json, "AUC against the gold of the drawn world")
 
 
