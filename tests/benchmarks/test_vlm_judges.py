@@ -1,4 +1,4 @@
-"""benchmarks/vlm_judges.py compares judges as its docstring says; a random model is at 0.5, so no gold leaks."""
+"""benchmarks/vlm_judges.py counts as its docstring says; a random model is at 0.5, so no gold leaks."""
 
 from __future__ import annotations
 
