@@ -15,6 +15,7 @@ from PIL import Image
 from relforge.cli.app import invoke
 from relforge.pipeline.config import ConfigError, Source, check, resolve
 from relforge.pipeline.errors import Outcome
+from relforge.pipeline.run.estimate import estimate
 from relforge.pipeline.run.execute import Executor, run
 from relforge.pipeline.run.foresee import foresee
 from relforge.pipeline.run.job import Job
@@ -56,12 +57,13 @@ def job(dataset: Path, ram: Path) -> Make:
             "endpoint": f"http://127.0.0.1:{port}/v1",
         }
         caption |= {"captions": 2, "retries": 1, **options}
+        place = folder if "://" in folder else str(ram / folder)
         values = {
             "dataset": {
                 "name": "noise", "split": "all", "format": "coco",
                 "annotations": f"{dataset}/instances.json", "images": str(dataset),
             },
-            "run": {"folder": folder if "://" in folder else str(ram / folder), "shard_images": 4, "retries": 1},
+            "run": {"folder": place, "shard_images": 4, "retries": 1},
             "stages": {"caption": caption | ({"resources": resources} if resources else {})},
         }  # fmt: skip
         source = Source("job.yaml", values)
@@ -288,3 +290,23 @@ def test_one_and_three_workers_on_ray(job: Make, server: tuple[int, Scripted], r
     assert captions_asked(scripted) == 2 * IMAGES
     segments = RunFolder(job(port, "three").folder).storage.listing("cache/vlm")
     assert len({name.rsplit("-", 2)[-2] for name in segments}) > 1  # more than one process wrote
+
+
+def test_what_is_asked_in_measuring_is_not_asked_again(job: Make, server: tuple[int, Scripted]) -> None:
+    port, scripted = server
+    assert estimate(job(port), 3, 2).images == IMAGES
+    assert captions_asked(scripted) == 6
+    assert digest(job(port)) == digest(job(port, "alone"))
+    assert captions_asked(scripted) == 4 * IMAGES
+
+
+def test_plan_prints_requests_and_cost(
+    job: Make, dataset: Path, ram: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = job(1, price={"input": 1.0, "output": 2.0})
+    config = ram / "job.yaml"
+    config.write_text(json.dumps(made.config))
+    assert invoke(["plan", str(config)]) == 0
+    assert "caption: about 22 requests, 0.01 million tokens in" in capsys.readouterr().out
+    assert invoke(["plan", str(config), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["foreseen"]["caption"]["requests"] == 2 * IMAGES
