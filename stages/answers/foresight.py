@@ -39,7 +39,8 @@ def foresee(
         views, longest: images of a request, and the longest side of one in pixels; counted as squares.
         max_tokens: of an answer.
     """
-    tokens = requests * (characters // _CHARACTERS + views * -((-longest // _PATCH) ** 2))
+    side = -(-longest // _PATCH)
+    tokens = requests * (characters // _CHARACTERS + views * side**2)
     written = requests * max_tokens
     cost = price.cost(tokens, written)
     return Foreseen(requests, tokens, written, cost or None)

@@ -118,6 +118,7 @@ def test_what_it_will_cost() -> None:
     )
     found = made.foresee({"images": 1000})
     assert found.requests == 3000
+    assert found.input_tokens == 3000 * (16**2 + 39)  # 448 pixels, 156 characters
     assert found.output_tokens == 3000 * 96
     assert found.cost == pytest.approx((found.input_tokens + 10 * found.output_tokens) / 1e6)
     assert made.foresee({}) is None
