@@ -17,7 +17,7 @@ READERS = {
     "data/transforms.py": "training and evaluation (`relforge eval`, the demo)",
     "evaluation/detect_pairs.py": "`relforge eval hico` with pairs of a detector's boxes",
     "reports/view/thumbnail.py": "relforge view",
-    "stages/answers/shown.py": "stages that ask about boxes: `tag: vlm`, `propose: vlm`, `caption: vlm_pairs`",
+    "stages/answers/shown.py": "tag: vlm, propose: vlm, caption: vlm_pairs",
     "stages/caption/stage.py": "the caption stage",
     "stages/caption/vlm.py": "the caption stage with a vision-language model",
     "stages/export/hf.py": "relforge export --to hf",

@@ -163,8 +163,14 @@ def test_a_seed_reproduces_little_and_the_cache_all(transformers_server: Server,
 
 def test_a_real_server_behind_a_bad_network(transformers_server: Server) -> None:
     port = int(transformers_server.url.rpartition(":")[2].removesuffix("/v1"))
-    faults = {6: "drop", 7: "cut", 9: (429, {"retry-after": "0"}), 10: (500, {}), 11: (500, {})}
-    plan = Faults(port, faults.get)
+    faults: dict[int, Any] = {
+        6: "drop",
+        7: "cut",
+        9: (429, {"retry-after": "0"}),
+        10: (500, {}),
+        11: (500, {}),
+    }
+    plan = Faults(port, lambda number: faults.get(number))
     with listening(plan.handle) as proxy:
         other = transformers_server._replace(url=f"http://127.0.0.1:{proxy}/v1")
         found = list(client(other, in_flight=2, first_wait=0.01).ask(requests(6)))
