@@ -22,6 +22,7 @@ OF_RUN = {
     "orientation": "dataset.orientation",
     "max_pixels": "dataset.max_pixels",
     "candidates": "stages.ground",
+    "known_pairs": "stages.caption.backend",
     "run_folder": "run.folder",
     "workers": "resources.actors",
 }

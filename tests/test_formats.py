@@ -21,7 +21,16 @@ from relforge.stages.tables import SCHEMAS, TABLES
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
 CHOICES = [(stage, name) for stage, backends in BACKENDS.items() for name in backends]
-FROM_THE_DATASET = {"dataset", "split", "orientation", "max_pixels", "candidates", "run_folder", "workers"}
+FROM_THE_DATASET = {
+    "dataset",
+    "split",
+    "orientation",
+    "max_pixels",
+    "candidates",
+    "run_folder",
+    "workers",
+    "known_pairs",
+}
 """Options that are written once, in the config's section `dataset` or `run`, or follow from its stages."""
 ROLES = ("subject", "predicate", "object")
 
