@@ -231,6 +231,17 @@ def test_a_key_is_in_no_file_and_no_message(
     assert json.loads((folder / "run.json").read_text())["job"]["secrets"] == {}
 
 
+def test_a_key_that_expires_is_not_blamed_on_an_image(job: Make) -> None:
+    """The search for a record that makes a stage raise would ask the server over and over."""
+    expiring = Scripted(lambda body: refuse("sk") if "Describe" in json.dumps(body) else say(body))
+    with listening(expiring.handle) as port:
+        ended = run(job(port, "expired", in_flight=1), executor="loop")
+    assert ended.outcome == Outcome.FAILED
+    assert captions_asked(expiring) <= 2
+    (failed,) = Path(job(1, "expired").folder, "logs", "failed").iterdir()
+    assert json.loads(failed.read_text())["record"] is None
+
+
 def refuse(key: str) -> Reply:
     return 401, {}, json.dumps({"error": {"message": f"Incorrect API key provided: {key}"}}).encode()
 
