@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -46,6 +48,19 @@ class Finding:
 _DONE, _MISSING = Finding(State.DONE), Finding(State.MISSING)
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the search for reference cycles, of which these millions of objects have none: it takes a fifth
+    of the time of a large folder."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
 class Survey:
     """The state of a whole run folder. Nothing is read but listings, sidecars, and quarantine files that
     changed since they were written.
@@ -59,6 +74,10 @@ class Survey:
     """
 
     def __init__(self, folder: RunFolder, plan: Plan, *, verify: bool = False, footers: bool = False) -> None:
+        with _uncollected():
+            self._read(folder, plan, verify, footers)
+
+    def _read(self, folder: RunFolder, plan: Plan, verify: bool, footers: bool) -> None:
         self.plan = plan
         self.entries: dict[str, dict[int, Entry]] = folder.for_each(
             plan.tables, lambda table: folder.survey(table, compacted=not verify)

@@ -7,7 +7,7 @@ import msgspec
 from relforge.pipeline.store.sidecar import QuarantineFile, Sidecar
 
 
-class Facts(msgspec.Struct):
+class Facts(msgspec.Struct, gc=False):
     """The fields of a sidecar that decide whether its shard is done."""
 
     fingerprint: str
@@ -18,7 +18,7 @@ class Facts(msgspec.Struct):
     quarantine: QuarantineFile | None = None
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A data file and its account. A folder may have a million of them, so the account stays as bytes.
 
     Args:
