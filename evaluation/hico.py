@@ -275,7 +275,13 @@ class HicoEvaluator:
         if quality.unknown_images:
             counts["detections of unknown images"] = quality.unknown_images
         counts |= {f"left out: {reason}": count for reason, count in annotated.reasons.items()}
-        return Result("hico", self.protocol, measures, counts, classes, self._recorded(gold))
+        options = self._recorded(gold)
+        if not len(detections) and self.people_only:
+            options["no detection"] = (
+                f"none of a subject {self.subject!r}; a model that was fine-tuned without subject classes "
+                "needs people_only=false"
+            )
+        return Result("hico", self.protocol, measures, counts, classes, options)
 
     def errors(self, detections: Pairs, gold: HicoGold) -> DetectionErrors:
         """Why the best detections are wrong, under the same options as `measure`."""

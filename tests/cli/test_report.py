@@ -36,13 +36,14 @@ def report(**changes: Any) -> dict[str, Any]:
     return {
         "run": "r", "dataset": HOSTILE, "profile": "fixed", "complete": True, "stopped": None, "warnings": [],
         "image_labels": None,
-        "agreement": {"images": 1, "total": judged, "scores": [], "predicates": [judged]},
+        "agreement": {"images": 1, "total": judged, "scores": [], "predicates": [judged], "boxes": None},
         "coverage": {
             "classes": 2, "unknown": [{"category": HOSTILE, "boxes": 3, "named": 0}], "pairs_beyond_limit": 7,
             "nouns": [{"noun": HOSTILE, "count": 2}], "problem": None,
         },
         "shown": "relations",
         "survival": {"images": 1, "relations": 2}, "steps": [step], "histogram": [0, 2, 1],
+        "answered": [], "answered_rows": [],
         "predicates": [{"predicate": HOSTILE, "count": 2}],
         "pairs": [{"subject_class": "person", "object_class": HOSTILE, "count": 2}],
         "gold": 4, "quality": quality, **changes,

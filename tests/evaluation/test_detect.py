@@ -13,7 +13,9 @@ import torch
 
 from relforge.data import sources
 from relforge.data.relations import RelationData
+from relforge.evaluation.annotated import of_relations
 from relforge.evaluation.detect import DetectOptions, detect, keep_best, load_detector
+from relforge.evaluation.hico import HicoEvaluator, HicoGold
 from relforge.evaluation.pairs import Pairs, gold_pairs
 from relforge.models.blueprint import Blueprint
 from relforge.models.checkpoint import Loaded, load_model
@@ -66,8 +68,13 @@ def test_every_query_counts_where_subject_classes_were_not_learned(
 
     assert set(found.subject) == {absent}
     assert len(found) == len(anything)
-    with pytest.raises(ValueError, match=rf"finds is a '{absent}'; .* give people_only=false"):
-        detect(parsed, data, data.predicates, absent, every)
+    none = detect(parsed, data, data.predicates, absent, every)
+    assert len(none) == 0
+    gold = HicoGold(of_relations(data), data)
+    result = HicoEvaluator(annotations="gold", subject="any").measure(none, gold)
+        none, HicoGold(of_relations(data), data)
+    )
+    assert str(result.options["no detection"]).endswith("needs people_only=false")
 
 
 def test_near_repetitions_of_a_kind_are_left_out() -> None:

@@ -18,6 +18,8 @@ from relforge.stages.registry import BACKENDS, build
 
 MODELS = ("blip", "lavis", "transformers")
 GIVEN = ("import", "oracle")
+ASKED = ("vlm", "vlm_pairs")
+"""Stages of their own (`test_vlm.py`, `test_vlm_pairs.py`)."""
 MakeJob = Callable[..., Job]
 
 
@@ -46,7 +48,7 @@ def key(job: Job) -> str:
 
 
 def test_every_backend_is_covered_here() -> None:
-    assert sorted(BACKENDS["caption"]) == sorted((*MODELS, *GIVEN))
+    assert sorted(BACKENDS["caption"]) == sorted((*MODELS, *GIVEN, *ASKED))
 
 
 @pytest.mark.parametrize("backend", MODELS)
