@@ -72,8 +72,6 @@ def test_every_query_counts_where_subject_classes_were_not_learned(
     assert len(none) == 0
     gold = HicoGold(of_relations(data), data)
     result = HicoEvaluator(annotations="gold", subject="any").measure(none, gold)
-        none, HicoGold(of_relations(data), data)
-    )
     assert str(result.options["no detection"]).endswith("needs people_only=false")
 
 
