@@ -51,19 +51,24 @@ class RayHealth:
         if now - self._looked < _LOOK_SECONDS:
             return False
         self._looked = now
-        if _refuses(self._raylet):  # dead; the head says so some ten seconds later
-            raise RayLost(_NODE_DIED)
-        if _listens(self._address):
+        head = _listens(self._address)
+        if _refuses(self._raylet):  # dead; the head says so some ten seconds later, or went with it
+            raise RayLost(_NODE_DIED if head else self._head_gone)
+        if head:
             self._seen = now
             if not _lives(self._node):
                 raise RayLost(_NODE_DIED)
             return True
         if now - self._seen > LOST_SECONDS:
-            raise RayLost(
-                f"the head of the Ray cluster ({self._address}) is gone; what was committed is safe, give "
-                "the same command again when there is a cluster"
-            )
+            raise RayLost(self._head_gone)
         return False
+
+    @property
+    def _head_gone(self) -> str:
+        return (
+            f"the head of the Ray cluster ({self._address}) is gone; what was committed is safe, give "
+            "the same command again when there is a cluster"
+        )
 
 
 def _listens(address: str) -> bool:
