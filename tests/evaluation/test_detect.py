@@ -73,6 +73,9 @@ def test_every_query_counts_where_subject_classes_were_not_learned(
     gold = HicoGold(of_relations(data), data)
     result = HicoEvaluator(annotations="gold", subject="any").measure(none, gold)
     assert str(result.options["no detection"]).endswith("needs people_only=false")
+    for people_only in (True, False):
+        evaluator = HicoEvaluator(annotations="gold", people_only=people_only)
+        assert evaluator._detect_options(gold).every_query is not people_only
 
 
 def test_near_repetitions_of_a_kind_are_left_out() -> None:

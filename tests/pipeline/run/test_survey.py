@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
@@ -26,6 +27,18 @@ def done(tmp_path, source):
 
 def survey(job, **options) -> Survey:
     return Survey(RunFolder(job.folder), make_plan(job), **options)
+
+
+def test_the_garbage_collector_rests_only_while_a_folder_is_read(done, monkeypatch):
+    resting = []
+    read = RunFolder.survey
+    monkeypatch.setattr(
+        RunFolder, "survey", lambda *a, **named: resting.append(not gc.isenabled()) or read(*a, **named)
+    )
+    survey(done)
+    assert all(resting)
+    assert resting
+    assert gc.isenabled()
 
 
 def test_nothing_there_is_missing(tmp_path, source):
