@@ -30,11 +30,14 @@ def survey(job, **options) -> Survey:
 
 
 def test_the_garbage_collector_rests_only_while_a_folder_is_read(done, monkeypatch):
-    resting = []
+    resting: list[bool] = []
     read = RunFolder.survey
-    monkeypatch.setattr(
-        RunFolder, "survey", lambda *a, **named: resting.append(not gc.isenabled()) or read(*a, **named)
-    )
+
+    def look(*arguments, **options):
+        resting.append(not gc.isenabled())
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(RunFolder, "survey", look)
     survey(done)
     assert all(resting)
     assert resting
