@@ -53,6 +53,14 @@ def command(
         str | None,
         typer.Option(metavar="SQL", help='Draw from images with such a relation, e.g. "score < 0.3".'),
     ] = None,
+    sheet: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.png", help="Write drawn relations on one sheet instead, to judge by eye."),
+    ] = None,
+    relations: Annotated[
+        int | None, typer.Option(min=1, max=600, help="Of --sheet: how many; default: 60.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of --sheet: draws others.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Show boxes, relations, the captions behind them, and gold, in a browser.
@@ -66,6 +74,12 @@ def command(
     from relforge.reports.view.page import gather, write
 
     _check(options, out, folder, serve, port, against, image, where)
+    if sheet is not None:
+        if options or out or folder or serve or against or image or images:
+            raise BadInput("--sheet goes with a run folder, --relations, --seed and --where alone")
+        return _sheet(target, sheet, relations or RELATIONS, seed, where, as_json)
+    if relations is not None or seed:
+        raise BadInput("--relations and --seed are of --sheet; give that too")
     if folder is not None or serve:
         return _beside(target, against, images, image or (), where, folder, port, as_json)
     page = out or f"{target.rstrip('/')}{'.view.html' if options else '/view.html'}"
@@ -79,6 +93,25 @@ def command(
 
 IMAGES = 200
 """On one page by default: each costs it about 50 KB."""
+
+
+RELATIONS = 60
+"""On one sheet by default."""
+
+
+def _sheet(target: str, file: str, count: int, seed: int, where: str | None, as_json: bool) -> None:
+    """Relations drawn from the run on one sheet."""
+    from relforge.reports.view.sheet import draw_sheet
+
+    sheet, drawn = draw_sheet(target, count, seed, where)
+    try:
+        sheet.save(file)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"--sheet {file}: cannot be written ({error}); name a .png or .jpg file") from error
+    if as_json:
+        names = ("image_id", "subject_box", "predicate", "object_box")
+        return print_json({"out": file, "relations": [dict(zip(names, one, strict=True)) for one in drawn]})
+    return print_line(f"{file}: {len(drawn):,} relations of {target}, seed {seed}, subject red, object blue")
 
 
 def _check(

@@ -25,8 +25,8 @@ from relforge.reports.view.scene import describe_image
 from relforge.reports.view.thumbnail import encode_image
 from relforge.stages.tables import empty
 
-_SHOWN = ("relations", "scores", "candidates")
-_FACTS = ("boxes", "captions", "triplets", "gold", *_SHOWN)
+SHOWN = ("relations", "scores", "candidates")
+_FACTS = ("boxes", "captions", "triplets", "gold", *SHOWN)
 CHUNK = 64
 """Images whose facts are read together; all of one shard."""
 _KEPT = 32
@@ -174,7 +174,7 @@ class _Tables:
         if "images" not in self.datasets:
             raise RunError(f"{run} holds no images yet; let relforge run ingest them first")
         self.connection: duckdb.DuckDBPyConnection = connect(self.datasets)
-        self.shown = next((name for name in _SHOWN if name in self.datasets), _SHOWN[0])
+        self.shown = next((name for name in SHOWN if name in self.datasets), SHOWN[0])
         if self.shown not in self.datasets:
             self.connection.register(self.shown, empty(self.shown))
         self.gold = "gold" in self.datasets and self._count("gold") > 0
