@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -132,8 +132,14 @@ class Average:
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Move the average towards the model's state."""
-        for name, value in _floats(model):
-            self.state[name].lerp_(value.detach(), 1 - self.decay)
+        names, values = zip(*_floats(model), strict=True)
+        torch._foreach_lerp_([self.state[name] for name in names], values, 1 - self.decay)
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from the values of a snapshot; the average stays on the model's device."""
+        for name, value in self.state.items():
+            value.copy_(state[name])
 
 
 def _floats(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -87,7 +87,7 @@ def load(
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
     if average and state["average"] is not None:
-        average.state = state["average"]
+        average.load_state_dict(state["average"])
     if losses and state.get("losses"):
         losses.load_state_dict(state["losses"])
     return int(state["step"])

@@ -11,6 +11,7 @@ from relforge.models.blocks.boxes import generalised_iou, xyxy_from_cxcywh
 from relforge.models.blocks.prediction import Prediction
 from relforge.models.speaq.relation_boxes import relation_boxes
 from relforge.models.training.assign import Assignment, solve_tables
+from relforge.models.training.precision import in_float32
 from relforge.models.training.targets import Targets
 
 ROLES = ("subject", "object", "relation")
@@ -34,6 +35,7 @@ class TripletCosts:
         return solve_tables([table[0] for table in self.tables([prediction], targets)])
 
     @torch.no_grad()
+    @in_float32
     def tables(self, layers: list[Prediction], targets: list[Targets]) -> list[Tensor]:
         """Costs of every image, L x Q x T, Q predicate queries. A target has one predicate."""
         subjects = [layer.subject_logits.softmax(-1) for layer in layers if layer.subject_logits is not None]

@@ -12,6 +12,7 @@ from torch import Tensor
 from relforge.models.blocks.boxes import generalised_iou, xyxy_from_cxcywh
 from relforge.models.blocks.prediction import Prediction, repeat_pairs
 from relforge.models.training.losses import FOCAL_ALPHA
+from relforge.models.training.precision import in_float32
 from relforge.models.training.targets import Targets, concatenate_targets
 
 Assignment = list[tuple[Tensor, Tensor]]
@@ -81,6 +82,7 @@ class Costs:
 
 
 @torch.no_grad()
+@in_float32
 def matching_costs(prediction: Prediction, targets: Targets) -> Costs:
     """Cost terms of every query against every target (of all images, concatenated).
 

@@ -22,6 +22,7 @@ from relforge.models.training.losses import (
     label_cross_entropy,
     object_focal,
 )
+from relforge.models.training.precision import in_float32
 
 WEIGHTS = {"labels": 1.0, "boxes": 5.0, "giou": 2.0}
 """DETR's; Deformable DETR weighs labels by 2."""
@@ -45,6 +46,7 @@ class BoxCriterion:
             if name not in WEIGHTS:
                 raise ValueError(f"losses.weights.{name}: there is no such term; {', '.join(WEIGHTS)} are")
 
+    @in_float32
     def __call__(self, output: BoxOutput, targets: list[BoxTargets], pairs: float) -> dict[str, Tensor]:
         """`total` over all layers, and the last layer's terms by name, unweighted.
 
@@ -59,6 +61,7 @@ class BoxCriterion:
             totals.append(torch.stack([self._weight(name) * term for name, term in terms.items()]).sum())
         return {"total": torch.stack(totals).sum(), **terms}
 
+    @in_float32
     def assign(self, layer: BoxPrediction, targets: list[BoxTargets]) -> Assignment:
         """The cheapest one-to-one assignment of every image, (queries, targets)."""
         return solve(self._costs(layer, targets), [len(target) for target in targets])

@@ -11,6 +11,7 @@ from torch import Tensor
 from relforge.models.blocks.prediction import Output, Prediction
 from relforge.models.training.assign import Assigner
 from relforge.models.training.grouped_matching import GroupedMatching
+from relforge.models.training.precision import in_float32
 from relforge.models.training.targets import Targets
 from relforge.models.training.terms import Assigned, LabelWeights, Term
 
@@ -54,6 +55,7 @@ class Criterion:
             if name not in names:
                 raise ValueError(f"losses.weights.{name}: there is no such term; {', '.join(names)} are")
 
+    @in_float32
     def __call__(self, output: Output, targets: list[Targets], pairs: float) -> dict[str, Tensor]:
         """`total` over all layers, and the last layer's terms by name, unweighted.
 
@@ -71,6 +73,7 @@ class Criterion:
             totals.append(self.weigh(self._compute(assigned)))
         return {"total": torch.stack(totals).sum(), **terms, **last.report}
 
+    @in_float32
     def layer_terms(
         self, layer: Prediction, targets: list[Targets], pairs: float, features: Tensor | None = None
     ) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from relforge.models.blocks.prediction import Prediction, repeat_pairs
 from relforge.models.training.assign import Assignment, Matcher, check_finite
 from relforge.models.training.matches import Match, assign_pairs
 from relforge.models.training.multi_assignment import MultiAssignment, limit_load
+from relforge.models.training.precision import in_float32
 from relforge.models.training.predicate_groups import PredicateGroups
 from relforge.models.training.target_parts import TargetParts, split_targets
 from relforge.models.training.targets import Targets
@@ -117,6 +118,7 @@ class GroupedMatching:
         return out
 
     @torch.no_grad()
+    @in_float32
     def match(self, layers: list[Prediction], targets: list[Targets]) -> list[list[Match]]:
         """The matches of every layer, one entry per image.
 

@@ -21,6 +21,7 @@ from relforge.data.batches import Batch
 from relforge.models.blocks.prediction import Labels
 from relforge.models.family import Family, Losses
 from relforge.models.training.criterion import Criterion
+from relforge.models.training.precision import in_float32
 from relforge.trainer import processes
 from relforge.trainer.recipe import build_losses, build_noise, train_and_save
 from relforge.trainer.settings import Settings, settings_from
@@ -77,7 +78,8 @@ class StepLoss:
         of_batch: Losses = self._losses
         if isinstance(self._losses, Criterion):
             of_batch = self._losses.for_relations(labels.relations)
-        return of_batch(output, targets, mean_pairs(batch, self._group))
+        # autocast is the model's: a family's own losses may not turn it off
+        return in_float32(of_batch)(output, targets, mean_pairs(batch, self._group))
 
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
         """What the losses remember of earlier batches, see `snapshots.Remembers`."""
