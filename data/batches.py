@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ class Batch:
         images: B x 3 x H x W normalised; padding: B x H x W, True = padded, or None.
         targets, image_targets, box_targets: one per image: its pairs, the image as a whole, all its boxes.
         labels: what the images are scored against.
+        progress: share of the training that was done before this batch, 0 to 1.
         pairs_of_step, boxes_of_step: labelled pairs and boxes per batch, where several batches make a step;
             None where this one does.
     """
@@ -41,6 +43,7 @@ class Batch:
     pairs_of_step: float | None = None
     box_targets: list[BoxTargets] = field(default_factory=list)
     boxes_of_step: float | None = None
+    progress: float = 0.0
 
     @property
     def pairs(self) -> float:
@@ -65,6 +68,7 @@ class Batch:
             self.pairs_of_step,
             [t.to(device) for t in self.box_targets],
             self.boxes_of_step,
+            self.progress,
         )
 
 
@@ -132,6 +136,7 @@ class Batches:
         threads: that decode images ahead.
         labels: where label lists come from; open ones of the lengths in `options` by default.
         batches_per_step: batches whose gradients are averaged, `Optimisation.accumulate`.
+        steps: of the whole training, which `Batch.progress` counts in; None: it stays 0.
 
     Raises:
         ValueError: the data has no class `options.subject_label`, or too few images for a batch.
@@ -147,7 +152,9 @@ class Batches:
         threads: int = 2,
         labels: LabelSource | None = None,
         batches_per_step: int = 1,
+        steps: int | None = None,
     ) -> None:
+        self.steps = steps
         self._batches_per_step = batches_per_step
         self._order = Order(len(data), options.size, seed, rank, world_size)
         self._data, self._options, self._threads = data, options, threads
@@ -169,11 +176,13 @@ class Batches:
         """Batches `start`, `start + 1`, ...; the next ones are made while one is used. `start` is the first
         batch of a step."""
         source = compute_ahead(self.at, start, self._threads)
-        while True:
+        for step in count(start // self._batches_per_step):
+            done = 0.0 if self.steps is None else min(1.0, step / self.steps)
             parts = [next(source) for _ in range(self._batches_per_step)]
             pairs = sum(part.pairs for part in parts) / len(parts)
             boxes = sum(part.boxes for part in parts) / len(parts)
-            yield from (replace(part, pairs_of_step=pairs, boxes_of_step=boxes) for part in parts)
+            for part in parts:
+                yield replace(part, pairs_of_step=pairs, boxes_of_step=boxes, progress=done)
 
     def at(self, step: int) -> Batch:
         """The batch of that step."""

@@ -60,6 +60,9 @@ class PairSource(Protocol):
     ) -> PairBatch:
         """One row per image; `objects` counts the object labels, "no objects" included."""
 
+    def at(self, progress: float) -> PairSource:
+        """What makes them when that share (0 to 1) of the training is done."""
+
 
 @dataclass(frozen=True)
 class Published:

@@ -115,7 +115,7 @@ def train_and_save(
         labels=closed,
         batches_per_step=accumulate,
     )
-    steps = settings.length(batches.steps_per_epoch / accumulate)
+    steps = batches.steps = settings.length(batches.steps_per_epoch / accumulate)
     average = loop.train(
         model,
         batches,

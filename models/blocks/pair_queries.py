@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from relforge.models.blocks.boxes import inverse_sigmoid
+from relforge.models.blocks.pair_geometry import PairGeometry
 from relforge.models.blocks.queries import PointReferences, Queries
 
 
@@ -45,15 +46,24 @@ class PairQueries(nn.Module):
         dim: width of the model.
         pairs: maximum of pairs in one decoder batch (N_Q; 100 published).
         relation_position: learn positions of relation queries too (the `vanilla_MBF` variant).
+        geometry: adds how the boxes of a pair lie to each other; None: nothing does, as published.
     """
 
-    def __init__(self, dim: int, pairs: int, *, relation_position: bool = False) -> None:
+    def __init__(
+        self,
+        dim: int,
+        pairs: int,
+        *,
+        relation_position: bool = False,
+        geometry: PairGeometry | None = None,
+    ) -> None:
         super().__init__()
         self.pairs = pairs
         self.box = nn.Linear(4, dim)
         self.relation_content = nn.Embedding(2 * pairs, dim)
         self.points = PointReferences(dim)
         self.relation_position = nn.Embedding(pairs, dim) if relation_position else None
+        self.geometry = geometry
 
     def forward(self, given: PairBatch, labels: Tensor) -> Queries:
         """Queries of given pairs.
@@ -77,11 +87,14 @@ class PairQueries(nn.Module):
         key_padding_mask[key_padding_mask.all(1), 0] = False
         first, second = self.relation_content.weight.expand(len(given.boxes), -1, -1).chunk(2, 1)
         learned = self.relation_position
+        relations = first[:, :width] + second[:, :width]
+        if self.geometry is not None:
+            relations = relations + self.geometry(*given.boxes.chunk(2, 1))
         return Queries(
             content=content,
             positions=positions,
             references=self.points(positions),
-            relation_content=first[:, :width] + second[:, :width],
+            relation_content=relations,
             relation_positions=(
                 None if learned is None else learned.weight[:width].expand(len(given.boxes), -1, -1)
             ),

@@ -12,6 +12,7 @@ from relforge.models.blocks.fusion import Fusion
 from relforge.models.blocks.heads import BoxHeads, LabelClassifier
 from relforge.models.blocks.language import LanguageLayer, Resizer
 from relforge.models.blocks.ordered_pair import OrderedPair
+from relforge.models.blocks.pair_geometry import PairGeometry
 from relforge.models.blocks.pair_queries import PairQueries
 from relforge.models.blocks.predicate_copies import predicate_copies
 from relforge.models.blocks.pyramid import Pyramid
@@ -58,7 +59,12 @@ def build_rtagger(
     interactions: Sequence[tuple[str, str]] = (),
 ) -> RelationModel:
     """The R-Tagger: pairs are given; only their relations are predicted."""
-    queries = PairQueries(sizes.dim, sizes.pairs, relation_position=sizes.branch_fusion)
+    queries = PairQueries(
+        sizes.dim,
+        sizes.pairs,
+        relation_position=sizes.branch_fusion,
+        geometry=PairGeometry(sizes.dim) if sizes.pair_geometry else None,
+    )
     return _compose(backbone, text_encoder, sizes, queries, anchors=False)
 
 
@@ -77,6 +83,8 @@ def _compose(
             "ordered_pairs is for the R-Tagger, whose pairs are given; branch_fusion is for the others"
         )
 
+    if s.pair_geometry and not isinstance(queries, PairQueries):
+        raise ValueError("pair_geometry is for the R-Tagger, whose pairs are given")
     if s.predicate_copies > 1 and isinstance(queries, PairQueries):
         raise ValueError("predicate_copies is for models that search; the R-Tagger's pairs are given")
     widths = s.dim, s.heads, s.feedforward, s.dropout, s.levels

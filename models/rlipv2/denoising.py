@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,12 @@ class Noise:
             (docs/method.md, "Denoising"), instead of from all object labels.
         published_mask: drop every mask of a batch in which any query is padding, as the published code does
             by mistake, instead of masking image by image.
+        last_box, last_label: what `box` and `label` go to within `anneal`; None: they stay.
+        anneal: shares of the training between which they go there, linearly; later steps have the last ones.
+            A tagger that was disturbed to its last step distrusts boxes that are exact when it labels.
+
+    Raises:
+        ValueError: `anneal` is not two rising shares, or a probability or a noise is out of its range.
     """
 
     box: float = 0.4
@@ -31,6 +37,31 @@ class Noise:
     mask: bool = True
     published_flips: bool = False
     published_mask: bool = False
+    last_box: float | None = None
+    last_label: float | None = None
+    anneal: tuple[float, float] = (0.6, 0.8)
+
+    def __post_init__(self) -> None:
+        if len(self.anneal) != 2 or not 0 <= self.anneal[0] < self.anneal[1] <= 1:
+            raise ValueError(
+                f"noise.anneal: {list(self.anneal)} is not [start, end], two rising shares of the training"
+            )
+        for name in ("box", "label", "last_box", "last_label"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"noise.{name}: {value} is not between 0 and 1")
+
+    def at(self, progress: float) -> Noise:
+        """The noise when that share (0 to 1) of the training is done."""
+        start, end = self.anneal
+        gone = min(1.0, max(0.0, (progress - start) / (end - start)))
+        last_box = self.box if self.last_box is None else self.last_box
+        last_label = self.label if self.last_label is None else self.last_label
+        return replace(
+            self,
+            box=self.box + gone * (last_box - self.box),
+            label=self.label + gone * (last_label - self.label),
+        )
 
     def training_pairs(
         self, model: nn.Module, targets: list[Targets], objects: int, generator: torch.Generator

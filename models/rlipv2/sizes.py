@@ -26,6 +26,8 @@ class Sizes:
             (published flag `vanilla_MBF`); otherwise their position is the sum of the two (`vanilla`).
         ordered_pairs: R-Tagger only: relation queries start from subject and object state side by side, so
             that a pair and its reverse differ; the published one adds them (docs/method.md, "Pair queries").
+        pair_geometry: R-Tagger only: a perceptron of 14 numbers about how the two boxes lie to each other,
+            zero at first, is added to the relation queries; the published one sees each box by itself.
         fusion_dim: width of the fusion's attention.
         language_heads: attention heads of a language layer.
         language_feedforward: hidden width of a language layer.
@@ -46,6 +48,7 @@ class Sizes:
     gate: str = "vector"
     branch_fusion: bool = False
     ordered_pairs: bool = False
+    pair_geometry: bool = False
     fusion_dim: int = 2048
     language_heads: int = 12
     language_feedforward: int = 3072

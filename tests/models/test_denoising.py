@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from relforge.models.rlipv2.denoising import (
@@ -75,3 +76,18 @@ def test_without_noise_pairs_stay_as_they_are() -> None:
     assert given.boxes[0, 0].equal(batch[0].subject_boxes[0])
     assert given.labels[0].tolist() == [0, 0, 1, 0]
     assert given.attention_mask is None
+
+
+def test_noise_goes_to_its_last_strength_within_the_shares_given() -> None:
+    noise = Noise(box=0.4, label=0.2, last_box=0.1, last_label=0.0, anneal=(0.5, 0.75))
+    found = [
+        (round(noise.at(done).box, 6), round(noise.at(done).label, 6)) for done in (0, 0.5, 0.625, 0.75, 1)
+    ]
+    assert found == [(0.4, 0.2), (0.4, 0.2), (0.25, 0.1), (0.1, 0.0), (0.1, 0.0)]
+    assert Noise().at(1.0) == Noise()
+
+
+@pytest.mark.parametrize("wrong", [{"anneal": (0.8, 0.6)}, {"anneal": (0.5, 1.5)}, {"last_box": 2.0}])
+def test_a_schedule_of_noise_that_cannot_be_is_refused(wrong) -> None:
+    with pytest.raises(ValueError, match="noise"):
+        Noise(**wrong)

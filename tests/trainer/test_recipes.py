@@ -45,6 +45,18 @@ def test_other_settings_refuse_the_snapshot(settings: dict[str, Any]) -> None:
         relations.main(settings | {"seed": 1})
 
 
+def test_noise_that_is_annealed_differs_from_the_share_of_the_training_on(settings: dict[str, Any]) -> None:
+    settings |= {"steps": 4, "noise": {"box": 0.4, "label": 0.0}}
+    relations.main(settings)
+    quiet = settings["noise"] | {"last_box": 0.0, "anneal": [0.25, 0.5]}
+    relations.main(settings | {"out": settings["out"] + "-2", "noise": quiet})
+
+    noisy, annealed = losses(settings["out"]), losses(settings["out"] + "-2")
+    # steps 0 and 1 begin at shares 0 and 0.25 of the training, step 2 at 0.5
+    assert annealed[:2] == noisy[:2]
+    assert annealed[2] != noisy[2]
+
+
 @pytest.mark.parametrize("kind", ["parsed", "parseda"])
 def test_pre_training_steps_and_leaves_a_model_folder(settings: dict[str, Any], kind: str) -> None:
     settings["model"]["kind"] = kind

@@ -72,7 +72,8 @@ class StepLoss:
         labels = Labels(batch.labels.objects, batch.labels.relations)
         given = None
         if self._noise is not None:
-            given = self._noise.training_pairs(model, batch.targets, len(labels.objects), generator)
+            noise, objects = self._noise.at(batch.progress), len(labels.objects)
+            given = noise.training_pairs(model, batch.targets, objects, generator)
         output = model(batch.images, labels, batch.padding, given)
         targets = batch.image_targets if self._images else batch.targets
         of_batch: Losses = self._losses

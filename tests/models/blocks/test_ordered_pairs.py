@@ -62,5 +62,6 @@ def test_a_pair_and_its_reverse_start_apart(switch: str) -> None:
 
 
 def test_only_the_tagger_has_ordered_pairs() -> None:
-    with pytest.raises(ValueError, match="ordered_pairs is for the R-Tagger"):
-        model("parsed", ordered_pairs=True)
+    for switch in ("ordered_pairs", "pair_geometry"):
+        with pytest.raises(ValueError, match=f"{switch} is for the R-Tagger"):
+            model("parsed", **{switch: True})
