@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 
 _HEAD = 10
 _MAX_CELL = 60
-_BRIEF = ("image_id", "subject", "predicate", "object", "score", "support", "rule")
+_BRIEF = ("image_id", "subject", "predicate", "object", "score", "support", "rule", "first_score")
 """Columns of relations shown to people; `--json` has all."""
 _STATISTICS = (
     "column_name", "column_type", "count", "approx_unique", "null_percentage", "min", "max", "avg",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from relforge.cli.output import Json, print_json, print_line, print_table
-from relforge.cli.run import ConfigFile, Overrides
+from relforge.cli.run import ConfigFile, Overrides, Relabel
 from relforge.machine import count_usable_cpus
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def command(
         int | None,
         typer.Option(min=1, metavar="N", help="Make N images in a folder that is thrown away; estimate all."),
     ] = None,
+    relabel: Relabel = None,
     as_json: Json = False,
 ) -> None:
     """Print what `relforge run` would make, and why, without making any of it."""
@@ -31,7 +32,7 @@ def command(
     from relforge.pipeline.run.foresee import foresee
     from relforge.pipeline.run.prepare import preview
 
-    job = load(config, overrides or [])
+    job = load(config, overrides or [], relabel=relabel)
     found = preview(job)
     foreseen = foresee(job)
     costs = None if measure is None else _measure(job, measure)

@@ -113,6 +113,8 @@ def print_report(data: dict[str, Any]) -> None:
         _print_coverage(data["coverage"])
     if data["agreement"]:
         _print_agreement(data["agreement"])
+    if data["rounds"]:
+        _print_rounds(data["rounds"])
     if data["image_labels"]:
         _print_image_labels(data["image_labels"])
     if data["quality"]:
@@ -148,6 +150,14 @@ def _print_agreement(found: dict[str, Any]) -> None:
     print_line()
     print_table(COLUMNS, [_three_digits(row) for row in list_agreement(found, _SHOWN)])
     print_line(describe_agreement(found))
+
+
+def _print_rounds(found: dict[str, Any]) -> None:
+    from relforge.reports.report.rounds import COLUMNS, describe_rounds, list_rounds
+
+    print_line()
+    print_table(COLUMNS, [_three_digits(row) for row in list_rounds(found, _SHOWN)])
+    print_line(describe_rounds(found))
 
 
 def _print_image_labels(found: dict[str, Any]) -> None:

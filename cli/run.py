@@ -41,6 +41,12 @@ AllowCode = Annotated[
     bool,
     typer.Option("--allow-code", help="Import code that does not come with relforge (package.module:Class)."),
 ]
+Relabel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL", help="Next round: label the same boxes by this model, trained on the run of CONFIG."
+    ),
+]
 Executor = Annotated[
     str, typer.Option(metavar="ray|loop", help="ray, or a plain loop in this process (for debugging).")
 ]
@@ -51,12 +57,13 @@ def command(
     overrides: Overrides = None,
     accept_changes: AcceptChanges = False,
     executor: Executor = "ray",
+    relabel: Relabel = None,
     as_json: Json = False,
 ) -> None:
     """Run a config, or resume it: shards that are done already are not made again."""
     from relforge.pipeline.config import load
 
-    job = load(config, overrides or [])
+    job = load(config, overrides or [], relabel=relabel)
     raise typer.Exit(report_result(job.folder, execute(job, executor, accept_changes), as_json))
 
 

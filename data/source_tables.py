@@ -15,6 +15,7 @@ from pyarrow import fs
 from relforge.stages.corrections.corrections import FILES, Corrections
 from relforge.stages.corrections.corrections import SCHEMAS as CORRECTIONS
 from relforge.stages.registry import build_source
+from relforge.stages.run_tables import open_filesystem
 from relforge.stages.tables import SCHEMAS
 
 _SHARD = 4096
@@ -112,8 +113,3 @@ def read_corrections(folder: str) -> Corrections | None:
             for name, file in there.items()
         }
     )
-
-
-def open_filesystem(folder: str) -> tuple[fs.FileSystem, str]:
-    """Where a path or URI is, and its path there."""
-    return fs.FileSystem.from_uri(folder) if "://" in folder else (fs.LocalFileSystem(), folder)

@@ -18,10 +18,11 @@ from relforge.data.few_shot import few_images
 from relforge.data.hoi_sources import HOI_FORMATS, load_hoi
 from relforge.data.relation_tables import MAX_PAIRS, from_tables
 from relforge.data.relations import RelationData, concatenate
-from relforge.data.source_tables import open_filesystem, read_corrections, read_source
+from relforge.data.source_tables import read_corrections, read_source
 from relforge.data.zero_shot import read_unseen, without_interactions
 from relforge.images import MAX_PIXELS
 from relforge.models.fetched import resolve_pinned
+from relforge.stages.run_tables import open_filesystem
 from relforge.stages.tables import SCHEMAS
 
 RUN_OPTIONS = {"run", "relations", "threshold", "limit"}

@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from relforge.reports.datasets import Datasets
+from relforge.stages.relabel.table import NAME as FIRST_ROUND
 
 _PAIR = {"image_id", "subject_box", "predicate", "object_box"}
 """Columns of a table whose rows are a relation between two boxes."""
@@ -54,7 +55,8 @@ def quote(name: str) -> str:
 def make_readable(table: str, datasets: Datasets, boxes: str = "boxes") -> str:
     """A sub-query over `table` that shows boxes of relations as `category#box_id`.
 
-    Images embedded in the table are left out. Conditions on the table's own columns still work.
+    Images embedded in the table are left out. Conditions on the table's own columns still work. Scored
+    relations of a second round have the column `first_score`, null where the first round has them not.
 
     Args:
         boxes: the table that has the boxes' categories.
@@ -63,8 +65,12 @@ def make_readable(table: str, datasets: Datasets, boxes: str = "boxes") -> str:
     if not set(columns) >= _PAIR or boxes not in datasets:
         return f"(SELECT {', '.join(map(quote, columns))} FROM {quote(table)})"
     own = ", ".join(f"r.{quote(name)}" for name in columns if name not in ("image_id", "predicate"))
+    beside = ""
+    if "score" in columns and FIRST_ROUND in datasets:
+        own += ", f.first_score"
+        beside = f"LEFT JOIN {FIRST_ROUND} f USING (image_id, subject_box, predicate, object_box)"
     return f"""(SELECT r.image_id, s.category || '#' || r.subject_box AS subject, r.predicate,
         o.category || '#' || r.object_box AS object, {own}
-        FROM {quote(table)} r
+        FROM {quote(table)} r {beside}
         LEFT JOIN {quote(boxes)} s ON s.image_id = r.image_id AND s.box_id = r.subject_box
         LEFT JOIN {quote(boxes)} o ON o.image_id = r.image_id AND o.box_id = r.object_box)"""

@@ -31,6 +31,10 @@ BACKENDS: dict[str, Registry] = {
         "propose": {
             "vlm": "relforge.stages.propose.vlm:stage",
         },
+        "relabel": {
+            "detector": "relforge.stages.relabel.detector:stage",
+            "rtagger": "relforge.stages.relabel.rtagger:stage",
+        },
         "parse": {
             "relforge": "relforge.stages.parse.learned.parser:stage",
             "sng_parser": "relforge.stages.parse.sng:stage",

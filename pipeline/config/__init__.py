@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from relforge.pipeline.config.relabel import second_round
 from relforge.pipeline.config.resolve import check_files, resolve
 from relforge.pipeline.config.schema import Config, check
 from relforge.pipeline.config.source import ConfigError, Source, read
@@ -13,16 +14,21 @@ from relforge.stages.registry import SOURCES, backends
 __all__ = ["Config", "ConfigError", "Source", "check", "check_files", "load", "read", "resolve"]
 
 
-def load(path: str, overrides: Sequence[str] = (), allow_code: bool = True) -> Job:
+def load(
+    path: str, overrides: Sequence[str] = (), allow_code: bool = True, relabel: str | None = None
+) -> Job:
     """The job of a config file with overrides applied; every file it reads is there.
 
     Args:
         allow_code: import `package.module:Class` that it names; else such a config is refused.
+        relabel: a trained model: the job of the config's next round (`config.relabel`).
 
     Raises:
         ConfigError: one sentence naming the file, the field and the fix.
     """
     source = read(path, overrides)
+    if relabel is not None:
+        source = second_round(source, relabel)
     config = check(source)
     if not allow_code:
         refuse_foreign_code(config, source)

@@ -23,6 +23,7 @@ from relforge.reports.report.agreement import find_agreement
 from relforge.reports.report.coverage import find_coverage
 from relforge.reports.report.funnel import Step, count_rows, sum_accounts
 from relforge.reports.report.label_counts import find_label_counts
+from relforge.reports.report.rounds import find_rounds
 from relforge.stages.tables import empty
 
 _MAX_COUNTED = 40
@@ -38,7 +39,8 @@ def gather(run: str) -> dict[str, Any]:
         `run`, `dataset`, `profile`, `complete`, `stopped` and `warnings` (as `status` has them), `survival`
         (rows by table), `steps` (every loss by reason),
         `shown` (the table described), `predicates` and `pairs` (most frequent), `coverage` (`find_coverage`),
-        `image_labels` (`find_label_counts`), `agreement` with people (`find_agreement`),
+        `image_labels` (`find_label_counts`), `agreement` with people (`find_agreement`), `rounds` (of a
+        second round: agreement with the first, `find_rounds`),
         `answered` (what stages that ask models were answered, and what it cost; `answered_rows`: as a table),
         `histogram` of scores (None where nothing is scored), `gold` (how many relations of the source, 0
         without any) and `quality` (None where there is no gold, or nothing yet that is compared with it).
@@ -72,6 +74,7 @@ def gather(run: str) -> dict[str, Any]:
         "coverage": find_coverage(connection, datasets, plan, survey),
         "image_labels": find_label_counts(connection, datasets, plan),
         "agreement": find_agreement(connection, datasets),
+        "rounds": find_rounds(connection, datasets, plan, survey),
         "answered": [asdict(one) for one in answered],
         "answered_rows": answered_rows(answered),
         "histogram": None if scored is None else histogram(scored["score"].to_numpy()),

@@ -21,6 +21,8 @@ from relforge.reports.report.quality_tables import (
     explain_unjudged,
     list_predicates,
 )
+from relforge.reports.report.rounds import COLUMNS as ROUNDS
+from relforge.reports.report.rounds import describe_rounds, list_rounds
 
 _BARS = 20
 
@@ -65,6 +67,8 @@ def render_body(data: dict[str, Any]) -> str:
         parts.append(_coverage(data["coverage"]))
     if data["agreement"]:
         parts.append(_agreement(data["agreement"]))
+    if data["rounds"]:
+        parts.append(_rounds(data["rounds"]))
     if data["image_labels"]:
         parts.append(_image_labels(data["image_labels"]))
     if not data["quality"]:
@@ -95,6 +99,14 @@ def _agreement(found: dict[str, Any]) -> str:
         "Agreement with people",
         f'<p class="soft">{escape(describe_agreement(found))}.</p>',
         blocks.table(COLUMNS, list_agreement(found, _BARS)),
+    )
+
+
+def _rounds(found: dict[str, Any]) -> str:
+    return blocks.section(
+        "Agreement with the first round",
+        f'<p class="soft">{escape(describe_rounds(found))}.</p>',
+        blocks.table(ROUNDS, list_rounds(found, _BARS)),
     )
 
 

@@ -15,6 +15,7 @@ from relforge.models.files import PUBLISHED_SUFFIXES, resolve_model
 from relforge.stages.backend import Backend
 from relforge.stages.class_names import spell_as
 from relforge.stages.match.groups import GROUP_PAIRS, published_groups
+from relforge.stages.name_list import read_names
 from relforge.stages.tag.stage import TagStage
 from relforge.stages.tag.tagger import Candidate, ImageCandidates, LoadedTagger, Scores
 from relforge.tagger.request import Failure, Request
@@ -79,6 +80,7 @@ class RTagger:
         self.device, self.dtype, self.cache = device, dtype, cache
         self.batch_size, self.decoder_batches = batch_size, decoder_batches
         self.names: tuple[str, ...] = ()
+        self.relations: tuple[str, ...] = ()
         self.engine: Engine | None = None
 
     def files(self) -> Sequence[str]:
@@ -105,7 +107,8 @@ class RTagger:
         loaded = load_pretrained(str(path), tokenizer=self.tokenizer, gate=self.gate)
         if loaded.blueprint.kind != "rtagger":
             raise ValueError(f"{self.model} is a {loaded.blueprint.kind} model, not an R-Tagger")
-        self.names = _class_names(self.classes) or tuple(loaded.blueprint.classes)
+        self.names = read_names(self.classes, "stages.tag.classes") or tuple(loaded.blueprint.classes)
+        self.relations = tuple(loaded.blueprint.relations)
         model = loaded.model.to(device)
         self.engine = Engine(
             model,
@@ -187,19 +190,6 @@ def _request(image: ImageCandidates[Tensor], names: Sequence[str]) -> Request:
         candidates=[(index[c.subject_box], index[c.object_box], c.predicate) for c in image.candidates],
         classes=[*names, *sorted(set(labels) - set(names))],
     )
-
-
-def _class_names(classes: Sequence[str] | str | None) -> tuple[str, ...]:
-    if classes is None:
-        return ()
-    if not isinstance(classes, str):
-        return tuple(classes)
-    path = Path(classes).expanduser()
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ValueError(f"stages.tag.classes: {path} cannot be read: {error.strerror}") from error
-    return tuple(line.strip() for line in lines if line.strip())
 
 
 stage = Backend(TagStage, RTagger)

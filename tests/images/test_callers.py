@@ -23,6 +23,7 @@ READERS = {
     "stages/export/hf.py": "relforge export --to hf",
     "stages/image_support/stage.py": "the stage image_support",
     "stages/ingest/image_files.py": "ingest with require_images or embed_images",
+    "stages/relabel/stage.py": "the stage relabel",
     "stages/tag/stage.py": "the tag stage",
 }
 """All of them read bytes by `read` and pixels by one of `DECODERS`."""

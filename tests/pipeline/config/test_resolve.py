@@ -137,8 +137,8 @@ def test_a_missing_option_says_how_to_give_it() -> None:
 def test_an_unknown_stage_without_code_of_its_own_names_the_nearest_one(written) -> None:
     assert message(values(captoin=written)) == (
         "tiny.yaml: stages.captoin: unknown stage 'captoin'; did you mean 'caption'? "
-        "choose one of caption, ground, image_labels, image_support, match, parse, propose, select, tag, "
-        "or give package.module:Name as its backend"
+        "choose one of caption, ground, image_labels, image_support, match, parse, propose, relabel, select, "
+        "tag, or give package.module:Name as its backend"
     )
 
 
