@@ -14,8 +14,8 @@ from relforge.stages.answers.foresight import Foreseen
 def foresee(job: Job) -> dict[str, Foreseen | None]:
     """Stage -> requests, tokens and cost of the whole run; None where they depend on tables not made yet.
 
-    Images are counted in the run folder, or, before a run, in the annotation, which is read for it; other
-    tables where they are complete. Answers that are kept already are not taken off.
+    Images and boxes are counted in the run folder, or, before a run, in the annotation, which is read for it;
+    other tables where they are complete. Answers that are kept already are not taken off.
 
     Raises:
         RunError, ValueError: what `run` would raise before it starts.
@@ -31,6 +31,8 @@ def foresee(job: Job) -> dict[str, Foreseen | None]:
         if survey.shards is not None and not survey.undone(step.name):
             rows |= {table: survey.rows(step, table) for table in step.outputs}
     if "images" not in rows:
-        shards = job.build_source().shards(job.shard_images)
-        rows["images"] = sum(shard.tables["images"].num_rows for shard in shards)
+        read = dict.fromkeys(("images", "boxes"), 0)
+        for shard in job.build_source().shards(job.shard_images):
+            read = {table: count + shard.tables[table].num_rows for table, count in read.items()}
+        rows |= read
     return {name: one.foresee(rows) for name, one in asking.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 from relforge.images import MAX_PIXELS, ImageError
 from relforge.stages.account import Account
 from relforge.stages.answers.asking import Answers, Asking, Finding
+from relforge.stages.answers.foresight import Foreseen, foresee
 from relforge.stages.answers.shown import Looks, Shown, check_looks, read_shown
 from relforge.stages.answers.table import ANSWERS, answers_name
 from relforge.stages.answers.worth import Worth, xywh_of
@@ -119,6 +121,26 @@ class VlmPairsStage:
 
     def files(self) -> Sequence[str]:
         return [str(prompt_path(self._prompt)), *self.vlm.files()]
+
+    def foresee(self, rows: Mapping[str, int]) -> Foreseen | None:
+        """What so many rows of the tables that it reads will come to, were all images to have equally many
+        boxes, all near each other; None where too little is known.
+
+        Args:
+            rows: table -> rows, of those that are known.
+        """
+        if not rows.get("images") or "boxes" not in rows:
+            return None
+        boxes = min(rows["boxes"] / rows["images"], self.worth.max_boxes)
+        pairs = rows["images"] * boxes * max(boxes - 1, 0) / 2
+        return foresee(
+            math.ceil(pairs) * self.captions,
+            self.vlm.prices,
+            characters=len(self.prompt.text),
+            views=1,
+            longest=self.looks.pixels,
+            max_tokens=self.sampling.max_tokens,
+        )
 
     def setup(self) -> None:
         self._client = self.vlm.build_client("caption", Wanted())

@@ -123,19 +123,27 @@ class JudgeStage:
     def foresee(self, rows: Mapping[str, int]) -> Foreseen | None:
         """What so many rows of the tables that it reads will come to; None where too little is known.
 
+        With `likelihood`, as if each candidate were of a pair of its own: those of one pair share the
+        statements that they compete with.
+
         Args:
             rows: table -> rows, of those that are known.
         """
-        if self.inputs[0] not in rows or self.judging.score == "likelihood":
+        if self.inputs[0] not in rows:
             return None
-        samples = self.judging.samples if self.judging.score == "sample" else 1
+        judging = self.judging
+        asked = rows[self.inputs[0]] * (2 if judging.swap else 1)
+        if judging.score == "likelihood":  # in this process: texts are scored, nothing is written or paid
+            asked *= 1 + len(judging.against)
+            length = len(judging.prompt.text)
+            return foresee(asked, self.vlm.prices, characters=length, views=0, longest=0, max_tokens=0)
         return foresee(
-            rows[self.inputs[0]] * samples * (2 if self.judging.swap else 1),
+            asked * (judging.samples if judging.score == "sample" else 1),
             self.vlm.prices,
-            characters=len(self.judging.prompt.text),
+            characters=len(judging.prompt.text),
             views=1,
             longest=self.looks.pixels,
-            max_tokens=self.judging.sampling.max_tokens,
+            max_tokens=judging.sampling.max_tokens,
         )
 
     def setup(self) -> None:

@@ -31,12 +31,15 @@ def report(**changes: Any) -> dict[str, Any]:
         "unknown_predicates": {HOSTILE: 1},
     }
     judged = {"name": HOSTILE, "right": 2, "removed": 1, "added": 0, "precision": 2 / 3, "recall": None}
+    again = {"name": HOSTILE, "relations": 2, "both": 1, "new": 1, "both_right": None, "new_right": 0.5}
+    rounds = {"first_round": HOSTILE, "model": HOSTILE, "first": 3, "missing": 2}
     step = {"stage": "match", "rows_in": 5, "kept": 4, "dropped": {"no_second_box": 1}, "quarantined": {}}
     step |= {"seconds": 7200.0, "cpu_seconds": 3600.0, "gpu_seconds": 0.0}
     return {
         "run": "r", "dataset": HOSTILE, "profile": "fixed", "complete": True, "stopped": None, "warnings": [],
         "image_labels": None,
         "agreement": {"images": 1, "total": judged, "scores": [], "predicates": [judged], "boxes": None},
+        "rounds": rounds | {"total": again, "predicates": [again]},
         "coverage": {
             "classes": 2, "unknown": [{"category": HOSTILE, "boxes": 3, "named": 0}], "pairs_beyond_limit": 7,
             "nouns": [{"noun": HOSTILE, "count": 2}], "problem": None,

@@ -209,6 +209,30 @@ def test_tokens_and_cost_are_printed_before_and_after(
     assert "Answers of models" in Path(made.folder, "report.html").read_text()
 
 
+def test_boxes_are_counted_before_a_run(dataset: Path, ram: Path) -> None:
+    annotation = json.loads((dataset / "instances.json").read_text())
+    annotation["annotations"] = [
+        {"id": 2 * image + box, "image_id": image, "category_id": 1, "bbox": [10 * box, 5, 9, 9]}
+        for image in range(IMAGES)
+        for box in range(2)
+    ]
+    (ram / "boxes.json").write_text(json.dumps(annotation))
+    values = {
+        "dataset": {
+            "name": "noise", "split": "all", "format": "coco",
+            "annotations": f"{ram}/boxes.json", "images": str(dataset),
+        },
+        "run": {"folder": str(ram / "pairs")},
+        "stages": {
+            "caption": {"backend": "vlm_pairs", "model": "tiny", "endpoint": "http://127.0.0.1:9/v1"}
+        },
+    }  # fmt: skip
+    source = Source("job.yaml", values)
+    found = foresee(resolve(check(source), source))["caption"]
+    assert found is not None
+    assert found.requests == IMAGES  # one pair an image
+
+
 def test_a_key_is_in_no_file_and_no_message(
     job: Make, ram: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -114,3 +114,19 @@ def test_two_boxes_of_one_class_are_related_both_ways() -> None:
     match.setup()
     found = match.process(tables).tables["candidates"].to_pylist()
     assert [(r["subject_box"], r["object_box"], r["alternatives"]) for r in found] == [(0, 1, 2), (1, 0, 2)]
+
+
+def test_what_it_will_ask_were_all_boxes_near_each_other() -> None:
+    given: dict[str, Any] = {"endpoint": "http://127.0.0.1:1/v1", "model": "some/captioner"}
+    given |= {"price": {"input": 1.0, "output": 10.0}}
+    made: Any = build("caption", "vlm_pairs", **given)
+
+    found = made.foresee({"images": 100, "boxes": 400})  # 4 boxes: 6 pairs
+    assert found.requests == 600
+    assert found.input_tokens == 600 * (16**2 + len(made.prompt.text) // 4)  # 448 pixels
+    assert found.output_tokens == 600 * 48
+    assert found.cost == pytest.approx((found.input_tokens + 10 * found.output_tokens) / 1e6)
+    few: Any = build("caption", "vlm_pairs", max_boxes=2, captions=3, temperature=1.0, **given)
+    assert few.foresee({"images": 100, "boxes": 400}).requests == 300
+    assert made.foresee({"images": 100}) is None
+    assert made.foresee({"images": 100, "boxes": 80}).requests == 0

@@ -133,6 +133,17 @@ def test_likelihood_is_the_share_among_the_statements_about_the_pair() -> None:
     assert scores(result) == {riding[0]: pytest.approx(1 / (2 + 2.718281828**-1))}
 
 
+def test_what_a_likelihood_will_take_is_texts_alone() -> None:
+    options: dict[str, Any] = {"score": "likelihood", "model": "demo/weights/blip"}
+    made: Any = build("tag", "vlm", against=["near", "under", "on"], swap=True, **options)
+
+    found = made.foresee({"candidates": 50})
+    assert found.requests == 50 * 2 * 4
+    assert found.input_tokens == found.requests * (len(made.judging.prompt.text) // 4)
+    assert (found.output_tokens, found.cost) == (0, None)
+    assert made.foresee({"images": 50}) is None
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
