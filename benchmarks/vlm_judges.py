@@ -1,13 +1,14 @@
 """How well judges tell true relations of the drawn world from false ones: AUC against its complete gold.
 
     python benchmarks/vlm_judges.py --work FOLDER [--images 60] [--relations 150] [--seed 0]
-        [--judges blip-blur blip-plain rtagger random] [--run RUN] [--json]
+        [--judges blip-blur blip-plain rtagger clip random] [--clip FOLDER] [--run RUN] [--json]
 
 True are gold relations of images of the split `detection`, drawn at random. False, one for each: `predicate`,
 the same two boxes with another predicate, drawn by how often the gold has it; `exchanged`, subject and object
 swapped where the gold does not have that too. `random`: the tiny random LLaVA of the tests, which has to be
 near 0.5, or the gold leaks. `blip-VIEW`: the shipped captioner with `score: likelihood`, against the twelve
-most frequent predicates. What a judge does not score counts as 0.
+most frequent predicates. `clip`: `tag: clip` with the weights of `--clip FOLDER`, which relforge does not
+ship; without them its row says so. What a judge does not score counts as 0.
 
 With `--run RUN`, the candidates of a run folder instead (`relforge demo`): true are those in its gold,
 `proposed` the rest. They are what captions said, so a captioner that judges its own has a hard time.
@@ -36,7 +37,8 @@ from relforge.stages.tables import SCHEMAS, conform
 
 Relation = tuple[str, int, int, str]
 FALSE = ("predicate", "exchanged")
-JUDGES = ("blip-blur", "blip-plain", "rtagger", "random")
+JUDGES = ("blip-blur", "blip-plain", "rtagger", "clip", "random")
+ABSENT = "not available: give --clip FOLDER"
 
 
 def read_world(work: Path, images: int, seed: int) -> dict[str, pa.Table]:
@@ -90,8 +92,10 @@ def read_run(run: Path) -> dict[str, pa.Table]:
     }
 
 
-def build_judge(name: str, work: Path, against: Sequence[str]) -> Any:
-    """A tag stage by its name in the table."""
+def build_judge(name: str, work: Path, against: Sequence[str], clip: Path | None = None) -> Any:
+    """A tag stage by its name in the table; None for `clip` without weights."""
+    if name == "clip":
+        return clip and build("tag", "clip", model=str(clip), floor=0.0, device="cpu")
     if name == "rtagger":
         return build("tag", "rtagger", model=str(WEIGHTS / "rtagger"), floor=0.0, device="cpu", **IMAGE_SIZE)
     options: dict[str, Any] = {"floor": 0.0, "device": "cpu"}
@@ -121,7 +125,13 @@ def auc(true: Sequence[float], false: Sequence[float]) -> float:
 
 
 def measure(
-    judges: Sequence[str], work: Path, images: int, count: int, seed: int, run: Path | None = None
+    judges: Sequence[str],
+    work: Path,
+    images: int,
+    count: int,
+    seed: int,
+    run: Path | None = None,
+    clip: Path | None = None,
 ) -> list[dict[str, str | float]]:
     """A row a judge: its AUC against each kind of false relation."""
     tables = read_run(run) if run else read_world(work, images, seed)
@@ -140,7 +150,11 @@ def measure(
     relations = [one for of_kind in chosen.values() for one in of_kind]
     rows: list[dict[str, str | float]] = []
     for name in judges:
-        scores = score(build_judge(name, work, against), tables, relations)
+        judge = build_judge(name, work, against, clip)
+        if judge is None:
+            rows.append({"judge": name, "both": ABSENT})
+            continue
+        scores = score(judge, tables, relations)
         row: dict[str, str | float] = {"judge": name, "true": len(chosen["true"])}
         true = [scores[one] for one in chosen["true"]]
         kinds = [kind for kind in chosen if kind != "true"]
@@ -158,10 +172,13 @@ def main() -> None:
     parser.add_argument("--relations", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--judges", nargs="+", choices=JUDGES, default=list(JUDGES))
+    parser.add_argument("--clip", type=Path, help="folder of a CLIP model of transformers")
     parser.add_argument("--run", type=Path, help="run folder whose candidates are judged")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
-    rows = measure(chosen.judges, chosen.work, chosen.images, chosen.relations, chosen.seed, chosen.run)
+    rows = measure(
+        chosen.judges, chosen.work, chosen.images, chosen.relations, chosen.seed, chosen.run, chosen.clip
+    )
     emit(rows, chosen.json, "AUC against the gold of the drawn world")
 
 

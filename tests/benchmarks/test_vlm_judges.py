@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.fixtures.tiny_clip import write_tiny_clip
+
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
@@ -40,6 +42,16 @@ def test_false_relations_are_of_the_same_pairs_and_not_in_the_gold(bench: Module
         assert not {other, exchanged} & set(gold)
     assert bench.choose_relations(gold, 20, 0) == chosen
     assert bench.choose_relations(gold, 20, 1) != chosen
+
+
+def test_clip_is_a_row_with_weights_and_says_so_without(bench: ModuleType, tmp_path: Path) -> None:
+    def rows(**given: Path) -> list[dict[str, object]]:
+        return list(bench.measure(["clip"], tmp_path, 12, 20, 0, **given))
+
+    assert rows() == [{"judge": "clip", "both": "not available: give --clip FOLDER"}]
+    [row] = rows(clip=write_tiny_clip(tmp_path / "clip"))
+    assert row["true"] == 20
+    assert 0 < row["both"] < 1  # type: ignore[operator]
 
 
 @pytest.mark.slow
