@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 
+from relforge.models.blocks.flat_text import can_encode_flat, encode_flat
 from relforge.models.blocks.prediction import Labels
 
 NO_OBJECTS = "no objects"
@@ -22,7 +24,7 @@ class TextEncoder(nn.Module):
     Args:
         model: a Hugging Face encoder. Its pooler output is the label's vector (RoBERTa: tanh of a
             dense layer on `<s>`); an encoder without pooler gives the mean of its token states.
-        tokenize: label -> token ids.
+        tokenize: label -> token ids; asked once for each label.
         pad: the id that fills short rows.
         max_tokens: labels with more tokens than this are refused; the encoder's position table ends there.
     """
@@ -30,7 +32,7 @@ class TextEncoder(nn.Module):
     def __init__(self, model: nn.Module, tokenize: Tokenize, *, pad: int = 1, max_tokens: int = 64) -> None:
         super().__init__()
         self.model = model
-        self.tokenize = tokenize
+        self.tokenize = cache(tokenize)
         self.pad = pad
         self.max_tokens = max_tokens
 
@@ -45,17 +47,12 @@ class TextEncoder(nn.Module):
         Raises:
             ValueError: a label is longer than `max_tokens`.
         """
-        rows = [list(self.tokenize(label)) for label in labels]
-        for label, row in zip(labels, rows, strict=True):
-            if len(row) > self.max_tokens:
-                raise ValueError(
-                    f"label {label[:60]!r} has {len(row)} tokens; the maximum is {self.max_tokens}"
-                )
+        rows = self._rows(labels)
         length = max((len(row) for row in rows), default=0)
         device = next(self.model.parameters()).device
         ids = torch.full((len(rows), length), self.pad, dtype=torch.long, device=device)
         for i, row in enumerate(rows):
-            ids[i, : len(row)] = torch.tensor(row, device=device)
+            ids[i, : len(row)] = torch.tensor(list(row), device=device)
         lengths = torch.tensor([len(row) for row in rows], device=device)
         return ids, torch.arange(length, device=device) < lengths[:, None]
 
@@ -69,8 +66,21 @@ class TextEncoder(nn.Module):
         return (out.last_hidden_state * weight).sum(1) / weight.sum(1)
 
     def encode(self, labels: Sequence[str]) -> Tensor:
-        """Vectors N x width of labels."""
+        """Vectors N x width of labels. In training they are computed without padding, where the encoder is
+        one that `encode_flat` knows."""
+        if self.training and can_encode_flat(self.model):
+            return encode_flat(self.model, self._rows(labels))
         return self(*self.token_ids(labels))
+
+    def _rows(self, labels: Sequence[str]) -> list[Sequence[int]]:
+        """Token ids of each label."""
+        rows = [self.tokenize(label) for label in labels]
+        for label, row in zip(labels, rows, strict=True):
+            if len(row) > self.max_tokens:
+                raise ValueError(
+                    f"label {label[:60]!r} has {len(row)} tokens; the maximum is {self.max_tokens}"
+                )
+        return rows
 
     def encode_labels(self, labels: Labels) -> Labels:
         """The labels with their vectors; those that have them already stay as they are."""
