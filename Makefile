@@ -61,6 +61,7 @@ KILLS ?= 250
 CHAOS ?= runs/chaos
 chaos: .venv/.ready
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.chaos --work $(CHAOS) --seed $(SEED) --kills $(KILLS)
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.chaos --work $(CHAOS)-asked --seed $(SEED) --kills 90 --job asked
 
 check: .venv/.ready
 	$(BIN)/ruff check .

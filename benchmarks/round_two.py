@@ -48,14 +48,16 @@ from relforge.trainer.recipes import relations
 
 Values = dict[str, float]
 
-ROUNDS = {
-    "untrained ParSeD": ("parsed", {}),
-    "ParSeD": ("parsed", {}),
-    "R-Tagger, near pairs": ("rtagger", {"pairs": "near"}),
-    "R-Tagger, round one's candidates": ("rtagger", {"pairs": "proposed"}),
+THRESHOLD = 0.2
+ROUNDS: dict[str, tuple[str, dict[str, str], float]] = {
+    "untrained ParSeD": ("parsed", {}, THRESHOLD),
+    "ParSeD": ("parsed", {}, THRESHOLD),
+    "R-Tagger, near pairs": ("rtagger", {"pairs": "near"}, THRESHOLD),
+    "R-Tagger, near pairs from 0.5": ("rtagger", {"pairs": "near"}, 0.5),
+    "R-Tagger, round one's candidates": ("rtagger", {"pairs": "proposed"}, THRESHOLD),
 }
-"""Who relabels -> the shipped model that it is, or starts from, and options of the stage."""
-LEARNT_AGAIN = ("ParSeD", "R-Tagger, round one's candidates")
+"""Who relabels -> the shipped model that it is, or starts from, options of the stage, and the least score."""
+LEARNT_AGAIN = ("ParSeD", "R-Tagger, near pairs from 0.5", "R-Tagger, round one's candidates")
 """The second rounds that a model learns from."""
 AGREEMENT = ("in round one", "right of these", "right of new")
 QUALITY = ("relations", "precision", "recall", "F1", "best F1", "mAP", *AGREEMENT)
@@ -114,12 +116,13 @@ class Experiment:
         return self._train("parsed", start, labels, f"again-{name}")
 
     def _second(self, name: str) -> str:
-        kind, options = ROUNDS[name]
+        kind, options, threshold = ROUNDS[name]
         model = WEIGHTS / kind
         if not name.startswith("untrained"):
             model = self._train(kind, model, self._first(), "learner" if kind == "parsed" else "tagger")
         values = self._values()
         values["stages"]["relabel"] = options
+        values["stages"]["select"]["threshold"] = threshold
         source = second_round(Source("round_two", values), str(model))
         source.values["run"]["folder"] = str(self.folder / digest(name, self.folder))
         self._first()
@@ -144,7 +147,7 @@ class Experiment:
                 "match": {"backend": "synonyms", "synonyms": [str(drawn / "synonyms.json")]},
                 "ground": {"backend": "nearest", "floor": 0.0},
                 "tag": tag,
-                "select": {"backend": "select", "threshold": 0.2},
+                "select": {"backend": "select", "threshold": THRESHOLD},
             },
         }
 

@@ -1,8 +1,9 @@
 """Kills, and what they did to the data: `python -m tests.chaos --work DIR` (or `make chaos`).
 
-Every case is one run of the whole pipeline with the shipped models, killed at several places and given
-the same command again until it is complete. Its data, sidecars and quarantined records are compared with
-those of a run that nobody disturbed. Cases that are done stay done: the same command goes on later.
+Every case is one run of the whole pipeline with the shipped models, or (`--job asked`) of stages that ask an
+endpoint, killed at several places and given the same command again until it is complete. Its data, sidecars,
+quarantined records and kept answers are compared with those of a run that nobody disturbed. Cases that are
+done stay done: the same command goes on later.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ from relforge.pipeline.errors import Outcome
 from relforge.pipeline.run.job import Job
 from relforge.pipeline.run.plan import make_plan
 from tests.chaos.drive import drive
+from tests.chaos.endpoint import endpoint
 from tests.chaos.schedule import EXECUTORS, Case, draw
-from tests.chaos.work import SHARDS, reference, write_world
+from tests.chaos.work import ACTORS, SHARDS, read_kept, reference, write_asked, write_world
 from tests.fixtures.contents import read_contents
 from tests.fixtures.nodes import Nodes
 from tests.fixtures.run_fixtures import s3_server
 
+JOBS = ("world", "asked")
 _TRIES = 40
 """Commands given to one run: more than it has kills."""
 _SECONDS = 900
@@ -44,10 +47,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kills", type=int, default=250, help="drawn; some places are not reached any more")
     parser.add_argument("--executor", choices=list(EXECUTORS), action="append", help="only these")
+    parser.add_argument(
+        "--job", choices=JOBS, default="world", help="the shipped models, or stages that ask an endpoint"
+    )
     parser.add_argument("--cases", type=int, help="only so many of each executor")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    done = run_series(options.work, options.seed, options.kills, options.executor, options.cases)
+    done = run_series(
+        options.work, options.seed, options.kills, options.executor, options.cases, job=options.job
+    )
     print(summary(done))
     sys.exit(any(not one["equal"] for one in done))
 
@@ -59,12 +67,32 @@ def run_series(
     executors: list[str] | None = None,
     cases: int | None = None,
     per_case: int | None = None,
+    job: str = "world",
 ) -> list[dict[str, Any]]:
-    """Run what is left of a series; the results of all of its cases that are done."""
+    """Run what is left of a series; the results of all of its cases that are done.
+
+    Args:
+        job: `world`, or `asked`, whose answers are compared too; those are kept on this machine.
+    """
     root = str(Path(__file__).parents[2])
     os.environ["PYTHONPATH"] = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])  # for workers of Ray
-    job = write_world(work)
-    expected = reference(job)
+    if job == "world":
+        return _run_series(work, write_world(work), seed, kills, executors, cases, per_case)
+    with endpoint() as port:
+        local = [name for name in executors or ("loop", "ray") if "-" not in name]
+        return _run_series(work, write_asked(work, port), seed, kills, local, cases, per_case)
+
+
+def _run_series(
+    work: Path,
+    job: Job,
+    seed: int,
+    kills: int,
+    executors: list[str] | None,
+    cases: int | None,
+    per_case: int | None,
+) -> list[dict[str, Any]]:
+    expected = reference(job) | read_kept(job.folder)
     tables = {step.name: step.outputs for step in make_plan(job).steps}
     chosen = [
         case
@@ -132,7 +160,7 @@ def run_case(
             break
     log = folder / "kills.jsonl"
     kills = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    equal = ends[-1] == Outcome.COMPLETE and read_contents(uri) == expected
+    equal = ends[-1] == Outcome.COMPLETE and read_contents(uri) | read_kept(uri) == expected
     message = folder / "message"
     if equal and not on_s3:
         shutil.rmtree(folder / "run")
@@ -203,7 +231,7 @@ def _named(executor: str, kill: dict[str, Any]) -> str:
         return str(kill["victim"])
     if executor.startswith("loop"):
         return "driver"
-    return "actor" if kill["stage"] in ("caption", "tag") else "worker"
+    return "actor" if kill["stage"] in ACTORS else "worker"
 
 
 if __name__ == "__main__":

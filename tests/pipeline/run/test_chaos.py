@@ -8,8 +8,25 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.__main__ import run_series, summary
+from tests.chaos.work import read_kept
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("executor", ["loop", pytest.param("ray", marks=pytest.mark.alone)])
+def test_killed_runs_of_stages_that_ask_end_in_the_same_bytes_and_answers(
+    ram: Path, executor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openai", reason="pip install 'relforge[vlm]'")
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
+
+    found = run_series(ram, seed=3, kills=60, executors=[executor], cases=1, per_case=5, job="asked")
+
+    assert [one["equal"] for one in found] == [True], found
+    assert len(found[0]["kills"]) >= 3
+    assert len(read_kept(str(ram / "reference"))) > 10
+    assert any(kill["stage"] in ("propose", "tag") for kill in found[0]["kills"])
 
 
 @pytest.mark.parametrize("executor", ["loop", "loop-s3"])
