@@ -6,7 +6,7 @@
 For each seed, which draws the images and trains: round one labels images of the split `detection` (captions
 by the shipped BLIP or the world's own, the shipped R-Tagger). The shipped ParSeD and R-Tagger learn from
 these labels, and each relabels the same boxes: the ParSeD by searching, the R-Tagger on all near pairs and on
-round one's candidates. `untrained`: the shipped ParSeD relabels without having learnt from round one.
+round one's candidates. `untrained`: the shipped models relabel without having learnt from round one.
 
 Labels are compared with the gold, which nothing reads before. Downstream, the ParSeD that learnt from round
 one learns as many steps more, from round one again (`longer`) or from a second round's labels, and is
@@ -52,6 +52,7 @@ THRESHOLD = 0.2
 ROUNDS: dict[str, tuple[str, dict[str, str], float]] = {
     "untrained ParSeD": ("parsed", {}, THRESHOLD),
     "ParSeD": ("parsed", {}, THRESHOLD),
+    "untrained R-Tagger, near pairs from 0.5": ("rtagger", {"pairs": "near"}, 0.5),
     "R-Tagger, near pairs": ("rtagger", {"pairs": "near"}, THRESHOLD),
     "R-Tagger, near pairs from 0.5": ("rtagger", {"pairs": "near"}, 0.5),
     "R-Tagger, round one's candidates": ("rtagger", {"pairs": "proposed"}, THRESHOLD),
@@ -124,7 +125,8 @@ class Experiment:
         values["stages"]["relabel"] = options
         values["stages"]["select"]["threshold"] = threshold
         source = second_round(Source("round_two", values), str(model))
-        source.values["run"]["folder"] = str(self.folder / digest(name, self.folder))
+        # another least score selects anew from the same scores
+        source.values["run"]["folder"] = str(self.folder / digest(name.partition(" from ")[0], self.folder))
         self._first()
         return self._run(source)
 

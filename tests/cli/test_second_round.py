@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from relforge.pipeline.config import load
-from relforge.pipeline.config.relabel import next_folder
+from relforge.pipeline.config import Source, load
+from relforge.pipeline.config.relabel import next_folder, second_round
 from relforge.pipeline.errors import Outcome
 from relforge.pipeline.run.execute import run
 from relforge.stages.relabel.stage import RelabelStage
@@ -181,3 +181,35 @@ def test_a_second_round_sees_images_as_the_tagger_did_and_a_third_follows(config
         load(str(config), relabel=str(WEIGHTS / "parsed")).stage("select").options["confidence"] == "product"
     )
     assert job.folder == str(first.with_name("run_round_2"))
+
+
+def test_a_third_round_follows_a_second_ones_config(first: Path) -> None:
+    stage = {
+        "backend": "rtagger",
+        "model": "before",
+        "first_round": str(first),
+        "floor": 0.1,
+        "short_side": 80,
+    }
+    values = {
+        "run": {"folder": "runs/mine_round_2"},
+        "stages": {"relabel": stage, "select": {"backend": "select", "threshold": 0.5}},
+    }
+
+    third = second_round(Source("mine.yaml", values), str(WEIGHTS / "rtagger")).values
+
+    assert third["run"]["folder"] == "runs/mine_round_3"
+    again = {"model": str(WEIGHTS / "rtagger"), "first_round": "runs/mine_round_2"}
+    assert third["stages"] == {"relabel": stage | again, "select": values["stages"]["select"]}
+
+
+def test_a_second_round_is_viewed_and_exported_like_any_run(
+    relforge: Any, config: Path, tmp_path: Path
+) -> None:
+    said = relforge("run", config, "--relabel", WEIGHTS / "rtagger", *SEEN, "--executor", "loop")
+    assert said.code == 0, said.err
+    second = config.with_name("run_round_2")
+
+    assert relforge("view", second, "--out", tmp_path / "view.html").code == 0
+    assert relforge("export", second, "--to", "rlipv2", "--out", tmp_path / "labels.json").code == 0
+    assert "relabelled" in (tmp_path / "view.html").read_text()
