@@ -113,6 +113,10 @@ class PairDetector:
     def prepare(self, pixels: NDArray[np.uint8]) -> Tensor:
         return self.resize(pixels)
 
+    def fits(self, predicate: str) -> bool:
+        """It is asked for what it learnt, or what the options name."""
+        return True
+
     def tag(self, images: Iterable[ImageCandidates[Tensor]]) -> Iterator[Scores]:
         """One image a forward pass, so that no image depends on another."""
         import torch

@@ -94,6 +94,10 @@ class Relabeller(Protocol[P]):
         """Make of H x W x 3 pixels what `tag` needs; called in the thread that decodes."""
         ...
 
+    def fits(self, predicate: str) -> bool:
+        """Whether the model can read a text of this length."""
+        ...
+
     def tag(self, images: Iterable[ImageCandidates[P]]) -> Iterable[Scores | Failure]:
         """Relations of every image of a stream, in any order; see `tag.tagger.Tagger`."""
         ...

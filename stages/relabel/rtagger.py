@@ -91,10 +91,13 @@ class TaggedPairs:
         """
         loaded = self.tagger.load(floor)
         asked = choose_predicates(self.model, self.tagger.relations, False, vocabulary)
-        return loaded, [name for name in asked if self.tagger.fits(name)]
+        return loaded, [name for name in asked if self.fits(name)]
 
     def prepare(self, pixels: NDArray[np.uint8]) -> Tensor:
         return self.tagger.prepare(pixels)
+
+    def fits(self, predicate: str) -> bool:
+        return self.tagger.fits(predicate)
 
     def tag(self, images: Iterable[ImageCandidates[Tensor]]) -> Iterator[Scores | Failure]:
         yield from self.tagger.tag(images)

@@ -141,12 +141,12 @@ class RelabelStage(Generic[P]):
             if len(rows) < 2:
                 account.drop("no_second_box")
                 continue
-            by_id = {
-                one["box_id"]: Box(*(one[key] for key in ("category", "x", "y", "w", "h"))) for one in rows
-            }
+            by_id = {one["box_id"]: Box(*(one[key] for key in _BOX)) for one in rows}
             candidates: list[Candidate] = []
             if self.relabeller.proposed:
-                candidates = [one for one in proposed.get(image_id, ()) if {*one[:2]} <= by_id.keys()]
+                usable = [one for one in proposed.get(image_id, ()) if {*one[:2]} <= by_id.keys()]
+                candidates = [one for one in usable if self.relabeller.fits(one.predicate)]
+                account.note("text_too_long", len(usable) - len(candidates))
             elif self.relabeller.worth is not None:
                 pairs = self.relabeller.worth.choose(rows, account)
                 ordered = sorted([*pairs, *((other, one) for one, other in pairs)])

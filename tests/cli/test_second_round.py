@@ -191,7 +191,7 @@ def test_a_third_round_follows_a_second_ones_config(first: Path) -> None:
         "floor": 0.1,
         "short_side": 80,
     }
-    values = {
+    values: dict[str, Any] = {
         "run": {"folder": "runs/mine_round_2"},
         "stages": {"relabel": stage, "select": {"backend": "select", "threshold": 0.5}},
     }

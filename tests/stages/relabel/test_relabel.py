@@ -124,6 +124,19 @@ def test_proposed_pairs_are_the_first_rounds_candidates(
     assert [(row["subject_box"], row["object_box"], row["predicate"]) for row in rows] == [(0, 2, "near")]
 
 
+def test_a_text_that_the_model_cannot_read_is_noted(
+    model: Make, shard: dict[str, pa.Table], first: Path
+) -> None:
+    longer = {"image_id": "1", "subject_box": 0, "object_box": 2, "predicate": "under " * 100}
+    rows = pa.concat_tables([pq.read_table(first / "candidates"), hand_made.table("candidates", longer)])
+    pq.write_table(rows, first / "candidates" / "part-00000.parquet")
+
+    result = stage("rtagger", model("rtagger"), first, floor=0.0, pairs="proposed").process(shard)
+
+    assert result.tables["scores"]["predicate"].to_pylist() == ["near"]
+    assert result.notes["text_too_long"] == 1
+
+
 def test_what_a_model_learnt_is_asked_for_and_the_commonest_alone_where_there_is_a_limit(
     model: Make, shard: dict[str, pa.Table], first: Path
 ) -> None:
