@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from relforge.images.resize import resize
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -45,10 +47,17 @@ class DetectionResize:
 
 def normalise_imagenet(images: Tensor) -> Tensor:
     """... x 3 x H x W uint8 to float32 with ImageNet's mean and deviation, on the same device."""
+    mean, std = _imagenet(images.device)
+    return (images.float() / 255 - mean) / std
+
+
+@cache
+def _imagenet(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and deviation, each 3 x 1 x 1; kept, so that no batch waits for a copy to its GPU."""
     import torch
 
-    mean, std = (
-        images.new_tensor(values, dtype=torch.float32)[:, None, None]
-        for values in (IMAGENET_MEAN, IMAGENET_STD)
-    )
-    return (images.float() / 255 - mean) / std
+    with torch.inference_mode(False):
+        mean, std = (
+            torch.tensor(values, device=device)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD)
+        )
+    return mean, std

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from relforge.images.resample import resample
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -41,9 +43,19 @@ def resize(
 
 def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """(pixels / 255 - mean) / std per channel: ... x 3 x H x W uint8 to float32 on the same device."""
+    scale, shift = _scale_and_shift(mean, std, pixels.device)
+    return pixels.contiguous().float().mul_(scale).add_(shift)
+
+
+@cache
+def _scale_and_shift(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Three scalars per channel as one factor and one summand, each C x 1 x 1; kept, so that no batch waits
+    for a copy to its GPU."""
     import torch
 
-    # three scalars per channel become one multiply and one add
-    scale = torch.tensor([1 / (255 * s) for s in std], device=pixels.device)[:, None, None]
-    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=pixels.device)
-    return pixels.contiguous().float().mul_(scale).add_(shift[:, None, None])
+    with torch.inference_mode(False):
+        scale = torch.tensor([1 / (255 * s) for s in std], device=device)[:, None, None]
+        shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device)
+    return scale, shift[:, None, None]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from pathlib import Path
 
 SUPPORTED = ("linux", "darwin")
 REFUSAL = (
@@ -29,3 +31,17 @@ def find_memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
+
+
+def count_gpus(devices: str = "/dev") -> int:
+    """NVIDIA GPUs that this process may use, without importing torch, which takes seconds.
+
+    Args:
+        devices: folder of the system's device files.
+    """
+    found = [path for path in Path(devices).glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name)]
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None:
+        return len(found)
+    names = [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
+    return min(len(found), len(names))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
@@ -11,19 +12,25 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from relforge.images.detection_resize import normalise_imagenet
 from relforge.models.blocks.decoder import Memory
 from relforge.models.blocks.pair_queries import PairBatch
 from relforge.models.blocks.prediction import Prediction
 from relforge.models.blocks.text import NO_OBJECTS
+from relforge.models.gpu import ReadBack, autocast, exact_arithmetic, free_cached_memory, is_out_of_memory
 from relforge.tagger.buckets import batches_of_equal_size
+from relforge.tagger.image_batch import exact_size, padded_size, stack, stack_padded
 from relforge.tagger.packing import Layout, Pair, decoder_batches_of, lay_out, pad_requests, relation_texts
 from relforge.tagger.request import Failure, Request, Result
+from relforge.tagger.started import Call, Computed, Failed, Scores, Started
 from relforge.tagger.text_cache import TextFeatures
 
 BATCH_NOISE = {torch.float32: 2e-5, torch.bfloat16: 2e-2}
-"""How far a score may move with the other images of the batch. A score this near to the floor is computed
-again with its image alone, so that which scores pass the floor never depends on the batch."""
+"""How far a score may move with the other images of the batch. On a CPU a score this near to the floor is
+computed again with its image alone, so that which scores pass the floor never depends on the batch. On a
+GPU that would be nearly every image; there scores are kept down to this much below the floor
+(`Engine.margin`)."""
+LABEL_COLUMNS = 32
+"""On a GPU the labels of a batch are padded to a multiple of this many."""
 
 
 class PairModel(Protocol):
@@ -52,14 +59,16 @@ class Engine:
     """Scores the candidates of images.
 
     Args:
-        model: in evaluation mode, on its device.
+        model: in evaluation mode, on its device; for a GPU see `gpu_model.prepare_for_gpu`.
         features: label features.
         dtype: arithmetic of the model, `torch.float32` or `torch.bfloat16` (autocast).
-        batch_size: images computed in one batch at most; only images of exactly equal size are, so there is
-            no padding. Bounds memory together with `decoder_batches`.
+        batch_size: images computed in one batch at most. Bounds memory together with `decoder_batches`. On a
+            CPU and in float32 only images of exactly equal size are, so there is no padding.
         decoder_batches: decoder batches computed in one call at most, over all images of the batch.
         max_waiting: images held back at most while their batch fills up.
         floor: scores are only exact with respect to this threshold, see `BATCH_NOISE`.
+        on_gpu: compute as on a GPU: one batch ahead, no image twice, labels padded to `LABEL_COLUMNS`, in
+            bfloat16 images padded to multiples of 64. None: where the model is on one.
     """
 
     def __init__(
@@ -72,6 +81,7 @@ class Engine:
         decoder_batches: int = 16,
         max_waiting: int = 64,
         floor: float = 0.05,
+        on_gpu: bool | None = None,
     ) -> None:
         if not model.masks_padding:
             raise ValueError("the engine pads label lists: build the model with mask_fusion=True")
@@ -84,18 +94,29 @@ class Engine:
         self.floor = floor
         self.device = next(model.parameters()).device
         self.max_pairs = model.max_pairs
+        self.on_gpu = self.device.type != "cpu" if on_gpu is None else on_gpu
+        self.margin = BATCH_NOISE[dtype] if self.on_gpu else 0.0
+        """How far below the floor scores are kept."""
+        self.pads = self.on_gpu and dtype != torch.float32
 
     def run(self, requests: Iterable[Request]) -> Iterator[Result | Failure]:
         """Process every request, in the order in which batches fill up; `image_id` identifies them."""
-        for batch in batches_of_equal_size(requests, self.batch_size, self.max_waiting):
-            yield from self._process(batch)
+        size_of = padded_size if self.pads else exact_size
+        ahead = 1 if self.on_gpu else 0  # a batch is prepared while the GPU computes the one before
+        started: deque[list[Started]] = deque()
+        for batch in batches_of_equal_size(requests, self.batch_size, self.max_waiting, size_of):
+            started.append(self._start(batch))
+            while len(started) > ahead:
+                yield from self._finish(started.popleft())
+        for one in started:
+            yield from self._finish(one)
 
     def encode(self, requests: Sequence[Request], layout: Layout) -> Memory:
         """Images of equal size and their labels, encoded in one batch."""
-        images = torch.stack([request.pixels for request in requests]).to(self.device)
-        if images.dtype == torch.uint8:
-            images = normalise_imagenet(images)
-        return self.model.encode(images, layout.features, None, layout.padding)
+        if self.pads:
+            images, padding = stack_padded(requests, padded_size(requests[0]), self.device)
+            return self.model.encode(images, layout.features, padding, layout.padding)
+        return self.model.encode(stack(requests, self.device), layout.features, None, layout.padding)
 
     def decode(
         self,
@@ -119,62 +140,73 @@ class Engine:
             given = pad_requests(requests, [own[first : first + step] for own in pairs], self.device)
             yield first, self.model.decode(memory, layout.objects, given, last_only=True)[-1]
 
-    def precision(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def precision(self) -> Iterator[None]:
         """The arithmetic that `encode` and `decode` run in."""
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+        with exact_arithmetic(self.dtype), autocast(self.device, self.dtype):
+            yield
 
     def layout(self, requests: Sequence[Request], texts: Sequence[Sequence[str]]) -> Layout:
         """Label features of a batch; `texts` are the relation texts of each image."""
         names = {name for request in requests for name in (*request.classes, NO_OBJECTS)}
         names |= {text for own in texts for text in own}
         ordered = sorted(names)
-        features = dict(zip(ordered, self.features.get(ordered), strict=True))
-        return lay_out(requests, texts, features)
+        multiple = LABEL_COLUMNS if self.on_gpu else 1
+        return lay_out(requests, texts, ordered, self.features.get(ordered), multiple)
 
-    def _process(self, batch: list[Request]) -> list[Result | Failure]:
-        """Results of one batch. It is split when memory runs out; an image whose scores the batch could
-        decide is computed again alone."""
+    def _start(self, batch: list[Request]) -> list[Started]:
+        """Begin to compute a batch; it is split when memory runs out."""
         try:
-            results = self._compute(batch)
+            return [self._compute(batch)]
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if len(batch) == 1:
-                return [Failure(batch[0].image_id, "out_of_memory", str(error).splitlines()[0])]
-            results = []
-        if not results:  # memory of the failed attempt is free again here, after the except clause
-            half = len(batch) // 2
-            return self._process(batch[:half]) + self._process(batch[half:])
-        if len(batch) == 1:
-            return results
-        noise = BATCH_NOISE[self.dtype]
+                return [Failed(Failure(batch[0].image_id, "out_of_memory", str(error).splitlines()[0]))]
+        # memory of the failed attempt is free again here, after the except clause
+        free_cached_memory(self.device)
+        half = len(batch) // 2
+        return self._start(batch[:half]) + self._start(batch[half:])
+
+    def _finish(self, started: list[Started]) -> list[Result | Failure]:
+        """Results of a batch; on a CPU an image whose scores it could decide is computed again alone."""
         settled: list[Result | Failure] = []
-        for request, result in zip(batch, results, strict=True):
-            close = isinstance(result, Result) and bool((np.abs(result.scores - self.floor) <= noise).any())
-            settled += self._process([request]) if close else [result]
+        for part in started:
+            results = part.results()
+            if len(results) == 1 or self.margin:
+                settled += results
+                continue
+            for request, result in zip(part.batch, results, strict=True):
+                close = isinstance(result, Result) and self._is_close(result.scores)
+                settled += self._finish(self._start([request])) if close else [result]
         return settled
 
+    def _is_close(self, scores: np.ndarray) -> bool:
+        """Whether a score is so near to the floor that the other images could decide on which side it is."""
+        return bool((np.abs(scores - self.floor) <= BATCH_NOISE[self.dtype]).any())
+
     @torch.inference_mode()
-    def _compute(self, batch: list[Request]) -> list[Result | Failure]:
+    def _compute(self, batch: list[Request]) -> Started:
         texts = [relation_texts(request) for request in batch]
         layout = self.layout(batch, texts)
         pairs = [decoder_batches_of(request.candidates, self.max_pairs) for request in batch]
         scores = [
-            _Scores(request, layout.relations[i], own)
+            Scores(request, layout.relations[i], own)
             for i, (request, own) in enumerate(zip(batch, pairs, strict=True))
         ]
+        calls: list[Call] = []
+        values: list[Tensor] = []
         with self.precision():
             memory = self.encode(batch, layout)
             for first, prediction in self.decode(batch, memory, layout, pairs):
                 count = len(prediction.relation_logits) // len(batch)
-                relation = prediction.relation_logits.float().sigmoid().cpu().numpy()
-                subject, object_ = (
-                    _best_class_probability(logits, layout, count) for logits in class_logits(prediction)
-                )
-                for i, own in enumerate(scores):
-                    part = slice(i * count, (i + 1) * count)
-                    own.collect(first, relation[part], subject[part], object_[part])
-        return [own.result() for own in scores]
+                calls.append(Call(first, count, *prediction.relation_logits.shape[1:]))
+                values.append(prediction.relation_logits.float().sigmoid().flatten())
+                values += [
+                    _best_class_probability(logits, layout, count).flatten()
+                    for logits in class_logits(prediction)
+                ]
+        return Computed(batch, scores, calls, ReadBack(torch.cat(values)))
 
 
 def class_logits(prediction: Prediction) -> tuple[Tensor, Tensor]:
@@ -183,51 +215,11 @@ def class_logits(prediction: Prediction) -> tuple[Tensor, Tensor]:
     return prediction.subject_logits, prediction.object_logits
 
 
-class _Scores:
-    """Collects the scores of one image's candidates from the decoder batches that hold their pairs."""
-
-    def __init__(self, request: Request, columns: dict[str, int], pairs: list[list[Pair]]) -> None:
-        self.image_id = request.image_id
-        position = {
-            pair: (number, query) for number, batch in enumerate(pairs) for query, pair in enumerate(batch)
-        }
-        self.positions = np.array(
-            [(*position[(s, o)], columns[text]) for s, o, text in request.candidates], dtype=np.int64
-        ).reshape(-1, 3)  # candidate x (decoder batch, query, text)
-        self.scores = np.full((3, len(self.positions)), np.nan, dtype=np.float32)
-
-    def collect(self, first: int, relation: np.ndarray, subject: np.ndarray, object_: np.ndarray) -> None:
-        """Take scores of decoder batches `first`, `first + 1`, ...
-
-        Args:
-            relation: decoder batch x query x text.
-            subject, object_: decoder batch x query.
-        """
-        number, query, column = self.positions.T
-        present = (number >= first) & (number < first + len(relation))
-        index = (number[present] - first, query[present])
-        self.scores[:, present] = relation[(*index, column[present])], subject[index], object_[index]
-
-    def result(self) -> Result | Failure:
-        if not np.isfinite(self.scores).all():
-            count = int((~np.isfinite(self.scores[0])).sum())
-            return Failure(
-                self.image_id, "not_finite", f"{count} of {len(self.positions)} scores are NaN or infinite"
-            )
-        return Result(self.image_id, *self.scores)
-
-
-def _best_class_probability(logits: Tensor, layout: Layout, decoder_batches: int) -> np.ndarray:
+def _best_class_probability(logits: Tensor, layout: Layout, decoder_batches: int) -> Tensor:
     """Softmax probability of the likeliest class of every query. The softmax runs over the image's own labels
     and "no objects", never over padding."""
     logits = logits.float()
     if layout.padding is not None:
         absent = layout.padding[:, : layout.objects].repeat_interleave(decoder_batches, 0)
         logits = logits.masked_fill(absent[:, None], float("-inf"))
-    return logits.softmax(-1).amax(-1).cpu().numpy()
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-        return True
-    return any(words in str(error) for words in ("not enough memory", "can't allocate memory"))
+    return logits.softmax(-1).amax(-1)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from relforge.models.blocks.pair_queries import PairBatch, pad_pairs
 from relforge.models.blocks.text import NO_OBJECTS
+from relforge.models.gpu import upload
 from relforge.tagger.request import Candidate, Request
 
 Pair = tuple[int, int]
@@ -50,29 +51,37 @@ def relation_texts(request: Request) -> list[str]:
 
 
 def lay_out(
-    requests: Sequence[Request], texts: Sequence[Sequence[str]], features: dict[str, Tensor]
+    requests: Sequence[Request],
+    texts: Sequence[Sequence[str]],
+    names: Sequence[str],
+    features: Tensor,
+    multiple: int = 1,
 ) -> Layout:
-    """Arrange the labels of a batch.
+    """Arrange the labels of a batch. They are arranged on the CPU and copied to the features' device at once.
 
     Args:
         requests: the images.
         texts: relation texts of each image.
-        features: label -> width vector, for every name that occurs.
+        names: every label that occurs.
+        features: len(names) x width.
+        multiple: of which the number of columns is one; with more than 1 there is always a padding, so that
+            neither depends on which images share the batch.
     """
+    place = {name: row for row, name in enumerate(names)}
     classes = [[*request.classes, NO_OBJECTS] for request in requests]
-    objects = max(len(names) for names in classes)
+    objects = max(len(own) for own in classes)
     total = objects + max(len(own) for own in texts)
-    like = features[NO_OBJECTS]
-    stacked = like.new_zeros(len(requests), total, len(like))
-    padding = torch.ones(len(requests), total, dtype=torch.bool, device=like.device)
-    for i, (names, own) in enumerate(zip(classes, texts, strict=True)):
-        stacked[i, : len(names)] = torch.stack([features[name] for name in names])
-        padding[i, : len(names)] = False
-        if own:
-            stacked[i, objects : objects + len(own)] = torch.stack([features[text] for text in own])
-            padding[i, objects : objects + len(own)] = False
+    total = -(-total // multiple) * multiple
+    index = torch.full((len(requests), total), len(names))  # a row of zeros
+    for i, (known, own) in enumerate(zip(classes, texts, strict=True)):
+        index[i, : len(known)] = torch.tensor([place[name] for name in known])
+        index[i, objects : objects + len(own)] = torch.tensor([place[text] for text in own], dtype=torch.long)
+    padding = index == len(names)
+    padded = multiple > 1 or bool(padding.any())
+    rows, mask = upload(features.device, index, padding)
+    table = torch.cat([features, features.new_zeros(1, features.shape[1])])
     columns = [{text: column for column, text in enumerate(own)} for own in texts]
-    return Layout(stacked, padding if bool(padding.any()) else None, objects, columns)
+    return Layout(table[rows], mask if padded else None, objects, columns)
 
 
 def pad_requests(

@@ -26,6 +26,8 @@ def why_not(name: str, device_type: str, dtype: torch.dtype) -> str | None:
     """The reason why kernel `name` cannot run tensors of this device and dtype, or None when it can."""
     if name == "reference":
         return None
+    if name == "triton" and device_type == "meta":
+        return None  # tensors without values: the operators' shapes alone, as for a GPU
     if name == "triton":
         return triton_launch.why_unavailable(device_type, dtype)
     if device_type != "cpu":

@@ -19,6 +19,7 @@ from relforge.models.blip.decoder import TextDecoder
 from relforge.models.blip.sampler import Sampler, Tokens
 from relforge.models.blip.settings import Beams, Nucleus
 from relforge.models.blip.vision import VisionEncoder
+from relforge.models.gpu import exact_arithmetic
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ class BlipCaptioner:
         if isinstance(settings, Beams):
             self.strategy = BeamSearch(self.decoder, checkpoint.prompt, eos, pad, settings)
         else:
-            self.strategy = Sampler(self.decoder, checkpoint.prompt, eos, settings, samples, graphs)
+            with exact_arithmetic(dtype, device):
+                self.strategy = Sampler(self.decoder, checkpoint.prompt, eos, settings, samples, graphs)
 
     def run(self, images: Iterator[tuple[str, int, Tensor]]) -> Iterator[tuple[str, list[Caption]]]:
         """Caption a stream.
@@ -96,8 +98,13 @@ class BlipCaptioner:
         Yields:
             (image_id, captions in sample order), in order of completion.
         """
-        for image_id, captions in self.strategy.run(self.encode_stream(images)):
-            yield image_id, [self._decode_text(tokens) for tokens in captions]
+        captioned = self.strategy.run(self.encode_stream(images))
+        while True:
+            with exact_arithmetic(self.dtype, self.device):  # not while the caller has its turn
+                one = next(captioned, None)
+            if one is None:
+                return
+            yield one[0], [self._decode_text(tokens) for tokens in one[1]]
 
     @torch.inference_mode()
     def encode(self, pixels: Tensor) -> Tensor:

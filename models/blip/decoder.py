@@ -70,6 +70,8 @@ class TextDecoder:
         vocabulary = weights.tensor("text_decoder.cls.predictions.decoder.weight")
         bias = weights.tensor("text_decoder.cls.predictions.bias")
         self.vocabulary = Linear(vocabulary, bias, rows, arithmetic.amx)
+        wide = device.type != "cpu" and arithmetic.dtype == torch.bfloat16
+        self.vocabulary_bias = bias.float() if wide else None
         tokens = shape.vision.tokens
         # a layer's image keys and values in one GEMM over one image
         self.cross_kv = [
@@ -183,7 +185,11 @@ class TextDecoder:
 
     def _project(self, x: Tensor) -> Tensor:
         hidden = self.transform_norm(ACT2FN[self.shape.act](self.transform(x)))
-        return self.vocabulary(hidden).float()
+        if self.vocabulary_bias is None:
+            return self.vocabulary(hidden).float()
+        # from the product's own float32 sums: rounded to bfloat16, many logits would be equal
+        logits = torch.mm(hidden, self.vocabulary.weight.t(), out_dtype=torch.float32)
+        return logits.add_(self.vocabulary_bias)
 
 
 def _build_layer(weights: Weights, prefix: str, act: str) -> _Layer:

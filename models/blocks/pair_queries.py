@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from relforge.models.blocks.boxes import inverse_sigmoid
 from relforge.models.blocks.pair_geometry import PairGeometry
 from relforge.models.blocks.queries import PointReferences, Queries
+from relforge.models.gpu import upload
 
 
 @dataclass
@@ -30,10 +31,14 @@ class PairBatch:
 
     def to(self, device: torch.device | str) -> PairBatch:
         """The same on another device."""
+        device = torch.device(device)
         mask = None if self.attention_mask is None else self.attention_mask.to(device)
-        return PairBatch(
-            self.boxes.to(device), self.labels.to(device), self.key_padding_mask.to(device), mask
-        )
+        if self.boxes.device.type == "cpu":  # one copy, which nobody waits for
+            boxes, labels, key_padding_mask = upload(device, self.boxes, self.labels, self.key_padding_mask)
+        else:
+            boxes, labels = self.boxes.to(device), self.labels.to(device)
+            key_padding_mask = self.key_padding_mask.to(device)
+        return PairBatch(boxes, labels, key_padding_mask, mask)
 
 
 class PairQueries(nn.Module):
@@ -84,7 +89,9 @@ class PairQueries(nn.Module):
         content = labels.detach().gather(1, index) * filled
         key_padding_mask = given.key_padding_mask.clone()
         # attention without any key is NaN, so a row without pairs attends to its own first query
-        key_padding_mask[key_padding_mask.all(1), 0] = False
+        key_padding_mask[:, 0] &= ~key_padding_mask.all(
+            1
+        )  # no index by a mask: a GPU would wait for its size
         first, second = self.relation_content.weight.expand(len(given.boxes), -1, -1).chunk(2, 1)
         learned = self.relation_position
         relations = first[:, :width] + second[:, :width]

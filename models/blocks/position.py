@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -65,12 +66,29 @@ def encoder_reference_points(shapes: Sequence[tuple[int, int]], valid_ratios: Te
     Returns:
         B x S x L x 2, S the number of pixels of all levels.
     """
-    points = []
-    for level, (height, width) in enumerate(shapes):
-        device = valid_ratios.device
+    grids = _pixel_centres(tuple((int(height), int(width)) for height, width in shapes), valid_ratios.device)
+    # B x HW x 2 of each level
+    points = [grid / (valid_ratios[:, None, level] * size) for level, (grid, size) in enumerate(grids)]
+    return torch.cat(points, 1)[:, :, None] * valid_ratios[:, None]
+
+
+def _pixel_centres(
+    shapes: tuple[tuple[int, int], ...], device: torch.device
+) -> tuple[tuple[Tensor, Tensor], ...]:
+    """Pixel centres 1 x HW x 2 of each level in pixels, and its (width, height)."""
+    with torch.inference_mode(False):  # they outlive the caller's mode
+        return _kept_pixel_centres(shapes, device)
+
+
+@lru_cache(maxsize=64)
+def _kept_pixel_centres(
+    shapes: tuple[tuple[int, int], ...], device: torch.device
+) -> tuple[tuple[Tensor, Tensor], ...]:
+    """Kept, so that nothing is copied from the host to a GPU for a size that was there before."""
+    grids = []
+    for height, width in shapes:
         y = torch.linspace(0.5, height - 0.5, height, device=device)
         x = torch.linspace(0.5, width - 0.5, width, device=device)
         grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], -1).reshape(1, -1, 2)
-        size = torch.tensor([width, height], dtype=torch.float32, device=device)
-        points.append(grid / (valid_ratios[:, None, level] * size))  # B x HW x 2
-    return torch.cat(points, 1)[:, :, None] * valid_ratios[:, None]
+        grids.append((grid, torch.tensor([width, height], dtype=torch.float32, device=device)))
+    return tuple(grids)

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from relforge.pipeline.config.source import ConfigError
+from relforge.pipeline.run.idle_gpu import describe_idle_gpu
 from relforge.pipeline.run.job import Job, StageSpec
 from relforge.pipeline.run.plan import make_plan
 from relforge.pipeline.run.prepare import check_folder
@@ -36,6 +37,8 @@ def preflight(job: Job, load_models: bool = False) -> list[tuple[str, str]]:
         findings.append((f"{step.name} tables", f"{', '.join(step.inputs)} -> {', '.join(step.outputs)}"))
     findings += [(f"{step.name} file", path) for step in plan.steps for path in step.files]
     findings += [(f"{spec.name} dtype", slow) for spec in job.stages if (slow := _slow_dtype(spec))]
+    if idle := describe_idle_gpu(job):
+        findings.append(("gpu", idle))
     record = check_folder(RunFolder(job.folder))
     findings.append(("run folder", f"{job.folder}: {'resumes' if record else 'new'}"))
     if "://" not in job.folder:

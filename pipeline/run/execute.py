@@ -17,6 +17,7 @@ from relforge.pipeline.errors import (
 )
 from relforge.pipeline.run.driver import Driver, living_drivers
 from relforge.pipeline.run.emptiness import find_emptiness, find_refusal, find_warnings
+from relforge.pipeline.run.idle_gpu import describe_idle_gpu
 from relforge.pipeline.run.interrupt import stop_on_signals
 from relforge.pipeline.run.job import Job
 from relforge.pipeline.run.loop import run_loop
@@ -195,6 +196,8 @@ def _one_pass(
             return run_loop(plan, folder, work, tick)
         from relforge.pipeline.run.ray_stream import run_ray
 
+        if idle := describe_idle_gpu(plan.job):
+            monitor.emit(Notice(idle))
         return run_ray(plan, folder, work, driver, tick, lambda text: monitor.emit(Notice(text)))
     finally:
         tick(now=True)

@@ -24,6 +24,7 @@ from typing import Any
 
 from relforge.pipeline.errors import DoesNotFit, RunError
 from relforge.pipeline.run.driver import Driver, halt, halt_path
+from relforge.pipeline.run.gpu_share import share_gpu
 from relforge.pipeline.run.ingest import ingest
 from relforge.pipeline.run.job import INGEST, Resources
 from relforge.pipeline.run.plan import Plan
@@ -259,6 +260,7 @@ class _StageActor:
 
     def __init__(self, context: WorkerContext, name: str) -> None:
         self._context, self._worker = context, _worker(context, name)
+        share_gpu(needs(context.plan.job, name).num_gpus)
 
     def __call__(self, row: Row) -> Row:
         return run_row(self._context, self._worker, row)

@@ -99,6 +99,7 @@ class RTagger:
         from relforge.kernels.msda.self_test import self_test
         from relforge.models.published import load_pretrained
         from relforge.tagger.engine import Engine
+        from relforge.tagger.gpu_model import prepare_for_gpu
         from relforge.tagger.text_cache import TextFeatures
 
         device, dtype = resolve_device_dtype(self.device, self.dtype)
@@ -110,6 +111,8 @@ class RTagger:
         self.names = read_names(self.classes, "stages.tag.classes") or tuple(loaded.blueprint.classes)
         self.relations = tuple(loaded.blueprint.relations)
         model = loaded.model.to(device)
+        if device.type != "cpu":
+            prepare_for_gpu(model, dtype)
         self.engine = Engine(
             model,
             TextFeatures(model.text_encoder, loaded.sha256, self.cache),
@@ -119,7 +122,9 @@ class RTagger:
             floor=floor,
         )
         notes = {"kernel": tested.kernel, "dtype": tested.dtype, "device": tested.device}
-        return LoadedTagger(f"rtagger:{loaded.sha256[:12]}", notes)
+        # the published function computes one image at a time
+        margin = 0.0 if self.texts == "union" else self.engine.margin
+        return LoadedTagger(f"rtagger:{loaded.sha256[:12]}", notes, margin)
 
     def prepare(self, pixels: NDArray[np.uint8]) -> Tensor:
         return self.resize(pixels)

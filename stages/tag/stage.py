@@ -33,7 +33,8 @@ class TagStage(Generic[P]):
 
     Args:
         tagger: the model.
-        floor: scores not above it are counted as `below_floor` and not written (0.05 published).
+        floor: scores not above it are counted as `below_floor` and not written (0.05 published); on a GPU the
+            R-Tagger writes them down to a margin below it (`LoadedTagger.margin`).
         threads: image decoders.
         orientation, max_pixels: of the dataset's images, see `images.decode_oriented`.
         candidates: table they are read from: `candidates`, or `grounded` where the run has that stage.
@@ -93,14 +94,17 @@ class TagStage(Generic[P]):
                 quarantine(account, group, result.reason, result.detail)
                 continue
             # compared in the column's own precision, so that the table never holds its own floor
-            above = result.relation > np.float32(self.floor)
+            above = result.relation > np.float32(self.floor - self.loaded.margin)
             if result.scored is None:
                 account.keep(int(above.sum()))
                 account.drop("below_floor", int((~above).sum()))
             else:
                 account.keep(len(group.rows))
             rows.add(group, result, above)
-        return account.result({"scores": rows.table(self.loaded.name)}, self.loaded.notes)
+        notes = dict(self.loaded.notes)
+        if self.loaded.margin:
+            notes["margin"] = self.loaded.margin
+        return account.result({"scores": rows.table(self.loaded.name)}, notes)
 
     def _drop_long_texts(self, groups: dict[str, Group], account: Account) -> None:
         for image_id, group in list(groups.items()):

@@ -92,10 +92,13 @@ class LoadedTagger:
     Args:
         name: for the `tagger` column, e.g. `rtagger:0123456789ab`.
         notes: small facts for the sidecar, such as the kernel.
+        margin: how far a score may move with the images computed at the same time; scores are written down to
+            this much below the floor, so that the threshold of `select` decides, not a batch.
     """
 
     name: str
     notes: Mapping[str, object] = field(default_factory=dict)
+    margin: float = 0.0
 
 
 class Tagger(Protocol[P]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -52,17 +52,26 @@ def test_a_replay_works_in_the_memory_of_the_capture(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
-    for name in ("device", "stream", "graph"):
+    for name in ("device", "stream"):
         monkeypatch.setattr(torch.cuda, name, lambda _: nullcontext())
+    captures: list[dict[str, object]] = []
+
+    def capture(graph: object, **rules: object) -> AbstractContextManager[None]:
+        captures.append(rules)
+        return nullcontext()
+
+    monkeypatch.setattr(torch.cuda, "graph", capture)
 
     def call() -> torch.Tensor:
         log.append("call")
         return count.add_(1)
 
     graph = CudaGraph(call, torch.device("cuda:0"))
-    assert log == ["wait", "call", "call", "wait", "call"]
+    assert log == ["wait", "call", "call", "call", "wait", "call"]
     assert graph() is graph()
-    assert (log[-2:], float(count)) == (["replay", "replay"], 5.0)
+    assert (log[-2:], float(count)) == (["replay", "replay"], 6.0)
+    assert captures[0]["capture_error_mode"] == "thread_local"
+    assert isinstance(captures[0]["stream"], Stream)  # the one that was warmed up
 
 
 @pytest.mark.parametrize(("settings", "found"), [(Nucleus(), "device cpu"), (Beams(), "beam search")])

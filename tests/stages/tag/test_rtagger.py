@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +279,17 @@ def test_a_class_of_the_list_is_the_same_in_another_spelling(stage: Any, shard: 
     other = shard | {"boxes": shard["boxes"].set_column(at, "category", names)}
     usual, found = (tagger.process(tables).tables["scores"].select(SCORES) for tables in (shard, other))
     assert found == usual
+
+
+def test_scores_within_the_margin_below_the_floor_are_left_to_the_selection(stage: Any, shard: Any) -> None:
+    """On a GPU a score moves with the other images of its batch: the floor must not decide."""
+    scores = sorted(stage(floor=0.0).process(shard).tables["scores"]["score"].to_pylist())
+    floor = scores[2]  # not above itself
+    built = stage(floor=floor)
+    strict = built.process(shard)
+    assert (strict.kept, strict.dropped["below_floor"]) == (1, 3)
+    assert "margin" not in strict.notes
+    built.loaded = replace(built.loaded, margin=floor - scores[1] + 1e-4)
+    lenient = built.process(shard)
+    assert (lenient.kept, lenient.dropped["below_floor"]) == (3, 1)
+    assert lenient.notes["margin"] > 0
