@@ -7,7 +7,8 @@
 
 `folder` writes a finished run of so many shards in six tables, with sidecars of their own and data files
 that are links to one file, and measures `plan`, `status` and the same command again, each in a process of its
-own: without manifests, and with them. `requests` does it on an S3 server in this process and counts them.
+own: without manifests, and with them; `resume` makes one shard that is missing. `requests` does it on an S3
+server in a process of its own (`s3_server.py`) and counts what it is asked.
 `ray` makes drawn images, whose parsing takes about a millisecond each, in the loop and on a local Ray of one
 and two CPUs: throughput, memory of the driver and Ray's object store. `nodes` makes them on clusters of one,
 two and three nodes of one CPU, on this machine: more nodes than it has cores gain nothing.
@@ -23,13 +24,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from http.client import HTTPConnection
 from pathlib import Path
 from random import Random
 from typing import Any
+
+from s3_server import BUCKET, PLACE
 
 from pipeline import drawn_job
 from relforge.pipeline.run.execute import run
@@ -51,15 +54,15 @@ _LINKS = 50_000
 """Names of one file: file systems have a limit."""
 
 
-def write_folder(uri: str, shards: int) -> None:
+def write_folder(folder: RunFolder, shards: int) -> None:
     """A finished run: one shard is made, the others are copies with hashes of their own."""
-    job = drawn_job(Path(uri), 2 * shards, 2)
+    job = drawn_job(Path("made"), 2 * shards, 2)
     job = replace(job, folder=f"memory://first-{time.time_ns()}")
     _one_shard(job)
-    made, folder = RunFolder(job.folder), RunFolder(uri)
+    made = RunFolder(job.folder)
     plan = load_plan(made)
     record = made.record()
-    record["job"]["folder"] = uri
+    record["job"]["folder"] = folder.uri
     folder.write_json("run.json", record)
     random = Random(0)
     contents: dict[str, list[str]] = {}
@@ -99,7 +102,7 @@ def _one_shard(job: Job) -> None:
 def _write_data(folder: RunFolder, table: str, shard: int, data: bytes) -> str:
     """Write or link a data file; its `Stat.modified`."""
     if "://" in folder.uri:
-        _write(folder, folder.data_path(table, shard), data)
+        folder.storage.write(folder.data_path(table, shard), data)
         return ""
     path = Path(folder.uri, folder.data_path(table, shard))
     first = Path(folder.uri, folder.data_path(table, shard - shard % _LINKS))
@@ -113,19 +116,15 @@ def _write_data(folder: RunFolder, table: str, shard: int, data: bytes) -> str:
 
 
 def _write(folder: RunFolder, path: str, data: bytes) -> None:
-    if "://" not in folder.uri:
-        place = Path(folder.uri, path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(data)
+    if "://" in folder.uri:
+        folder.storage.write(path, data)
         return
-    from moto.core import DEFAULT_ACCOUNT_ID
-    from moto.s3.models import s3_backends
-
-    bucket, _, prefix = folder.uri.removeprefix("s3://").partition("/")
-    s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(bucket, f"{prefix}/{path}", data)
+    place = Path(folder.uri, path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(data)
 
 
-VERBS = ("plan", "status", "run")
+VERBS = ("plan", "status", "run", "resume")
 
 
 def verb(name: str, uri: str) -> Row:
@@ -136,9 +135,21 @@ def verb(name: str, uri: str) -> Row:
         assert not preview(job).todo
     elif name == "status":
         assert status(uri).complete
-    else:
+    elif name == "run":
         result = run(job, executor="loop")
         assert result.message == "everything is done already", result.message
+    else:
+        # one shard of the last stage is missing; until it is begun, and until the command is at its end
+        folder, last = RunFolder(uri), load_plan(RunFolder(uri)).tables[-1]
+        folder.delete_sidecar(last, 1)
+        started: list[float] = []
+        result = run(job, executor="loop", progress=lambda _: started.append(time.monotonic() - begun))
+        assert sum(result.committed.values()) == 1, result.message
+        return {"until_begun": started[0], **_took(begun, cpu)}
+    return _took(begun, cpu)
+
+
+def _took(begun: float, cpu: float) -> Row:
     return {
         "seconds": time.monotonic() - begun,
         "cpu_seconds": time.process_time() - cpu,
@@ -150,7 +161,7 @@ def folder_mode(options: argparse.Namespace, scratch: Path) -> list[Row]:
     place = options.place or scratch / "run"
     uri = str(place)
     if not (place / INGEST_MANIFEST).exists():
-        write_folder(uri, options.shards)
+        write_folder(RunFolder(uri), options.shards)
     tables = load_plan(RunFolder(uri)).tables
     rows = []
     for manifests in (False, True):
@@ -171,40 +182,54 @@ def folder_mode(options: argparse.Namespace, scratch: Path) -> list[Row]:
 
 
 def requests_mode(options: argparse.Namespace, scratch: Path) -> list[Row]:
-    from s3fs import S3FileSystem
-
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    from tests.fixtures.run_fixtures import s3_server
-
-    counts: Counter[str] = Counter()
-    known = S3FileSystem._call_s3
-
-    async def counted(self: S3FileSystem, method: str, *arguments: Any, **named: Any) -> Any:
-        counts[method] += 1
-        return await known(self, method, *arguments, **named)
-
-    S3FileSystem._call_s3 = counted
     rows = []
-    with s3_server() as bucket:
-        made = replace(drawn_job(Path("made"), 32, 2), folder=f"{bucket}/made")
-        result = run(made, executor="loop")
-        assert result.outcome == 0, result.message
-        rows.append({"case": "making 16 shards of 3 stages", "requests": sum(counts.values()), **counts})
-        uri = f"{bucket}/run"
-        write_folder(uri, options.shards)
+    if not options.quick:
+        with _server(0) as count:
+            made = replace(drawn_job(Path("made"), 32, 2), folder=f"s3://{BUCKET}/made")
+            result = run(made, executor="loop")
+            assert result.outcome == 0, result.message
+            rows.append({"case": "making 16 shards of 3 stages", **count()})
+            for name in VERBS[:3]:
+                found = verb(name, made.folder)
+                rows.append({"case": f"{name}, 16 shards", "seconds": found["seconds"], **count()})
+    with _server(options.shards) as count:
         for manifests in (False, True):
             if manifests:
-                compact(RunFolder(uri), load_plan(RunFolder(uri)).tables)
-            for name in VERBS[1:]:
-                counts.clear()
-                found = verb(name, uri)
-                rows.append({"case": f"{name}, {'with' if manifests else 'without'} manifests", **found,
-                             "requests": sum(counts.values()), **counts})  # fmt: skip
-                compacted = Path("_state/images.parquet")
-                if not manifests and RunFolder(uri).storage.size(str(compacted)) is not None:
-                    for table in load_plan(RunFolder(uri)).tables:
-                        RunFolder(uri).storage.delete(f"_state/{table}.parquet")
-    return [{**row, "shards": options.shards} for row in rows]
+                count("POST", "compact")
+            elif options.quick:
+                continue
+            for name in VERBS[:3] if manifests else VERBS[:2]:
+                command = [sys.executable, __file__, "verb", name, PLACE]
+                found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+                case = f"{name}, {'with' if manifests else 'without'} manifests"
+                rows.append({"case": case, "shards": options.shards, **found, **count()})
+    return rows
+
+
+@contextmanager
+def _server(shards: int) -> Iterator[Callable[..., Row]]:
+    """An S3 server in a process of its own (`s3_server.py`); a call returns the requests since the last."""
+    command = [sys.executable, str(Path(__file__).with_name("s3_server.py")), "--shards", str(shards)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        os.environ |= {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_ACCESS_KEY_ID": "none",
+            "AWS_SECRET_ACCESS_KEY": "none",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+        def call(method: str = "GET", what: str = "counts") -> Row:
+            connection = HTTPConnection("127.0.0.1", port)
+            connection.request(method, f"/-/{what}", headers={"Content-Length": "0"})
+            answer = connection.getresponse().read()
+            return dict(json.loads(answer)) if answer else {}
+
+        try:
+            yield call
+        finally:
+            server.terminate()
 
 
 def ray_mode(options: argparse.Namespace, scratch: Path) -> list[Row]:

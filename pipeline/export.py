@@ -90,7 +90,7 @@ def _shards(
             sidecar = survey.entries[name][shard].sidecar
             assert sidecar is not None  # relations count as done only when what they descend from is
             tables[name] = folder.read_table(name, shard, sidecar)
-        listed = survey.entries.get("classes", {}).get(shard)
+        listed = survey.entries["classes"].get(shard) if "classes" in survey.entries else None
         if listed is not None and listed.sidecar is not None:
             tables["classes"] = folder.read_table("classes", shard, listed.sidecar)
         if corrections is not None:

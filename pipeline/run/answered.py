@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from relforge.pipeline.run.survey import Survey
+from relforge.pipeline.store.counts import ANSWERS, TOKENS, pick
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.stages.answers.table import answers_name
 from relforge.vlm.budget import Spent, read_price, read_spent
@@ -42,11 +41,8 @@ def list_answered(folder: RunFolder, survey: Survey) -> list[Answered]:
     spent = read_spent(folder.uri) if steps else {}
     found = []
     for step in steps:
-        verdicts: Counter[str] = Counter()
-        tokens: Counter[str] = Counter()
-        for account in survey.accounts(step):
-            verdicts.update(_counts(account.notes.get("answers")))
-            tokens.update(_counts(account.notes.get("tokens")))
+        counts = survey.counts(step)
+        verdicts, tokens = pick(counts, ANSWERS), pick(counts, TOKENS)
         price = read_price(survey.plan.job.stage(step.name).options.get("price"))
         given = tokens["input"], tokens["output"]
         of_stage = spent.get(step.name, Spent())
@@ -71,9 +67,3 @@ def answered_rows(found: Sequence[Answered]) -> list[tuple[str, ...]]:
         )
         for one in found
     ]
-
-
-def _counts(noted: Any) -> dict[str, int]:
-    if not isinstance(noted, dict):
-        return {}
-    return {str(name): count for name, count in noted.items() if isinstance(count, int)}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 from relforge.pipeline.run.job import INGEST
 from relforge.pipeline.run.stage_plan import StagePlan
-from relforge.pipeline.run.sums import count_losses
+from relforge.pipeline.run.sums import read_losses
 from relforge.pipeline.run.survey import Survey
-from relforge.pipeline.store.sidecar import Sidecar
+from relforge.pipeline.store.counts import DROPPED, QUARANTINED, ROWS_IN, ROWS_OUT, WITHOUT_RELATION, pick
 
 _RESULTS = ("images", "captions", "triplets", "candidates", "grounded", "scores", "relations")
 """A run is empty when one of these that it writes has no row."""
@@ -48,7 +47,7 @@ def find_emptiness(survey: Survey) -> str | None:
     """One sentence that names the first stage where everything went and its commonest reason; None for a
     run that has a result."""
     rows = {
-        table: survey.rows(step, table)
+        table: survey.counts(step, table)[ROWS_OUT]
         for step in survey.plan.steps
         for table in step.outputs
         if table in _CAUSES
@@ -56,17 +55,14 @@ def find_emptiness(survey: Survey) -> str | None:
     if not any(table in _RESULTS and not count for table, count in rows.items()):
         return None
     step, table = next((s, t) for s in survey.plan.steps for t in s.outputs if rows.get(t, 1) == 0)
-    return f"the result is empty: {_cause(step, table, _accounts(survey, step, table))}"
+    return f"the result is empty: {_cause(step, table, survey.counts(step, table))}"
 
 
-def _cause(step: StagePlan, table: str, accounts: Sequence[Sidecar]) -> str:
-    read, primary = (
-        sum(one.rows_in for one in accounts),
-        step.inputs[0] if step.inputs else f"records of {table}",
-    )
+def _cause(step: StagePlan, table: str, counts: Counter[str]) -> str:
+    read, primary = counts[ROWS_IN], step.inputs[0] if step.inputs else f"records of {table}"
     reasons: Counter[str] = Counter()
     if step.name == INGEST:
-        losses = count_losses(step, accounts)
+        losses = read_losses(step, counts)
         if table in losses:
             read, reasons = losses[table].read, losses[table].lost
         if not read:
@@ -74,22 +70,17 @@ def _cause(step: StagePlan, table: str, accounts: Sequence[Sidecar]) -> str:
                 f"stage {step.name!r} found no {table} in the source; check the dataset's files and options"
             )
     else:
-        for one in accounts:
-            reasons.update(one.dropped)
-            reasons.update(one.quarantined)
-            reasons.update(_without_relation(one))
+        reasons.update(pick(counts, DROPPED))
+        reasons.update(pick(counts, QUARANTINED))
+        # the captions that a parser read and found no relation in: they count as kept
+        if counts[WITHOUT_RELATION]:
+            reasons[WITHOUT_RELATION] += counts[WITHOUT_RELATION]
     what = f"stage {step.name!r} gave no {table} from {read:,} {primary}"
     if not reasons:
         return f"{what}, without a reason"
     reason, count = max(reasons.items(), key=lambda item: (item[1], item[0]))
     hint = f"; {_HINTS[reason]}" if reason in _HINTS else ""
     return f"{what}; the commonest reason is {reason} ({count:,}){hint}"
-
-
-def _without_relation(account: Sidecar) -> dict[str, int]:
-    """The captions that a parser read and found no relation in: they count as kept."""
-    count = account.notes.get("without_relation")
-    return {"without_relation": count} if isinstance(count, int) and count else {}
 
 
 def _uncaptioned(survey: Survey) -> list[str]:
@@ -104,7 +95,3 @@ def _uncaptioned(survey: Survey) -> list[str]:
                 f"({missing / read:.1%}), so they have no relations; {_HINTS['no_caption']}"
             )
     return found
-
-
-def _accounts(survey: Survey, step: StagePlan, table: str) -> list[Sidecar]:
-    return list(survey.accounts(step, table))

@@ -17,6 +17,7 @@ from relforge.pipeline.errors import (
 )
 from relforge.pipeline.run.driver import Driver, living_drivers
 from relforge.pipeline.run.emptiness import find_emptiness, find_refusal, find_warnings
+from relforge.pipeline.run.findings import State
 from relforge.pipeline.run.idle_gpu import describe_idle_gpu
 from relforge.pipeline.run.interrupt import stop_on_signals
 from relforge.pipeline.run.job import Job
@@ -32,7 +33,7 @@ from relforge.pipeline.run.progress import (
     Started,
     Watcher,
 )
-from relforge.pipeline.run.survey import State, Survey
+from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.run.work import Work, to_complete
 from relforge.pipeline.run.worker import SKIPPED, ShardReport
 from relforge.pipeline.store.compaction import MIN_LOOSE, compact

@@ -7,6 +7,7 @@ from typing import Any
 from relforge.pipeline.run.job import Job
 from relforge.pipeline.run.plan import make_plan
 from relforge.pipeline.run.survey import Survey
+from relforge.pipeline.store.counts import ROWS_OUT
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.stages.answers.foresight import Foreseen
 
@@ -29,7 +30,7 @@ def foresee(job: Job) -> dict[str, Foreseen | None]:
     rows: dict[str, int] = {}
     for step in plan.steps:
         if survey.shards is not None and not survey.undone(step.name):
-            rows |= {table: survey.rows(step, table) for table in step.outputs}
+            rows |= {table: survey.counts(step, table)[ROWS_OUT] for table in step.outputs}
     if "images" not in rows:
         read = dict.fromkeys(("images", "boxes"), 0)
         for shard in job.build_source().shards(job.shard_images):

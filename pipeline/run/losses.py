@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.job import Limits
 from relforge.pipeline.run.stage_plan import StagePlan
-from relforge.pipeline.run.sums import KINDS, ORDER, Losses
+from relforge.pipeline.run.sums import Losses
 from relforge.pipeline.run.survey import Survey
+from relforge.pipeline.store.counts import KINDS, ORDER
 from relforge.pipeline.store.quarantine import read_quarantine
 from relforge.pipeline.store.run_folder import RunFolder
 

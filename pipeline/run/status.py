@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 
 from relforge.pipeline.run.answered import Answered, list_answered
 from relforge.pipeline.run.driver import living_drivers
 from relforge.pipeline.run.emptiness import find_refusal, find_warnings
+from relforge.pipeline.run.findings import State
 from relforge.pipeline.run.losses import find_excess
 from relforge.pipeline.run.marks import WAITING, Waiting, find_damaged_marks, try_mark
 from relforge.pipeline.run.plan import load_plan
-from relforge.pipeline.run.survey import State, Survey
+from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.run_folder import FAILED, RUNNING, RunFolder
 
 _RATE_WINDOW_SECONDS = 600.0
@@ -125,17 +125,17 @@ def _waits(folder: RunFolder, drivers: set[str]) -> list[str]:
 
 
 def _stage(survey: Survey, name: str, begun: set[str], failures: set[str], alive: bool) -> StageStatus:
-    step = survey.plan.step(name)
-    findings = {shard: survey.finding(name, shard) for shard in survey.indices}
-    running = _shards(begun, name)
-    states = Counter(
-        State.RUNNING if shard in running and found.state != State.DONE else found.state
-        for shard, found in findings.items()
-    )
+    step, findings = survey.plan.step(name), survey.findings(name)
+    states, known = findings.count(), survey.indices
+    running = [s for s in _shards(begun, name) if s in known and findings[s].state != State.DONE]
+    for shard in running:
+        states[findings[shard].state] -= 1
+        states[State.RUNNING] += 1
     since = time.time() - _RATE_WINDOW_SECONDS
     sums = survey.sums(step)
-    rate = _rate([when for when in sums.finished if when > since]) if alive else None
-    left = len(findings) - states[State.DONE]
+    rate = _rate([when for when in survey.finished(step).tolist() if when > since]) if alive else None
+    left = len(known) - states[State.DONE]
+    failed = [shard for shard in _shards(failures, name) if findings[shard].state != State.DONE]
     return StageStatus(
         stage=name,
         total=survey.shards,
@@ -144,27 +144,26 @@ def _stage(survey: Survey, name: str, begun: set[str], failures: set[str], alive
         stale=states[State.STALE],
         broken=states[State.BROKEN],
         missing=states[State.MISSING],
-        failed=len(_shards(failures, name) - {s for s, f in findings.items() if f.state == State.DONE}),
+        failed=len(failed),
         rows_in=sums.rows_in,
         rows_out=sums.rows_out,
         dropped=dict(sorted(sums.dropped.items())),
         quarantined=dict(sorted(sums.quarantined.items())),
         shards_per_minute=rate,
         seconds_left=left / rate * 60 if rate and survey.shards is not None else None,
-        problems={shard: found.why for shard, found in findings.items() if found.why},
+        problems=findings.problems(),
         waits_for=_waits_for(survey, name, running),
         reads_on=survey.shards is None,
     )
 
 
-def _waits_for(survey: Survey, name: str, running: set[int]) -> dict[str, int]:
+def _waits_for(survey: Survey, name: str, running: list[int]) -> dict[str, int]:
     """Parent -> undone shards of the stage, none of them running, that it has to make first."""
-    found: Counter[str] = Counter()
-    for shard in set(survey.undone(name)) - running:
-        for parent in survey.plan.parents(survey.plan.step(name)):
-            if survey.finding(parent.name, shard).state != State.DONE:
-                found[parent.name] += 1
-    return dict(found)
+    waits = ~survey.findings(name).done
+    waits[running] = False
+    parents = survey.plan.parents(survey.plan.step(name))
+    found = {parent.name: int((waits & ~survey.findings(parent.name).done).sum()) for parent in parents}
+    return {parent: count for parent, count in found.items() if count}
 
 
 def _shards(names: set[str], stage: str) -> set[int]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from relforge.pipeline.run.findings import State
 from relforge.pipeline.run.job import INGEST
-from relforge.pipeline.run.survey import State, Survey
+from relforge.pipeline.run.survey import Survey
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,15 @@ class Work:
         """step -> state -> how many of the shards known of now have to be made."""
         found: dict[str, dict[str, int]] = {}
         for name in self.steps:
-            forced = self.forced.get(name, frozenset())
-            counts: dict[str, int] = {}
-            for shard in survey.indices if self.shards is None else self.shards:
-                state = survey.finding(name, shard).state
-                label = "redo" if state == State.DONE and shard in forced else state.value
-                if label != State.DONE.value:
-                    counts[label] = counts.get(label, 0) + 1
-            found[name] = counts
+            states = survey.findings(name).count(self.shards)
+            forced = self.forced.get(name, frozenset()).intersection(
+                survey.indices if self.shards is None else self.shards
+            )
+            redo = sum(survey.finding(name, shard).state == State.DONE for shard in forced)
+            del states[State.DONE]
+            found[name] = {state.value: count for state, count in states.items()}
+            if redo:
+                found[name]["redo"] = redo
         return found
 
 

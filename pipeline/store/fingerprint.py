@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from relforge.stages.tables import SCHEMA_VERSION, TableSpec
+
+_PIECE = 10_000
 
 
 def stage_key(
@@ -56,9 +60,48 @@ def ingest_fingerprint(key: str, shard: int) -> str:
     return _digest({"key": key, "shard": shard})
 
 
-def dataset_hash(contents: Mapping[str, Mapping[int, str]]) -> str:
-    """One hash for all data of a run: table -> shard -> content hash."""
-    return _digest({table: sorted(shards.items()) for table, shards in contents.items()})
+def shard_fingerprints(key: str, inputs: Mapping[str, Sequence[str | None]]) -> list[str]:
+    """`shard_fingerprint` of many shards, without an object for each.
+
+    Args:
+        inputs: table -> content hash of each shard; None, where it has none, gives no fingerprint of use.
+    """
+    tables = sorted(inputs)
+    end = f'}}, "key": {json.dumps(key)}}}'
+    if len(tables) == 1:
+        start = f'{{"inputs": {{{json.dumps(tables[0])}: '
+        texts = (start + encode_basestring_ascii(content or "") + end for content in inputs[tables[0]])
+    else:
+        form = ", ".join(f"{json.dumps(table).replace('%', '%%')}: %s" for table in tables)
+        quoted = ([encode_basestring_ascii(content or "") for content in inputs[table]] for table in tables)
+        texts = ('{"inputs": {' + form % contents + end for contents in zip(*quoted, strict=True))
+    return [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+
+
+def ingest_fingerprints(key: str, count: int) -> list[str]:
+    """`ingest_fingerprint` of the shards 0 to `count` - 1."""
+    start = f'{{"key": {json.dumps(key)}, "shard": '
+    return [hashlib.sha256(f"{start}{shard}}}".encode()).hexdigest() for shard in range(count)]
+
+
+def dataset_hash(contents: Mapping[str, Callable[[], Iterable[tuple[int, str]]]]) -> str:
+    """One hash for all data of a run.
+
+    Args:
+        contents: table -> pairs of shard and content hash, by shard; one table's are in memory at a time.
+    """
+    # in pieces, since the text is long: that of `_digest` of a dictionary of lists of pairs
+    digest = hashlib.sha256(b"{")
+    for number, table in enumerate(sorted(contents)):
+        digest.update(f"{', ' if number else ''}{json.dumps(table)}: [".encode())
+        between = ""
+        pairs = iter(contents[table]())
+        while piece := list(islice(pairs, _PIECE)):
+            digest.update((between + json.dumps(piece)[1:-1]).encode())
+            between = ", "
+        digest.update(b"]")
+    digest.update(b"}")
+    return digest.hexdigest()
 
 
 def _by_content(value: object, file_hashes: Mapping[str, str]) -> object:

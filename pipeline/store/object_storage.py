@@ -8,7 +8,12 @@ from contextlib import contextmanager, suppress
 import fsspec
 
 from relforge.pipeline.errors import RunError, StorageError
+from relforge.pipeline.store.files import Files
+from relforge.pipeline.store.s3 import OPTIONS as S3_OPTIONS
+from relforge.pipeline.store.s3 import S3
 from relforge.pipeline.store.storage import Stat
+
+_S3 = ("s3", "s3a")
 
 
 class ObjectStorage:
@@ -24,12 +29,15 @@ class ObjectStorage:
         # objects written by other processes must be listed: no cached listings
         scheme = self.root.split("://")[0]
         try:
-            self._fs = fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=False)
+            options = S3_OPTIONS if scheme in _S3 else {}
+            self._fs = fsspec.filesystem(scheme, use_listings_cache=False, **options)
         except ImportError as error:
             raise RunError(f"{scheme}:// needs another package: pip install 'relforge[{scheme}]'") from error
         except ValueError as error:
             raise RunError(f"run folder {uri}: unknown scheme {scheme!r}; use a path or s3://") from error
         self._base: str = self._fs._strip_protocol(self.root)
+        bucket, _, self._prefix = self._base.partition("/")
+        self._s3 = S3(self._fs, bucket) if scheme in _S3 else None
 
     def __reduce__(self) -> tuple[type[ObjectStorage], tuple[str]]:
         return type(self), (self.root,)
@@ -41,8 +49,7 @@ class ObjectStorage:
 
     def read_end(self, path: str, count: int) -> bytes:
         with self._refusals():
-            size: int = self._fs.size(self._path(path))
-            data: bytes = self._fs.cat_file(self._path(path), start=max(0, size - count), end=size)
+            data: bytes = self._fs.cat_file(self._path(path), start=-count)
         return data
 
     def stage(self, path: str, data: bytes, check: Callable[[bytes], None] | None = None) -> _PendingPut:
@@ -54,22 +61,30 @@ class ObjectStorage:
         with self._refusals():
             self._fs.pipe_file(self._path(path), data)
 
-    def listing(self, folder: str) -> dict[str, Stat]:
+    def files(self, folder: str) -> Files:
         try:
             with self._refusals():
+                if self._s3:
+                    prefix = "/".join(filter(None, (self._prefix, folder)))
+                    return self._s3.files(f"{prefix}/" if prefix else "")
                 entries = self._fs.ls(self._path(folder), detail=True)
         except FileNotFoundError:
-            return {}
+            return Files.of(())
         names = ((entry["name"].rsplit("/", 1)[-1], entry) for entry in entries if entry["type"] == "file")
-        return {
-            name: Stat(entry["size"], str(entry.get("ETag") or entry.get("created") or ""))
+        return Files.of(
+            (name, Stat(entry["size"], str(entry.get("ETag") or entry.get("created") or "")))
             for name, entry in names
             if name and name[0] != "."
-        }
+        )
+
+    def listing(self, folder: str) -> dict[str, Stat]:
+        return self.files(folder).stats()
 
     def size(self, path: str) -> int | None:
         try:
             with self._refusals():
+                if self._s3:
+                    return self._s3.size("/".join(filter(None, (self._prefix, path))))
                 size: int = self._fs.size(self._path(path))
         except FileNotFoundError:
             return None

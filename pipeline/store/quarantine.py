@@ -7,9 +7,12 @@ import json
 import re
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from relforge.pipeline.errors import RunError
+from relforge.pipeline.store.entries import Entries
 from relforge.pipeline.store.parquet import from_bytes, to_bytes
 from relforge.pipeline.store.run_folder import RUN_FILE, RunFolder
 from relforge.pipeline.store.sidecar import QuarantineFile
@@ -89,6 +92,52 @@ def find_problem(
     if hashlib.sha256(data).hexdigest() != account.sha256:
         return "its bytes changed since it was written"
     return None
+
+
+def find_problems(folder: RunFolder, stage: str, entries: Entries, verify: bool) -> dict[int, str]:
+    """Shard -> what is wrong with its file of quarantined records, as `find_problem` says.
+
+    Args:
+        entries: of the stage's first table.
+    """
+    files = folder.quarantine_files(stage)
+    accounts = {
+        shard: facts.quarantine
+        for shard, entry in entries.loose.items()
+        if not entry.problem and (facts := entry.facts)
+    }
+    rows = entries.rows
+    # most shards have neither such a file nor an account of one
+    set_aside = pc.fill_null(pc.greater(rows["quarantine_size"], 0), False).to_numpy()
+    set_aside |= files.find(rows["shard"].to_numpy().astype(np.int64))
+    rows = rows.filter(pa.array(set_aside & pc.is_valid(rows["quarantine_size"]).to_numpy()))
+    columns = (rows[name].to_pylist() for name in ("shard", "quarantine_size", "quarantine_modified"))
+    stats = files.only(np.array(sorted({*accounts, *rows["shard"].to_pylist()}), np.int64)).stats
+    for shard, size, modified in zip(*columns, strict=True):
+        file = stats.get(shard)
+        if not file or file.size != size or modified not in ("", file.modified):
+            facts = entries[shard].facts
+            accounts[shard] = facts.quarantine if facts else None
+    found = {}
+    for shard in sorted(accounts):
+        if problem := find_problem(folder, stage, shard, accounts[shard], stats.get(shard), verify):
+            found[shard] = problem
+    return found
+
+
+def list_contents(entries: Entries, shards: np.ndarray) -> dict[int, str]:
+    """Shard -> hash of its quarantined records, of those of these shards (a mask) that have any.
+
+    Args:
+        entries: of the stage's first table.
+    """
+    names = ("shard", "quarantine_content")
+    rows = entries.rows.filter(pc.field(names[1]) > "")
+    found = dict(zip(*(rows[name].to_pylist() for name in names), strict=True))
+    for shard, entry in entries.loose.items():
+        if (facts := entry.facts) and facts.quarantine and facts.quarantine.content:
+            found[shard] = facts.quarantine.content
+    return {s: found[s] for s in sorted(found) if s < len(shards) and shards[s]}
 
 
 def read_quarantine(folder: RunFolder, path: str) -> pa.Table:

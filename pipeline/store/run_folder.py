@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from relforge.pipeline.errors import BrokenShard, RunError
-from relforge.pipeline.store.entry import FACTS, Entry
+from relforge.pipeline.store.entries import Entries
+from relforge.pipeline.store.entry import Entry
+from relforge.pipeline.store.files import Parts
 from relforge.pipeline.store.local_storage import LocalStorage
-from relforge.pipeline.store.manifest import Row, mark, read_manifest
+from relforge.pipeline.store.manifest import find_unchanged, make_rows, read_manifest
 from relforge.pipeline.store.object_storage import ObjectStorage
 from relforge.pipeline.store.parquet import check_rows, footer_size, from_bytes
 from relforge.pipeline.store.sidecar import Sidecar
@@ -143,41 +146,43 @@ class RunFolder:
             found[table] = sidecar
         return found
 
-    def survey(self, table: str, *, compacted: bool = True) -> dict[int, Entry]:
-        """Every shard of a table that has a data file or a sidecar, by index.
+    def survey(self, table: str, *, compacted: bool = True) -> Entries:
+        """Every shard of a table that has a data file or a sidecar.
 
         Args:
             compacted: take the accounts of sidecars that did not change since from the table's manifest.
         """
-        listed = self.for_each([table, f"{STATE}/{table}"], self.storage.listing)
-        data, old = (_by_shard(listed[table], ending) for ending in (".parquet", ".json"))
-        state = _by_shard(listed[f"{STATE}/{table}"], ".json")
-        known = read_manifest(self.storage, table) if compacted else {}
-        found: dict[int, Entry] = {}
-        loose = []
-        for shard in sorted({*data, *state, *old}):
-            row, stat, file = known.get(shard), state.get(shard), data.get(shard)
-            if row and stat and row.sidecar == mark(stat) and (entry := _of_row(row, file)):
-                found[shard] = entry
-            elif stat or shard in old:
-                loose.append(shard)
-            else:
-                found[shard] = Entry(file.size if file else None, None, "the data has no sidecar")
+        listed = self.for_each([table, f"{STATE}/{table}"], self.storage.files)
+        data, old = (Parts.of(listed[table], ending) for ending in (".parquet", ".json"))
+        state = Parts.of(listed[f"{STATE}/{table}"], ".json")
+        rows = read_manifest(self.storage, table) if compacted else make_rows([])
+        rows = rows.filter(pa.array(find_unchanged(rows, state, data))).drop_columns(["sidecar", "data"])
+        shards = np.unique(np.concatenate([data.shards, state.shards, old.shards]))
+        shards = np.setdiff1d(shards, rows["shard"].to_numpy(), assume_unique=True)
+        files, sidecars, old_sidecars = (parts.only(shards).stats for parts in (data, state, old))
 
         def read_entry(shard: int) -> Entry:
-            path = self.sidecar_path(table, shard) if shard in state else self.old_sidecar_path(table, shard)
-            return self._entry(path, data.get(shard))
+            file = files.get(shard)
+            if shard in sidecars:
+                return self._entry(self.sidecar_path(table, shard), file)
+            if shard in old_sidecars:
+                return self._entry(self.old_sidecar_path(table, shard), file)
+            return Entry(file.size if file else None, None, "the data has no sidecar")
 
-        found |= self.for_each(loose, read_entry)
-        return {shard: found[shard] for shard in sorted(found)} if loose else found
+        loose = self.for_each(shards.tolist(), read_entry)
+        return Entries(loose, rows, lambda: self._accounts(table, rows))
 
-    def data_files(self, table: str) -> dict[int, Stat]:
-        """Data files of a table, by shard."""
-        return _by_shard(self.storage.listing(table), ".parquet")
+    def data_files(self, table: str) -> Parts:
+        """Data files of a table."""
+        return Parts.of(self.storage.files(table), ".parquet")
 
-    def sidecar_files(self, table: str) -> dict[int, Stat]:
-        """Sidecars of a table, by shard; those of earlier versions, beside the data, are not among them."""
-        return _by_shard(self.storage.listing(f"{STATE}/{table}"), ".json")
+    def sidecar_files(self, table: str) -> Parts:
+        """Sidecars of a table; those of earlier versions, beside the data, are not among them."""
+        return Parts.of(self.storage.files(f"{STATE}/{table}"), ".json")
+
+    def quarantine_files(self, stage: str) -> Parts:
+        """A stage's files of quarantined records."""
+        return Parts.of(self.storage.files(f"quarantine/{stage}"), ".parquet")
 
     def for_each(self, names: Sequence[Name], call: Callable[[Name], Found]) -> dict[Name, Found]:
         """Call a function that reads little of a shard or folder, several at once where latency is all."""
@@ -269,24 +274,37 @@ class RunFolder:
             return Entry(file.size, None, "the data has no sidecar") if file else Entry(None, None, None)
         except ValueError as error:
             return Entry(file.size if file else None, None, f"{DAMAGED_SIDECAR} {path} is damaged: {error}")
-        return _of_account(account, file)
+        return Entry.of(account, file)
+
+    def _accounts(self, table: str, rows: pa.Table) -> list[bytes]:
+        """The accounts of these rows of a table's manifest, which may have been written anew since."""
+        now = read_manifest(self.storage, table, ["shard", "account"])
+        accounts = dict(zip(now["shard"].to_pylist(), now["account"].to_pylist(), strict=True))
+        columns = (rows[name].to_pylist() for name in ("shard", "fingerprint", "content"))
+        return [
+            account if _is_of(account := accounts.get(shard, b""), *facts) else self._read_again(table, shard)
+            for shard, *facts in zip(*columns, strict=True)
+        ]
+
+    def _read_again(self, table: str, shard: int) -> bytes:
+        path = self.sidecar_path(table, shard)
+        try:
+            account = self.storage.read(path)
+            Sidecar.from_bytes(account)
+        except (FileNotFoundError, ValueError) as error:
+            raise RunError(
+                f"{self.uri}/{path} changed while the folder was read; give the same command again"
+            ) from error
+        return account
 
 
-def _of_row(row: Row, file: Stat | None) -> Entry | None:
-    """The entry of a sidecar that is unchanged; None when the row is damaged."""
+def _is_of(account: bytes, fingerprint: str, content: str) -> bool:
+    """Whether an account is that of a shard."""
     try:
-        return _of_account(row.account, file, file is not None and row.data == mark(file))
+        found = Sidecar.from_bytes(account)
     except ValueError:
-        return None
-
-
-def _of_account(account: bytes, file: Stat | None, compacted: bool = False) -> Entry:
-    recorded = FACTS.decode(account).size
-    if file is None:
-        return Entry(None, account, "the sidecar has no data")
-    if file.size != recorded:
-        return Entry(file.size, account, f"{file.size} bytes of data, its sidecar says {recorded}")
-    return Entry(file.size, account, None, file.modified, compacted)
+        return False
+    return (found.fingerprint, found.content) == (fingerprint, content)
 
 
 def open_storage(uri: str | os.PathLike[str]) -> Storage:
@@ -297,15 +315,6 @@ def open_storage(uri: str | os.PathLike[str]) -> Storage:
     if "://" in uri:
         return ObjectStorage(uri)
     return LocalStorage(uri)
-
-
-def _by_shard(files: Mapping[str, Stat], ending: str) -> dict[int, Stat]:
-    end = -len(ending)
-    return {
-        int(name[5:end]): stat
-        for name, stat in files.items()
-        if name[:5] == "part-" and name[end:] == ending and name[5:end].isdigit()
-    }
 
 
 def _parts(names: Iterable[str]) -> set[int]:

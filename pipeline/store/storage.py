@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from relforge.pipeline.store.files import Files
 
 Check = Callable[[bytes], None]
 """Raises when the bytes, as read back, are not what was meant to be written."""
@@ -75,8 +78,12 @@ class Storage(Protocol):
         """
         ...
 
+    def files(self, folder: str) -> Files:
+        """Sizes and times of the files in a folder; none when it is absent. Temporary files are left out."""
+        ...
+
     def listing(self, folder: str) -> dict[str, Stat]:
-        """File name -> size and time; empty when the folder is absent. Temporary files are left out."""
+        """File name -> size and time, the same for a small folder."""
         ...
 
     def size(self, path: str) -> int | None:

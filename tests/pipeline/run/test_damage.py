@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from relforge.pipeline.run.execute import run
+from relforge.pipeline.run.findings import State
 from relforge.pipeline.run.job import Job, Limits
 from relforge.pipeline.run.plan import make_plan
 from relforge.pipeline.run.rerun import rerun
 from relforge.pipeline.run.status import status
-from relforge.pipeline.run.survey import State, Survey
+from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.quarantine import quarantine_bytes, quarantined
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.stages.contract import Quarantined

@@ -10,10 +10,11 @@ import pytest
 
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.run.execute import run
+from relforge.pipeline.run.findings import State
 from relforge.pipeline.run.plan import make_plan
 from relforge.pipeline.run.rerun import rerun
 from relforge.pipeline.run.status import status
-from relforge.pipeline.run.survey import State, Survey
+from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.run_folder import RunFolder
 from tests.fixtures.tiny import tiny_job
 

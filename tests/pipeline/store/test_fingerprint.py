@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+from functools import partial
 
 import pyarrow as pa
 import pytest
 
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.store.file_hash import hash_file
-from relforge.pipeline.store.fingerprint import shard_fingerprint, stage_key
+from relforge.pipeline.store.fingerprint import (
+    dataset_hash,
+    ingest_fingerprint,
+    ingest_fingerprints,
+    shard_fingerprint,
+    shard_fingerprints,
+    stage_key,
+)
 from relforge.pipeline.store.parquet import content_hash, to_bytes
 from relforge.stages.tables import SCHEMA_VERSION
 
@@ -43,6 +53,27 @@ def test_a_file_counts_by_content_and_not_by_place():
 
 def test_an_input_shard_counts_by_content():
     assert shard_fingerprint("k", {"images": "aa"}) != shard_fingerprint("k", {"images": "bb"})
+
+
+@pytest.mark.parametrize("tables", [["images"], ["b%s", "a"], ['one "quoted"', "ä", "c"]])
+def test_many_fingerprints_at_once_are_those_of_one_at_a_time(tables):
+    contents = {table: [f"{table}{shard}" for shard in range(3)] for table in tables}
+    one_by_one = [shard_fingerprint("k", {t: contents[t][shard] for t in tables}) for shard in range(3)]
+
+    assert shard_fingerprints("k", contents) == one_by_one
+    assert ingest_fingerprints("k", 3) == [ingest_fingerprint("k", shard) for shard in range(3)]
+
+
+@pytest.mark.parametrize("piece", [1, 2, 10_000])
+def test_the_dataset_hash_is_that_of_the_whole_text(piece, monkeypatch):
+    monkeypatch.setattr("relforge.pipeline.store.fingerprint._PIECE", piece)
+    contents: dict[str, list[tuple[int, str]]]
+    contents = {"images": [(0, "a"), (1, "b"), (3, 'c"')], "captions": [], "boxes": [(2, "ä")]}
+    text = json.dumps(contents, sort_keys=True)
+
+    found = dataset_hash({table: partial(list, pairs) for table, pairs in contents.items()})
+
+    assert found == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_equal_rows_are_equal_content_whatever_the_metadata():

@@ -9,21 +9,25 @@ from dataclasses import asdict
 from pathlib import Path
 
 import forked
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from shims import CallAt
 
-from relforge.pipeline.errors import Outcome
+from relforge.pipeline.errors import Outcome, RunError
 from relforge.pipeline.run import execute
 from relforge.pipeline.run.execute import run
 from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.run.rerun import rerun
 from relforge.pipeline.run.status import status
+from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store import compaction
 from relforge.pipeline.store.compaction import compact
 from relforge.pipeline.store.local_storage import LocalStorage
-from relforge.pipeline.store.manifest import Row, manifest_path, read_manifest, write_manifest
+from relforge.pipeline.store.manifest import SCHEMA, manifest_path, read_manifest, write_manifest
 from relforge.pipeline.store.object_storage import ObjectStorage
 from relforge.pipeline.store.run_folder import RunFolder
+from relforge.pipeline.store.sidecar import Sidecar
 from relforge.pipeline.store.storage import Storage
 from tests.fixtures.contents import read_contents
 from tests.fixtures.tiny import tiny_job
@@ -98,20 +102,26 @@ def quarantine_edited(place: Path) -> None:
 
 def manifest_of_fewer(place: Path) -> None:
     storage = LocalStorage(place)
-    rows = read_manifest(storage, "captions")
-    del rows[1]
-    write_manifest(storage, "captions", rows)
+    rows = read_manifest(storage, "captions", SCHEMA.names)
+    write_manifest(storage, "captions", rows.filter(pc.field("shard") != 1))
 
 
 def manifest_of_more(place: Path) -> None:
     storage = LocalStorage(place)
-    rows = read_manifest(storage, "captions")
-    write_manifest(storage, "captions", rows | {3: rows[2], 4: rows[2]})
+    rows = read_manifest(storage, "captions", SCHEMA.names)
+    more = rows.slice(1, 2).set_column(0, SCHEMA.field(0), pa.array([3, 4], pa.int32()))
+    write_manifest(storage, "captions", pa.concat_tables([rows, more]))
+
+
+def manifest_of_twice_the_same(place: Path) -> None:
+    storage = LocalStorage(place)
+    rows = read_manifest(storage, "captions", SCHEMA.names)
+    write_manifest(storage, "captions", pa.concat_tables([rows, rows.slice(1, 1)]))
 
 
 TAMPERED = (
     sidecar_edited, fingerprint_edited, sidecar_deleted, sidecar_of_another_shard, data_deleted, data_cut,
-    data_edited, quarantine_edited, manifest_of_fewer, manifest_of_more,
+    data_edited, quarantine_edited, manifest_of_fewer, manifest_of_more, manifest_of_twice_the_same,
 )  # fmt: skip
 
 
@@ -152,14 +162,61 @@ def test_a_damaged_manifest_costs_time_and_nothing_else(place: Path, damage) -> 
     assert asdict(status(str(place))) == asdict(before)
 
 
-def test_a_row_that_is_no_account_is_read_from_its_sidecar(place: Path) -> None:
-    storage, before = LocalStorage(place), status(str(place))
-    rows = {
-        shard: Row(row.sidecar, row.data, b"{}") for shard, row in read_manifest(storage, "images").items()
-    }
-    write_manifest(storage, "images", rows)
+def accounts(place: Path) -> list[list[Sidecar]]:
+    """All accounts, of every table."""
+    folder = RunFolder(str(place))
+    survey = Survey(folder, load_plan(folder))
+    return [list(survey.accounts(step, table)) for step in survey.plan.steps for table in step.outputs]
 
-    assert asdict(status(str(place))) == asdict(before)
+
+def with_accounts(place: Path, value: bytes) -> None:
+    """The manifest of the images with that account in each row."""
+    storage = LocalStorage(place)
+    rows = read_manifest(storage, "images", SCHEMA.names)
+    column = pa.array([value] * rows.num_rows, pa.binary())
+    write_manifest(storage, "images", rows.set_column(SCHEMA.get_field_index("account"), "account", column))
+
+
+def test_the_accounts_of_a_manifest_are_those_of_the_sidecars(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = record(monkeypatch, LocalStorage, "read")
+    found = accounts(place)
+    assert [path for path in read if "part-" in path] == []
+
+    for table in TABLES:
+        (place / manifest_path(table)).unlink()
+    assert found == accounts(place)
+
+
+@pytest.mark.parametrize("other", [b"{}", b"another shard's"])
+def test_a_row_without_the_account_of_its_shard_is_read_from_its_sidecar(place: Path, other: bytes) -> None:
+    before, seen = accounts(place), status(str(place))
+    with_accounts(place, other if other == b"{}" else (place / "_state/boxes/part-00000.json").read_bytes())
+
+    assert accounts(place) == before
+    assert asdict(status(str(place))) == asdict(seen)
+
+
+def test_an_account_that_is_gone_since_the_folder_was_read_is_one_sentence(place: Path) -> None:
+    folder = RunFolder(str(place))
+    survey = Survey(folder, load_plan(folder))
+    with_accounts(place, b"{}")
+    (place / "_state/images/part-00001.json").unlink()
+
+    with pytest.raises(RunError, match=r"part-00001\.json changed while the folder was read; give the same"):
+        list(survey.accounts(survey.plan.ingest))
+
+
+def test_an_account_of_absurd_numbers_is_in_no_manifest(place: Path) -> None:
+    path = place / "_state/captions/part-00001.json"
+    path.write_bytes(path.read_bytes().replace(b'"rows_in": 4', b'"rows_in": 400000000000000000000'))
+
+    compact(RunFolder(str(place)), TABLES)
+
+    shards = read_manifest(LocalStorage(place), "captions")["shard"].to_pylist()
+    assert shards == [0, 2]
+    assert {stage.stage: stage.rows_in for stage in status(str(place)).stages}["caption"] > 10**20
 
 
 def record(monkeypatch: pytest.MonkeyPatch, kind: type[Storage], *names: str) -> list[str]:

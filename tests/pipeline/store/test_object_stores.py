@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from types import SimpleNamespace
 
 import fsspec
 import pytest
+from aiobotocore.client import AioBaseClient
 
 from relforge.pipeline.errors import Outcome
 from relforge.pipeline.run.execute import run
 from relforge.pipeline.run.rerun import rerun
 from relforge.pipeline.run.status import status
+from relforge.pipeline.store.files import Files
 from relforge.pipeline.store.object_storage import ObjectStorage
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.pipeline.store.storage import Stat
@@ -96,14 +100,14 @@ class Late(ObjectStorage):
             self._unseen[path] = 1
         super().write(path, data, durable=durable, private=private)
 
-    def listing(self, folder: str) -> dict[str, Stat]:
-        found = super().listing(folder)
+    def files(self, folder: str) -> Files:
+        found = super().files(folder).stats()
         for name in list(found):
             path = f"{folder}/{name}"
             if self._unseen.get(path, 0) > 0:
                 self._unseen[path] -= 1
                 del found[name]
-        return found
+        return Files.of(found.items())
 
 
 def test_listings_that_come_late_cost_commands_and_change_no_byte(tmp_path, source):
@@ -117,3 +121,70 @@ def test_listings_that_come_late_cost_commands_and_change_no_byte(tmp_path, sour
     assert results[-1].outcome == Outcome.COMPLETE
     assert {one.outcome for one in results} <= {Outcome.COMPLETE, Outcome.INCOMPLETE}
     assert results[-1].dataset_hash == local.dataset_hash
+
+
+NAMES = ("part-00001.parquet", "part-00002.parquet", "a&b <c>.txt", "100% + 1.txt", "übrig.txt")
+
+
+@pytest.fixture
+def requests(monkeypatch) -> list[str]:
+    """The S3 operations that will be asked for."""
+    made: list[str] = []
+    call = AioBaseClient._make_api_call
+
+    async def record(self, operation, parameters):
+        made.append(operation)
+        return await call(self, operation, parameters)
+
+    monkeypatch.setattr(AioBaseClient, "_make_api_call", record)
+    return made
+
+
+@pytest.mark.parametrize("parser", ["ours", "botocore's"])
+def test_a_listing_of_s3_has_every_object_right_below(tmp_path, bucket, monkeypatch, requests, parser):
+    monkeypatch.setattr("relforge.pipeline.store.s3._PAGE", 2)
+    storage = RunFolder(f"{bucket}/{tmp_path.name}").storage
+    for name in (*NAMES, ".hidden", "below/part-00003.parquet"):
+        storage.write(f"captions/{name}", name.encode())
+    requests.clear()
+    if parser == "botocore's":
+        monkeypatch.setattr("relforge.pipeline.store.s3._OBJECT", re.compile(b"nothing"))
+
+    found = storage.listing("captions")
+
+    tags = {name: f'"{hashlib.md5(name.encode()).hexdigest()}"' for name in NAMES}
+    assert found == {name: Stat(len(name.encode()), tags[name]) for name in NAMES}
+    assert set(requests) == {"ListObjectsV2"}
+    assert len(requests) == 4
+    assert storage.listing("nothing") == {}
+    assert len(requests) == 5
+
+
+def test_s3_is_asked_once_for_each_thing(tmp_path, bucket, requests):
+    storage = RunFolder(f"{bucket}/{tmp_path.name}").storage
+    storage.write("a.txt", b"abcdef")
+    assert (storage.read("a.txt"), storage.read_end("a.txt", 2), storage.size("a.txt")) == (
+        b"abcdef",
+        b"ef",
+        6,
+    )
+    assert storage.read_end("a.txt", 100) == b"abcdef"
+    assert storage.size("b.txt") is None
+    with pytest.raises(FileNotFoundError):
+        storage.read("b.txt")
+    storage.delete("b.txt")
+
+    assert requests == [
+        "PutObject", "GetObject", "GetObject", "HeadObject", "GetObject", "HeadObject", "GetObject",
+        "DeleteObject",
+    ]  # fmt: skip
+
+
+def test_listings_of_others_are_left_as_they_are(tmp_path, bucket):
+    storage = RunFolder(f"{bucket}/{tmp_path.name}").storage
+    storage.write("captions/a.txt", b"abc")
+    assert set(storage.listing("captions")) == {"a.txt"}
+
+    seen = fsspec.filesystem("s3").ls(f"{bucket}/{tmp_path.name}/captions")
+
+    assert [name.rsplit("/", 1)[-1] for name in seen] == ["a.txt"]
