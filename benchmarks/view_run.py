@@ -66,13 +66,13 @@ def _of(images: Sequence[str], each: int) -> dict[str, Any]:
     return {"image_id": np.repeat(np.array(images), each)}
 
 
-def _random(images: Sequence[str], salt: int) -> np.random.Generator:
+def make_random(images: Sequence[str], salt: int) -> np.random.Generator:
     return np.random.default_rng([int(images[0]), salt])
 
 
-def _pairs(images: Sequence[str], each: int, salt: int) -> dict[str, Any]:
+def draw_pairs(images: Sequence[str], each: int, salt: int) -> dict[str, Any]:
     """Pairs of boxes and a predicate, each pair of an image once."""
-    random, count = _random(images, salt), len(images)
+    random, count = make_random(images, salt), len(images)
     ranked = random.permuted(np.tile(np.arange(BOXES * (BOXES - 1)), (count, 1)), axis=1)[:, :each].ravel()
     subject, other = ranked // (BOXES - 1), ranked % (BOXES - 1)
     names = np.array(_PREDICATES)[np.minimum(random.geometric(0.15, count * each), len(_PREDICATES)) - 1]
@@ -80,7 +80,7 @@ def _pairs(images: Sequence[str], each: int, salt: int) -> dict[str, Any]:
     return _of(images, each) | ends | {"predicate": names}
 
 
-def _table(name: str, columns: Mapping[str, Any], rows: int) -> pa.Table:
+def make_table(name: str, columns: Mapping[str, Any], rows: int) -> pa.Table:
     schema = empty(name).schema
     arrays = [
         pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(rows, field.type)
@@ -93,12 +93,13 @@ class Photos:
     """Args:
     images: how many.
     photos: folder of `write_photos`.
+    gold: whether the source knows relations.
     """
 
     name, version = "photos", 1
 
-    def __init__(self, images: int, photos: str) -> None:
-        self.images, self.photos = images, photos
+    def __init__(self, images: int, photos: str, gold: bool = True) -> None:
+        self.images, self.photos, self.gold = images, photos, gold
 
     def files(self) -> Sequence[str]:
         return ()
@@ -109,7 +110,7 @@ class Photos:
             yield self._shard([str(number + 1) for number in numbers])
 
     def _shard(self, ids: list[str]) -> StageResult:
-        random, count = _random(ids, 0), len(ids)
+        random, count = make_random(ids, 0), len(ids)
         files = [f"{self.photos}/{int(one) % _FILES:04d}.jpg" for one in ids]
         images: dict[str, Any] = {
             "image_id": ids,
@@ -125,17 +126,17 @@ class Photos:
         boxes |= {"x": corner[:, 0], "y": corner[:, 1], "w": size[:, 0], "h": size[:, 1]}
         boxes |= {"iscrowd": np.zeros(count * BOXES, bool), "source_id": np.arange(count * BOXES).astype(str)}
         tables = {
-            "images": _table("images", images, count),
-            "boxes": _table("boxes", boxes, count * BOXES),
+            "images": make_table("images", images, count),
+            "boxes": make_table("boxes", boxes, count * BOXES),
             # the first pairs are those of `Relations`, so that half of its relations are right
-            "gold": _table("gold", _gold(ids), count * GOLD),
+            "gold": make_table("gold", _gold(ids), count * GOLD) if self.gold else empty("gold"),
         }
-        rows = count * (1 + BOXES + GOLD)
+        rows = count * (1 + BOXES) + tables["gold"].num_rows
         return StageResult(tables, kept=rows, notes={"rows_in": rows})
 
 
 def _gold(ids: Sequence[str]) -> dict[str, Any]:
-    found = _pairs(ids, RELATIONS, 2)
+    found = draw_pairs(ids, RELATIONS, 2)
     keep = np.arange(len(ids) * RELATIONS) % RELATIONS < GOLD
     gold = {name: values[keep] for name, values in found.items()}
     wrong = np.arange(len(ids) * GOLD) % GOLD >= GOLD // 2
@@ -143,7 +144,9 @@ def _gold(ids: Sequence[str]) -> dict[str, Any]:
     return gold
 
 
-class _Stage:
+class Stage:
+    """What the stages of a made-up run have in common."""
+
     version = 1
 
     def files(self) -> Sequence[str]:
@@ -153,7 +156,7 @@ class _Stage:
         """Nothing to load."""
 
 
-class Captions(_Stage):
+class Captions(Stage):
     """Five captions an image."""
 
     name, inputs, outputs = "caption", ("images",), ("captions",)
@@ -168,10 +171,10 @@ class Captions(_Stage):
             "text": ["a person riding a horse next to a wooden fence"] * rows,
             "source": ["made"] * rows,
         }
-        return account.result({"captions": _table("captions", columns, rows)})
+        return account.result({"captions": make_table("captions", columns, rows)})
 
 
-class Relations(_Stage):
+class Relations(Stage):
     """Ten scored relations an image."""
 
     name, inputs, outputs = "relate", ("images", "captions"), ("relations",)
@@ -181,11 +184,11 @@ class Relations(_Stage):
         account = Account()
         account.keep(len(ids))
         rows = len(ids) * RELATIONS
-        columns = _pairs(ids, RELATIONS, 2)
-        random = _random(ids, 3)
+        columns = draw_pairs(ids, RELATIONS, 2)
+        random = make_random(ids, 3)
         columns |= {"position": np.zeros(rows, int), "support": random.integers(1, 6, rows)}
         columns |= {"caption_ids": [[0]] * rows, "triplet_ids": [[]] * rows, "rule": ["head|head"] * rows}
         columns |= {"claim_id": np.zeros(rows, int), "alternatives": np.ones(rows, int)}
         columns |= {"score": random.random(rows), "tagger": ["made"] * rows}
         columns["relation_id"] = [f"{number:016x}" for number in range(rows)]
-        return account.result({"relations": _table("relations", columns, rows)})
+        return account.result({"relations": make_table("relations", columns, rows)})

@@ -2,146 +2,131 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
+import duckdb
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from relforge.evaluation.calibration import calibration, expected_error
+from relforge.evaluation.calibration import Bin, expected_error
 from relforge.evaluation.evaluator import Row
-from relforge.evaluation.labels import Quality, compare_labels
-from relforge.evaluation.precision_recall import Curve
-from relforge.evaluation.prior import prior_scores
+from relforge.evaluation.label_points import (
+    KEYS,
+    Labels,
+    Measured,
+    count_points,
+    mark_relations,
+    measure_points,
+)
+from relforge.evaluation.label_prior import prior_points, write_classes
+from relforge.evaluation.streamed import Point
 
-_POINTS = 200
-_KEYS = ["image_id", "subject_box", "object_box", "predicate"]
-_CLASSES = ["subject_class", "object_class"]
+_BINS = 10
+_UNIT = 1 << 48
+"""Of scores as whole numbers; a float32 above 2^-24 is one exactly."""
 
 
 def assess_labels(
-    candidates: pa.Table,
-    scored: pa.Table,
-    kept: pa.Table,
-    gold: pa.Table,
-    boxes: pa.Table,
-    threshold: float,
-) -> dict[str, Any]:
+    connection: duckdb.DuckDBPyConnection, labels: Labels, threshold: float
+) -> dict[str, Any] | None:
     """Everything that the report shows of label quality, as plain values.
 
     Args:
-        candidates: what was given to the tagger: pair columns, `subject_class`, `object_class`.
-        scored: every scored candidate: pair columns, `score`, `subject_class`, `object_class`.
-        kept: the relations that were kept: the same columns.
-        gold: pair columns, `subject_class`, `object_class`.
-        boxes: `image_id` and `category`.
+        connection: has the tables that `labels` names.
         threshold: the run's own.
 
     Returns:
-        Repetitions of a relation count once. `kept` is evaluated as a set. `threshold`, `best`,
-        `curve`, `average_precision` and `calibration` are of all scored candidates; `prior` ranks the same
-        candidates by frequency alone; `greedy` accepts every candidate, as the published baseline does.
+        None without gold. Repetitions of a relation count once. `kept` is evaluated as a set. `threshold`,
+        `best`, `curve`, `average_precision` and `calibration` are of all scored candidates; `prior` ranks the
+        same candidates by frequency alone; `greedy` accepts every candidate, as the published baseline does.
     """
-    gold = gold.group_by([*_KEYS, *_CLASSES]).aggregate([])
-    scored, kept = _distinct(scored), _distinct(kept)
-    of_scored = compare_labels(scored, gold)
-    prior = compare_labels(scored.set_column(*_scores(scored, prior_scores(scored, gold, boxes))), gold)
-    greedy = compare_labels(_accepted(candidates), gold)
-    whole = compare_labels(kept, gold)
-    at = whole.curve.at(0.0)
-    bins = calibration(scored["score"].to_numpy(), _mark_correct(scored, gold))
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE gold_once AS SELECT DISTINCT {KEYS} FROM {labels.gold}")
+    counted = connection.execute(
+        """SELECT predicate, count(*) FROM gold_once GROUP BY 1
+        ORDER BY min((image_id, subject_box, object_box)), 1"""  # as they appear: means are sums in order
+    ).fetchall()
+    gold: dict[str, int] = dict(counted)
+    if not gold:
+        return None
+
+    def measured(rows: str, at: float = 0.0) -> Measured:
+        return measure_points(connection, count_points(rows), gold, at)
+
+    greedy = measured(mark_relations(labels.candidates, "gold_once", "1::FLOAT"))
+    kept = measured(mark_relations(labels.kept, "gold_once"))
+    marked = mark_relations(labels.scored, "gold_once")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE marked AS FROM {marked}")
+    scored = measured("marked", threshold)
+    bins = _calibration(connection, "marked")
+    write_classes(connection, "classes_of_boxes", labels.boxes)
+    points = prior_points("marked", "gold_once", "classes_of_boxes")
+    prior = measure_points(connection, points, gold, 0.0)
+    for name in ("marked", "gold_once", "classes_of_boxes"):
+        connection.execute(f"DROP TABLE {name}")
     return {
-        "gold": gold.num_rows,
-        "kept": {"relations": kept.num_rows, **_measures(*at), "mean_average_precision": _map(whole)},
-        "scored": {"rows": scored.num_rows, "mean_average_precision": _map(of_scored)},
-        "threshold": {"threshold": threshold, **_measures(*of_scored.curve.at(threshold))},
-        "best": _best(of_scored.curve),
-        "curve": _curve(of_scored.curve),
+        "gold": sum(gold.values()),
+        "kept": {
+            "relations": kept.rows,
+            **kept.all.measures,
+            "mean_average_precision": kept.mean_average_precision,
+        },
+        "scored": {"rows": scored.rows, "mean_average_precision": scored.mean_average_precision},
+        "threshold": {"threshold": threshold, **scored.curve.at.measures},
+        "best": asdict(scored.curve.best),
+        "curve": [asdict(one) for one in scored.curve.points],
         "calibration": [asdict(one) for one in bins],
         "expected_calibration_error": expected_error(bins),
-        "greedy": {**_measures(*greedy.curve.at(0.0)), "mean_average_precision": _map(greedy)},
-        "prior": {"mean_average_precision": _map(prior), **_best(prior.curve)},
-        "predicates": _predicates(kept, gold, of_scored, prior),
+        "greedy": {**greedy.all.measures, "mean_average_precision": greedy.mean_average_precision},
+        "prior": {"mean_average_precision": prior.mean_average_precision, **asdict(prior.curve.best)},
+        "predicates": _predicates(kept, gold, scored, prior),
         "unknown_predicates": _unknown(kept, gold),
     }
 
 
-def _distinct(rows: pa.Table) -> pa.Table:
-    """One row per relation with its best score: a run may keep repetitions, which add nothing."""
-    best = rows.group_by([*_KEYS, *_CLASSES], use_threads=False).aggregate([("score", "max")])
-    return best.rename_columns([*_KEYS, *_CLASSES, "score"])
-
-
-def _accepted(candidates: pa.Table) -> pa.Table:
-    """Each candidate once, all with the same score."""
-    distinct = candidates.group_by([*_KEYS, *_CLASSES], use_threads=False).aggregate([])
-    return distinct.append_column("score", pa.array(np.ones(distinct.num_rows, np.float32)))
-
-
-def _scores(rows: pa.Table, score: np.ndarray) -> tuple[int, str, pa.Array]:
-    return rows.column_names.index("score"), "score", pa.array(score)
-
-
-def _mark_correct(rows: pa.Table, gold: pa.Table) -> np.ndarray:
-    known = set(zip(*(gold[key].to_pylist() for key in _KEYS), strict=True))
-    keys = zip(*(rows[key].to_pylist() for key in _KEYS), strict=True)
-    return np.fromiter((one in known for one in keys), bool, rows.num_rows)
-
-
-def _measures(precision: float, recall: float, f1: float) -> dict[str, float]:
-    return {"precision": precision, "recall": recall, "f1": f1}
-
-
-def _map(found: Quality) -> float:
-    return found.mean_average_precision
-
-
-def _best(curve: Curve) -> dict[str, float]:
-    threshold, _ = curve.best()
-    return {"threshold": threshold, **_measures(*curve.at(threshold))}
-
-
-def _curve(curve: Curve) -> list[dict[str, float]]:
-    """The curve thinned to what a plot can show, both ends kept."""
-    last = len(curve.threshold) - 1
-    at = np.unique(np.linspace(0, last, min(last + 1, _POINTS)).round().astype(np.int64))
+def _calibration(connection: duckdb.DuckDBPyConnection, rows: str) -> list[Bin]:
+    """As `calibration.calibration`. Mean scores are of whole numbers, which add up the same in any order."""
+    within = f"least(greatest(trunc(score::DOUBLE * {_BINS}), 0), {_BINS - 1})"
+    counts = connection.execute(
+        f"""SELECT CASE WHEN isnan(score) THEN 0 ELSE {within} END::INTEGER AS place, count(*),
+            sum(CASE WHEN isnan(score) THEN 0 ELSE round(score::DOUBLE * {_UNIT}) END::HUGEINT),
+            count_if(is_right)
+        FROM {rows} GROUP BY 1 ORDER BY 1"""
+    ).fetchall()
     return [
-        {
-            "threshold": float(curve.threshold[i]),
-            **_measures(float(curve.precision[i]), float(curve.recall[i]), float(curve.f1[i])),
-        }
-        for i in at
+        Bin(
+            round(place / _BINS, 6),
+            round((place + 1) / _BINS, 6),
+            count,
+            float(np.float32(total / _UNIT / count)),
+            right / count,
+        )
+        for place, count, total, right in counts
     ]
 
 
-def _predicates(kept: pa.Table, gold: pa.Table, of_scored: Quality, prior: Quality) -> list[Row]:
+def _predicates(kept: Measured, gold: dict[str, int], scored: Measured, prior: Measured) -> list[Row]:
     """One row per predicate of the gold, the most frequent first."""
-    right = _mark_correct(kept, gold)
-    shown = Counter(kept["predicate"].to_pylist())
-    hits = Counter(kept.filter(pa.array(right))["predicate"].to_pylist())
     rows: list[Row] = []
-    for name, count in sorted(of_scored.gold.items(), key=lambda item: (-item[1], item[0])):
-        precision = hits[name] / shown[name] if shown[name] else 0.0
-        recall = hits[name] / count
-        f1 = 2 * precision * recall / (precision + recall) if hits[name] else 0.0
+    for name, count in sorted(gold.items(), key=lambda item: (-item[1], item[0])):
+        shown, hits = kept.shown.get(name, 0), kept.right.get(name, 0)
+        precision = hits / shown if shown else 0.0
+        recall = hits / count
+        f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
         rows.append(
             {
                 "predicate": name,
                 "gold": count,
-                "kept": shown[name],
-                "right": hits[name],
-                **_measures(precision, recall, f1),
-                "average_precision": of_scored.average_precision[name],
+                "kept": shown,
+                "right": hits,
+                **Point(0.0, precision, recall, f1).measures,
+                "average_precision": scored.average_precision[name],
                 "prior_average_precision": prior.average_precision[name],
             }
         )
     return rows
 
 
-def _unknown(kept: pa.Table, gold: pa.Table) -> dict[str, int]:
+def _unknown(kept: Measured, gold: dict[str, int]) -> dict[str, int]:
     """Kept predicates in words that the gold never uses: wrong by wording, whatever they mean."""
-    known = pc.is_in(kept["predicate"], value_set=pc.unique(gold["predicate"]))
-    found = Counter(kept.filter(pc.invert(known))["predicate"].to_pylist())
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+    found = [(name, count) for name, count in kept.shown.items() if name not in gold]
+    return dict(sorted(found, key=lambda item: (-item[1], item[0])))

@@ -8,17 +8,12 @@ import duckdb
 
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.store.run_folder import RunFolder
-from relforge.reports.datasets import open_datasets
-from relforge.reports.query import connect, make_readable, select
+from relforge.reports.datasets import Datasets, open_datasets
+from relforge.reports.query import connect, make_readable, quote_all, select
 
-_JOINED = """
-    SELECT coalesce(a.image_id, b.image_id) AS image_id, coalesce(a.subject, b.subject) AS subject,
-        coalesce(a.predicate, b.predicate) AS predicate, coalesce(a.object, b.object) AS object,
-        a.relation_id IS NOT NULL AS in_a, b.relation_id IS NOT NULL AS in_b,
-        NOT in_a AS added, NOT in_b AS removed,
-        in_a AND in_b AND abs(a.score - b.score) > {tolerance:.17g} AS rescored
-    FROM a FULL JOIN b USING (image_id, subject_box, predicate, object_box)
-"""
+_KEYS = "image_id, subject_box, predicate, object_box"
+_KINDS = """a.here AS in_a, b.here AS in_b, in_a IS NULL AS added, in_b IS NULL AS removed,
+    coalesce(abs(a.score - b.score) > {tolerance:.17g}, false) AS rescored"""
 _COUNTS = ("in_a", "in_b", "added", "removed", "rescored")
 
 
@@ -37,37 +32,70 @@ def compare_runs(run_a: str, run_b: str, tolerance: float, examples: int) -> dic
         RunError: not run folders, or one of them has no relations yet.
     """
     configs = [_flat(RunFolder(run).record()["job"]) for run in (run_a, run_b)]
-    connection = connect({})
-    for name, run in (("a", run_a), ("b", run_b)):
-        datasets, _ = open_datasets(run)
-        if "relations" not in datasets:
-            raise RunError(f"{run} has no committed relations yet; finish it with relforge run")
-        rows = select(connect(datasets), f"SELECT * FROM {make_readable('relations', datasets)}")
-        connection.register(name, rows)
-    connection.sql(f"CREATE TABLE joined AS {_JOINED.format(tolerance=tolerance)}")
+    runs = [_open(run) for run in (run_a, run_b)]
+    tables = {
+        f"{name}_{side}": datasets[name]
+        for side, datasets in zip("ab", runs, strict=True)
+        for name in ("relations", "boxes")
+        if name in datasets
+    }
+    connection = connect(tables)
+    kinds = _KINDS.format(tolerance=tolerance)
+    sides = [f"(SELECT {_KEYS}, score, true AS here FROM relations_{side}) {side}" for side in "ab"]
     sums = ", ".join(f"coalesce(count_if({name}), 0)::BIGINT AS {name}" for name in _COUNTS)
-    totals = select(connection, f"SELECT {sums} FROM joined").to_pylist()[0]
-    changes = "count_if(added) + count_if(removed) + count_if(rescored)"
-    unchanged = totals["in_a"] - totals["removed"] - totals["rescored"]
-    predicates = select(
+    first = ", ".join(f"min(image_id, {examples or 1}) FILTER ({kind}) AS {kind}_in" for kind in _COUNTS[2:])
+    rows = select(
         connection,
-        f"SELECT predicate, {sums} FROM joined GROUP BY predicate HAVING {changes} > 0 "
-        f"ORDER BY {changes} DESC, predicate LIMIT {examples}",
+        f"""SELECT predicate, {sums}, {first} FROM (
+            SELECT predicate, image_id, {kinds} FROM {" FULL JOIN ".join(sides)} USING ({_KEYS})
+        ) GROUP BY predicate""",
     ).to_pylist()
+    totals = {name: sum(row[name] for row in rows) for name in _COUNTS}
+    changed = [row for row in rows if _changes(row)]
+    changed.sort(key=lambda row: (-_changes(row), row["predicate"]))
+    shown = {}
+    for kind in _COUNTS[2:]:
+        images = sorted(one for row in rows for one in row[f"{kind}_in"] or ())[:examples]
+        shown[kind] = _examples(connection, tables, kind, kinds, images, examples) if images else []
+    unchanged = totals["in_a"] - totals["removed"] - totals["rescored"]
     return {
         "config": _differing(*configs),
         "relations": {"in A": totals["in_a"], "in B": totals["in_b"], "unchanged": unchanged}
         | {name: totals[name] for name in _COUNTS[2:]},
-        "predicates": predicates,
-        "examples": {
-            kind: _examples(connection, kind, examples) for kind in ("added", "removed", "rescored")
-        },
+        "predicates": [{name: row[name] for name in ("predicate", *_COUNTS)} for row in changed[:examples]],
+        "examples": shown,
     }
 
 
-def _examples(connection: duckdb.DuckDBPyConnection, kind: str, limit: int) -> list[dict[str, Any]]:
+def _open(run: str) -> Datasets:
+    datasets, _ = open_datasets(run)
+    if "relations" not in datasets:
+        raise RunError(f"{run} has no committed relations yet; finish it with relforge run")
+    return datasets
+
+
+def _changes(row: dict[str, Any]) -> int:
+    return sum(row[name] for name in _COUNTS[2:])
+
+
+def _examples(
+    connection: duckdb.DuckDBPyConnection,
+    tables: Datasets,
+    kind: str,
+    kinds: str,
+    images: list[str],
+    limit: int,
+) -> list[dict[str, Any]]:
+    """The first changes of a kind; `images` are those of as many as are listed, the first ones."""
+    there = quote_all(sorted(set(images)))
+    sides = []
+    for side in "ab":
+        rows = make_readable(f"relations_{side}", tables, boxes=f"boxes_{side}")
+        sides.append(f"(SELECT *, true AS here FROM {rows} WHERE image_id IN {there}) {side}")
+    named = ", ".join(f"coalesce(a.{end}, b.{end}) AS {end}" for end in ("subject", "predicate", "object"))
     columns = "image_id, subject, predicate, object"
-    sql = f"SELECT {columns} FROM joined WHERE {kind} ORDER BY {columns} LIMIT {limit}"
+    joined = f"SELECT image_id, {named}, {kinds} FROM {' FULL JOIN '.join(sides)} USING ({_KEYS})"
+    sql = f"SELECT {columns} FROM ({joined}) WHERE {kind} ORDER BY {columns} LIMIT {limit}"
     return select(connection, sql).to_pylist()
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -15,6 +18,12 @@ _PAIR = {"image_id", "subject_box", "predicate", "object_box"}
 """Columns of a table whose rows are a relation between two boxes."""
 
 
+MEMORY = "128MB"
+"""What DuckDB holds at most; the rest it writes to a folder of its own in the system's temporary one."""
+_MAX_THREADS = 4
+"""Each takes memory for the rows that it has at hand."""
+
+
 class QueryError(ValueError):
     """A condition that DuckDB cannot run; the message is DuckDB's own first sentence."""
 
@@ -24,13 +33,26 @@ def connect(datasets: Datasets) -> duckdb.DuckDBPyConnection:
 
     No file, no extension, no variable of this program; and no query can change that.
     """
-    connection = duckdb.connect(config={"python_enable_replacements": "false"})
+    connection = duckdb.connect(
+        config={
+            "python_enable_replacements": "false",
+            "memory_limit": MEMORY,
+            "threads": min(len(os.sched_getaffinity(0)), _MAX_THREADS),
+            "temp_directory": f"{_scratch().name}/duckdb",
+        }
+    )
     for name, dataset in datasets.items():
         connection.register(name, dataset)
     for setting in ("enable_external_access", "autoinstall_known_extensions", "autoload_known_extensions"):
         connection.execute(f"SET {setting} = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+@cache
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    """Removed when this process ends."""
+    return tempfile.TemporaryDirectory(prefix="relforge-")
 
 
 def select(connection: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Any] = ()) -> pa.Table:
@@ -50,6 +72,11 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Any
 def quote(name: str) -> str:
     """A table or column name as SQL: a name in a run folder or a Parquet file may hold anything."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def quote_all(values: Iterable[str]) -> str:
+    """Texts as a list in SQL; there has to be one."""
+    return "(" + ", ".join("'" + one.replace("'", "''") + "'" for one in values) + ")"
 
 
 def make_readable(table: str, datasets: Datasets, boxes: str = "boxes") -> str:

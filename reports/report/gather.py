@@ -8,8 +8,8 @@ from typing import Any
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 
+from relforge.evaluation.label_points import KEYS, Labels
 from relforge.evaluation.label_quality import assess_labels
 from relforge.pipeline.run.answered import answered_rows, list_answered
 from relforge.pipeline.run.emptiness import find_refusal, find_warnings
@@ -24,9 +24,9 @@ from relforge.reports.report.coverage import find_coverage
 from relforge.reports.report.funnel import Step, count_rows, sum_accounts
 from relforge.reports.report.label_counts import find_label_counts
 from relforge.reports.report.rounds import find_rounds
-from relforge.stages.tables import empty
 
 _MAX_COUNTED = 40
+_PAIR = ("subject_class", "object_class")
 _BINS = 20
 _DEFAULT_THRESHOLD = 0.2
 """Of the select stage, where the config names none."""
@@ -56,8 +56,9 @@ def gather(run: str) -> dict[str, Any]:
     connection = connect(datasets)
     options: Mapping[str, Any] = next((one.options for one in plan.job.stages if one.name == "select"), {})
     shown = next((name for name in ("relations", "scores", "candidates") if name in datasets), "candidates")
-    described = _paired(connection, datasets, shown, options)
-    scored = _paired(connection, datasets, "scores", options) if "scores" in datasets else None
+    described = shown in datasets and "boxes" in datasets
+    labels = _labels(datasets, options)
+    threshold = float(options.get("threshold", _DEFAULT_THRESHOLD))
     answered = list_answered(folder, survey)
     return {
         "run": run,
@@ -69,17 +70,17 @@ def gather(run: str) -> dict[str, Any]:
         "survival": count_rows(steps),
         "steps": [{**asdict(one), "lost": one.lost} for one in steps],
         "shown": shown,
-        "predicates": count_values(described, ("predicate",), _MAX_COUNTED),
-        "pairs": count_values(described, ("subject_class", "object_class"), _MAX_COUNTED),
+        "predicates": count_values(connection, shown, ("predicate",), _MAX_COUNTED) if described else [],
+        "pairs": count_values(connection, _with_classes(shown), _PAIR, _MAX_COUNTED) if described else [],
         "coverage": find_coverage(connection, datasets, plan, survey),
         "image_labels": find_label_counts(connection, datasets, plan),
         "agreement": find_agreement(connection, datasets),
         "rounds": find_rounds(connection, datasets, plan, survey),
         "answered": [asdict(one) for one in answered],
         "answered_rows": answered_rows(answered),
-        "histogram": None if scored is None else histogram(scored["score"].to_numpy()),
+        "histogram": histogram(connection, _with_score("scores", options)) if "scores" in datasets else None,
         "gold": datasets["gold"].count_rows() if "gold" in datasets else 0,
-        "quality": _quality(connection, datasets, scored, options),
+        "quality": None if labels is None else assess_labels(connection, labels, threshold),
     }
 
 
@@ -93,72 +94,61 @@ def _step(survey: Survey, stage: str, outputs: tuple[str, ...]) -> Step:
     )
 
 
-def _quality(
-    connection: duckdb.DuckDBPyConnection,
-    datasets: Datasets,
-    scored: pa.Table | None,
-    options: Mapping[str, Any],
-) -> dict[str, Any] | None:
-    if scored is None or "gold" not in datasets or "relations" not in datasets:
+def _labels(datasets: Datasets, options: Mapping[str, Any]) -> Labels | None:
+    """The tables that quality is of; None where one of them is not there yet."""
+    if not {"scores", "gold", "relations", "boxes"} <= set(datasets):
         return None
-    gold = _paired(connection, datasets, "gold", options)
-    if not gold.num_rows:
-        return None
-    candidates = _paired(connection, datasets, "candidates", options)
-    kept = _paired(connection, datasets, "relations", options)
-    boxes = select(connection, "SELECT image_id, category FROM boxes")
-    return assess_labels(
-        candidates, scored, kept, gold, boxes, float(options.get("threshold", _DEFAULT_THRESHOLD))
+    nothing = f"(SELECT {KEYS} FROM scores WHERE false)"
+    return Labels(
+        candidates="candidates" if "candidates" in datasets else nothing,
+        scored=_with_score("scores", options),
+        kept=_with_score("relations", options),
+        gold="gold",
     )
 
 
-def _paired(
-    connection: duckdb.DuckDBPyConnection, datasets: Datasets, table: str, options: Mapping[str, Any]
-) -> pa.Table:
-    """Pair columns with the classes of both boxes, and the score that the run selected by."""
-    if table not in datasets or "boxes" not in datasets:
-        connection.register("none", empty("candidates"))
-        return select(
-            connection, "SELECT image_id, subject_box, object_box, predicate, "
-            "'' AS subject_class, '' AS object_class FROM none"
-        )  # fmt: skip
-    score = ""
-    if "score" in datasets[table].schema.names:
-        score = "r.score"
-        if options.get("confidence") == "product":
-            score += " * coalesce(r.subject_score, 1) * coalesce(r.object_score, 1)"
-        score = f", ({score})::FLOAT AS score"
-    return select(
-        connection,
-        f"""SELECT r.image_id, r.subject_box, r.object_box, r.predicate,
-            coalesce(s.category, '') AS subject_class, coalesce(o.category, '') AS object_class {score}
-            FROM {table} r
-            LEFT JOIN boxes s ON s.image_id = r.image_id AND s.box_id = r.subject_box
-            LEFT JOIN boxes o ON o.image_id = r.image_id AND o.box_id = r.object_box
-            ORDER BY 1, 2, 3, 4""",
-    )
+def _with_score(table: str, options: Mapping[str, Any]) -> str:
+    """Pair columns and the score that the run selected by."""
+    score = "score"
+    if options.get("confidence") == "product":
+        score += " * coalesce(subject_score, 1) * coalesce(object_score, 1)"
+    return f"(SELECT {KEYS}, ({score})::FLOAT AS score FROM {table})"
 
 
-def count_values(rows: pa.Table, keys: tuple[str, ...], limit: int) -> list[dict[str, Any]]:
+def _with_classes(table: str) -> str:
+    """Rows with the classes of both boxes; empty where a box is not there."""
+    return f"""(SELECT r.predicate, coalesce(s.category, '') AS subject_class,
+        coalesce(o.category, '') AS object_class FROM {table} r
+        LEFT JOIN boxes s ON s.image_id = r.image_id AND s.box_id = r.subject_box
+        LEFT JOIN boxes o ON o.image_id = r.image_id AND o.box_id = r.object_box)"""
+
+
+def count_values(
+    connection: duckdb.DuckDBPyConnection, rows: str, keys: tuple[str, ...], limit: int
+) -> list[dict[str, Any]]:
     """The most frequent values.
 
     Args:
-        rows: has the columns `keys`.
+        rows: a table or sub-query that has the columns `keys`.
         keys: what to count by, e.g. `("subject_class", "predicate", "object_class")`.
         limit: rows returned.
 
     Returns:
         rows with the keys and `count`, most frequent first, ties by name.
     """
-    found = rows.group_by(list(keys)).aggregate([([], "count_all")])
-    order = [("count_all", "descending"), *((key, "ascending") for key in keys)]
-    return [
-        {key: row[key] for key in keys} | {"count": row["count_all"]}
-        for row in found.sort_by(order).slice(0, limit).to_pylist()
-    ]
+    names = ", ".join(keys)
+    sql = f"SELECT {names}, count(*)::BIGINT AS count FROM {rows} GROUP BY ALL ORDER BY count DESC, {names}"
+    return select(connection, f"{sql} LIMIT {limit}").to_pylist()
 
 
-def histogram(scores: np.ndarray, bins: int = _BINS) -> list[int]:
-    """How many scores fall into each of equal bins from 0 to 1; 1 belongs to the last."""
-    found: list[int] = np.histogram(scores, bins=bins, range=(0.0, 1.0))[0].tolist()
-    return found
+def histogram(connection: duckdb.DuckDBPyConnection, rows: str, bins: int = _BINS) -> list[int]:
+    """How many scores fall into each of equal bins from 0 to 1; 1 belongs to the last.
+
+    Args:
+        rows: a table or sub-query that has `score`.
+    """
+    found = np.zeros(bins, np.int64)
+    with connection.sql(f"SELECT score FROM {rows}").to_arrow_reader() as batches:
+        for batch in batches:
+            found += np.histogram(batch["score"].to_numpy(), bins=bins, range=(0.0, 1.0))[0]
+    return [int(count) for count in found]

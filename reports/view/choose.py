@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Sequence
 
+import duckdb
+
+from relforge.reports.query import select
+
 
 def choose(images: Sequence[str], informative: Collection[str], count: int) -> list[str]:
     """A fair sample, the same every time, in reading order.
@@ -22,6 +26,21 @@ def choose(images: Sequence[str], informative: Collection[str], count: int) -> l
     told = set(informative)
     drawn = sorted(images, key=lambda one: (one not in told, hashlib.sha256(one.encode()).digest()))
     return sorted(drawn[:count], key=reading_order)
+
+
+def choose_rows(
+    connection: duckdb.DuckDBPyConnection, images: str, informative: Sequence[str], count: int
+) -> list[str]:
+    """The same from tables, without a list of all images.
+
+    Args:
+        images: table or sub-query of the images to draw from.
+        informative: tables of images with something to show.
+    """
+    told = " OR ".join(f"image_id IN (SELECT image_id FROM {name})" for name in informative) or "true"
+    sql = f"SELECT image_id FROM {images} ORDER BY ({told}) DESC, sha256(image_id) LIMIT {count}"
+    drawn: list[str] = select(connection, sql)["image_id"].to_pylist()
+    return sorted(drawn, key=reading_order)
 
 
 def reading_order(image_id: str) -> tuple[int, int, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,9 +17,10 @@ from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.reports.datasets import Datasets, open_datasets
 from relforge.reports.matching import find_images
-from relforge.reports.query import connect, select
+from relforge.reports.query import connect, quote_all, select
 from relforge.reports.view.against import merge_scenes
-from relforge.reports.view.choose import choose, reading_order
+from relforge.reports.view.choose import choose_rows, reading_order
+from relforge.reports.view.evidence import ROLES
 from relforge.reports.view.index import index_run
 from relforge.reports.view.scene import describe_image
 from relforge.reports.view.thumbnail import encode_image
@@ -27,6 +28,17 @@ from relforge.stages.tables import empty
 
 SHOWN = ("relations", "scores", "candidates")
 _FACTS = ("boxes", "captions", "triplets", "gold", *SHOWN)
+_PAIR = ("image_id", "subject_box", "object_box", "predicate")
+_SPANS = tuple(f"{role}_{edge}" for role in ROLES for edge in ("start", "end"))
+_READ = {
+    "captions": ("image_id", "caption_id", "text"),
+    "triplets": ("image_id", "caption_id", "triplet_id", *_SPANS),
+    "gold": _PAIR,
+    "scores": (*_PAIR, "score"),
+    "candidates": _PAIR,
+}
+_READ_SHOWN = (*_PAIR, "score", "support", "rule", "caption_ids", "triplet_ids")
+"""Columns that `describe_image` reads, of the table that is shown and of others; of tables not named, all."""
 CHUNK = 64
 """Images whose facts are read together; all of one shard."""
 _KEPT = 32
@@ -112,47 +124,48 @@ class RunView:
 
     def _choose(self, count: int | None, only: Sequence[str], where: str | None) -> tuple[list[str], int]:
         first = self._tables[0]
-        known = self._shared() if self.against is not None else first.images()
+        known = "images" if self.against is None else self._write_shared()
+        total = first.count(known)
         if only:
-            there = set(known)
+            there = set(first.column(f"SELECT image_id FROM {known} WHERE image_id IN {quote_all(only)}"))
             if unknown := [one for one in only if one not in there]:
                 raise RunError(
                     f"--image {unknown[0]}: no such image in {self.run}; "
                     f"relforge inspect {self.run} --table images lists them"
                 )
-            return sorted(set(only), key=reading_order), len(known)
-        informative: Collection[str]
+            return sorted(set(only), key=reading_order), total
         if where is not None:
-            matching = set(first.matching(where))
-            known = [one for one in known if one in matching]
-            informative = known
-        else:
-            informative = first.informative() if count is not None and count < len(known) else known
-        return choose(known, informative, len(known) if count is None else count), len(known)
+            first.connection.register("matching", pa.table({"image_id": pa.array(first.matching(where))}))
+            known = f"(SELECT image_id FROM {known} SEMI JOIN matching USING (image_id))"
+            total = first.count(known)
+        if count is None or count >= total:
+            return sorted(first.column(f"SELECT image_id FROM {known}"), key=reading_order), total
+        return choose_rows(first.connection, known, first.informative(), count), total
 
-    def _shared(self) -> list[str]:
-        """Images with the same boxes in both runs."""
+    def _write_shared(self) -> str:
+        """The table of images with the same boxes in both runs."""
         first, second = self._tables
         first.connection.register("images_of_b", second.datasets["images"])
         first.connection.register("boxes_of_b", second.datasets["boxes"])
         columns = "image_id, box_id, category, x, y, w, h"
-        found = _column(
-            first.connection,
-            f"""WITH a AS (SELECT {columns} FROM boxes), b AS (SELECT {columns} FROM boxes_of_b),
+        first.connection.execute(
+            f"""CREATE TEMP TABLE shared AS
+            WITH a AS (SELECT {columns} FROM boxes), b AS (SELECT {columns} FROM boxes_of_b),
                 differing AS ((FROM a EXCEPT FROM b) UNION (FROM b EXCEPT FROM a))
             SELECT image_id FROM images SEMI JOIN images_of_b USING (image_id)
-                ANTI JOIN differing USING (image_id)""",
+                ANTI JOIN differing USING (image_id)"""
         )
-        if not found:
+        if not first.count("shared"):
             raise RunError(f"{self.run} and {self.against} have no image in common with the same boxes")
-        return found
+        return "shared"
 
     def _cut(self) -> list[list[str]]:
         """Images by chunk. Those of a chunk are of one shard, since a shard is read whole."""
-        chosen = set(self.images)
         chunks = []
+        for table in self._tables:
+            table.find_shards(self.images)
         for ids in self._tables[0].by_shard():
-            kept = sorted((one for one in ids if one in chosen), key=reading_order)
+            kept = sorted(ids, key=reading_order)
             for first in range(0, len(kept), CHUNK):
                 chunks.append(kept[first : first + CHUNK])
         for number, ids in enumerate(chunks):
@@ -177,7 +190,7 @@ class _Tables:
         self.shown = next((name for name in SHOWN if name in self.datasets), SHOWN[0])
         if self.shown not in self.datasets:
             self.connection.register(self.shown, empty(self.shown))
-        self.gold = "gold" in self.datasets and self._count("gold") > 0
+        self.gold = "gold" in self.datasets and self.count("gold") > 0
         self._fragments = {
             name: {fragment.path.rpartition("/")[2]: fragment for fragment in dataset.get_fragments()}
             for name, dataset in self.datasets.items()
@@ -185,14 +198,9 @@ class _Tables:
         }
         self._shard_of: dict[str, str] = {}
 
-    def images(self) -> list[str]:
-        return _column(self.connection, "SELECT image_id FROM images")
-
-    def informative(self) -> set[str]:
-        """Images with relations or gold."""
-        sources = [name for name in (self.shown, "gold") if name in self.datasets]
-        union = " UNION ".join(f"SELECT image_id FROM {name}" for name in sources)
-        return set(_column(self.connection, union)) if union else set()
+    def informative(self) -> list[str]:
+        """Tables that say which images have relations or gold."""
+        return [name for name in (self.shown, "gold") if name in self.datasets]
 
     def matching(self, where: str) -> list[str]:
         if self.shown not in self.datasets:
@@ -208,7 +216,6 @@ class _Tables:
 
     def by_shard(self) -> list[list[str]]:
         """Image ids, a list for each shard."""
-        self._read_shards()
         found: dict[str, list[str]] = defaultdict(list)
         for image, shard in self._shard_of.items():
             found[shard].append(image)
@@ -230,9 +237,9 @@ class _Tables:
 
     def _rows(self, name: str, ids: Sequence[str], pixels: bool = False) -> list[dict[str, Any]]:
         """Rows of some images of one table, in the table's order."""
-        self._read_shards()
         schema: pa.Schema = self.datasets[name].schema
-        columns = [one for one in schema.names if pixels or one != "bytes"]
+        read = _READ_SHOWN if name == self.shown else _READ.get(name, schema.names)
+        columns = [one for one in schema.names if one in read and (pixels or one != "bytes")]
         rows: list[dict[str, Any]] = []
         for shard in sorted({self._shard_of[one] for one in ids}):
             if fragment := self._fragments[name].get(shard):
@@ -240,17 +247,17 @@ class _Tables:
                 rows += fragment.to_table(schema=schema, columns=columns, filter=chosen).to_pylist()
         return rows
 
-    def _read_shards(self) -> None:
-        """Which shard an image is in. A shard is the same set of images in every table."""
-        if not self._shard_of:
-            for shard, fragment in self._fragments["images"].items():
-                for image in fragment.to_table(columns=["image_id"])["image_id"].to_pylist():
-                    self._shard_of[image] = shard
+    def find_shards(self, images: Sequence[str]) -> None:
+        """Which shards these images are in. A shard is the same set of images in every table."""
+        chosen = pa.array(images, pa.string())
+        for shard, fragment in self._fragments["images"].items():
+            ids = fragment.to_table(columns=["image_id"])["image_id"]
+            self._shard_of |= dict.fromkeys(ids.filter(pc.is_in(ids, value_set=chosen)).to_pylist(), shard)
 
-    def _count(self, table: str) -> int:
-        return int(select(self.connection, f"SELECT count(*) AS n FROM {table}")["n"][0].as_py())
+    def count(self, rows: str) -> int:
+        """Rows of a table or sub-query."""
+        return int(select(self.connection, f"SELECT count(*) AS n FROM {rows}")["n"][0].as_py())
 
-
-def _column(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
-    values: list[str] = select(connection, sql).column(0).to_pylist()
-    return values
+    def column(self, sql: str) -> list[str]:
+        values: list[str] = select(self.connection, sql).column(0).to_pylist()
+        return values

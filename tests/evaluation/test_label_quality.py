@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from relforge.evaluation import streamed
 from relforge.evaluation.calibration import calibration, expected_error
+from relforge.evaluation.label_points import Labels
 from relforge.evaluation.label_quality import assess_labels
 from relforge.evaluation.prior import fold, prior_scores
+from tests.evaluation.label_quality_reference import assess_labels as assess_in_memory
 
 # an image id of each half
 FIRST, SECOND = (next(str(i) for i in range(99) if fold(str(i)) == half) for half in (0, 1))
@@ -31,7 +37,28 @@ def pairs(*rows: tuple[str, str, str, str], score: tuple[float, ...] | None = No
 
 
 def boxes(*rows: tuple[str, str]) -> pa.Table:
-    return pa.table({"image_id": [image for image, _ in rows], "category": [name for _, name in rows]})
+    images = [image for image, _ in rows]
+    numbers = [images[:place].count(image) for place, image in enumerate(images)]
+    columns = {"image_id": images, "box_id": numbers, "category": [name for _, name in rows]}
+    return pa.table(columns).set_column(1, "box_id", pa.array(numbers, pa.int32()))
+
+
+def assess(
+    candidates: pa.Table, scored: pa.Table, kept: pa.Table, gold: pa.Table, threshold: float
+) -> dict[str, Any]:
+    """The quality of tables whose boxes are `RIDERS`."""
+    return assess_tables(
+        {"candidates": candidates, "scored": scored, "kept": kept, "gold": gold, "boxes": RIDERS}, threshold
+    )
+
+
+def assess_tables(tables: dict[str, pa.Table], threshold: float) -> dict[str, Any]:
+    with duckdb.connect() as connection:
+        for name, table in tables.items():
+            connection.register(name, table)
+        found = assess_labels(connection, Labels("candidates", "scored", "kept", "gold"), threshold)
+    assert found is not None
+    return found
 
 
 RIDERS = boxes(*((image, name) for image in (FIRST, SECOND) for name in ("person", "horse")))
@@ -80,7 +107,7 @@ def test_quality_judges_kept_relations_thresholds_and_predicates() -> None:
         (FIRST, "person", "near", "horse"),
     )
 
-    found = assess_labels(scored, scored, scored, gold, RIDERS, threshold=0.5)
+    found = assess(scored, scored, scored, gold, threshold=0.5)
 
     assert found["kept"]["precision"] == 0.5
     assert found["kept"]["recall"] == pytest.approx(2 / 3)
@@ -98,7 +125,7 @@ def test_quality_of_a_run_without_relations() -> None:
     gold = pairs((FIRST, "person", "riding", "horse"))
     nothing = pairs((FIRST, "person", "riding", "horse"), score=(1.0,)).slice(0, 0)
 
-    found = assess_labels(nothing, nothing, nothing, gold, RIDERS, threshold=0.2)
+    found = assess(nothing, nothing, nothing, gold, threshold=0.2)
 
     assert (found["kept"]["f1"], found["curve"], found["calibration"]) == (0.0, [], [])
 
@@ -106,10 +133,66 @@ def test_quality_of_a_run_without_relations() -> None:
 def test_repetitions_of_a_relation_count_once() -> None:
     twice = pairs(*[(FIRST, "person", "riding", "horse")] * 2, score=(0.9, 0.7))
 
-    found = assess_labels(
-        twice, twice, twice, pairs((FIRST, "person", "riding", "horse")), RIDERS, threshold=0.2
-    )
+    found = assess(twice, twice, twice, pairs((FIRST, "person", "riding", "horse")), threshold=0.2)
 
     assert found["kept"]["relations"] == 1
     assert found["predicates"][0]["recall"] == 1.0
     assert found["calibration"][0]["rows"] == 1
+
+
+@pytest.mark.parametrize("scores", [3, 10**6])
+def test_quality_is_that_of_tables_in_memory_to_the_last_digit(
+    scores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given relations with repetitions and equal scores, and words that no gold has, in small blocks
+    monkeypatch.setattr(streamed, "BLOCK", 128)
+    random = np.random.default_rng(scores)
+    names = np.array(["person", "horse", "dog", "hat"])
+    category = {(image, box): str(random.choice(names)) for image in range(90) for box in range(4)}
+    boxes = pa.table(
+        {
+            "image_id": [str(image) for image, _ in category],
+            "box_id": pa.array([box for _, box in category], pa.int32()),
+            "category": list(category.values()),
+        }
+    )
+
+    def draw(rows: int, scored: bool = True) -> pa.Table:
+        image, subject, object_ = random.integers(0, (90, 4, 4), (rows, 3)).T
+        known = random.integers(0, 5 if scored else 4, rows)
+        predicate = np.array(["on", "near", "rides", "of", "in"])[known]
+        columns = {
+            "image_id": image.astype(str),
+            "subject_box": pa.array(subject, pa.int32()),
+            "object_box": pa.array(object_, pa.int32()),
+            "predicate": predicate,
+            "subject_class": [category[one] for one in zip(image, subject, strict=True)],
+            "object_class": [category[one] for one in zip(image, object_, strict=True)],
+        }
+        if scored:
+            columns["score"] = pa.array(random.integers(0, scores + 1, rows) / scores, pa.float32())
+        keys = ("image_id", "subject_box", "object_box", "predicate")
+        return pa.table(columns).sort_by([(key, "ascending") for key in keys])
+
+    tables = {"candidates": draw(3000), "scored": draw(2500), "kept": draw(800), "gold": draw(500, False)}
+
+    found = assess_tables(tables | {"boxes": boxes}, 0.4)
+    wanted = assess_in_memory(
+        tables["candidates"], tables["scored"], tables["kept"], tables["gold"], boxes, 0.4
+    )
+
+    # sums of float32 in memory depend on their order
+    for bin_, other in zip(found["calibration"], wanted["calibration"], strict=True):
+        assert bin_.pop("score") == pytest.approx(other.pop("score"), rel=1e-6)
+    error = found.pop("expected_calibration_error")
+    assert error == pytest.approx(wanted.pop("expected_calibration_error"), rel=1e-6)
+    assert found == wanted
+
+
+def test_a_score_that_is_no_number_ranks_last() -> None:
+    rows = [(FIRST, "person", name, "horse") for name in ("riding", "near")]
+    scored = pairs(*rows, score=(float("nan"), 0.5))
+
+    found = assess(scored, scored, scored, pairs(rows[1]), threshold=0.2)
+
+    assert found["best"] == {"threshold": 0.5, "precision": 1.0, "recall": 1.0, "f1": 1.0}
