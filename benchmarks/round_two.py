@@ -58,7 +58,7 @@ ROUNDS: dict[str, tuple[str, dict[str, str], float]] = {
     "R-Tagger, round one's candidates": ("rtagger", {"pairs": "proposed"}, THRESHOLD),
 }
 """Who relabels -> the shipped model that it is, or starts from, options of the stage, and the least score."""
-LEARNT_AGAIN = ("ParSeD", "R-Tagger, near pairs from 0.5", "R-Tagger, round one's candidates")
+LEARNT_AGAIN = ("ParSeD", "R-Tagger, near pairs from 0.5")
 """The second rounds that a model learns from."""
 AGREEMENT = ("in round one", "right of these", "right of new")
 QUALITY = ("relations", "precision", "recall", "F1", "best F1", "mAP", *AGREEMENT)

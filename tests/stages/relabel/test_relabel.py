@@ -97,6 +97,7 @@ def test_every_image_ends_in_one_place_and_every_row_says_what_the_first_round_s
     ]
     known = {("1", 0, 2, "riding"): 0.75, ("1", 0, 2, "near"): 0.5}
     for row in beside:
+        assert row["subject_box"] != row["object_box"]
         assert row["first_score"] == known.get(tuple(row[key] for key in keys))
     assert set(result.tables["scores"]["rule"].to_pylist()) <= {"relabelled"}
     assert result.notes["first_relations"] == 2
