@@ -83,13 +83,14 @@ class DrawnSource:
 
 
 class DrawnCaption:
-    """Five captions per image, all the same; `rounds` of arithmetic take the time of a model."""
+    """Five captions per image, all the same; `rounds` of arithmetic, or `seconds` of waiting, take the
+    time of a model."""
 
     name, version = "caption", 1
     inputs, outputs = ("images",), ("captions",)
 
-    def __init__(self, rounds: int = 0) -> None:
-        self.rounds = rounds
+    def __init__(self, rounds: int = 0, seconds: float = 0.0) -> None:
+        self.rounds, self.seconds = rounds, seconds
 
     def files(self) -> Sequence[str]:
         return []
@@ -99,6 +100,7 @@ class DrawnCaption:
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
         ids = [i for i in tables["images"]["image_id"].to_pylist() for _ in range(5)]
+        time.sleep(self.seconds)
         total = 0
         for n in range(self.rounds):
             total += n * n
@@ -123,6 +125,7 @@ class DrawnParse(DrawnCaption):
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
         captions = tables["captions"]
+        time.sleep(self.seconds)
         total = 0
         for n in range(self.rounds):
             total += n * n
