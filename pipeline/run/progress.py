@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from relforge.pipeline.run.losses import MIN_READ, check_losses
 from relforge.pipeline.run.marks import Running, try_mark
 from relforge.pipeline.run.plan import Plan
 from relforge.pipeline.run.sums import Loss, Losses, count_losses
-from relforge.pipeline.store.run_folder import RUNNING, STATE, RunFolder
+from relforge.pipeline.store.run_folder import RUNNING, RunFolder
 from relforge.pipeline.store.sidecar import Sidecar
-from relforge.pipeline.store.storage import Stat
 
 
 @dataclass(frozen=True)
@@ -111,19 +112,22 @@ class Watcher:
 
     def __init__(self, folder: RunFolder, plan: Plan) -> None:
         self._folder, self._plan = folder, plan
-        self._seen = {step.name: self._listing(step.outputs[-1]) for step in plan.steps}
+        # its last table's sidecar is the last to be published of a stage
+        self._seen = {step.name: folder.sidecar_files(step.outputs[-1]) for step in plan.steps}
 
     def poll(self) -> list[ShardDone]:
         """Commits since the last call, stage by stage."""
         events = []
         for step in self._plan.steps:
-            table = step.outputs[-1]  # its sidecar is the last to be published
-            now = self._listing(table)
-            for name in sorted(name for name, stat in now.items() if self._seen[step.name].get(name) != stat):
+            table = step.outputs[-1]
+            now = self._folder.sidecar_files(table)
+            unread = []
+            for shard in now.shards[~self._seen[step.name].agree(now.shards, now.marks)].tolist():
                 try:
-                    account = Sidecar.from_bytes(self._folder.storage.read(f"{STATE}/{table}/{name}"))
+                    path = self._folder.sidecar_path(table, shard)
+                    account = Sidecar.from_bytes(self._folder.storage.read(path))
                 except (FileNotFoundError, ValueError):
-                    now.pop(name)
+                    unread.append(shard)
                     continue
                 events.append(
                     ShardDone(
@@ -136,8 +140,5 @@ class Watcher:
                         count_losses(step, [account]),
                     )
                 )
-            self._seen[step.name] = now
+            self._seen[step.name] = now.only(np.setdiff1d(now.shards, unread)) if unread else now
         return events
-
-    def _listing(self, table: str) -> dict[str, Stat]:
-        return self._folder.storage.listing(f"{STATE}/{table}")

@@ -9,7 +9,6 @@ import socket
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
@@ -155,13 +154,15 @@ class LocalStorage:
 
     def delete_orphans(self, folder: str) -> int:
         removed = 0
-        for path in Path(self._path(folder)).glob(f".*{_TEMPORARY}"):
-            host, _, pid = (
-                path.name.removesuffix(_TEMPORARY).split(".")[-1].rpartition("-")[0].rpartition("-")
-            )
-            if host == _host() and pid.isdigit() and not process_lives(int(pid)):
+        try:
+            names = [name for name in os.listdir(self._path(folder)) if name.endswith(_TEMPORARY)]
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+        for name in names:
+            host, _, pid = name.removesuffix(_TEMPORARY).split(".")[-1].rpartition("-")[0].rpartition("-")
+            if name[0] == "." and host == _host() and pid.isdigit() and not process_lives(int(pid)):
                 with suppress(OSError):
-                    path.unlink()
+                    os.unlink(os.path.join(self._path(folder), name))
                     removed += 1
         return removed
 

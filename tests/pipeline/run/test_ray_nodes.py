@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from relforge.pipeline.errors import Outcome
+from relforge.pipeline.errors import Outcome, RunError
 from relforge.pipeline.run import ray_health, ray_nodes
 from relforge.pipeline.run.driver import Driver
 from relforge.pipeline.run.execute import run
@@ -58,6 +58,24 @@ def test_a_node_that_does_not_see_a_file_is_named_and_nothing_is_begun(
     assert "does not see /absent/on/this/node; put it where every node sees it" in result.message
     assert result.committed == {}
     assert not list((ram / "run" / "logs").glob("probe-*"))
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_a_node_that_joins_later_is_asked_too(ram: Path, source, monkeypatch: pytest.MonkeyPatch) -> None:
+    joined = ray_nodes.alive_nodes()
+    nodes: list[ray_nodes.Node] = []
+    monkeypatch.setattr(ray_nodes, "alive_nodes", lambda: nodes)
+    monkeypatch.setattr(ray_nodes, "shared_files", lambda plan, steps: ["/absent/on/this/node"])
+    job = tiny_job(ram / "run", source(8))
+    folder = RunFolder(job.folder)
+    plan, _ = prepare(folder, job)
+
+    with Driver(folder) as driver:
+        watch = ClusterWatch(plan, folder, driver, {}, lambda _: None)
+        watch.look(now=True)
+        nodes += joined
+        with pytest.raises(RunError, match="does not see /absent/on/this/node; put it where every node"):
+            watch.look(now=True)
 
 
 @pytest.mark.usefixtures("ray_here")

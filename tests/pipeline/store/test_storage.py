@@ -109,17 +109,19 @@ def test_a_heartbeat_is_written_without_waiting_for_the_disk(tmp_path):
     assert "fsync" not in [kind for kind, _ in ops.calls]
 
 
-def test_temporary_files_of_the_dead_are_deleted_and_those_of_the_living_kept(tmp_path):
+@pytest.mark.parametrize("folder", ["captions", ""])
+def test_temporary_files_of_the_dead_are_deleted_and_those_of_the_living_kept(tmp_path, folder):
     leave_one = (
         "import sys; from relforge.pipeline.store.local_storage import LocalStorage;"
-        "LocalStorage(sys.argv[1]).stage('captions/part-00000.json', b'{}')"
+        "LocalStorage(sys.argv[1]).stage(sys.argv[2], b'{}')"
     )
-    subprocess.run([sys.executable, "-c", leave_one, str(tmp_path)], check=True, cwd=os.getcwd())
+    path = os.path.join(folder, "part-00000.json")
+    subprocess.run([sys.executable, "-c", leave_one, str(tmp_path), path], check=True, cwd=os.getcwd())
     storage = LocalStorage(tmp_path)
-    storage.stage("captions/part-00001.json", b"{}")
+    storage.stage(os.path.join(folder, "part-00001.json"), b"{}")
 
-    assert storage.delete_orphans("captions") == 1
-    assert [path.name.startswith(".part-00001") for path in (tmp_path / "captions").iterdir()] == [True]
+    assert storage.delete_orphans(folder) == 1
+    assert [path.name.startswith(".part-00001") for path in (tmp_path / folder).iterdir()] == [True]
 
 
 def test_an_unknown_scheme_is_named():
