@@ -89,7 +89,8 @@ def scores(world: World, tables: Tables, proposed: pa.Table, model: Path | None,
         return _run("tag", {"backend": "rule"}, {**tables, "candidates": proposed})["scores"]
     sides = {"short_side": SHORT_SIDE, "long_side": SIZE, "floor": 0.0, "threads": 1}
     stage = {"backend": "rtagger", "model": str(model), **sides, **options}
-    key = digest([stage, proposed.num_rows, hash_of(proposed)], world.work)
+    boxes = digest([tables["boxes"][side].to_pylist() for side in "xywh"], Path("/"))
+    key = digest([stage, proposed.num_rows, hash_of(proposed), boxes], world.work)
     return read_or_make(
         world.work, "scores", key, lambda: _run("tag", stage, {**tables, "candidates": proposed})["scores"]
     )

@@ -29,6 +29,7 @@ class World:
         labelled: images with boxes and captions, to be labelled; their gold only scores.
         evaluated: the first of them, which the experiments on labels use.
         hoi: images of the downstream benchmark.
+        size, seed, look_alikes: of the images, see `demo.world.dataset.write_split`.
     """
 
     work: Path
@@ -36,13 +37,18 @@ class World:
     labelled: int = 1000
     evaluated: int = 300
     hoi: int = 300
+    size: int = SIZE
+    seed: int = 0
+    look_alikes: float = 0.0
 
     def folder(self, split: str) -> Path:
         """The split's folder, drawn on first use."""
         counts = {"vg-like": self.gold, "detection": self.labelled, "hoi": self.hoi}
-        parent = self.work / f"world-{counts[split]}"
+        drawn = (self.size, self.seed, self.look_alikes)
+        named = "" if drawn == (SIZE, 0, 0.0) else "-{}-{}-{:g}".format(*drawn)
+        parent = self.work / f"world-{counts[split]}{named}"
         if not (parent / split / "scene_graphs.json").exists():
-            write_split(parent, split, counts[split], size=SIZE)
+            write_split(parent, split, counts[split], self.seed, self.size, self.look_alikes)
         return parent / split
 
     def source(self, split: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from PIL import Image
 from relforge.demo.world.hands import put_hat_on
 from relforge.demo.world.in_places import add_bystander
 from relforge.demo.world.interactions import INTERACTIONS
+from relforge.demo.world.look_alikes import LOOK_ALIKES, add_look_alike
 from relforge.demo.world.render import Box, render
 from relforge.demo.world.scene import Fact, Scene
 from relforge.demo.world.scene_builder import SceneBuilder
@@ -34,7 +35,9 @@ class DrawnImage:
     facts: list[Fact]
 
 
-def draw_image(seed: int, index: int, size: int = 128, without: Sequence[str] = ()) -> DrawnImage:
+def draw_image(
+    seed: int, index: int, size: int = 128, without: Sequence[str] = (), look_alikes: float = 0.0
+) -> DrawnImage:
     """The image with that number, a function of the arguments alone.
 
     Args:
@@ -42,16 +45,18 @@ def draw_image(seed: int, index: int, size: int = 128, without: Sequence[str] = 
         index: number of the image.
         size: longer side in pixels; the other side varies.
         without: interactions that are not shown.
+        look_alikes: probability that the same things are placed beside an interaction as if it happened once
+            more, but it does not (`look_alikes`); twice for each interaction, of which there are one or two.
     """
     rng = np.random.default_rng([seed, index])
     for _ in range(20):
-        made = _attempt(rng, size, [name for name in INTERACTIONS if name not in without])
+        made = _attempt(rng, size, [name for name in INTERACTIONS if name not in without], look_alikes)
         if made.facts and len(made.boxes) >= 2:
             return made
     return made
 
 
-def _attempt(rng: np.random.Generator, size: int, names: list[str]) -> DrawnImage:
+def _attempt(rng: np.random.Generator, size: int, names: list[str], look_alikes: float) -> DrawnImage:
     ratio = rng.uniform(0.72, 1.0)
     shape = (size, round(size * ratio)) if rng.random() < 0.7 else (round(size * ratio), size)
     builder = SceneBuilder(shape, rng)
@@ -61,7 +66,10 @@ def _attempt(rng: np.random.Generator, size: int, names: list[str]) -> DrawnImag
     chosen = [names[i] for i in rng.integers(len(names), size=count)]
     if count > 1 and rng.random() < 0.35:
         chosen[1] = chosen[0]  # the same interaction twice, often with other objects
-    for name, x in zip(chosen, columns, strict=False):
+    if look_alikes:
+        columns = _add_with_look_alikes(builder, chosen, look_alikes)
+        count = 0
+    for name, x in zip(chosen[:count], columns, strict=False):
         INTERACTIONS[name](builder, float(x), builder.ground_row())
     for x in columns[count : count + int(rng.integers(0, 3))]:
         add_bystander(builder, float(x), builder.ground_row(0.1, 0.9))
@@ -73,6 +81,25 @@ def _attempt(rng: np.random.Generator, size: int, names: list[str]) -> DrawnImag
     scene = Scene(builder.scene.size, builder.scene.backdrop, [builder.scene.things[i] for i in shown])
     kept = [(rank[s], p, rank[o]) for s, p, o in facts]
     return DrawnImage(scene, image, [box for i in shown if (box := boxes[i])], kept)
+
+
+def _add_with_look_alikes(builder: SceneBuilder, names: list[str], share: float) -> np.ndarray:
+    """The interactions, each beside a look-alike of itself with that probability; returns free columns."""
+    rng = builder.rng
+    names = names[:2]
+    slots = 3 * len(names) + 1
+    columns = (np.arange(slots) + rng.uniform(0.25, 0.75, slots)) / slots * builder.scene.size[0]
+    rng.shuffle(columns)
+    free = iter(columns.tolist())
+    for name in names:
+        before = len(builder.scene.things)
+        INTERACTIONS[name](builder, next(free), builder.ground_row())
+        builder.preferred = frozenset(thing.kind for thing in builder.scene.things[before:])
+        for _ in range(2 if name in LOOK_ALIKES else 0):
+            if rng.random() < share:
+                add_look_alike(builder, name, next(free), builder.ground_row())
+        builder.preferred = frozenset()
+    return np.array(list(free))
 
 
 def _add_hats(builder: SceneBuilder, rng: np.random.Generator) -> None:

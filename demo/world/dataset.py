@@ -1,6 +1,7 @@
 """Splits of the world on disk, in the formats that real datasets come in.
 
     python -m relforge.demo.world.dataset OUT [--split vg-like=800 ...] [--seed N] [--size PIXELS]
+        [--look-alikes SHARE]
 
 Every split is a folder: `images/`, `instances.json` (COCO boxes), `captions.json` (COCO captions),
 `scene_graphs.json` (Visual Genome layout: boxes and complete gold relations), `said.json` (what each
@@ -39,7 +40,9 @@ _LAYOUT = 3
 """Of a split's folder; one written in another layout is written again."""
 
 
-def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 128) -> Path:
+def write_split(
+    folder: Path, name: str, count: int, seed: int = 0, size: int = 128, look_alikes: float = 0.0
+) -> Path:
     """Draw and write one split; the same arguments give the same bytes, and are not drawn again.
 
     Args:
@@ -47,6 +50,7 @@ def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 
         name: a key of `SPLITS`; each has images of its own.
         count: number of images.
         size: longer side in pixels.
+        look_alikes: see `compose.draw_image`.
 
     Returns:
         The split's folder.
@@ -54,6 +58,8 @@ def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 
     out = folder / name
     settings = {"version": __version__, "layout": _LAYOUTS.get(name, _LAYOUT), "count": count}
     settings |= {"seed": seed, "size": size}
+    if look_alikes:
+        settings["look_alikes"] = look_alikes
     marker = out / "drawn.json"
     if marker.exists() and json.loads(marker.read_text()) == settings:
         return out
@@ -68,7 +74,8 @@ def write_split(folder: Path, name: str, count: int, seed: int = 0, size: int = 
     said: list[dict[str, object]] = []
     for index in range(count):
         image_id = index + 1
-        drawn = draw_image(seed ^ salt, index, size, () if name == _BENCHMARK else UNSEEN)
+        without = () if name == _BENCHMARK else UNSEEN
+        drawn = draw_image(seed ^ salt, index, size, without, look_alikes)
         file_name = f"{image_id:06d}.jpg"
         drawn.image.save(out / "images" / file_name, quality=92)
         width, height = drawn.image.size
@@ -117,12 +124,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--look-alikes", type=float, default=0.0)
     args = parser.parse_args(arguments)
     for entry in args.split:
         name, _, count = entry.partition("=")
         if name not in SPLITS:
             parser.error(f"--split: {name!r} is not one of {', '.join(SPLITS)}")
-        print(write_split(args.out, name, int(count or SPLITS[name]), args.seed, args.size))
+        print(write_split(args.out, name, int(count or SPLITS[name]), args.seed, args.size, args.look_alikes))
 
 
 if __name__ == "__main__":

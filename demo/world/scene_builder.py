@@ -22,6 +22,7 @@ class SceneBuilder:
 
     def __init__(self, size: tuple[int, int], rng: np.random.Generator) -> None:
         self.rng = rng
+        self.preferred: frozenset[str] = frozenset()
         place = PLACES[rng.integers(len(PLACES))]
         indoors = place == "room"
         horizon = size[1] * rng.uniform(0.38, 0.52)
@@ -80,7 +81,8 @@ class SceneBuilder:
         return x, (thing.at[1] - point[1]) / thing.height
 
     def pick(self, *kinds: str) -> str:
-        """Draw one of the kinds."""
+        """Draw one of the kinds; one of `preferred` where there is any."""
+        kinds = tuple(kind for kind in kinds if kind in self.preferred) or kinds
         return kinds[int(self.rng.integers(len(kinds)))]
 
     def thing(self, index: int) -> Thing:

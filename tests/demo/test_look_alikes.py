@@ -1,0 +1,74 @@
+"""Look-alikes: the boxes of an interaction, and no interaction."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from relforge.demo.world.compose import draw_image
+from relforge.demo.world.dataset import main
+from relforge.demo.world.interactions import INTERACTIONS, SPATIAL
+from relforge.demo.world.look_alikes import LOOK_ALIKES, add_look_alike, frame_of
+from relforge.demo.world.render import render
+from relforge.demo.world.scene_builder import SceneBuilder
+
+
+def built(name: str, look_alike: bool, seed: int = 3) -> SceneBuilder:
+    builder = SceneBuilder((256, 256), np.random.default_rng(seed))
+    if look_alike:
+        add_look_alike(builder, name, 128.0, 200.0)
+    else:
+        INTERACTIONS[name](builder, 128.0, 200.0)
+    return builder
+
+
+@pytest.mark.parametrize("name", LOOK_ALIKES)
+def test_classes_and_boxes_are_those_of_the_interaction(name: str) -> None:
+    real, alike = built(name, False), built(name, True)
+
+    assert [thing.kind for thing in alike.scene.things] == [thing.kind for thing in real.scene.things]
+    for index in range(len(real.scene.things)):
+        one, two = frame_of(real, index), frame_of(alike, index)
+        assert two[1] == pytest.approx(one[1], abs=1.5)
+        assert two[3] == pytest.approx(one[3], abs=1.5)
+        assert one[0] + one[2] == pytest.approx(two[0] + two[2], abs=3.0)
+
+
+@pytest.mark.parametrize("name", LOOK_ALIKES)
+def test_only_the_image_and_the_facts_differ(name: str) -> None:
+    real, alike = built(name, False), built(name, True)
+
+    assert {predicate for _, predicate, _ in alike.scene.facts} <= set(SPATIAL)
+    images = [render(one.scene, np.random.default_rng(0))[0] for one in (real, alike)]
+    assert (np.abs(np.subtract(*(np.asarray(one, int) for one in images))).max(-1) > 40).sum() > 20
+
+
+def test_the_frame_is_the_box_that_is_drawn() -> None:
+    builder = built("riding", False)
+    boxes = render(builder.scene, np.random.default_rng(0))[1]
+
+    for index, box in enumerate(boxes):
+        assert box is not None
+        left, top, right, bottom = frame_of(builder, index)
+        assert (left, top, right - left, bottom - top) == pytest.approx(box, abs=0.6)
+
+
+def test_look_alikes_stand_beside_the_same_classes_and_none_are_drawn_unless_asked_for() -> None:
+    without = [name for name in INTERACTIONS if name != "riding"]
+    drawn = draw_image(0, 0, 192, without, look_alikes=1.0)
+    riding = [fact for fact in drawn.facts if fact[1] == "riding"]
+    behind = [fact for fact in drawn.facts if fact[1] == "behind"]
+    kinds = [thing.kind for thing in drawn.scene.things]
+    mounts = {kinds[object_] for _, _, object_ in riding}
+
+    assert mounts & {kinds[object_] for _, _, object_ in behind}
+    assert draw_image(0, 0, 64).boxes == draw_image(0, 0, 64, look_alikes=0.0).boxes
+
+
+def test_a_split_says_how_many_it_has(tmp_path: Path) -> None:
+    main([str(tmp_path), "--split", "detection=2", "--size", "64", "--look-alikes", "0.5"])
+
+    assert json.loads((tmp_path / "detection" / "drawn.json").read_text())["look_alikes"] == 0.5
