@@ -16,7 +16,7 @@ from relforge.stages.tables import SCHEMAS, conform
 from relforge.trainer.recipes import relations
 
 RECIPE = Path(__file__).resolve().parents[2] / "configs" / "train" / "world_rtagger.yaml"
-FIRST, LAST = 35.3, 28.8
+FIRST, LAST = 37.4, 30.3
 """Losses of the run below as recorded: of its first step, and the mean of its last four."""
 
 BLANK = {
