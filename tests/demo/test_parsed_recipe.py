@@ -15,7 +15,7 @@ from relforge.trainer.recipes import relations
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "configs" / "train" / "world_parsed.yaml"
-FIRST, LAST = 33.4, 20.7
+FIRST, LAST = 44.1, 26.2
 """Losses of the run below as recorded: of its first step, and the mean of its last four."""
 
 
