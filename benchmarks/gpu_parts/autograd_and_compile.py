@@ -31,10 +31,9 @@ def inputs(device: str, tiny: bool) -> tuple[MSDeformAttn, list[list[int]], Tens
 
 def run(recorder: Recorder) -> None:
     module, levels, query, points, pixels, mask = inputs(recorder.device, recorder.tiny)
-    shapes = torch.tensor(levels)
 
     def call(function: torch.nn.Module | object, leaf: Tensor) -> Tensor:
-        return function(leaf, points, pixels, shapes, mask)  # type: ignore[operator]
+        return function(leaf, points, pixels, levels, mask)  # type: ignore[operator]
 
     def results(function: torch.nn.Module | object) -> tuple[Tensor, Tensor]:
         leaf = query.clone().requires_grad_()

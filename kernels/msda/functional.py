@@ -15,7 +15,7 @@ from relforge.kernels.msda.reference import (
     ms_deform_attn_reference,
     sampling_locations_of,
 )
-from relforge.kernels.msda.shapes import Shapes, as_tensor, check, check_extras
+from relforge.kernels.msda.shapes import Shapes, as_levels, check, check_extras, flatten
 
 
 def ms_deform_attn(
@@ -29,7 +29,7 @@ def ms_deform_attn(
 
     Args:
         value: (B, S, H, D) float16, bfloat16, float32 (sums are kept in float32) or float64.
-        spatial_shapes: (L, 2) integers (rows, columns), or a sequence of pairs. Keep a tensor on the CPU.
+        spatial_shapes: a sequence of L pairs (rows, columns), or (L, 2) integers. Keep a tensor on the CPU.
         sampling_locations: (B, Q, H, L, P, 2) as (x, y), normalised to [0, 1]; zeros are sampled outside.
             Keep them in float32: float16 steps by 0.07 pixels on a level 134 wide, bfloat16 by half a pixel.
         attention_weights: (B, Q, H, L, P).
@@ -42,11 +42,12 @@ def ms_deform_attn(
         ValueError: shapes, dtypes or devices that do not fit, or an unknown kernel.
         KernelUnavailable: the requested kernel cannot run here.
     """
-    shapes = as_tensor(spatial_shapes)
+    levels = as_levels(spatial_shapes)
     chosen = choose(value.device.type, value.dtype, kernel)
     if chosen == "reference":
-        check(value, shapes, sampling_locations, attention_weights)
-        return ms_deform_attn_reference(value, shapes, sampling_locations, attention_weights)
+        check(value, levels, sampling_locations, attention_weights)
+        return ms_deform_attn_reference(value, levels, sampling_locations, attention_weights)
+    shapes = flatten(levels)
     return torch.ops.relforge.msda_forward(value, shapes, sampling_locations, attention_weights, chosen)
 
 
@@ -73,17 +74,17 @@ def ms_deform_attn_fused(
     Returns:
         (B, Q, H * D) in the dtype of `value`.
     """
-    shapes = as_tensor(spatial_shapes)
+    levels = as_levels(spatial_shapes)
     chosen = choose(value.device.type, value.dtype, kernel)
-    inputs = (value, shapes, reference_points, sampling_offsets, attention_logits, padding_mask)
+    inputs = (reference_points, sampling_offsets, attention_logits, padding_mask)
     if chosen == "reference":
-        check_extras(check(value, shapes, sampling_offsets, attention_logits), reference_points, padding_mask)
-        return ms_deform_attn_fused_reference(*inputs)
+        check_extras(check(value, levels, sampling_offsets, attention_logits), reference_points, padding_mask)
+        return ms_deform_attn_fused_reference(value, levels, *inputs)
     if torch.is_grad_enabled() and reference_points.requires_grad:
         # Rare (a decoder's first layer learns its points), so autograd does the location arithmetic.
-        locations = sampling_locations_of(reference_points, sampling_offsets, shapes)
+        locations = sampling_locations_of(reference_points, sampling_offsets, levels)
         weights = attention_logits.flatten(-2).softmax(-1).view_as(attention_logits)
         if padding_mask is not None:
             value = value.masked_fill(padding_mask[..., None, None], 0.0)
-        return torch.ops.relforge.msda_forward(value, shapes, locations, weights, chosen)
-    return torch.ops.relforge.msda_fused_forward(*inputs, chosen)
+        return torch.ops.relforge.msda_forward(value, flatten(levels), locations, weights, chosen)
+    return torch.ops.relforge.msda_fused_forward(value, flatten(levels), *inputs, chosen)

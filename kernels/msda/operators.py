@@ -1,7 +1,8 @@
 """`relforge::msda_forward`, `relforge::msda_fused_forward` and their gradients, as operators of PyTorch.
 
 Registered through `torch.library`, so autograd, `torch.compile` and autocast get ordinary operators while the
-kernels depend on no PyTorch ABI. `kernel` is the name that `dispatch.choose` returned.
+kernels depend on no PyTorch ABI. `spatial_shapes` are integers (`shapes.flatten`), not a tensor: inductor
+captures no CUDA graph of what has inputs on the CPU. `kernel` is the name that `dispatch.choose` returned.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import torch
 from torch import Tensor
 
 from relforge.kernels.msda import cpu, triton_launch
-from relforge.kernels.msda.shapes import check, check_extras
+from relforge.kernels.msda.shapes import check, check_extras, unflatten
 
 LIBRARY = torch.library.Library("relforge", "DEF")
-POINTS = "Tensor value, Tensor spatial_shapes, Tensor sampling_locations, Tensor attention_weights"
+POINTS = "Tensor value, int[] spatial_shapes, Tensor sampling_locations, Tensor attention_weights"
 FUSED = (
-    "Tensor value, Tensor spatial_shapes, Tensor reference_points, Tensor sampling_offsets, "
+    "Tensor value, int[] spatial_shapes, Tensor reference_points, Tensor sampling_offsets, "
     "Tensor attention_logits, Tensor? padding_mask"
 )
 SCHEMAS = {
@@ -37,19 +38,19 @@ def kernel_module(name: str) -> Any:
     return kernels[name]
 
 
-def forward(value: Tensor, shapes: Tensor, points: Tensor, weights: Tensor, kernel: str) -> Tensor:
+def forward(value: Tensor, shapes: list[int], points: Tensor, weights: Tensor, kernel: str) -> Tensor:
     return fused_forward(value, shapes, None, points, weights, None, kernel)
 
 
 def backward(
-    grad_output: Tensor, value: Tensor, shapes: Tensor, points: Tensor, weights: Tensor, kernel: str
+    grad_output: Tensor, value: Tensor, shapes: list[int], points: Tensor, weights: Tensor, kernel: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     return fused_backward(grad_output, value, shapes, None, points, weights, None, kernel)
 
 
 def fused_forward(
     value: Tensor,
-    shapes: Tensor,
+    shapes: list[int],
     reference: Tensor | None,
     offsets: Tensor,
     logits: Tensor,
@@ -57,7 +58,7 @@ def fused_forward(
     kernel: str,
 ) -> Tensor:
     """Without `reference`, `offsets` are locations and `logits` weights."""
-    problem = check(value, shapes, offsets, logits)
+    problem = check(value, unflatten(shapes), offsets, logits)
     if reference is not None:
         check_extras(problem, reference, mask)
     return kernel_module(kernel).forward(problem, value, offsets, logits, reference, mask)
@@ -66,7 +67,7 @@ def fused_forward(
 def fused_backward(
     grad_output: Tensor,
     value: Tensor,
-    shapes: Tensor,
+    shapes: list[int],
     reference: Tensor | None,
     offsets: Tensor,
     logits: Tensor,
@@ -74,20 +75,20 @@ def fused_backward(
     kernel: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """As `fused_forward`."""
-    problem = check(value, shapes, offsets, logits)
+    problem = check(value, unflatten(shapes), offsets, logits)
     if reference is not None:
         check_extras(problem, reference, mask)
     return kernel_module(kernel).backward(problem, grad_output, value, offsets, logits, reference, mask)
 
 
-def fake_forward(value: Tensor, shapes: Tensor, points: Tensor, weights: Tensor, kernel: str) -> Tensor:
+def fake_forward(value: Tensor, shapes: list[int], points: Tensor, weights: Tensor, kernel: str) -> Tensor:
     batch, _, heads, channels = value.shape
     return value.new_empty((batch, points.shape[1], heads * channels))
 
 
 def fake_fused_forward(
     value: Tensor,
-    shapes: Tensor,
+    shapes: list[int],
     reference: Tensor,
     offsets: Tensor,
     logits: Tensor,
@@ -102,7 +103,7 @@ def empty_contiguous(tensor: Tensor) -> Tensor:
 
 
 def fake_backward(
-    grad_output: Tensor, value: Tensor, shapes: Tensor, points: Tensor, weights: Tensor, kernel: str
+    grad_output: Tensor, value: Tensor, shapes: list[int], points: Tensor, weights: Tensor, kernel: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     return empty_contiguous(value), empty_contiguous(points), empty_contiguous(weights)
 
@@ -110,7 +111,7 @@ def fake_backward(
 def fake_fused_backward(
     grad_output: Tensor,
     value: Tensor,
-    shapes: Tensor,
+    shapes: list[int],
     reference: Tensor,
     offsets: Tensor,
     logits: Tensor,
@@ -121,17 +122,19 @@ def fake_fused_backward(
 
 
 def save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    *tensors, ctx.kernel = inputs
-    ctx.save_for_backward(*tensors)
+    value, ctx.shapes, *tensors, ctx.kernel = inputs
+    ctx.save_for_backward(value, *tensors)
 
 
 def backward_formula(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
-    grads = torch.ops.relforge.msda_backward(grad_output, *ctx.saved_tensors, ctx.kernel)
+    value, *tensors = ctx.saved_tensors
+    grads = torch.ops.relforge.msda_backward(grad_output, value, ctx.shapes, *tensors, ctx.kernel)
     return grads[0], None, grads[1], grads[2], None
 
 
 def fused_backward_formula(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
-    grads = torch.ops.relforge.msda_fused_backward(grad_output, *ctx.saved_tensors, ctx.kernel)
+    value, *tensors = ctx.saved_tensors
+    grads = torch.ops.relforge.msda_fused_backward(grad_output, value, ctx.shapes, *tensors, ctx.kernel)
     return grads[0], None, None, grads[1], grads[2], None, None
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from relforge.kernels.msda.shapes import as_levels
+from relforge.kernels.msda.shapes import Shapes, as_levels
 
 
 def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -22,13 +22,13 @@ def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def ms_deform_attn_reference(
-    value: Tensor, spatial_shapes: Tensor, sampling_locations: Tensor, attention_weights: Tensor
+    value: Tensor, spatial_shapes: Shapes, sampling_locations: Tensor, attention_weights: Tensor
 ) -> Tensor:
     """Differentiable in all three floating inputs, in float64 too.
 
     Args:
         value: (B, S, H, D), S = sum of rows * columns over the levels, row-major, levels in order.
-        spatial_shapes: (L, 2) integer (rows, columns).
+        spatial_shapes: (L, 2) integers (rows, columns).
         sampling_locations: (B, Q, H, L, P, 2) as (x, y), normalised to [0, 1] over each level.
         attention_weights: (B, Q, H, L, P).
 
@@ -63,14 +63,14 @@ def ms_deform_attn_reference(
     return output.reshape(batch, queries, heads * channels).to(value.dtype)
 
 
-def sampling_locations_of(reference_points: Tensor, offsets: Tensor, spatial_shapes: Tensor) -> Tensor:
+def sampling_locations_of(reference_points: Tensor, offsets: Tensor, spatial_shapes: Shapes) -> Tensor:
     """Normalised sampling locations from reference points and raw offsets (Deformable DETR, appendix A.3).
 
     Args:
         reference_points: (B, Q, L, 2), then offsets are in pixels of each level; or (B, Q, L, 4) boxes
             (centre x, centre y, width, height), then offsets are in units of half a box side / P.
         offsets: (B, Q, H, L, P, 2).
-        spatial_shapes: (L, 2) integer (rows, columns).
+        spatial_shapes: (L, 2) integers (rows, columns).
 
     Returns:
         (B, Q, H, L, P, 2), at least float32: half precision would move points by a tenth of a pixel.
@@ -86,7 +86,7 @@ def sampling_locations_of(reference_points: Tensor, offsets: Tensor, spatial_sha
 
 def ms_deform_attn_fused_reference(
     value: Tensor,
-    spatial_shapes: Tensor,
+    spatial_shapes: Shapes,
     reference_points: Tensor,
     sampling_offsets: Tensor,
     attention_logits: Tensor,

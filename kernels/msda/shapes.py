@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -10,6 +11,8 @@ from torch import Tensor
 
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 Shapes: TypeAlias = Tensor | Sequence[Sequence[int]]
+Levels: TypeAlias = tuple[tuple[int, int], ...]
+"""L pairs (rows, columns)."""
 
 
 class Problem(NamedTuple):
@@ -21,74 +24,93 @@ class Problem(NamedTuple):
     channels: int  # D, per head
     queries: int  # Q
     points: int  # P, per level
-    levels: tuple[tuple[int, int], ...]  # L pairs (rows, columns)
+    levels: Levels
 
 
-def as_levels(spatial_shapes: Shapes) -> tuple[tuple[int, int], ...]:
+def as_levels(spatial_shapes: Shapes) -> Levels:
     """(rows, columns) of every level as Python integers.
 
-    A tensor on a GPU is copied to the host, which waits for the GPU: keep `spatial_shapes` on the CPU.
+    A tensor on a GPU is copied to the host, which waits for the GPU: keep `spatial_shapes` on the CPU, or
+    give pairs, which `torch.compile` also takes without a graph break.
     """
-    rows = spatial_shapes.tolist() if isinstance(spatial_shapes, Tensor) else spatial_shapes
-    levels = tuple((int(height), int(width)) for height, width in rows)
-    if not levels or any(height < 1 or width < 1 for height, width in levels):
-        raise ValueError(f"spatial_shapes must be one or more (rows, columns) pairs, each >= 1; got {levels}")
-    return levels
-
-
-def as_tensor(spatial_shapes: Shapes) -> Tensor:
-    """`spatial_shapes` as an int64 tensor (L, 2), as the operator takes it."""
     if isinstance(spatial_shapes, Tensor):
         if spatial_shapes.dim() != 2 or spatial_shapes.shape[1] != 2 or spatial_shapes.is_floating_point():
             raise ValueError(
                 "spatial_shapes must be integers (L, 2), a row (rows, columns) per level; "
                 f"got {tuple(spatial_shapes.shape)} {spatial_shapes.dtype}"
             )
-        return spatial_shapes
-    return torch.tensor([[int(height), int(width)] for height, width in spatial_shapes], dtype=torch.int64)
+        spatial_shapes = spatial_shapes.tolist()
+    levels = tuple((int(height), int(width)) for height, width in spatial_shapes)
+    if not levels or any(height < 1 or width < 1 for height, width in levels):
+        raise ValueError(f"spatial_shapes must be one or more (rows, columns) pairs, each >= 1; got {levels}")
+    return levels
 
 
-def check(value: Tensor, spatial_shapes: Tensor, points: Tensor, weights: Tensor) -> Problem:
-    """Check the tensors of a call against each other.
+def flatten(levels: Levels) -> list[int]:
+    """Rows, columns, rows, columns ...: how the operators take the levels."""
+    return [side for level in levels for side in level]
+
+
+def unflatten(sides: Sequence[int]) -> Levels:
+    """The levels of `flatten`."""
+    return tuple(zip(sides[::2], sides[1::2], strict=True))
+
+
+def check(value: Tensor, spatial_shapes: Shapes, points: Tensor, weights: Tensor) -> Problem:
+    """Check the tensors of a call against each other; a call like an earlier one is only looked up.
 
     Args:
         value: (B, S, H, D) floating.
-        spatial_shapes: (L, 2) integer.
+        spatial_shapes: (L, 2) integers.
         points: (B, Q, H, L, P, 2): sampling locations, or raw offsets.
         weights: (B, Q, H, L, P): attention weights, or logits.
 
     Raises:
         ValueError: a shape, dtype or device that does not fit, naming the tensor and what was expected.
     """
-    if value.dim() != 4:
-        raise ValueError(f"value must be (B, S, H, D); got {tuple(value.shape)}")
-    if points.dim() != 6 or points.shape[-1] != 2:
-        raise ValueError(f"sampling points must be (B, Q, H, L, P, 2); got {tuple(points.shape)}")
-    batch, tokens, heads, channels = value.shape
-    queries, n_levels, n_points = points.shape[1], points.shape[3], points.shape[4]
+    return check_sizes(
+        as_levels(spatial_shapes),
+        (value.shape, points.shape, weights.shape),
+        (value.dtype, points.dtype, weights.dtype),
+        (value.device, points.device, weights.device),
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def check_sizes(
+    levels: Levels,
+    shapes: tuple[torch.Size, torch.Size, torch.Size],
+    dtypes: tuple[torch.dtype, ...],
+    devices: tuple[torch.device, ...],
+) -> Problem:
+    """As `check`, of what describes value, points and weights."""
+    value, points, weights = (tuple(shape) for shape in shapes)
+    if len(value) != 4:
+        raise ValueError(f"value must be (B, S, H, D); got {value}")
+    if len(points) != 6 or points[-1] != 2:
+        raise ValueError(f"sampling points must be (B, Q, H, L, P, 2); got {points}")
+    batch, tokens, heads, channels = value
+    queries, n_levels, n_points = points[1], points[3], points[4]
     expected = (batch, queries, heads, n_levels, n_points, 2)
-    if tuple(points.shape) != expected:
-        raise ValueError(
-            f"sampling points {tuple(points.shape)} do not fit value {tuple(value.shape)}: "
-            f"expected {expected}"
-        )
-    if tuple(weights.shape) != expected[:-1]:
-        raise ValueError(f"attention weights must be {expected[:-1]}; got {tuple(weights.shape)}")
+    if points != expected:
+        raise ValueError(f"sampling points {points} do not fit value {value}: expected {expected}")
+    if weights != expected[:-1]:
+        raise ValueError(f"attention weights must be {expected[:-1]}; got {weights}")
     if channels < 1 or n_points < 1 or heads < 1:
         raise ValueError(
             f"heads, channels and points must be >= 1; got H={heads}, D={channels}, P={n_points}"
         )
-    levels = as_levels(spatial_shapes)
     if len(levels) != n_levels:
         raise ValueError(f"spatial_shapes has {len(levels)} levels, the sampling points have {n_levels}")
     total = sum(height * width for height, width in levels)
     if total != tokens:
         raise ValueError(f"spatial_shapes {levels} add up to {total} pixels, but value has {tokens}")
-    for name, tensor in (("value", value), ("sampling points", points), ("attention weights", weights)):
-        if tensor.dtype not in FLOATING:
-            raise ValueError(f"{name} must be float16, bfloat16, float32 or float64; got {tensor.dtype}")
-        if tensor.device != value.device:
-            raise ValueError(f"{name} is on {tensor.device}, value on {value.device}: move them together")
+    names = ("value", "sampling points", "attention weights")
+    for name, dtype, device in zip(names, dtypes, devices, strict=True):
+        if dtype not in FLOATING:
+            raise ValueError(f"{name} must be float16, bfloat16, float32 or float64; got {dtype}")
+        if device != devices[0]:
+            raise ValueError(f"{name} is on {device}, value on {devices[0]}: move them together")
     return Problem(batch, tokens, heads, channels, queries, n_points, levels)
 
 

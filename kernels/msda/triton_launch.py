@@ -19,9 +19,14 @@ from relforge.kernels.msda.shapes import Problem
 
 MIN_CAPABILITY = (8, 0)
 """Minimum compute capability: bfloat16 arithmetic and the asynchronous loads that Triton emits."""
-PROGRAM_SIZE = 2048
-"""Numbers per program: queries x channels. 16 per thread of four warps."""
-WARPS = 4
+MANY_QUERIES = 4096
+"""Above it (an encoder) programs have four warps; below, one, so that a decoder's few queries reach more of
+the GPU's processors."""
+INT32 = 2**31
+"""Numbers of an image from which on offsets into it take 64 bits."""
+
+MAX_GRID = 65_535
+"""Of CUDA, in the second dimension of a grid."""
 
 
 class LaunchFailed(RuntimeError):
@@ -51,9 +56,13 @@ def why_unavailable(device_type: str, dtype: torch.dtype) -> str | None:
     return None
 
 
-@functools.lru_cache(maxsize=256)
+@functools.cache
 def level_table(levels: tuple[tuple[int, int], ...], device: torch.device) -> Tensor:
-    """(rows, columns, first pixel) of each level on the device; cached, so that a call copies nothing."""
+    """(rows, columns, first pixel) of each level on the device.
+
+    Kept for good, so that a call copies nothing: a table is 12 bytes a level, and datasets have hundreds (the
+    5,000 images of COCO's val2017, 169).
+    """
     table, start = [], 0
     for height, width in levels:
         table.append([height, width, start])
@@ -65,21 +74,68 @@ def power_of_two(number: int) -> int:
     return 1 << max(0, number - 1).bit_length()
 
 
+def block_and_warps(channels: int, itemsize: int, queries: int) -> tuple[int, int]:
+    """Queries and warps of a program.
+
+    A lane moves 16 bytes of a query's channels at a time, and each warp takes two queries a lane: enough
+    loads in flight, few enough registers. Never more than 16 queries a warp (8 of 4-byte numbers): Triton
+    then sees more threads than queries and computes what belongs to a query in each of its lanes, instead of
+    moving it through shared memory (tests/kernels/msda/test_machine_code.py holds what comes of it).
+
+    Args:
+        channels: D.
+        itemsize: bytes of a number that is read (`value`) or added to (its gradient: 4).
+        queries: Q.
+    """
+    lanes = max(1, max(16, power_of_two(channels)) * itemsize // 16)
+    warps = 4 if queries > MANY_QUERIES else 1
+    return min(32 // itemsize, max(1, 64 // lanes)) * warps, warps
+
+
+def constants(problem: Problem, block: int) -> dict[str, int | bool]:
+    """The compile-time constants of both kernels that follow from the sizes."""
+    return {
+        "D": problem.channels,
+        "D_2": max(16, power_of_two(problem.channels)),
+        "L": len(problem.levels),
+        "P": problem.points,
+        "WIDE": problem.tokens * problem.heads * problem.channels >= INT32,
+        "QUERIES": block,
+    }
+
+
+def backward_constants(problem: Problem) -> dict[str, int]:
+    """Those of the backward kernel alone: sizes of its tiles of points."""
+    channels, points = max(16, power_of_two(problem.channels)), problem.points
+    return {
+        "POINTS_2": power_of_two(len(problem.levels) * points),
+        "SLOTS": max(channels, power_of_two(2 * points)),
+    }
+
+
 def launch(
-    kernel: Any, problem: Problem, device: torch.device, tensors: tuple[Tensor, ...], **flags: Any
+    kernel: Any,
+    problem: Problem,
+    tensors: tuple[Tensor, ...],
+    block: int,
+    warps: int,
+    **flags: Any,
 ) -> None:
-    """Run a kernel over all queries of all (batch, head) pairs.
+    """Run a kernel over all queries of all (batch, head) pairs, `block` queries a program of `warps` warps.
 
     Raises:
         LaunchFailed: compilation or launch failed.
         torch.OutOfMemoryError: as PyTorch raises it.
     """
-    channels = max(16, power_of_two(problem.channels))
-    block = max(1, PROGRAM_SIZE // channels)
+    device = tensors[0].device
     grid = ((problem.queries + block - 1) // block, problem.batch * problem.heads)
     if 0 in grid:
         return
-    n_points = len(problem.levels) * problem.points
+    if grid[1] > MAX_GRID:
+        raise LaunchFailed(
+            f"deformable attention on a GPU takes at most {MAX_GRID:,} images x heads at once; "
+            f"got {problem.batch:,} x {problem.heads}: use a smaller batch, or RELFORGE_MSDA=reference"
+        )
     try:
         with torch.cuda.device(device) if device.type == "cuda" else torch.no_grad():
             kernel[grid](
@@ -87,14 +143,9 @@ def launch(
                 problem.queries,
                 problem.tokens,
                 problem.heads,
-                D=problem.channels,
-                D_2=channels,
-                L=len(problem.levels),
-                P=problem.points,
-                POINTS_2=power_of_two(n_points),
-                QUERIES=block,
-                num_warps=WARPS,
+                **constants(problem, block),
                 **flags,
+                num_warps=warps,
             )
     except torch.OutOfMemoryError:
         raise
@@ -141,11 +192,19 @@ def forward(
     weights: Tensor,
     reference: Tensor | None = None,
     padding_mask: Tensor | None = None,
+    shape: tuple[int, int] | None = None,
+    clamped: bool = False,
 ) -> Tensor:
-    """(B, Q, H * D) in the dtype of `value`; fused (offsets and logits) when `reference` is given."""
+    """(B, Q, H * D) in the dtype of `value`; fused (offsets and logits) when `reference` is given.
+
+    For benchmarks: `shape` is (queries, warps) of a program instead of those of `block_and_warps`; `clamped`
+    reads the border with weight zero where a corner is outside, which a border that is not finite turns into
+    NaN.
+    """
     tensors, flags = arguments(problem, value, points, weights, reference, padding_mask)
     output = value.new_empty((problem.batch, problem.queries, problem.heads * problem.channels))
-    launch(kernels()[0], problem, value.device, (*tensors, output), **flags)
+    block, warps = shape or block_and_warps(problem.channels, value.element_size(), problem.queries)
+    launch(kernels()[0], problem, (*tensors, output), block, warps, CLAMPED=clamped, **flags)
     return output
 
 
@@ -157,12 +216,16 @@ def backward(
     weights: Tensor,
     reference: Tensor | None = None,
     padding_mask: Tensor | None = None,
+    shape: tuple[int, int] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of value, points and weights, each in the dtype of what it belongs to."""
+    """Gradients of value, points and weights, each in the dtype of what it belongs to; `shape` as in
+    `forward`."""
     tensors, flags = arguments(problem, value, points, weights, reference, padding_mask)
     float32 = {"dtype": torch.float32, "device": value.device}
     grad_value = torch.zeros(value.shape, **float32)
     grad_points, grad_weights = torch.empty(points.shape, **float32), torch.empty(weights.shape, **float32)
     outputs = (grad_output.contiguous(), grad_value, grad_points, grad_weights)
-    launch(kernels()[1], problem, value.device, (*tensors, *outputs), **flags)
+    flags |= backward_constants(problem)
+    block, warps = shape or block_and_warps(problem.channels, 4, problem.queries)
+    launch(kernels()[1], problem, (*tensors, *outputs), block, warps, **flags)
     return grad_value.to(value.dtype), grad_points.to(points.dtype), grad_weights.to(weights.dtype)

@@ -90,20 +90,19 @@ class RTagger:
         return [*resolve_model(self.model, companions=companions).files, *classes]
 
     def load(self, floor: float) -> LoadedTagger:
-        """Test the kernel, load the weights, open the text cache.
+        """Load the weights, test the kernel as the model calls it, open the text cache.
 
         Raises:
             SelfTestFailed: the deformable attention kernel is wrong on this machine.
             ValueError: the model or the class file cannot be read, or the model is not a tagger.
         """
-        from relforge.kernels.msda.self_test import self_test
+        from relforge.kernels.msda.self_test import self_test, uses_of
         from relforge.models.published import load_pretrained
         from relforge.tagger.engine import Engine
         from relforge.tagger.gpu_model import prepare_for_gpu
         from relforge.tagger.text_cache import TextFeatures
 
         device, dtype = resolve_device_dtype(self.device, self.dtype)
-        tested = self_test(str(device), dtype, gradients=False)
         path = resolve_model(self.model).path
         loaded = load_pretrained(str(path), tokenizer=self.tokenizer, gate=self.gate)
         if loaded.blueprint.kind != "rtagger":
@@ -111,6 +110,7 @@ class RTagger:
         self.names = read_names(self.classes, "stages.tag.classes") or tuple(loaded.blueprint.classes)
         self.relations = tuple(loaded.blueprint.relations)
         model = loaded.model.to(device)
+        tested = self_test(str(device), dtype, gradients=False, uses=uses_of(model, str(device), dtype))
         if device.type != "cpu":
             prepare_for_gpu(model, dtype)
         self.engine = Engine(

@@ -5,6 +5,7 @@ The interpreter must be on before Triton is imported: `test_triton.py` runs this
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ import torch
 from relforge.kernels.msda import triton_launch
 from relforge.kernels.msda.functional import ms_deform_attn
 from relforge.kernels.msda.self_test import self_test
-from tests.kernels.msda.agreement import assert_agrees
+from relforge.kernels.msda.shapes import check
+from tests.kernels.msda.agreement import assert_agrees, output_and_gradients
 from tests.kernels.msda.cases import make_case
 from tests.kernels.msda.fused import assert_fused_agrees
 
@@ -25,13 +27,21 @@ SIZES: dict[str, dict[str, Any]] = {
     "odd channels and points": {"levels": PYRAMID, "channels": 20, "heads": 1, "points": 3, "batch": 1},
     "more queries than a block": {"levels": [(4, 4)], "queries": 70, "heads": 1, "batch": 1, "points": 1},
     "eight levels": {"levels": [(2, 2)] * 8, "points": 1, "queries": 2, "heads": 1, "batch": 1},
+    "more points than channels hold": {
+        "levels": PYRAMID,
+        "points": 9,
+        "channels": 16,
+        "queries": 2,
+        "heads": 1,
+    },
+    "more points than are unrolled": {"levels": [(2, 3)] * 9, "queries": 2, "heads": 1, "batch": 1},
     "no queries": {"levels": PYRAMID, "queries": 0},
 }
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_every_size_agrees_with_the_reference(size: str) -> None:
-    assert_agrees(make_case(**SIZES[size]), "triton")
+    assert_agrees(make_case(**SIZES[size]), "triton", tolerance=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
@@ -49,7 +59,43 @@ def test_locations_on_edges_and_far_outside_agree() -> None:
 @pytest.mark.parametrize("boxes", [False, True], ids=["points", "boxes"])
 @pytest.mark.parametrize("masked", [False, True], ids=["unmasked", "masked"])
 def test_the_fused_operator_agrees_with_its_reference(boxes: bool, masked: bool) -> None:
-    assert_fused_agrees(make_case(**SMALL, queries=6), "triton", boxes=boxes, masked=masked)
+    case = make_case(**SMALL, queries=6)
+    assert_fused_agrees(case, "triton", boxes=boxes, masked=masked, tolerance=1e-6)
+
+
+def test_many_points_agree_in_the_fused_operator() -> None:
+    case = make_case([(2, 3)] * 9, queries=2, heads=1, batch=1)
+    assert_fused_agrees(case, "triton", boxes=False, masked=True, tolerance=1e-6)
+
+
+def test_64_bit_offsets_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = make_case(**SMALL, batch=2)
+    expected = output_and_gradients(partial(ms_deform_attn, kernel="triton"), case, case.value, torch.float32)
+    monkeypatch.setattr(triton_launch, "INT32", 1)
+    found = output_and_gradients(partial(ms_deform_attn, kernel="triton"), case, case.value, torch.float32)
+    assert triton_launch.constants(check(case.value, case.shapes, case.locations, case.weights), 8)["WIDE"]
+    for one, other in zip(expected, found, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["unmasked", "masked"])
+def test_clamped_loads_give_the_same_numbers_where_values_are_finite(masked: bool) -> None:
+    case = make_case(**SMALL, queries=8, batch=1)
+    problem = check(case.value, case.shapes, case.locations, case.weights)
+    mask = torch.rand(case.value.shape[:2]) < 0.3 if masked else None
+    tensors = (problem, case.value, case.locations, case.weights, None, mask)
+    torch.testing.assert_close(
+        triton_launch.forward(*tensors, clamped=True), triton_launch.forward(*tensors), rtol=0, atol=1e-6
+    )
+
+
+def test_the_shape_of_programs_changes_no_bit_of_the_output() -> None:
+    case = make_case(**SMALL, queries=40, batch=1)
+    problem = check(case.value, case.shapes, case.locations, case.weights)
+    tensors = (problem, case.value, case.locations, case.weights)
+    assert torch.equal(
+        triton_launch.forward(*tensors, shape=(4, 1)), triton_launch.forward(*tensors, shape=(64, 4))
+    )
 
 
 def test_a_nan_location_makes_its_query_and_head_nan() -> None:
@@ -67,7 +113,7 @@ def test_opcheck_and_the_forward_self_test_pass() -> None:
     case = make_case([(3, 2)], queries=2, heads=1, channels=16, points=1)
     leaves = [t.requires_grad_() for t in (case.value, case.locations, case.weights)]
     torch.library.opcheck(
-        torch.ops.relforge.msda_forward, (leaves[0], case.shapes, leaves[1], leaves[2], "triton")
+        torch.ops.relforge.msda_forward, (leaves[0], [3, 2], leaves[1], leaves[2], "triton")
     )
     assert self_test(kernel="triton", gradients=False).kernel == "triton"
 

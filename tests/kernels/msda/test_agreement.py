@@ -97,7 +97,8 @@ def test_results_do_not_depend_on_the_number_of_threads(native: ctypes.CDLL) -> 
         for count in (1, 2, 5):
             torch.set_num_threads(count)
             leaf = case.value.clone().requires_grad_()
-            output = torch.ops.relforge.msda_forward(leaf, case.shapes, case.locations, case.weights, "cpu")
+            shapes = case.shapes.flatten().tolist()
+            output = torch.ops.relforge.msda_forward(leaf, shapes, case.locations, case.weights, "cpu")
             output.backward(case.grad_output)
             results.append((output.detach(), leaf.grad))
     finally:

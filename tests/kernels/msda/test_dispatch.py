@@ -10,6 +10,7 @@ from torch import Tensor
 
 from relforge.kernels.msda import self_test
 from relforge.kernels.msda.dispatch import VARIABLE, KernelUnavailable, choose, describe
+from relforge.kernels.msda.module import MSDeformAttn
 from relforge.kernels.self_test import SelfTestFailed
 
 
@@ -60,3 +61,40 @@ def test_self_test_refuses_a_kernel_that_returns_zeros(
     monkeypatch.setattr(self_test, "ms_deform_attn_fused", zeros)
     with pytest.raises(SelfTestFailed, match="cannot be trusted here"):
         self_test.self_test()
+
+
+def test_the_uses_of_a_model_are_its_sizes_with_points_and_boxes_masked_and_not() -> None:
+    model = torch.nn.Sequential(
+        MSDeformAttn(32, 2, 2, 3), MSDeformAttn(32, 2, 2, 3), MSDeformAttn(64, 4, 8, 4)
+    )
+    uses = self_test.uses_of(model, "cpu", torch.bfloat16)
+    assert {use[:3] for use in uses} == {(16, 3, 2), (8, 4, 4)}
+    assert {(use.boxes, use.masked) for use in uses} == {(a, b) for a in (False, True) for b in (False, True)}
+    assert {use.offsets for use in uses} == {torch.bfloat16}
+    assert len(uses) == 8
+    assert {use.queries for use in self_test.uses_of(model, "cuda", torch.float32)} == {6, 4097}
+
+
+def test_self_test_of_every_use_of_a_model_passes(kernel: str) -> None:
+    model = MSDeformAttn(40, 5, 2, 3)
+    for dtype in (torch.float32, torch.bfloat16):
+        report = self_test.self_test("cpu", dtype, kernel, uses=self_test.uses_of(model, "cpu", dtype))
+        assert 0 < report.worst < report.tolerance
+
+
+def test_self_test_finds_the_one_use_in_which_a_kernel_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, native: ctypes.CDLL
+) -> None:
+    right = self_test.ms_deform_attn_fused
+
+    def wrong_for_boxes_without_a_mask(*inputs: Tensor | None, **options: str) -> Tensor:
+        reference, mask = inputs[2], inputs[5]
+        assert reference is not None
+        output = right(*inputs, **options)  # type: ignore[arg-type]
+        return output * 0.5 if reference.shape[-1] == 4 and mask is None else output
+
+    monkeypatch.setattr(self_test, "ms_deform_attn_fused", wrong_for_boxes_without_a_mask)
+    self_test.self_test()
+    uses = self_test.uses_of(MSDeformAttn(32, 2, 2, 4), "cpu", torch.float32)
+    with pytest.raises(SelfTestFailed, match="boxes=True, masked=False"):
+        self_test.self_test(uses=uses)

@@ -9,6 +9,7 @@ import torch
 
 from relforge.kernels.msda.dispatch import KernelUnavailable
 from relforge.kernels.msda.functional import ms_deform_attn, ms_deform_attn_fused
+from relforge.kernels.msda.shapes import check_sizes
 from tests.kernels.msda.cases import make_case
 
 LEVELS = [(4, 5), (2, 3)]
@@ -17,20 +18,19 @@ LEVELS = [(4, 5), (2, 3)]
 def test_opcheck_passes(native: ctypes.CDLL) -> None:
     case = make_case(LEVELS)
     leaves = [t.requires_grad_() for t in (case.value, case.locations, case.weights)]
-    torch.library.opcheck(
-        torch.ops.relforge.msda_forward, (leaves[0], case.shapes, leaves[1], leaves[2], "cpu")
-    )
+    shapes = case.shapes.flatten().tolist()
+    torch.library.opcheck(torch.ops.relforge.msda_forward, (leaves[0], shapes, leaves[1], leaves[2], "cpu"))
     reference, mask = torch.rand(2, 5, 2, 2), torch.zeros(2, 26, dtype=torch.bool)
     torch.library.opcheck(
         torch.ops.relforge.msda_fused_forward,
-        (leaves[0], case.shapes, reference, leaves[1], leaves[2], mask, "cpu"),
+        (leaves[0], shapes, reference, leaves[1], leaves[2], mask, "cpu"),
     )
 
 
 def test_compiled_code_gives_the_same_without_graph_breaks(kernel: str) -> None:
     case = make_case(LEVELS)
     function = torch.compile(
-        lambda v, x, w: ms_deform_attn(v, case.shapes, x, w, kernel=kernel) * 2,
+        lambda v, x, w: ms_deform_attn(v, LEVELS, x, w, kernel=kernel) * 2,
         backend="aot_eager",
         fullgraph=kernel != "reference",
     )
@@ -44,6 +44,21 @@ def test_compiled_code_gives_the_same_without_graph_breaks(kernel: str) -> None:
     expected.backward(case.grad_output)
     torch.testing.assert_close(output, expected, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(leaf.grad, expected_leaf.grad, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["msda_forward", "msda_fused_forward"])
+def test_the_operator_takes_the_levels_as_integers_so_that_cuda_graphs_are_captured(name: str) -> None:
+    arguments = getattr(torch.ops.relforge, name).default._schema.arguments
+    assert {a.name: str(a.type) for a in arguments}["spatial_shapes"] == "List[int]"
+
+
+def test_the_second_call_of_a_shape_is_not_checked_again(native: ctypes.CDLL) -> None:
+    case = make_case(LEVELS, queries=7)
+    ms_deform_attn(*case.inputs, kernel="cpu")
+    before = check_sizes.cache_info()
+    ms_deform_attn(*case.inputs, kernel="cpu")
+    after = check_sizes.cache_info()
+    assert (after.hits, after.misses) == (before.hits + 1, before.misses)
 
 
 def test_autocast_stores_the_value_in_half_precision_and_keeps_coordinates(native: ctypes.CDLL) -> None:

@@ -1,4 +1,4 @@
-"""The Triton kernels: right under the interpreter, compiled for absent GPUs, refused on old ones."""
+"""The Triton kernels: right under the interpreter, refused on old GPUs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from relforge.kernels.msda import triton_launch
 from relforge.kernels.msda.dispatch import KernelUnavailable, choose
+from relforge.kernels.msda.shapes import Problem
 
 pytestmark = pytest.mark.skipif(
     find_spec("triton") is None, reason="Triton is not installed: pip install triton"
@@ -38,26 +38,31 @@ def test_an_old_gpu_is_named_with_what_it_lacks(monkeypatch: pytest.MonkeyPatch)
     assert choose("cuda", torch.float16) == "reference"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "capability"), [("forward", 80), ("backward", 90)])
-def test_the_kernels_compile_for_gpus_without_one(name: str, capability: int) -> None:
-    import triton
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
+def test_more_images_and_heads_than_a_grid_holds_are_refused_with_the_number() -> None:
+    problem = Problem(8192, 1, 8, 16, 1, 1, ((1, 1),))
+    with pytest.raises(triton_launch.LaunchFailed, match=r"at most 65,535 images x heads .* got 8,192 x 8"):
+        triton_launch.launch(None, problem, (torch.empty(0),), 16, 1)
 
-    kernel: Any = triton_launch.kernels()[("forward", "backward").index(name)]
-    constants = {
-        "D": 32, "D_2": 32, "L": 4, "P": 4, "POINTS_2": 16, "REFERENCE": 2, "MASKED": True, "QUERIES": 64
-    }  # fmt: skip
-    pointers = {"value": "*bf16", "levels": "*i32", "mask": "*u8", "output": "*bf16", "grad_output": "*bf16"}
-    signature = {
-        argument: "constexpr"
-        if argument in constants
-        else "i32"
-        if argument in ("queries", "tokens", "heads")
-        else pointers.get(argument, "*fp32")
-        for argument in kernel.arg_names
-    }
-    source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
-    compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": 4})
-    assert f".target sm_{capability}" in compiled.asm["ptx"]
+
+def test_the_table_of_a_level_is_made_once_however_many_there_are() -> None:
+    tables = {size: triton_launch.level_table(((size, 1),), torch.device("cpu")) for size in range(1, 400)}
+    assert all(
+        triton_launch.level_table(((size, 1),), torch.device("cpu")) is table
+        for size, table in tables.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("channels", "itemsize", "queries", "expected"),
+    [(32, 2, 17821, (64, 4)), (32, 2, 300, (16, 1)), (32, 4, 17821, (32, 4)), (64, 4, 300, (4, 1))],
+)
+def test_programs_have_fewer_queries_than_threads(
+    channels: int, itemsize: int, queries: int, expected: tuple[int, int]
+) -> None:
+    assert triton_launch.block_and_warps(channels, itemsize, queries) == expected
+
+
+def test_offsets_are_64_bit_from_2_to_the_31_numbers_of_an_image_on() -> None:
+    below, above = (Problem(1, tokens, 8, 32, 1, 1, ((1, tokens),)) for tokens in (2**23 - 1, 2**23))
+    assert not triton_launch.constants(below, 16)["WIDE"]
+    assert triton_launch.constants(above, 16)["WIDE"]

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from relforge.kernels.msda.self_test import SelfTestFailed
+from relforge.kernels.msda.module import MSDeformAttn
+from relforge.kernels.msda.self_test import SelfTest, SelfTestFailed, self_test
 from relforge.stages.registry import build
 from relforge.stages.tables import SCHEMAS
 from tests.fixtures.keys import key_of
@@ -208,6 +209,23 @@ def test_tagging_never_starts_without_the_kernel_self_test(model: str, monkeypat
         stage.setup()
     with pytest.raises(RuntimeError, match="setup"):
         stage.process({})
+
+
+def test_the_self_test_runs_what_the_stage_runs(model: str, monkeypatch: Any) -> None:
+    told: dict[str, Any] = {}
+
+    def listen(*args: object, **options: Any) -> SelfTest:
+        told.update(options)
+        return self_test(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("relforge.kernels.msda.self_test.self_test", listen)
+    stage: Any = build("tag", "rtagger", model=model)
+    stage.setup()
+
+    attention = [m for m in stage.tagger.engine.model.modules() if isinstance(m, MSDeformAttn)]
+    sizes = {(m.d_model // m.n_heads, m.n_points, m.n_levels) for m in attention}
+    assert {use[:3] for use in told["uses"]} == sizes
+    assert {(use.boxes, use.masked) for use in told["uses"]} == {(a, b) for a in (0, 1) for b in (0, 1)}
 
 
 NEUTRAL = {"batch_size": 2, "decoder_batches": 1, "threads": 1}
