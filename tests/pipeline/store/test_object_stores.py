@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from types import SimpleNamespace
+from typing import Any
 
 import fsspec
 import pytest
@@ -17,6 +18,7 @@ from relforge.pipeline.run.status import status
 from relforge.pipeline.store.files import Files
 from relforge.pipeline.store.object_storage import ObjectStorage
 from relforge.pipeline.store.run_folder import RunFolder
+from relforge.pipeline.store.s3 import _take_objects
 from relforge.pipeline.store.storage import Stat
 from tests.fixtures.tiny import tiny_job
 
@@ -158,6 +160,24 @@ def test_a_listing_of_s3_has_every_object_right_below(tmp_path, bucket, monkeypa
     assert len(requests) == 4
     assert storage.listing("nothing") == {}
     assert len(requests) == 5
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<ns:Contents><ns:Key>a</ns:Key><ns:ETag>b</ns:ETag><ns:Size>1</ns:Size></ns:Contents>",
+        b"<Contents><Key>a</Key><Size>1</Size></Contents>",
+        b"<Contents><Key>a</Key><ETag>b</ETag><Size>1</Size>",
+    ],
+)
+def test_a_page_of_s3_that_looks_different_is_left_as_it_is(page):
+    answer: dict[str, Any] = {"status_code": 200, "body": page}
+    found: dict[str, Any] = {}
+
+    _take_objects(answer, found)
+
+    assert found == {}
+    assert answer["body"] == page
 
 
 def test_s3_is_asked_once_for_each_thing(tmp_path, bucket, requests):
