@@ -34,6 +34,8 @@ from gpu_parts.table import write_table  # noqa: E402
 
 DEVICE_SECONDS = 60
 """For the first line: importing torch and asking the driver."""
+CPU_SECONDS = 5
+"""How often its seconds a part may take on the CPU, where other work may keep it waiting."""
 MIN_SECONDS = 5
 """A part with less time left than this is skipped."""
 
@@ -157,7 +159,8 @@ def run_all(parts: list[Part], folder: Path, seconds: float, device: str, quick:
         else:
             command = [*script, "--part", part.name] + ["--quick"] * quick
             log = folder / f"{part.name}.log"
-            code = run_child(command, log, min(float(part.seconds), left), variables)
+            box = part.seconds * (CPU_SECONDS if device == "cpu" else 1)
+            code = run_child(command, log, min(float(box), left), variables)
             line = outcome(part, folder, code, log)
         spent = round(time.monotonic() - started, 1)
         line = {"part": part.name, **line, "seconds": spent}

@@ -8,6 +8,10 @@ Implementations take turns within one process; times are medians of the elapsed 
 the mean time that the processors spent, which a busy machine disturbs least. `huge` repeats everything in a
 process with THP_MEM_ALLOC_ENABLE=1, where fresh tensors cost fewer page faults. FILE.json holds a list of
 cases as `msda_cases.CASES` describes them.
+
+On a GPU a time is that of one of 50 calls in a row, between two events: where a call is shorter than what
+Python needs to queue it, that is Python's time. `ours_graph` and `theirs_graph` are those of the same calls
+as a CUDA graph, which is the GPU's alone. Rows are printed as they come: with --json one a line.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gpu_parts.timing import time_calls, time_graph
 from msda_cases import CASES, Problem, build
 from msda_limits import least_ms, measure_core, measure_gpu
 from msda_peers import CPU_PEERS, PEERS, RUN_ONCE, Implementation, Passes, ours
@@ -36,11 +41,13 @@ PER_PEER_RUN = 5  # ours is run this often per run of a peer
 
 
 def seconds(run: Callable[[], Any], device: str) -> tuple[float, float]:
-    """(elapsed, spent by the processors): the second does not count the waiting for a busy machine."""
+    """(elapsed, spent by the processors): the second does not count the waiting for a busy machine. On a GPU
+    the mean of 50 calls between two events."""
     begin, spent = time.perf_counter(), time.process_time()
-    run()
     if device == "cuda":
-        torch.cuda.synchronize()
+        elapsed = 1e-3 * time_calls(run, device)
+        return elapsed, time.process_time() - spent
+    run()
     return time.perf_counter() - begin, time.process_time() - spent
 
 
@@ -70,9 +77,26 @@ def select_agreeing(problem: Problem, names: list[str], expected: Tensor) -> dic
                 raise RuntimeError(f"it differs from ours by {relative:.2g}")
             candidate["forward+backward"]()  # what is compiled at first use is compiled now
             found[name] = candidate
-        except (ImportError, RuntimeError, NotImplementedError) as error:
-            print(f"{name} left out: {str(error).splitlines()[0]}", file=sys.stderr)
+        except Exception as error:  # whatever a package that is not ours raises, the others are measured
+            print(f"{name} left out: {first_line(error)}", file=sys.stderr)
     return found
+
+
+def first_line(error: Exception) -> str:
+    """What an exception says, or its type where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def graph_ms(run: Callable[[], Any], device: str) -> float | None:
+    """Milliseconds of a call as a CUDA graph; None on the CPU, and where it cannot be captured."""
+    if device == "cpu":
+        return None
+    try:
+        return time_graph(run, device)
+    except Exception as error:
+        print(f"no CUDA graph: {first_line(error)}", file=sys.stderr)
+        torch.cuda.synchronize()
+        return None
 
 
 def compare(
@@ -101,6 +125,7 @@ def compare(
         median = {name: statistics.median(values) for name, values in elapsed.items()}
         least = {name: min(values) for name, values in elapsed.items()}
         spent = {name: statistics.mean(pair[1] for pair in pairs) for name, pairs in times.items()}
+        graphs = {name: graph_ms(one[direction], device) for name, one in {**theirs, **mine}.items()}
         for name, (dtype, _) in kinds.items():
             limit = least_ms(problem, speeds, direction == "forward+backward", dtype.itemsize)
             for peer in theirs:
@@ -111,6 +136,8 @@ def compare(
                     "ratio_of_least": least[peer] / least[name],
                 }
                 row |= {"ratio_of_cpu": spent[peer] / spent[name]} if device == "cpu" else {}
+                if device != "cpu":
+                    row |= {"ours_graph": graphs[name], "theirs_graph": graphs[peer]}
                 row |= {"gathered_mb": problem.gathered * dtype.itemsize / 1e6, "mflop": problem.flops / 1e6}
                 if limit is not None and note["threads"] == 1:
                     row |= {"limit_ms": limit, "fraction_of_limit": limit / median[name]}
@@ -196,7 +223,7 @@ def again_with_huge_pages(arguments: list[str]) -> list[dict[str, Any]]:
     environment = {**os.environ, "THP_MEM_ALLOC_ENABLE": "1"}
     command = [sys.executable, __file__, *arguments, "--allocators", "default", "--json"]
     result = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return [row | {"allocator": "huge"} for row in json.loads(result.stdout)]
+    return [json.loads(line) | {"allocator": "huge"} for line in result.stdout.splitlines()]
 
 
 def main() -> None:
@@ -222,7 +249,6 @@ def main() -> None:
         emit(scaling(args.repeats) if args.scaling else memory(), args.json, "deformable attention")
         return
     cases = json.loads(args.cases.read_text()) if args.cases else CASES
-    rows: list[dict[str, Any]] = []
     peers = args.peers or (CPU_PEERS if args.device == "cpu" else list(PEERS))
     speeds = measure_core() if args.device == "cpu" else measure_gpu()
     if speeds and not args.json:
@@ -232,13 +258,23 @@ def main() -> None:
         for case in cases:
             note = {"threads": threads, "allocator": "default", "speeds": speeds}
             problem = build(case, args.device)
-            rows += compare(problem, peers, case.get("repeats", args.repeats), args.device, note)
+            found = compare(problem, peers, case.get("repeats", args.repeats), args.device, note)
+            show(found, args.json)
     if "huge" in args.allocators:
         arguments = ["--threads", *map(str, args.threads), "--repeats", str(args.repeats)]
         arguments += ["--peers", *peers, "--device", args.device]
         arguments += ["--cases", str(args.cases)] if args.cases else []
-        rows += again_with_huge_pages(arguments)
-    emit(rows, args.json, "deformable attention")
+        show(again_with_huge_pages(arguments), args.json)
+
+
+def show(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print the rows of a case at once, so that an end in the next one loses nothing."""
+    if as_json:
+        for row in rows:
+            print(json.dumps(row), flush=True)
+    else:
+        emit(rows, False, "deformable attention")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

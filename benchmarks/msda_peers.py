@@ -10,7 +10,7 @@ import torch
 from msda_cases import Problem
 from torch import Tensor
 
-from relforge.kernels.msda.functional import ms_deform_attn
+from relforge.kernels.msda.functional import ms_deform_attn, ms_deform_attn_fused
 
 Passes = dict[str, Callable[[], Any]]
 
@@ -62,6 +62,20 @@ def ours(problem: Problem, dtype: torch.dtype = torch.float32) -> Implementation
     return Implementation(
         lambda value, locations, weights: ms_deform_attn(value, shapes, locations, weights),
         (problem.value.to(dtype), problem.locations, problem.weights),
+    )
+
+
+def fused(problem: Problem, dtype: torch.dtype) -> Implementation:
+    """relforge's fused operator, all of it in `dtype`: offsets in pixels from the mean of a query's
+    locations, and logits whose softmax gives the weights back."""
+    sizes = torch.tensor([[width, height] for height, width in problem.levels], device=problem.value.device)
+    reference = problem.locations.mean((2, 4)).contiguous()  # B x Q x L x 2
+    offsets = (problem.locations - reference[:, :, None, :, None]) * sizes[:, None, :]
+    return Implementation(
+        lambda value, offsets, logits: ms_deform_attn_fused(
+            value, problem.levels, reference, offsets, logits
+        ),
+        (problem.value.to(dtype), offsets.to(dtype), problem.weights.log().to(dtype)),
     )
 
 

@@ -13,6 +13,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("RELFORGE_SHARED", ROOT.parent / "shared"))
+TEST_DEVICE = os.environ.get("RELFORGE_TEST_DEVICE", "cpu")
+"""Where the parity suites of R-Tagger and deformable attention run; `benchmarks/gpu.py` sets `cuda`."""
 
 
 def shared_path(relative: str) -> Path:

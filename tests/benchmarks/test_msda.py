@@ -124,3 +124,26 @@ def test_the_benchmark_compares_every_variant_with_its_peer(bench):
     assert {row["pass"] for row in rows} == {"forward", "forward+backward"}
     assert {"float32", "bfloat16"} <= {row["variant"] for row in rows}
     assert all(row["ours"] > 0 and row["theirs"] > 0 and "speeds" not in row for row in rows)
+
+
+@pytest.mark.parametrize("error", [TypeError("no such argument"), ValueError(""), AssertionError("bad")])
+def test_a_peer_that_raises_whatever_it_likes_ends_nothing(bench, install, capsys, error):
+    def broken(*_: object, **__: object) -> None:
+        raise error
+
+    install("deformops.registry", msda=broken)
+    problem = bench.msda_cases.build(CASE)
+    assert bench.msda.select_agreeing(problem, ["deformops"], torch.ones(1)) == {}
+    assert f"deformops left out: {error or 'ValueError'}" in capsys.readouterr().err
+
+
+def test_rows_are_printed_one_json_line_each_as_they_come(bench, capsys):
+    bench.msda.show([{"case": "one", "ours": 1.5}, {"case": "two", "ours": None}], True)
+    assert capsys.readouterr().out == '{"case": "one", "ours": 1.5}\n{"case": "two", "ours": null}\n'
+
+
+def test_the_fused_operator_is_given_the_same_problem(bench):
+    problem = bench.msda_cases.build(CASE)
+    expected = bench.msda_peers.ours(problem).passes(problem.grad_output)["forward"]()
+    found = bench.msda_peers.fused(problem, torch.float32).passes(problem.grad_output)["forward"]()
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)

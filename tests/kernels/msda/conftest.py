@@ -10,6 +10,7 @@ import torch
 
 from relforge.kernels.msda.dispatch import why_not
 from relforge.kernels.msda.library import load
+from tests.conftest import TEST_DEVICE
 
 REASON = why_not("cpu", "cpu", torch.float32)
 
@@ -24,9 +25,14 @@ def instruction_sets() -> list[str]:
     return supported
 
 
-@pytest.fixture(params=["reference", *([] if REASON else ["cpu"])])
+def kernels() -> list[str]:
+    """Those of the device of the tests."""
+    return ["reference", *([] if REASON else ["cpu"])] if TEST_DEVICE == "cpu" else ["reference", "triton"]
+
+
+@pytest.fixture(params=kernels())
 def kernel(request: pytest.FixtureRequest) -> str:
-    """Every kernel that takes float32 tensors on the CPU."""
+    """Every kernel that takes float32 tensors on the device of the tests."""
     name: str = request.param
     return name
 

@@ -11,6 +11,7 @@ import torch
 
 from relforge.kernels.msda.functional import ms_deform_attn
 from relforge.kernels.msda.module import MSDeformAttn
+from tests.conftest import TEST_DEVICE
 
 GOLDENS = "goldens/g0_msda_units.npz"
 
@@ -18,7 +19,8 @@ GOLDENS = "goldens/g0_msda_units.npz"
 @pytest.fixture
 def goldens(shared: Callable[[str], Path]) -> dict[str, torch.Tensor]:
     with np.load(shared(GOLDENS)) as arrays:
-        return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+        found = {name: torch.from_numpy(arrays[name]).to(TEST_DEVICE) for name in arrays.files}
+    return found | {"core/shapes": found["core/shapes"].cpu()}
 
 
 def test_operator_and_its_gradients_match_the_published_ones(
@@ -40,7 +42,7 @@ def test_operator_and_its_gradients_match_the_published_ones(
 def test_module_matches_the_published_one(
     goldens: dict[str, torch.Tensor], kernel: str, reference: str, masked: bool
 ) -> None:
-    module = MSDeformAttn(d_model=32, n_levels=4, n_heads=4, n_points=3, kernel=kernel)
+    module = MSDeformAttn(d_model=32, n_levels=4, n_heads=4, n_points=3, kernel=kernel).to(TEST_DEVICE)
     prefix = "module/state/"
     module.load_state_dict({key[len(prefix) :]: v for key, v in goldens.items() if key.startswith(prefix)})
     output = module(

@@ -29,6 +29,12 @@ from relforge.models.published import load_published
 from relforge.models.rlipv2.model import RelationModel
 from relforge.models.rlipv2.sizes import Sizes
 from relforge.models.zoo import family
+from tests.conftest import TEST_DEVICE
+
+GPU_TOLERANCE = 2e-4
+"""Of float32 on a GPU, where convolutions and products sum in another order; TF32 is off."""
+if TEST_DEVICE != "cpu":
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
 
 LISTINGS = {
     "rtagger": "g1_tagger_state_dict.json",
@@ -70,7 +76,8 @@ class Golden:
 
     def check(self, name: str, ours: Tensor, atol: float) -> None:
         """Assert that a tensor equals the stored one, whole or at the sampled places."""
-        ours = ours.detach().float()
+        ours = ours.detach().float().cpu()
+        atol = max(atol, GPU_TOLERANCE) if TEST_DEVICE != "cpu" else atol
         if name in self.arrays.files:
             theirs = self[name].float()
             assert ours.shape == theirs.shape, f"{name}: {tuple(ours.shape)} != {tuple(theirs.shape)}"
@@ -182,7 +189,7 @@ def published_model(goldens: Path, roberta: TextEncoder) -> Callable[[str], Rela
         assert isinstance(model, RelationModel)
         blueprint = Blueprint(kind, SIZES[kind], None, None)
         load_published(model, formula_state(goldens, LISTINGS[kind]), blueprint)
-        return model.eval()
+        return model.eval().to(TEST_DEVICE)
 
     return build
 
@@ -209,7 +216,8 @@ def texts(goldens: Path) -> list[str]:
 @pytest.fixture(scope="session")
 def images(goldens: Path) -> tuple[Tensor, Tensor]:
     """The fixtures' two images and their padding."""
-    return formula_images(goldens)
+    images, padding = formula_images(goldens)
+    return images.to(TEST_DEVICE), padding.to(TEST_DEVICE)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import torch
 from relforge.models.blocks.pair_queries import pad_pairs
 from relforge.models.blocks.prediction import Prediction
 from relforge.models.rlipv2.model import RelationModel
+from tests.conftest import TEST_DEVICE
 from tests.fixtures.zoo_goldens import BOX, FIELDS, HIDDEN, LOGIT
 
 OBJECTS = 13
@@ -48,8 +49,8 @@ def forward(
             if kind == "rtagger":
                 targets = golden("g1_tagger_inference").targets(2)
                 given = pad_pairs(
-                    [torch.stack([t["sub_boxes"], t["obj_boxes"]], 1) for t in targets],
-                    [torch.stack([t["sub_labels"], t["obj_labels"]], 1) for t in targets],
+                    [torch.stack([t["sub_boxes"], t["obj_boxes"]], 1).to(TEST_DEVICE) for t in targets],
+                    [torch.stack([t["sub_labels"], t["obj_labels"]], 1).to(TEST_DEVICE) for t in targets],
                     100,
                 )
             else:
