@@ -42,6 +42,7 @@ VERBS = Registry(
         "models": "relforge.cli.models:command",
         "train": "relforge.cli.train:command",
         "ground": "relforge.cli.ground:command",
+        "quality": "relforge.cli.quality:command",
         "eval": "relforge.cli.eval:command",
         "language-head": "relforge.cli.language_head:command",
         "fetch": "relforge.cli.fetch:command",

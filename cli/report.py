@@ -120,6 +120,7 @@ def print_report(data: dict[str, Any]) -> None:
     if data["quality"]:
         print_line()
         _print_quality(data["quality"])
+        _print_trust(data)
     else:
         print_line()
         from relforge.reports.report.quality_tables import explain_unjudged
@@ -184,6 +185,17 @@ def _print_quality(found: dict[str, Any]) -> None:
     print_table(PREDICATE, [_three_digits(row) for row in list_predicates(found)])
     if sentence := describe_unknown_words(found, _SHOWN):
         print_line(sentence)
+
+
+def _print_trust(data: dict[str, Any]) -> None:
+    from relforge.reports.report.quality_tables import COVERAGE, FATE, list_coverage, list_fates
+
+    print_line()
+    print_table(FATE, [_three_digits(row) for row in list_fates(data["fates"])])
+    if found := data["reliability"]:
+        print_line()
+        print_table(COVERAGE, [_three_digits(row) for row in list_coverage(found)])
+        print_line(f"expected calibration error {found['expected_calibration_error']:.3f}")
 
 
 def _three_digits(row: tuple[object, ...]) -> list[object]:

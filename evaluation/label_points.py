@@ -30,6 +30,7 @@ class Labels:
         scored: every scored candidate: pair columns and `score` (float32).
         kept: the relations that were kept: the same columns.
         gold: pair columns.
+        confidence: the relations that were kept, with what they were chosen by as `score`.
         boxes: `image_id`, `box_id`, `category`.
     """
 
@@ -37,6 +38,7 @@ class Labels:
     scored: str
     kept: str
     gold: str
+    confidence: str
     boxes: str = "boxes"
 
 

@@ -57,7 +57,7 @@ def assess_labels(
     marked = mark_relations(labels.scored, "gold_once")
     connection.execute(f"CREATE OR REPLACE TEMP TABLE marked AS FROM {marked}")
     scored = measured("marked", threshold)
-    bins = _calibration(connection, "marked")
+    bins = bin_relations(connection, "marked")
     write_classes(connection, "classes_of_boxes", labels.boxes)
     points = prior_points("marked", "gold_once", "classes_of_boxes")
     prior = measure_points(connection, points, gold, 0.0)
@@ -83,7 +83,7 @@ def assess_labels(
     }
 
 
-def _calibration(connection: duckdb.DuckDBPyConnection, rows: str) -> list[Bin]:
+def bin_relations(connection: duckdb.DuckDBPyConnection, rows: str) -> list[Bin]:
     """As `calibration.calibration`. Mean scores are of whole numbers, which add up the same in any order."""
     within = f"least(greatest(trunc(score::DOUBLE * {_BINS}), 0), {_BINS - 1})"
     counts = connection.execute(

@@ -93,7 +93,7 @@ def import_corrections(run: str, tool: str, file: str) -> dict[str, int]:
 
 def _read(folder: RunFolder, survey: Survey, name: str, columns: list[str]) -> pa.Table:
     parts = [
-        folder.read_table(name, shard, entry.sidecar).select(columns)
+        folder.read_table(name, shard, entry.sidecar, survey.plan.spec(name).schema).select(columns)
         for shard, entry in sorted(survey.entries.get(name, {}).items())
         if entry.sidecar is not None and entry.problem is None
     ]

@@ -89,7 +89,7 @@ def _shards(
         for name in ("images", "boxes", "relations"):
             sidecar = survey.entries[name][shard].sidecar
             assert sidecar is not None  # relations count as done only when what they descend from is
-            tables[name] = folder.read_table(name, shard, sidecar)
+            tables[name] = folder.read_table(name, shard, sidecar, survey.plan.spec(name).schema)
         listed = survey.entries["classes"].get(shard) if "classes" in survey.entries else None
         if listed is not None and listed.sidecar is not None:
             tables["classes"] = folder.read_table("classes", shard, listed.sidecar)

@@ -64,7 +64,8 @@ class Stage(Protocol):
 
     * `neutral_options: tuple[str, ...]`: options that cannot change a bit of the output (device, threads,
       batch sizes, caches). They stay out of the fingerprint, so changing one redoes nothing.
-    * `schemas: Mapping[str, TableSpec]`: the tables among `outputs` that relforge does not define.
+    * `schemas: Mapping[str, TableSpec]`: the tables among `outputs` that relforge does not define, and those
+      built-in ones that the stage writes with columns of its own at their end.
     * `announcement: str`: a sentence that is printed when a run begins; empty: none.
     * `foresee(rows: Mapping[str, int]) -> Foreseen | None`: what it will ask of a paid service, given the
       rows of tables (`stages.answers.foresight`); `relforge plan` prints it.

@@ -62,7 +62,10 @@ class StagePlan:
         if not step.inputs or not step.outputs:
             raise RunError(f"stage {name!r} has to read a table and write one")
         for table in step.outputs:
-            if (table in TABLES) == (table in step.schemas):
+            own = step.schemas.get(table)
+            if table in TABLES and own is not None and _widens(own, TABLES[table]):
+                continue
+            if (table in TABLES) == (own is not None):
                 problem = "is built in, so it keeps its schema" if table in TABLES else "needs a schema"
                 raise RunError(f"stage {name!r}: table {table!r} {problem}; correct its `schemas`")
         return step
@@ -132,3 +135,9 @@ def order_stages(stages: Sequence[StagePlan]) -> list[StagePlan]:
         ordered.append(runnable[0])
         ready.update(runnable[0].outputs)
     return ordered
+
+
+def _widens(spec: TableSpec, built_in: TableSpec) -> bool:
+    """Whether a table has the columns of a built-in one, and others after them."""
+    columns = list(spec.schema)[: len(built_in.schema)]
+    return columns == list(built_in.schema) and spec.sort_keys == built_in.sort_keys

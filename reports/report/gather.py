@@ -9,8 +9,10 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from relforge.evaluation.label_fates import count_fates
 from relforge.evaluation.label_points import KEYS, Labels
 from relforge.evaluation.label_quality import assess_labels
+from relforge.evaluation.label_reliability import assess_reliability
 from relforge.pipeline.run.answered import answered_rows, list_answered
 from relforge.pipeline.run.emptiness import find_refusal, find_warnings
 from relforge.pipeline.run.losses import find_excess
@@ -43,7 +45,8 @@ def gather(run: str) -> dict[str, Any]:
         second round: agreement with the first, `find_rounds`),
         `answered` (what stages that ask models were answered, and what it cost; `answered_rows`: as a table),
         `histogram` of scores (None where nothing is scored), `gold` (how many relations of the source, 0
-        without any) and `quality` (None where there is no gold, or nothing yet that is compared with it).
+        without any) and `quality` (None where there is no gold, or nothing yet that is compared with it),
+        `reliability` (`assess_reliability`) and `fates` of gold relations (`count_fates`), None likewise.
 
     Raises:
         RunError: not a run folder.
@@ -81,6 +84,8 @@ def gather(run: str) -> dict[str, Any]:
         "histogram": histogram(connection, _with_score("scores", options)) if "scores" in datasets else None,
         "gold": datasets["gold"].count_rows() if "gold" in datasets else 0,
         "quality": None if labels is None else assess_labels(connection, labels, threshold),
+        "reliability": None if labels is None else assess_reliability(connection, labels),
+        "fates": None if labels is None else count_fates(connection, labels, list(datasets)),
     }
 
 
@@ -104,6 +109,9 @@ def _labels(datasets: Datasets, options: Mapping[str, Any]) -> Labels | None:
         scored=_with_score("scores", options),
         kept=_with_score("relations", options),
         gold="gold",
+        confidence=f"(SELECT {KEYS}, quality AS score FROM relations)"
+        if "quality" in datasets["relations"].schema.names
+        else _with_score("relations", options),
     )
 
 

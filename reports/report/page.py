@@ -15,10 +15,14 @@ from relforge.reports.report.funnel import COST, list_costs
 from relforge.reports.report.label_counts import describe_label_counts
 from relforge.reports.report.quality_tables import (
     COMPARED,
+    COVERAGE,
+    FATE,
     PREDICATE,
     compare_choices,
     describe_unknown_words,
     explain_unjudged,
+    list_coverage,
+    list_fates,
     list_predicates,
 )
 from relforge.reports.report.rounds import COLUMNS as ROUNDS
@@ -40,7 +44,7 @@ def render_body(data: dict[str, Any]) -> str:
         f"<h1>{escape(data['dataset'])}</h1>",
         f'<p class="soft">{escape(data["run"])} · profile {escape(data["profile"])} · {state}</p>',
         *(f'<p class="warning">{escape(sentence)}.</p>' for sentence in _sentences(data)),
-        *([_quality(data["quality"])] if data["quality"] else []),
+        *([_quality(data["quality"]), _trust(data)] if data["quality"] else []),
         blocks.section(
             "Rows by table, losses by stage",
             plots.draw_bars(list(data["survival"].items())),
@@ -131,6 +135,20 @@ def _quality(found: dict[str, Any]) -> str:
         blocks.table(PREDICATE, list_predicates(found)),
         f'<p class="soft">{escape(sentence)}.</p>' if sentence else "",
     )
+
+
+def _trust(data: dict[str, Any]) -> str:
+    found = data["reliability"]
+    parts = [blocks.table(FATE, list_fates(data["fates"]))]
+    if found:
+        bins = [(one["score"], one["precision"]) for one in found["bins"]]
+        series = [("grid", [(0.0, 0.0), (1.0, 1.0)]), ("precision", bins)]
+        title = f"kept relations by confidence, expected error {found['expected_calibration_error']:.3f}"
+        parts += [
+            blocks.figure(title, plots.draw_lines(series, "mean confidence of a bin")),
+            blocks.table(COVERAGE, list_coverage(found)),
+        ]
+    return blocks.section("Where gold relations are lost, and how far confidence is right", *parts)
 
 
 def _cards(found: dict[str, Any]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from relforge.evaluation.label_fates import FATES
+
 Row = tuple[object, ...]
 
 COMPARED = ("threshold", "precision", "recall", "F1", "mAP")
@@ -38,6 +40,21 @@ def compare_choices(quality: dict[str, Any]) -> list[Row]:
 def list_predicates(quality: dict[str, Any]) -> list[Row]:
     """One row of `PREDICATE` for each predicate of the gold, the most frequent first."""
     return [tuple(row[key] for key in _PREDICATE_KEYS) for row in quality["predicates"]]
+
+
+COVERAGE = ("most confident", "from", "precision")
+FATE = ("gold relation", "relations", "share", "that is")
+
+
+def list_coverage(reliability: dict[str, Any]) -> list[Row]:
+    """Rows of `COVERAGE`: how precise the most confident tenths of the kept relations are."""
+    return [(f"{one['coverage']:.0%}", one["threshold"], one["precision"]) for one in reliability["coverage"]]
+
+
+def list_fates(fates: dict[str, int]) -> list[Row]:
+    """Rows of `FATE`, in the order of the stages."""
+    total = sum(fates.values())
+    return [(fate, count, count / total, FATES[fate]) for fate, count in fates.items()]
 
 
 def describe_unknown_words(quality: dict[str, Any], limit: int) -> str:

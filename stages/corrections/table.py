@@ -68,7 +68,11 @@ def correct_relations(
     blank = pa.Table.from_pylist([row | {"relation_id": ""} for row in rows], SCHEMAS["relations"])
     ids = derive_relation_ids(blank, images)
     at = blank.column_names.index("relation_id")
-    new = blank.set_column(at, SCHEMAS["relations"].field("relation_id"), ids).select(relations.column_names)
+    new = blank.set_column(at, SCHEMAS["relations"].field("relation_id"), ids)
+    for field in relations.schema:  # columns that a stage adds
+        if field.name not in new.column_names:
+            new = new.append_column(field, pa.nulls(new.num_rows, field.type))
+    new = new.select(relations.column_names)
     joined = pa.concat_tables([relations, new.cast(relations.schema)])
     return joined.sort_by([(key, "ascending") for key in SORT_KEYS["relations"]])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +15,15 @@ from relforge.stages.columns import encode_in_order
 from relforge.stages.contract import StageResult
 from relforge.stages.overlap import pairs_overlap
 from relforge.stages.relation_ids import derive_relation_ids
+from relforge.stages.select.quality import SUPPORT, QualityModel, describe_rows, load_quality
 
 CONFIDENCES = ("relation", "product")
-_SUPPORT = "support_image"
+QUALITIES = ("score", "learned")
+_WITH_QUALITY = schemas.TableSpec(
+    schemas.SCHEMAS["relations"].append(pa.field("quality", pa.float32())),
+    schemas.SORT_KEYS["relations"],
+)
+"""`relations` of `quality: learned`."""
 DEDUPLICATIONS = ("max", "published", "none")
 
 
@@ -36,6 +43,11 @@ class SelectStage:
         prior: exponent a of the prior (stage `ground`) in the confidence, confidence^(1 - a) * prior^a; 0: it
             plays no part, 1: it alone counts. Relations without a prior keep theirs.
         support_floor: relations whose support is lower are dropped; 0: none.
+        quality: what the confidence is: `score` (as above) or `learned`: the probability that the relation is
+            right, by the file `weights`; relations then have the column `quality`.
+        weights: file of `relforge quality fit`; with `quality: learned`.
+        precision: keep what reaches this precision on the held-out images of the fit, instead of `threshold`;
+            with `quality: learned`.
     """
 
     name = "select"
@@ -54,6 +66,9 @@ class SelectStage:
         support_image: float = 0.0,
         support_floor: float = 0.0,
         prior: float = 0.0,
+        quality: str = "score",
+        weights: str | None = None,
+        precision: float | None = None,
     ) -> None:
         if not 0 <= threshold <= 1:
             raise ValueError(f"select.threshold: {threshold} is not between 0 and 1")
@@ -68,6 +83,17 @@ class SelectStage:
         for key, value in (("top_k_pair", top_k_pair), ("top_k_image", top_k_image)):
             if value is not None and value < 1:
                 raise ValueError(f"select.{key}: {value} keeps nothing; use 1 or more, or leave it out")
+        self._quality = _read_quality(quality, weights, precision)
+        if self._quality is not None:
+            if support_image or prior or confidence != "relation":
+                raise ValueError(
+                    "select.quality: learned weighs support, prior and class scores itself; leave out "
+                    "`support_image`, `prior` and `confidence`"
+                )
+            self.schemas = {"relations": _WITH_QUALITY}
+        if self._quality is not None and precision is not None:
+            threshold = self._quality.threshold_of(precision)
+        self._weights = weights
         self._threshold = threshold
         self._confidence = confidence
         self._deduplicate = deduplicate
@@ -75,11 +101,11 @@ class SelectStage:
         self._top_k_image = top_k_image
         self._overlap_prior = overlap_prior
         self._support_image, self._support_floor, self._prior = support_image, support_floor, prior
-        if support_image or support_floor:
+        if support_image or support_floor or (self._quality is not None and self._quality.image_support):
             self.inputs = (*self.inputs, "image_support")
 
     def files(self) -> Sequence[str]:
-        return ()
+        return () if self._weights is None else (self._weights,)
 
     def setup(self) -> None:
         """Nothing to load."""
@@ -87,7 +113,11 @@ class SelectStage:
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
         rows = tables["scores"].combine_chunks()
         if "image_support" in self.inputs:
-            rows = _with_support(rows, tables["image_support"])
+            rows = add_support(rows, tables["image_support"])
+        if self._quality is not None:  # before rows are dropped: a claim's rows are compared
+            quality = self._quality.score(describe_rows(rows), rows["predicate"])
+            quality = np.where(np.isnan(rows["score"].to_numpy()), np.float32("nan"), quality)
+            rows = rows.append_column("quality", pa.array(quality, pa.float32()))
         account = Account()
 
         def keep(reason: str, wanted: np.ndarray) -> None:
@@ -98,7 +128,7 @@ class SelectStage:
 
         if self._support_floor:
             floor = np.float32(self._support_floor)
-            keep("below_support_floor", pc.fill_null(rows[_SUPPORT], 1.0).to_numpy() >= floor)
+            keep("below_support_floor", pc.fill_null(rows[SUPPORT], 1.0).to_numpy() >= floor)
         keep("not_a_number", ~np.isnan(self._confidences(rows)))
         # the score is float32: compare with the float32 that the threshold names
         keep("below_threshold", self._confidences(rows) >= np.float32(self._threshold))
@@ -113,17 +143,21 @@ class SelectStage:
         ):
             if count:
                 keep(reason, _is_in_top(rows, self._confidences(rows), group, count))
-        rows = rows.select([name for name in rows.column_names if name != _SUPPORT])
+        rows = rows.select([name for name in rows.column_names if name != SUPPORT])
         rows = rows.append_column("relation_id", derive_relation_ids(rows, tables["images"]))
         account.keep(rows.num_rows)
-        return account.result({"relations": schemas.conform("relations", rows)})
+        spec = None if self._quality is None else _WITH_QUALITY
+        return account.result({"relations": schemas.conform("relations", rows, spec)})
 
     def _confidences(self, rows: pa.Table) -> np.ndarray:
+        if self._quality is not None:
+            quality: np.ndarray = rows["quality"].to_numpy()
+            return quality
         score = rows["score"].to_numpy()
         if self._confidence == "product":
             for name in ("subject_score", "object_score"):
                 score = score * pc.fill_null(rows[name], 1.0).to_numpy().astype(np.float32)
-        for name, exponent in (("prior", self._prior), (_SUPPORT, self._support_image)):
+        for name, exponent in (("prior", self._prior), (SUPPORT, self._support_image)):
             if exponent:
                 other = rows[name].to_numpy(zero_copy_only=False).astype(np.float32)
                 joint = score ** np.float32(1 - exponent) * other ** np.float32(exponent)
@@ -131,13 +165,33 @@ class SelectStage:
         return score
 
 
-def _with_support(rows: pa.Table, support: pa.Table) -> pa.Table:
+def _read_quality(quality: str, weights: str | None, precision: float | None) -> QualityModel | None:
+    """The model of `quality: learned`.
+
+    Raises:
+        ValueError: options that do not go together, or a file that cannot be read.
+    """
+    if quality not in QUALITIES:
+        raise ValueError(f"select.quality: {quality!r} is not one of {', '.join(QUALITIES)}")
+    if quality == "score":
+        for key, value in (("weights", weights), ("precision", precision)):
+            if value is not None:
+                raise ValueError(f"select.{key}: only `quality: learned` knows it; leave it out")
+        return None
+    if weights is None:
+        raise ValueError("select.weights: missing; give the file of `relforge quality fit`")
+    if precision is not None and not 0 < precision < 1:
+        raise ValueError(f"select.precision: {precision} is not between 0 and 1")
+    return load_quality(Path(weights))
+
+
+def add_support(rows: pa.Table, support: pa.Table) -> pa.Table:
     """The rows with the image's support of each, null where it has none."""
     keys = ("image_id", "subject_box", "object_box", "predicate")
-    values = support[_SUPPORT].to_pylist()
+    values = support[SUPPORT].to_pylist()
     known = dict(zip(zip(*(support[key].to_pylist() for key in keys), strict=True), values, strict=True))
     found = [known.get(key) for key in zip(*(rows[key].to_pylist() for key in keys), strict=True)]
-    return rows.append_column(_SUPPORT, pa.array(found, pa.float32()))
+    return rows.append_column(SUPPORT, pa.array(found, pa.float32()))
 
 
 def _is_best(rows: pa.Table, confidence: np.ndarray, ties: bool) -> np.ndarray:

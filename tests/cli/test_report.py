@@ -47,6 +47,11 @@ def report(**changes: Any) -> dict[str, Any]:
         "shown": "relations",
         "survival": {"images": 1, "relations": 2}, "steps": [step], "histogram": [0, 2, 1],
         "answered": [], "answered_rows": [],
+        "reliability": {
+            "bins": quality["calibration"], "expected_calibration_error": 0.1,
+            "coverage": [{"coverage": 1.0, "threshold": 0.2, "precision": 0.5}],
+        },
+        "fates": {"unspoken": 3, "kept": 1},
         "predicates": [{"predicate": HOSTILE, "count": 2}],
         "pairs": [{"subject_class": "person", "object_class": HOSTILE, "count": 2}],
         "gold": 4, "quality": quality, **changes,
@@ -58,7 +63,7 @@ def test_the_page_has_plots_and_texts_stay_texts(tmp_path: Path, rendered) -> No
 
     dom = rendered(tmp_path / "report.html")
 
-    assert dom.count("<svg") == 7
+    assert dom.count("<svg") == 8
     assert "<img" not in dom
     assert "&lt;img src=x&gt;{{title}}" in dom
     assert ">run 0.20<" in dom

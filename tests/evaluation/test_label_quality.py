@@ -56,7 +56,7 @@ def assess_tables(tables: dict[str, pa.Table], threshold: float) -> dict[str, An
     with duckdb.connect() as connection:
         for name, table in tables.items():
             connection.register(name, table)
-        found = assess_labels(connection, Labels("candidates", "scored", "kept", "gold"), threshold)
+        found = assess_labels(connection, Labels("candidates", "scored", "kept", "gold", "kept"), threshold)
     assert found is not None
     return found
 

@@ -34,7 +34,7 @@ from relforge.pipeline.store.local_storage import LocalStorage
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.registry import Registry
 from relforge.stages.registry import BACKENDS
-from relforge.stages.tables import TableSpec
+from relforge.stages.tables import TABLES, TableSpec
 from tests.fixtures.documented import code_blocks, write_module
 from tests.fixtures.run_fixtures import Make
 
@@ -263,6 +263,18 @@ def test_a_declaration_that_cannot_work_is_one_sentence(
 ) -> None:
     with pytest.raises(RunError, match=sentence):
         StagePlan.of(name, Declared(inputs, outputs, schemas))  # type: ignore[arg-type]
+
+
+def test_a_stage_may_add_columns_to_a_built_in_table_and_take_none_away() -> None:
+    built_in = TABLES["relations"]
+    wider = TableSpec(built_in.schema.append(pa.field("mood", pa.string())), built_in.sort_keys)
+
+    step = StagePlan.of("own", Declared(("scores",), ("relations",), {"relations": wider}))  # type: ignore[arg-type]
+
+    assert step.specs["relations"] == wider
+    other = TableSpec(wider.schema.remove(1), wider.sort_keys[:1])
+    with pytest.raises(RunError, match="'relations' is built in"):
+        StagePlan.of("own", Declared(("scores",), ("relations",), {"relations": other}))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,149 @@
+"""Select by learnt quality: features, the column, thresholds, and one sentence for wrong use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from relforge.stages.select.quality import FEATURES, QualityModel, describe_rows, load_quality, save_quality
+from relforge.stages.select.stage import SelectStage
+from relforge.stages.tables import SCHEMAS
+
+BASE = {"subject_box": 0, "object_box": 1, "predicate": "on"}
+
+
+def write_model(path: Path, support: float = 0.0, image_support: bool = False, **predicates: float) -> str:
+    """Quality is the score's, moved by support and predicate."""
+    weights = np.zeros(len(FEATURES))
+    weights[FEATURES.index("score")], weights[FEATURES.index("support")] = 1.0, support
+    ones, zeros = np.ones(len(FEATURES)), np.zeros(len(FEATURES))
+    thresholds = {0.5: 0.4, 0.8: 0.7}
+    model = QualityModel(zeros, ones, weights, 0.0, predicates, thresholds, image_support)
+    save_quality(path, model, {"licence": "mine"})
+    return str(path)
+
+
+def select(rows: Any, *scores: dict[str, Any], **options: Any) -> Any:
+    tables = {
+        "scores": rows.table("scores", *(BASE | row for row in scores)),
+        "images": rows.table("images", {}),
+    }
+    return SelectStage(**options).process(tables | {"boxes": rows.boxes("a", "b", "c")})
+
+
+def test_features_are_of_the_claim(rows) -> None:
+    table = rows.table(
+        "scores",
+        BASE | {"score": 0.2, "claim_id": 1, "alternatives": 2, "prior": 0.9},
+        BASE | {"score": 0.6, "claim_id": 1, "alternatives": 2, "object_box": 2},
+        BASE | {"score": 0.9, "claim_id": 2, "predicate": "near", "support": 3},
+        BASE | {"score": 0.9, "claim_id": 1, "image_id": "2"},
+    )
+
+    found = {name: describe_rows(table)[:, place] for place, name in enumerate(FEATURES)}
+
+    near, on, other, second_image = 0, 1, 2, 3  # in the order of the table's keys
+    assert table["predicate"].to_pylist() == ["near", "on", "on", "on"]
+    assert found["score_share"][[on, other]] == pytest.approx([0.25, 0.75])
+    assert found["score_share"][[near, second_image]] == pytest.approx([1, 1])
+    assert found["score_rank"] == pytest.approx(np.log1p([0, 1, 0, 0]))
+    assert found["support"][near] == pytest.approx(np.log(4))
+    assert found["no_prior"].tolist() == [1, 0, 1, 1]
+    assert found["prior"] == pytest.approx([0, np.log(9), 0, 0], abs=1e-5)
+
+
+def test_relations_are_chosen_by_quality_and_have_it(rows, tmp_path) -> None:
+    weights = write_model(tmp_path / "q.json", support=2.0, near=-4.0)
+    scores: list[dict[str, Any]] = [
+        {"score": 0.5, "support": 1, "predicate": "in"},
+        {"score": 0.4, "support": 9},
+        {"score": 0.9, "predicate": "near"},
+    ]
+
+    result = select(rows, *scores, quality="learned", weights=weights, threshold=0.6)
+
+    relations = result.tables["relations"]
+    assert relations["predicate"].to_pylist() == ["in", "on"]
+    quality = 1 / (1 + np.exp(-(np.array([0.0, np.log(0.4 / 0.6)]) + 2 * np.log([2, 10]))))
+    assert relations["quality"].to_pylist() == pytest.approx(quality.tolist(), abs=1e-6)
+    assert result.dropped == {"below_threshold": 1}
+
+
+def test_a_target_precision_is_the_threshold_that_reached_it(rows, tmp_path) -> None:
+    weights = write_model(tmp_path / "q.json")
+    scores: list[dict[str, Any]] = [{"score": 0.75}, {"score": 0.65, "predicate": "in"}]
+
+    learned = {"quality": "learned", "weights": weights}
+    assert select(rows, *scores, **learned, precision=0.45).kept == 2
+    assert select(rows, *scores, **learned, precision=0.6).kept == 1
+
+
+def test_a_score_that_is_no_number_never_passes(rows, tmp_path) -> None:
+    weights = write_model(tmp_path / "q.json")
+    result = select(rows, {"score": float("nan")}, quality="learned", weights=weights)
+    assert result.dropped == {"not_a_number": 1}
+
+
+def test_no_other_row_of_the_shard_matters(rows, tmp_path) -> None:
+    options = {
+        "quality": "learned",
+        "weights": write_model(tmp_path / "q.json", support=0.3),
+        "threshold": 0.0,
+    }
+    random = np.random.default_rng(0)
+    scores = [{"score": one, "support": 2, "predicate": f"p{n}"} for n, one in enumerate(random.random(37))]
+
+    alone = [select(rows, one, **options).tables["relations"]["quality"][0].as_py() for one in scores]
+    together = select(rows, *scores, **options).tables["relations"]
+
+    found = dict(zip(together["predicate"].to_pylist(), together["quality"].to_pylist(), strict=True))
+    assert [found[f"p{n}"] for n in range(37)] == alone
+
+
+def test_by_score_there_is_no_such_column(rows) -> None:
+    stage = SelectStage()
+    assert not hasattr(stage, "schemas")
+    assert select(rows, {"score": 0.9}).tables["relations"].schema == SCHEMAS["relations"]
+
+
+def test_image_support_is_read_where_the_fit_knew_it(tmp_path) -> None:
+    plain, with_support = (
+        SelectStage(quality="learned", weights=write_model(tmp_path / f"{known}.json", image_support=known))
+        for known in (False, True)
+    )
+    assert "image_support" not in plain.inputs
+    assert "image_support" in with_support.inputs
+    assert with_support.files() == (str(tmp_path / "True.json"),)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"quality": "best"}, "select.quality: 'best' is not one of score, learned"),
+        ({"quality": "learned"}, "select.weights: missing"),
+        ({"weights": "q.json"}, "only `quality: learned` knows it"),
+        ({"precision": 0.9}, "only `quality: learned` knows it"),
+        ({"quality": "learned", "weights": "nowhere.json"}, "relforge quality fit"),
+        ({"quality": "learned", "weights": "q.json", "precision": 0.9}, "0.80 is the most"),
+        ({"quality": "learned", "weights": "q.json", "precision": 1.0}, "not between 0 and 1"),
+        ({"quality": "learned", "weights": "q.json", "prior": 0.5}, "leave out"),
+        ({"quality": "learned", "weights": "broken.json"}, "cannot be read"),
+    ],
+)
+def test_wrong_use_is_one_sentence(options, sentence, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_model(tmp_path / "q.json")
+    (tmp_path / "broken.json").write_text('{"version": 1, "features": {"score": {}}}')
+
+    with pytest.raises(ValueError, match=sentence):
+        SelectStage(**options)
+
+
+def test_a_file_reads_back_as_it_was_written(tmp_path) -> None:
+    path = Path(write_model(tmp_path / "q.json", support=0.25, near=1.5))
+    before = path.read_bytes()
+    save_quality(path, load_quality(path), {"licence": "mine"})
+    assert path.read_bytes() == before

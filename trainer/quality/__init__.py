@@ -1,0 +1,1 @@
+"""Fitting of the quality of relations (`relforge quality fit`)."""
