@@ -29,6 +29,22 @@ def inputs(device: str, tiny: bool) -> tuple[MSDeformAttn, list[list[int]], Tens
     return module.to(device), levels, query, points, pixels, mask.to(device)
 
 
+def opcheck(device: str, tiny: bool) -> dict[str, str]:
+    """What PyTorch says of the fused operator's registration, check by check; two of them on the CPU."""
+    generator = torch.Generator().manual_seed(1)
+    shapes = ((1, 6, 1, 16), (1, 2, 1, 2), (1, 2, 1, 1, 1, 2), (1, 2, 1, 1, 1))  # B = 1, S = 6, H = L = P = 1
+    value, points, offsets, logits = (torch.rand(shape, generator=generator).to(device) for shape in shapes)
+    leaves = [tensor.requires_grad_() for tensor in (value, offsets, logits)]
+    mask = torch.zeros((1, 6), dtype=torch.bool, device=device)
+    utils = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
+    return torch.library.opcheck(
+        torch.ops.relforge.msda_fused_forward,
+        (leaves[0], [3, 2], points, leaves[1], leaves[2], mask, "triton"),
+        test_utils=utils[: 2 if tiny else None],
+        raise_exception=False,
+    )
+
+
 def run(recorder: Recorder) -> None:
     module, levels, query, points, pixels, mask = inputs(recorder.device, recorder.tiny)
 
@@ -58,6 +74,9 @@ def run(recorder: Recorder) -> None:
     compiled = torch.compile(module, fullgraph=True, backend="aot_eager" if recorder.tiny else "inductor")
     worst = difference(results(compiled), eager)
     recorder.check("torch.compile without graph breaks agrees", worst < 1e-3, difference=worst)
+
+    checks = opcheck(recorder.device, recorder.tiny)
+    recorder.check("torch.library.opcheck", set(checks.values()) == {"SUCCESS"}, **checks)
 
     if recorder.device == "cuda":
         kept = query.clone()
