@@ -1,7 +1,7 @@
 """Time of a training step of the zoo's families, against the published code.
 
     python benchmarks/training.py [FAMILY ...] [--short-side 480] [--long-side 640] [--batch 1] [--rounds 3]
-        [--published CHECKOUT] [--flags "--hoi --DETRHOI"] [--transformers] [--json]
+        [--published CHECKOUT] [--flags "--hoi --DETRHOI"] [--transformers] [--before CHECKOUT] [--json]
 
 Models of the published sizes on ResNet-50 with random weights, 80 classes and 117 relations, 8 pairs an
 image. A step is forward, losses, backward, clipping and AdamW; seconds are of the processor, one thread, the
@@ -12,6 +12,11 @@ whose code then runs in this process: its `main.get_args_parser` and `models.bui
 one family, with the flags given. Ours takes over its weights; its steps take turns with ours, and the largest
 difference of the logits stands beside the times. Models that read texts have no adapter.
 
+`--before` names another checkout of relforge (`git worktree add CHECKOUT COMMIT`). Each family (R-Tagger,
+ParSeD, ParSeDA and QPIC by default) then runs in two processes, one of each checkout, whose steps take turns,
+with 501 labels of the lengths of real ones (`training_worker.py`); the peak is of a process. The issue's size
+is `--short-side 320 --long-side 426 --batch 2`.
+
 `--transformers` compares the detectors `detr` and `deformable_detr` (with box refinement) with those of
 transformers, which have the same weights, in the same way.
 """
@@ -20,8 +25,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
+import os
 import shlex
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -50,6 +58,8 @@ CLIP = 0.1
 _ROOMS = {"main", "models", "util", "datasets"}
 FAMILIES = [name for name in MODELS if name not in (*DETECTORS, "rtagger", "defr", "speaq")]
 """Those that search for pairs of HICO-DET."""
+BEFORE = ("rtagger", "parsed", "parseda", "qpic")
+"""Compared with an earlier checkout where none is named."""
 
 Step = Callable[[], float]
 """One training step; returns its loss."""
@@ -266,6 +276,71 @@ def compare(code: PublishedCode, images: Tensor, targets: list[Targets], rounds:
     return row | {"ratio": theirs / ours, "unit": "CPU s per step", "logits differ by": difference}
 
 
+class Worker:
+    """A model in a process of its own; see `training_worker.py`.
+
+    Args:
+        checkout: whose relforge it is.
+        arguments: kind, height, width, batch size.
+    """
+
+    def __init__(self, checkout: Path, *arguments: object) -> None:
+        script = Path(__file__).with_name("training_worker.py")
+        self._process = subprocess.Popen(
+            [sys.executable, str(script), *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"},
+        )
+        self._answer()
+
+    def step(self) -> float:
+        """Processor seconds of a step."""
+        return float(self._ask("step")["seconds"])
+
+    def end(self) -> float:
+        """The process's peak memory, GB."""
+        peak = float(self._ask("end")["peak"])
+        self._process.wait()
+        return peak
+
+    def _ask(self, line: str) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        print(line, file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        while line := self._process.stdout.readline():
+            if line.startswith("{"):
+                answer: dict[str, Any] = json.loads(line)
+                return answer
+        raise SystemExit(f"training_worker.py ended with {self._process.wait()}")
+
+
+def compare_before(
+    kind: str, before: Path, height: int, width: int, batch: int, rounds: int
+) -> dict[str, Any]:
+    """Another checkout of relforge and this one, in turns."""
+    workers = [
+        Worker(checkout, kind, height, width, batch)
+        for checkout in (Path(__file__).resolve().parents[1], before)
+    ]
+    times: list[list[float]] = [[], []]
+    for number in range(rounds + 1):
+        for found, worker in zip(times, workers, strict=True):
+            seconds = worker.step()
+            if number:
+                found.append(seconds)
+    peaks = [worker.end() for worker in workers]
+    ours, theirs = (statistics.median(found) for found in times)
+    row = {"case": kind, "peer": "before", "ours": ours, "theirs": theirs, "ratio": theirs / ours}
+    spread = [f"{min(found):.2f} to {max(found):.2f}" for found in times]
+    row |= {"unit": "CPU s per step", "range of ours": spread[0], "range of theirs": spread[1]}
+    return row | {"peak GB of ours": peaks[0], "peak GB of theirs": peaks[1]}
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("families", nargs="*", metavar="FAMILY", help=f"default: all: {', '.join(FAMILIES)}")
@@ -278,15 +353,20 @@ def main() -> None:
     options.add_argument(
         "--transformers", action="store_true", help="compare the detectors with transformers'"
     )
+    options.add_argument("--before", type=Path, help="another checkout of relforge")
     options.add_argument("--json", action="store_true")
     args = options.parse_args()
+    known = [*FAMILIES, "rtagger"] if args.before else FAMILIES
     for kind in args.families:
-        if kind not in FAMILIES:
-            options.error(f"{kind!r} is not measured; choose from {', '.join(FAMILIES)}")
+        if kind not in known:
+            options.error(f"{kind!r} is not measured; choose from {', '.join(known)}")
     torch.set_num_threads(1)
     images, targets = make_batch(args.batch, args.short_side, args.long_side)
     if args.published:
         rows = [compare(PublishedCode(args.published.resolve(), args.flags), images, targets, args.rounds)]
+    elif args.before:
+        size = args.short_side, args.long_side, args.batch, args.rounds
+        rows = [compare_before(kind, args.before.resolve(), *size) for kind in args.families or BEFORE]
     elif args.transformers:
         rows = [compare_transformers(kind, images, targets, args.rounds) for kind in DETECTORS]
     else:

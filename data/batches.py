@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -15,11 +15,13 @@ from relforge.data.label_lists import LabelList, LabelSource, OpenLabels
 from relforge.data.order import Order, compute_ahead
 from relforge.data.relations import Example, RelationData
 from relforge.data.targets import make_box_targets, make_image_targets, make_targets
-from relforge.data.transforms import load_image, mirror_predicate, pad_together
+from relforge.data.transforms import load_pixels, mirror_predicate, normalise_together, pad_together
 from relforge.data.views import View, draw_crop
 from relforge.models.training.box_targets import BoxTargets
 from relforge.models.training.image_targets import ImageTargets
 from relforge.models.training.targets import Targets
+
+ORDERS = ("published", "aspect")
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,15 @@ class Batch:
     """One step's input.
 
     Args:
-        images: B x 3 x H x W normalised; padding: B x H x W, True = padded, or None.
+        images: B x 3 x H x W, padded with zeros: uint8 pixels as they were resized, until `to` brings them to
+            the model's device and normalises them there.
+        padding: B x H x W, True = padded; None where nothing is, and until then.
         targets, image_targets, box_targets: one per image: its pairs, the image as a whole, all its boxes.
         labels: what the images are scored against.
         progress: share of the training that was done before this batch, 0 to 1.
         pairs_of_step, boxes_of_step: labelled pairs and boxes per batch, where several batches make a step;
             None where this one does.
+        sizes: (height, width) of each image without its padding.
     """
 
     images: Tensor
@@ -44,6 +49,7 @@ class Batch:
     box_targets: list[BoxTargets] = field(default_factory=list)
     boxes_of_step: float | None = None
     progress: float = 0.0
+    sizes: Sequence[tuple[int, int]] = ()
 
     @property
     def pairs(self) -> float:
@@ -58,17 +64,17 @@ class Batch:
         return found if self.boxes_of_step is None else self.boxes_of_step
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on that device."""
-        return Batch(
-            self.images.to(device),
-            None if self.padding is None else self.padding.to(device),
-            [t.to(device) for t in self.targets],
-            [t.to(device) for t in self.image_targets],
-            self.labels,
-            self.pairs_of_step,
-            [t.to(device) for t in self.box_targets],
-            self.boxes_of_step,
-            self.progress,
+        """The batch as a model takes it, on that device."""
+        images, padding = self.images.to(device, non_blocking=True), self.padding
+        if images.dtype == torch.uint8:
+            images, padding = normalise_together(images, self.sizes)
+        return replace(
+            self,
+            images=images,
+            padding=None if padding is None else padding.to(device),
+            targets=[t.to(device) for t in self.targets],
+            image_targets=[t.to(device) for t in self.image_targets],
+            box_targets=[t.to(device) for t in self.box_targets],
         )
 
 
@@ -78,7 +84,9 @@ class BatchOptions:
 
     Args:
         size: images per process and step.
-        short_sides: lengths of the shorter side in pixels, one is drawn per image.
+        order: `published` (a plain shuffle, a short side drawn for each image) or `aspect` (the images of a
+            batch have similar aspect ratios, and one short side: little is padded).
+        short_sides: lengths of the shorter side in pixels, one is drawn per image, or per batch.
         long_side: upper bound of the longer side in pixels.
         mirror: probability of mirroring.
         one_predicate: of a pair with several predicates one is drawn each time, as published scene-graph
@@ -97,6 +105,7 @@ class BatchOptions:
     """
 
     size: int = 8
+    order: str = "published"
     short_sides: tuple[int, ...] = (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800)
     long_side: int = 1333
     mirror: float = 0.5
@@ -113,6 +122,8 @@ class BatchOptions:
     subject_label: str | None = None
 
     def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise ValueError(f"batch.order: {self.order!r} is not one of {', '.join(ORDERS)}")
         for name in ("mirror", "crop", "jitter"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"batch.{name}: {getattr(self, name)} is not between 0 and 1")
@@ -137,6 +148,7 @@ class Batches:
         labels: where label lists come from; open ones of the lengths in `options` by default.
         batches_per_step: batches whose gradients are averaged, `Optimisation.accumulate`.
         steps: of the whole training, which `Batch.progress` counts in; None: it stays 0.
+        pinned: make batches in memory from which a GPU copies by itself.
 
     Raises:
         ValueError: the data has no class `options.subject_label`, or too few images for a batch.
@@ -153,10 +165,12 @@ class Batches:
         labels: LabelSource | None = None,
         batches_per_step: int = 1,
         steps: int | None = None,
+        pinned: bool = False,
     ) -> None:
         self.steps = steps
-        self._batches_per_step = batches_per_step
-        self._order = Order(len(data), options.size, seed, rank, world_size)
+        self._batches_per_step, self._pinned = batches_per_step, pinned
+        aspects = data.aspects() if options.order == "aspect" else None
+        self._order = Order(len(data), options.size, seed, rank, world_size, aspects)
         self._data, self._options, self._threads = data, options, threads
         self._labels = labels or OpenLabels(data, options.object_labels, options.relation_labels)
         self._subject = None
@@ -189,11 +203,13 @@ class Batches:
         rng = self._order.random_generator(step)
         options = self._options
         examples, images, predicates = [], [], []
+        of_batch = int(rng.choice(options.short_sides)) if options.order == "aspect" else None
         for index in self._order.examples(step):
             example = self._data[int(index)]
-            mirror, short_side = bool(rng.random() < options.mirror), int(rng.choice(options.short_sides))
+            mirror = bool(rng.random() < options.mirror)
+            short_side = int(rng.choice(options.short_sides)) if of_batch is None else of_batch
             view = self._view(step, int(index), example, mirror, short_side)
-            images.append(load_image(example, view))
+            images.append(load_pixels(example, view))
             example = view.annotate(example)
             examples.append(example)
             exchange = mirror and options.exchange_sides
@@ -223,8 +239,15 @@ class Batches:
             for example, rows in zip(examples, predicates, strict=True)
         ]
         of_boxes = [make_box_targets(example, labels) for example in examples]
-        pixels, padding = pad_together(images)
-        return Batch(pixels, padding, targets, of_images, labels, box_targets=of_boxes)
+        return Batch(
+            pad_together(images, pinned=self._pinned),
+            None,
+            targets,
+            of_images,
+            labels,
+            box_targets=of_boxes,
+            sizes=[(int(image.shape[1]), int(image.shape[2])) for image in images],
+        )
 
     def _view(self, step: int, index: int, example: Example, mirror: bool, short_side: int) -> View:
         rng, options = self._order.image_generator(step, index), self._options

@@ -114,6 +114,11 @@ class RelationData:
         )
         return np.append(self.box_category, -1 if self.missing is None else self.missing)[at]
 
+    def aspects(self) -> np.ndarray:
+        """Width / height of every image."""
+        width, height = (self.images[name].to_numpy().astype(np.float64) for name in ("width", "height"))
+        return width / np.maximum(height, 1)
+
     def category_counts(self) -> np.ndarray:
         """Boxes per category."""
         return np.bincount(self.box_category, minlength=len(self.categories))

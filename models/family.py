@@ -104,6 +104,8 @@ class Family:
         adapt_sizes: sizes that a model of another kind was built from -> those of this one when it starts
             from that model's weights; by default the fields that both have are taken over.
         backbone_prefixes: parameters under these names are pre-trained and learn at their own rate.
+        all_used: under the default losses every trainable parameter has a gradient in every batch, with pairs
+            or without; several processes then need not look for those that have none.
     """
 
     name: str
@@ -118,3 +120,4 @@ class Family:
     published: Published | None = None
     adapt_sizes: Callable[[Any], Any] | None = None
     backbone_prefixes: tuple[str, ...] = ("backbone.", "text_encoder.")
+    all_used: bool = False

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -47,8 +47,10 @@ class ImageSettings:
         rounds: of hts, 2 to train again on labels that the first student has voted on as well.
         held_out: of hts, share of the images that calibrate the first student's vote.
         revote: of hts, the joint vote from which a label is positive in the second round.
-        half, save_every, log_every, epochs, steps, seed, batch, optimisation: as in other recipes.
+        half, threads, save_every, log_every, epochs, steps, seed, batch, optimisation: as in other recipes.
     """
+
+    neutral_options: ClassVar = ("threads",)  # changing these leaves a stopped training as it is
 
     out: str
     data: dict[str, Any]
@@ -66,6 +68,7 @@ class ImageSettings:
     held_out: float = 0.1
     revote: float = 0.3
     half: bool = False
+    threads: int | None = None
     save_every: int = 500
     log_every: int = 20
 
@@ -168,7 +171,15 @@ def train_images(
     choose_from(settings.losses, ["loss"], "losses.")
     extra: dict[str, Any] = {}
     batches = ImageLabelBatches(
-        data, targets, weights, settings.batch, recogniser, settings.seed, group.rank, group.world_size
+        data,
+        targets,
+        weights,
+        settings.batch,
+        recogniser,
+        settings.seed,
+        group.rank,
+        group.world_size,
+        threads=group.loading_threads(settings.threads),
     )
     if settings.losses.get("loss") == WEIGHTED:
         counts = targets[batches.rows].sum(0)
@@ -180,6 +191,7 @@ def train_images(
 
     steps = settings.length(batches.steps_per_epoch)
     data_hash = _hash(data, targets, weights)
+    kept = {k: v for k, v in asdict(settings).items() if k not in ("judge", *settings.neutral_options)}
     average = loop.train(
         model,
         batches,
@@ -189,7 +201,7 @@ def train_images(
         out=out,
         seed=settings.seed,
         processes=group,
-        settings={k: v for k, v in asdict(settings).items() if k != "judge"} | {"data_hash": data_hash},
+        settings=kept | {"data_hash": data_hash},
         save_every=settings.save_every,
         log_every=settings.log_every,
         backbone_prefixes=entry.backbone_prefixes,

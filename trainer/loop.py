@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from relforge.models.training.activation_checkpointing import checkpoint_activations
 from relforge.trainer import snapshots
 from relforge.trainer.curves import Curves
 from relforge.trainer.errors import Diverged
+from relforge.trainer.finite_losses import FiniteLosses
 from relforge.trainer.optimiser import (
     BACKBONE_PREFIXES,
     Average,
@@ -52,6 +53,14 @@ StepLoss = Callable[[nn.Module, B, torch.Generator], dict[str, Tensor]]
 """(model, batch on the device, source of noise) -> named terms; `total` is minimised."""
 
 
+@runtime_checkable
+class EndsSteps(Protocol):
+    """A loss with something left to do when all batches of a step have had their backward pass."""
+
+    def end_step(self) -> None:
+        """Complete the gradients of the step."""
+
+
 def train(
     model: nn.Module,
     batches: Batches[B],
@@ -66,6 +75,7 @@ def train(
     save_every: int = 500,
     log_every: int = 20,
     backbone_prefixes: Sequence[str] = BACKBONE_PREFIXES,
+    all_used: bool = False,
     report: Callable[[str], None] = print,
 ) -> Average | None:
     """Train, or continue from the last snapshot in `out`.
@@ -78,6 +88,7 @@ def train(
         settings: of the whole recipe; a snapshot of other settings is refused.
         save_every, log_every: steps.
         backbone_prefixes: parameters under these names learn at the rate of pre-trained parts.
+        all_used: every trainable parameter has a gradient in every batch, see `Processes.wrap`.
         report: receives progress, one line at a time.
 
     Returns:
@@ -101,7 +112,8 @@ def train(
         return average
     if start:
         report(f"{out}: continuing at step {start} of {steps}")
-    parallel = processes.wrap(_StepLoss(model, step_loss))
+    parallel = processes.wrap(_StepLoss(model, step_loss, options.checkpoint_activations), all_used=all_used)
+    losses = FiniteLosses()
     trainable = [p for p in model.parameters() if p.requires_grad]
     began = time.monotonic()
     source = batches.from_step(start * options.accumulate)
@@ -109,6 +121,7 @@ def train(
         set_learning_rates(optimiser, options, step, steps)
         model.train()
         optimiser.zero_grad(set_to_none=True)
+        _check(losses, out)  # of the step before: its backward pass runs on while this one is queued
         parts = []
         for part in range(options.accumulate):
             batch = next(source).to(device)
@@ -121,11 +134,11 @@ def train(
                         terms = parallel(batch, torch.Generator().manual_seed(number))
                 except FloatingPointError as error:
                     raise Diverged(_explain(step, str(error), out)) from error
-                total = float(terms["total"].detach())
-                if not math.isfinite(total):
-                    raise Diverged(_explain(step, f"the loss is {total}", out))
+                losses.add(step, terms["total"])
                 (terms["total"] / options.accumulate).backward()
             parts.append({name: value.detach() for name, value in terms.items()})
+        if isinstance(step_loss, EndsSteps):
+            step_loss.end_step()
         norm = torch.nn.utils.clip_grad_norm_(trainable, options.max_gradient_norm)
         optimiser.step()
         if average:
@@ -141,9 +154,18 @@ def train(
                 curves.write(step, **means, gradient_norm=round(float(norm), 4))
                 rate = (done - start) / (time.monotonic() - began)
                 report(f"step {done}/{steps}  {_format_progress(means, rate, steps - done)}")
+        if done % save_every == 0 or done == steps:
+            _check(losses, out)
         if processes.first and (done % save_every == 0 or done == steps):
             snapshots.save(out, done, model, optimiser, average, fingerprint, remembers)
     return average
+
+
+def _check(losses: FiniteLosses, out: Path) -> None:
+    found = losses.find()
+    if found is not None:
+        step, total = found
+        raise Diverged(_explain(step, f"the loss is {total}", out))
 
 
 def _explain(step: int, what: str, out: Path) -> str:
@@ -169,10 +191,11 @@ def _random_number(seed: int, step: int, rank: int, part: int) -> int:
 class _StepLoss(nn.Module, Generic[B]):
     """Makes one step's loss a module call: gradients are averaged between processes by its hooks."""
 
-    def __init__(self, model: nn.Module, step_loss: StepLoss[B]) -> None:
+    def __init__(self, model: nn.Module, step_loss: StepLoss[B], checkpoint: bool) -> None:
         super().__init__()
         self.model = model
-        self._step_loss = step_loss
+        self._step_loss, self._checkpoint = step_loss, checkpoint
 
     def forward(self, batch: B, generator: torch.Generator) -> dict[str, Tensor]:
-        return self._step_loss(self.model, batch, generator)
+        with checkpoint_activations(self.model) if self._checkpoint else nullcontext():
+            return self._step_loss(self.model, batch, generator)

@@ -14,6 +14,7 @@ BACKBONE_PREFIXES = ("backbone.", "text_encoder.")
 """Parameters under these names are pre-trained and learn at their own rate."""
 
 _TEXT_PREFIX = "text_encoder."
+_FUSED = {"cpu", "cuda"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Optimisation:
         precision: `fp32` or `bf16` (autocast).
         average_decay: decay of the moving average of the weights; None: no average.
         accumulate: batches per step; the step follows the mean of their gradients.
+        checkpoint_activations: compute the layers' activations again in the backward pass instead of keeping
+            them: less memory, a third more time, the same gradients.
         frozen: parameters whose names begin with one of these are not trained.
 
     Raises:
@@ -51,6 +54,7 @@ class Optimisation:
     precision: str = "fp32"
     average_decay: float | None = None
     accumulate: int = 1
+    checkpoint_activations: bool = False
     frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -88,7 +92,8 @@ def freeze(model: nn.Module, prefixes: Sequence[str]) -> None:
 def build_optimiser(
     model: nn.Module, options: Optimisation, backbone_prefixes: Sequence[str] = BACKBONE_PREFIXES
 ) -> torch.optim.AdamW:
-    """AdamW over groups with their own learning rates: text encoder, other pre-trained parts, the rest."""
+    """AdamW over groups with their own learning rates: text encoder, other pre-trained parts, the rest. One
+    pass over the weights where PyTorch has it fused."""
     rates = {
         "rest": options.learning_rate,
         "backbone": options.backbone_learning_rate,
@@ -103,7 +108,8 @@ def build_optimiser(
             text = trained_before and name.startswith(_TEXT_PREFIX)
             parts["text" if text else "backbone" if trained_before else "rest"].append(parameter)
     groups = [{"params": params, "lr": rates[part], "part": part} for part, params in parts.items() if params]
-    return torch.optim.AdamW(groups, weight_decay=options.weight_decay)
+    devices = {parameter.device.type for parameter in model.parameters()}
+    return torch.optim.AdamW(groups, weight_decay=options.weight_decay, fused=devices <= _FUSED)
 
 
 def set_learning_rates(

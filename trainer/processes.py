@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from relforge.machine import count_usable_cpus
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -29,12 +31,31 @@ class Processes:
         """Whether this process writes files."""
         return self.rank == 0
 
-    def wrap(self, model: nn.Module) -> nn.Module:
-        """The model with gradients averaged over processes; the model itself where there is one process."""
+    def wrap(self, model: nn.Module, *, all_used: bool = False) -> nn.Module:
+        """The model with gradients averaged over processes; the model itself where there is one process.
+
+        Args:
+            all_used: every trainable parameter has a gradient in every batch. Otherwise the graph of every
+                batch is searched for those that have none.
+        """
         if self.world_size == 1:
             return model
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(model, devices, find_unused_parameters=True)
+        return DistributedDataParallel(
+            model,
+            devices,
+            find_unused_parameters=not all_used,
+            static_graph=all_used,
+            gradient_as_bucket_view=True,
+        )
+
+    def loading_threads(self, wanted: int | None) -> int:
+        """Threads that load batches ahead: those that are wanted, or 8, or fewer where this process has fewer
+        cores to itself."""
+        if wanted is not None:
+            return wanted
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", self.world_size))
+        return max(1, min(8, count_usable_cpus() // here))
 
     def local(self, model: nn.Module) -> AbstractContextManager[None]:
         """Within it, gradients of a wrapped model stay in this process and add up."""
@@ -49,6 +70,10 @@ class Processes:
             torch.distributed.all_reduce(value)
             value /= self.world_size
         return value
+
+    def mean_number(self, value: float) -> float:
+        """The same of a number; one process alone waits for no GPU."""
+        return float(self.mean(torch.tensor(value, device=self.device))) if self.world_size > 1 else value
 
 
 def join() -> Processes:

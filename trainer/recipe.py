@@ -114,8 +114,11 @@ def train_and_save(
         group.world_size,
         labels=closed,
         batches_per_step=accumulate,
+        threads=group.loading_threads(settings.threads),
+        pinned=group.device.type == "cuda",
     )
     steps = batches.steps = settings.length(batches.steps_per_epoch / accumulate)
+    kept = {k: v for k, v in asdict(settings).items() if k not in settings.neutral_options}
     average = loop.train(
         model,
         batches,
@@ -125,10 +128,12 @@ def train_and_save(
         out=Path(settings.out),
         seed=settings.seed,
         processes=group,
-        settings=asdict(settings) | {"data_hash": data_hash(data)} | groups_hash(blueprint),
+        settings=kept | {"data_hash": data_hash(data)} | groups_hash(blueprint),
         save_every=settings.save_every,
         log_every=settings.log_every,
         backbone_prefixes=entry.backbone_prefixes,
+        # terms of a recipe's own may leave a head without a gradient
+        all_used=entry.all_used and not settings.losses and not settings.assign,
     )
     if average:
         model.load_state_dict(model.state_dict() | average.state)

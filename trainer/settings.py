@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
 
 from relforge.data.batches import BatchOptions
 from relforge.models.files import PUBLISHED_SUFFIXES
@@ -51,8 +51,11 @@ class Settings:
         published: reproduce the published training where it differs from its paper: file-order cap, gradient
             through pseudo-label targets, the cut of query tables without regard to roles.
         half: store the finished model's weights as float16, half the size.
+        threads: that load batches ahead; None: 8, or the cores of a process where they are fewer.
         save_every, log_every: steps.
     """
+
+    neutral_options: ClassVar = ("threads",)  # changing these leaves a stopped training as it is
 
     out: str
     data: list[dict[str, Any]]
@@ -68,6 +71,7 @@ class Settings:
     assign: dict[str, Any] = field(default_factory=dict)
     published: bool = False
     half: bool = False
+    threads: int | None = None
     save_every: int = 500
     log_every: int = 20
 
@@ -115,6 +119,9 @@ def read_settings(values: Mapping[str, Any], kind: type[S], batch: type) -> S:
     if missing:
         raise ValueError(f"a training recipe needs {', '.join(missing)}")
     _check_forms(values, kind)
+    threads = values.get("threads")
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise ValueError(f"threads: {threads!r} is no number of threads, at least 1")
     parts: dict[str, Any] = {"batch": batch, "optimisation": Optimisation}
     for key, part in parts.items():
         given = {k: tuple(v) if isinstance(v, list) else v for k, v in values.get(key, {}).items()}

@@ -48,4 +48,5 @@ FAMILY = Family(
     labels="closed",
     losses=fine_tuning_losses,
     published=Published(blueprint_of, rename),
+    all_used=True,
 )

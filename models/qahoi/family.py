@@ -55,6 +55,7 @@ QAHOI = Family(
     losses=hard_label_losses,
     detections=best_classes,
     published=Published(blueprint_of, rename),
+    all_used=True,
 )
 QAHOI_RLIPV2 = replace(
     QAHOI,

@@ -38,4 +38,5 @@ FAMILY = Family(
     labels="closed",
     losses=hard_label_losses,
     published=Published(blueprint_of, rename),
+    all_used=True,
 )

@@ -15,4 +15,5 @@ FAMILY = Family(
     labels="open",
     losses=search_losses,
     published=Published(blueprint_of, rename),
+    all_used=True,
 )

@@ -20,6 +20,10 @@ Assignment = list[tuple[Tensor, Tensor]]
 occur several times, where an assigner clones it."""
 
 
+class NotFinite(FloatingPointError, ValueError):
+    """Costs that no assignment can be found for."""
+
+
 class Assigner(Protocol):
     """Assigns queries to targets, for one decoder layer."""
 
@@ -130,7 +134,7 @@ class Hungarian:
         """Queries ascending.
 
         Raises:
-            ValueError: a cost is not finite, which means that the model's output is not.
+            NotFinite: a cost is not finite, which means that the model's output is not.
         """
         return solve(self._costs(prediction, targets), [len(target) for target in targets])
 
@@ -187,7 +191,7 @@ def solve_tables(tables: list[Tensor]) -> Assignment:
 def check_finite(costs: Tensor) -> None:
     """Refuse costs that no assignment can be found for."""
     if not bool(costs.isfinite().all()):
-        raise ValueError("matching costs are not finite: the model's boxes or logits hold NaN or infinity")
+        raise NotFinite("matching costs are not finite: the model's boxes or logits hold NaN or infinity")
 
 
 @dataclass(frozen=True)

@@ -101,12 +101,12 @@ def describe_fields(kind: type, prefix: str = "", cost: str = "trains anew") -> 
     """The fields of a dataclass (settings of a recipe) or of a pydantic model (a section of a config)."""
     name = f"{kind.__module__}:{kind.__qualname__}"
     meanings = read_meanings(kind)
+    neutral = getattr(kind, "neutral_options", ())
     found = []
     for field, annotation, default in _fields(kind):
-        meaning = meanings.get(field, "")
-        found.append(
-            Option(f"{prefix}{field}", annotation, default, _unit(annotation, meaning), meaning, cost, name)
-        )
+        meaning, own = meanings.get(field, ""), "redoes nothing" if field in neutral else cost
+        unit = _unit(annotation, meaning)
+        found.append(Option(f"{prefix}{field}", annotation, default, unit, meaning, own, name))
     return found
 
 

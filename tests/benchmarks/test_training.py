@@ -141,3 +141,19 @@ def test_detectors_of_transformers_take_turns_with_ours(training: ModuleType, ki
     row = training.compare_transformers(kind, images, targets, 1, resnet=resnet, **sizes)
     assert row["logits differ by"] < 1e-5
     assert row["ratio"] == pytest.approx(row["theirs"] / row["ours"])
+
+
+@pytest.mark.slow
+def test_two_checkouts_take_turns(training: ModuleType) -> None:
+    row = training.compare_before("qpic", BENCHMARKS.parent, 64, 64, 1, 1)
+    assert row["ratio"] == pytest.approx(row["theirs"] / row["ours"])
+    assert 0.1 < row["ratio"] < 10  # the same checkout twice
+    assert row["peak GB of ours"] > 0.2
+
+
+def test_names_have_the_lengths_of_real_ones(training: ModuleType) -> None:
+    worker = importlib.import_module("training_worker")
+    names = worker.names()
+    assert len(set(names)) == 500
+    lengths = [len(worker.tokenize(name)) for name in names]
+    assert {length: lengths.count(length) for length in set(lengths)} == worker.LENGTHS

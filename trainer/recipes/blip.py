@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import yaml
@@ -50,8 +50,11 @@ class Settings:
         batch, optimisation: fields of `CaptionOptions` and `Optimisation`.
         about: the first text of the model card.
         half: store the finished model's weights as float16, half the size.
+        threads: that load batches ahead; None: 8, or the cores of a process where they are fewer.
         save_every, log_every: steps.
     """
+
+    neutral_options: ClassVar = ("threads",)  # changing these leaves a stopped training as it is
 
     out: str
     data: dict[str, Any]
@@ -63,6 +66,7 @@ class Settings:
     optimisation: Optimisation = field(default_factory=Optimisation)
     about: str = ""
     half: bool = False
+    threads: int | None = None
     save_every: int = 200
     log_every: int = 20
 
@@ -97,12 +101,15 @@ def main(values: Mapping[str, Any]) -> Path:
         seed=settings.seed,
         rank=group.rank,
         world_size=group.world_size,
+        threads=group.loading_threads(settings.threads),
     )
     initialise_vision(
         model.blip.vision_model, batches.at(0).images, torch.Generator().manual_seed(settings.seed)
     )
     out = Path(settings.out)
-    all_settings = {k: v for k, v in asdict(settings).items() if k != "about"} | {"data_hash": data.sha256}
+    all_settings = {
+        k: v for k, v in asdict(settings).items() if k not in ("about", *settings.neutral_options)
+    } | {"data_hash": data.sha256}
     vision_settings = {k: v for k, v in all_settings.items() if k != "steps"}
     for part, step_loss, steps, of_part in (
         (out / "vision", vision_loss, settings.vision_steps, vision_settings),

@@ -56,8 +56,7 @@ def main(values: Mapping[str, Any]) -> Path:
             labels = Labels(batch.labels.objects, batch.labels.relations)
             output = model(batch.images, labels, batch.padding)
             # the mean over the processes, so that an average of gradients is that of one large batch
-            count = group.mean(torch.tensor(batch.boxes, device=batch.images.device))
-            return losses(output, batch.box_targets, max(1.0, float(count)))
+            return losses(output, batch.box_targets, max(1.0, group.mean_number(batch.boxes)))
 
         return compute
 

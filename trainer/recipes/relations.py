@@ -25,6 +25,7 @@ from relforge.models.training.precision import in_float32
 from relforge.trainer import processes
 from relforge.trainer.recipe import build_losses, build_noise, train_and_save
 from relforge.trainer.settings import Settings, settings_from
+from relforge.trainer.shared_texts import SharedTexts
 from relforge.trainer.snapshots import Remembers
 
 
@@ -67,9 +68,15 @@ class StepLoss:
         self._losses = build_losses(entry, settings) if losses is None else losses
         self._noise = build_noise(entry, settings)
         self._group = group
+        closed = entry.labels == "open" and settings.labels not in (None, "open")
+        # several processes average gradients as they come, and those of the texts would come too late
+        shared = closed and settings.optimisation.accumulate > 1 and group.world_size == 1
+        self._texts = SharedTexts() if shared else None
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         labels = Labels(batch.labels.objects, batch.labels.relations)
+        if self._texts is not None:
+            labels = self._texts.encode(model, labels)
         given = None
         if self._noise is not None:
             noise, objects = self._noise.at(batch.progress), len(labels.objects)
@@ -81,6 +88,11 @@ class StepLoss:
             of_batch = self._losses.for_relations(labels.relations)
         # autocast is the model's: a family's own losses may not turn it off
         return in_float32(of_batch)(output, targets, mean_pairs(batch, self._group))
+
+    def end_step(self) -> None:
+        """Complete the gradients of texts that the batches of the step share."""
+        if self._texts is not None:
+            self._texts.end_step()
 
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
         """What the losses remember of earlier batches, see `snapshots.Remembers`."""
@@ -95,8 +107,7 @@ class StepLoss:
 def mean_pairs(batch: Batch, group: processes.Processes) -> float:
     """Labelled pairs per batch of this step, averaged over the processes, at least 1: what box terms are
     divided by, so that an average of gradients is that of one large batch, as published."""
-    count = torch.tensor(batch.pairs, device=batch.images.device)
-    return max(1.0, float(group.mean(count)))
+    return max(1.0, group.mean_number(batch.pairs))
 
 
 if __name__ == "__main__":
