@@ -45,6 +45,7 @@ def connect(datasets: Datasets) -> duckdb.DuckDBPyConnection:
         connection.register(name, dataset)
     for setting in ("enable_external_access", "autoinstall_known_extensions", "autoload_known_extensions"):
         connection.execute(f"SET {setting} = false")
+    connection.execute("SET enable_progress_bar = false")  # it goes to standard output, into JSON
     connection.execute("SET lock_configuration = true")
     return connection
 

@@ -37,7 +37,9 @@ def choose_rows(
         images: table or sub-query of the images to draw from.
         informative: tables of images with something to show.
     """
-    told = " OR ".join(f"image_id IN (SELECT image_id FROM {name})" for name in informative) or "true"
+    told = (
+        " OR ".join(f"image_id IN (SELECT DISTINCT image_id FROM {name})" for name in informative) or "true"
+    )
     sql = f"SELECT image_id FROM {images} ORDER BY ({told}) DESC, sha256(image_id) LIMIT {count}"
     drawn: list[str] = select(connection, sql)["image_id"].to_pylist()
     return sorted(drawn, key=reading_order)

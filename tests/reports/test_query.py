@@ -32,3 +32,11 @@ def test_texts_with_quotes_are_texts() -> None:
     found = query.select(connection, f"SELECT 'it''s' IN {listed} AS x")
 
     assert found["x"].to_pylist() == [True]
+
+
+def test_a_long_query_draws_no_bar_into_the_output() -> None:
+    connection = query.connect({})
+
+    found = query.select(connection, "SELECT current_setting('enable_progress_bar') AS bar")
+
+    assert found["bar"].to_pylist() == [False]
