@@ -94,7 +94,7 @@ class ReadBack:
             self.event = torch.cuda.Event()
             self.event.record(torch.cuda.current_stream(tensor.device))
         else:
-            self.host = tensor
+            self.host = tensor.clone()  # it may be written to before it is read
 
     def wait(self) -> Tensor:
         """The values, on the CPU."""

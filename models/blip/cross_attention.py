@@ -39,7 +39,7 @@ def allocate_cross_cache(
         tokens: of each image.
         heads, head: of the attention, and the width of each.
     """
-    kind = _TorchCache if arithmetic.amx is None else _AmxCache
+    kind = TorchCache if arithmetic.amx is None else _AmxCache
     return kind(arithmetic, layers, images, tokens, heads, head)
 
 
@@ -64,7 +64,9 @@ class _AmxCache:
         return mixed
 
 
-class _TorchCache:
+class TorchCache:
+    """Keys and values as one tensor."""
+
     def __init__(
         self, arithmetic: Arithmetic, layers: int, images: int, tokens: int, heads: int, head: int
     ) -> None:

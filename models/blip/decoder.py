@@ -117,7 +117,7 @@ class TextDecoder:
         tokens[: n * steps] = torch.tensor(prompt, device=self.device).repeat(n)
         positions[: n * steps] = torch.arange(steps, device=self.device).repeat(n)
         kept = []
-        x = self._embed(tokens, positions)
+        x = self.embed(tokens, positions)
         causal = torch.full((steps, steps), float("-inf"), device=self.device, dtype=self.words.dtype).triu(1)
         for number, layer in enumerate(self.layers):
             qkv = layer.qkv(x)[: n * steps].view(n, steps, 3, self.shape.heads, self.head)
@@ -165,7 +165,7 @@ class TextDecoder:
         # where an image has no row, any row is computed again and its result left unread
         query_rows = rows_of_images.clamp(max=self.rows - 1)
         newest = (self.cache_starts + positions[:, None, None]).flatten()
-        x = self._embed(tokens, positions)
+        x = self.embed(tokens, positions)
         for number, layer in enumerate(self.layers):
             qkv = layer.qkv(x).view(self.rows, 3, self.shape.heads, self.head)
             cache = self.self_cache[number]
@@ -180,16 +180,21 @@ class TextDecoder:
             x = layer.norm(layer.mlp(x, residual=x))
         return self._project(x)
 
-    def _embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+    def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Token ids and their places, both rows, to rows x width."""
         return self.first_norm(self.words[tokens] + self.positions[positions])
 
     def _project(self, x: Tensor) -> Tensor:
         hidden = self.transform_norm(ACT2FN[self.shape.act](self.transform(x)))
+        logits, bias = self.product_with_vocabulary(hidden)
+        return logits if bias is None else logits.add_(bias)
+
+    def product_with_vocabulary(self, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits rows x vocabulary float32, and a bias that is still to be added, or None. On a GPU they are
+        the product's own float32 sums: rounded to bfloat16, many would be equal."""
         if self.vocabulary_bias is None:
-            return self.vocabulary(hidden).float()
-        # from the product's own float32 sums: rounded to bfloat16, many logits would be equal
-        logits = torch.mm(hidden, self.vocabulary.weight.t(), out_dtype=torch.float32)
-        return logits.add_(self.vocabulary_bias)
+            return self.vocabulary(hidden).float(), None
+        return torch.mm(hidden, self.vocabulary.weight.t(), out_dtype=torch.float32), self.vocabulary_bias
 
 
 def _build_layer(weights: Weights, prefix: str, act: str) -> _Layer:

@@ -36,7 +36,8 @@ class Blip:
             float32 GEMMs split their operands in two and bfloat16 rounds nothing but operands.
         rows: captions decoded together; 0 chooses 120 on a CPU and 640 on a GPU. Without AMX another number
             may change the last bits of a logit, and so, rarely, a word.
-        graphs: replay each decoding step as one CUDA graph; `nucleus` on a GPU only.
+        graphs: replay each decoding step as one CUDA graph; `nucleus` on a GPU only. By default where that
+            is so, falling back with a note where a step cannot be captured.
     """
 
     version = 4
@@ -61,7 +62,7 @@ class Blip:
         device: str = "auto",
         dtype: str = "auto",
         rows: int = 0,
-        graphs: bool = False,
+        graphs: bool | None = None,
     ) -> None:
         check_sampling(mode, captions)
         check_device_dtype(device, dtype)
@@ -104,6 +105,7 @@ class Blip:
                 "device": str(device),
                 "dtype": str(dtype).removeprefix("torch."),
                 "gemm": f"amx, {amx}" if amx else "torch",
+                **self.captioner.notes,
             },
         )
 
