@@ -44,6 +44,7 @@ SCHEMA = pa.schema(
 )
 COLUMNS = [name for name in SCHEMA.names if name != "account"]
 """Without the whole accounts, which are most of the bytes."""
+_COUNT_NAME = "counts.key_value.key"
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,13 @@ def read_manifest(storage: Storage, table: str, columns: list[str] = COLUMNS) ->
     """Its rows, by shard; none when there is no manifest that can be read."""
     schema = pa.schema([SCHEMA.field(name) for name in columns])
     try:
-        file = pq.ParquetFile(io.BytesIO(storage.read(manifest_path(table))), page_checksum_verification=True)
-        found = file.schema_arrow
+        file = pq.ParquetFile(
+            io.BytesIO(storage.read(manifest_path(table))),
+            # the same few names in each row; a manifest that is written anew has them as texts
+            read_dictionary=[_COUNT_NAME] if "account" not in columns else None,
+            page_checksum_verification=True,
+        )
+        found = file.metadata.schema.to_arrow_schema()
         if not found.equals(SCHEMA, check_metadata=False) or found.metadata != SCHEMA.metadata:
             return schema.empty_table()
         rows = file.read(columns=columns, use_threads=False).combine_chunks()
@@ -121,7 +127,7 @@ def write_manifest(storage: Storage, table: str, rows: pa.Table) -> None:
         rows.sort_by("shard").cast(SCHEMA).replace_schema_metadata(SCHEMA.metadata),
         file,
         compression="zstd",
-        use_dictionary=["counts.key_value.key"],
+        use_dictionary=[_COUNT_NAME],
         write_page_checksum=True,
     )
     storage.write(manifest_path(table), file.getvalue())
