@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
+from dataclasses import fields
 
 import duckdb
 
 from relforge.evaluation.label_points import KEYS, Labels
 
+_PART = 400_000
+"""Gold relations at a time: the images are taken in parts, so that joins fit into little memory."""
 FATES = {
     "unspoken": "no claim of the image is about either of its two classes",
     "one name": "claims are about one of its two classes",
@@ -30,40 +34,69 @@ def count_fates(
     Args:
         tables: that the connection has; a run without `grounded` gives its candidates to the tagger.
     """
-    same = " AND ".join(f"one.{key.strip()} = g.{key.strip()}" for key in KEYS.split(","))
+    [(rows,)] = connection.execute(f"SELECT count(*) FROM {labels.gold}").fetchall()
+    parts = 1 + rows // _PART
+    found: Counter[str] = Counter()
+    for part in range(parts):
+        within = f"hash(image_id) % {parts} = {part}" if parts > 1 else "true"
+        of_part = {one.name: f"(FROM {getattr(labels, one.name)} WHERE {within})" for one in fields(labels)}
+        grounded = f"(FROM grounded WHERE {within})" if "grounded" in tables else None
+        found.update(_count(connection, Labels(**of_part), grounded))
+    return {fate: found[fate] for fate in FATES if found[fate]}
 
-    def among(rows: str) -> str:
-        return f"EXISTS (FROM {rows} one WHERE {same})"
 
-    def claimed(*wanted: str) -> str:
-        return f"EXISTS (FROM claims c WHERE c.image_id = g.image_id AND {' AND '.join(wanted)})"
-
-    def named(end: str) -> str:
-        return f"EXISTS (FROM named c WHERE c.image_id = g.image_id AND c.category = g.{end})"
-
-    lost = [
-        (among(labels.kept), "kept"),
-        (among(labels.scored), "select"),
-        *([(among("grounded"), "tag")] if "grounded" in tables else []),
-        (among(labels.candidates), "ground" if "grounded" in tables else "tag"),
-        (claimed("c.subject = g.subject", "c.object = g.object", "c.predicate = g.predicate"), "match"),
-        (claimed("c.subject = g.subject", "c.object = g.object"), "no verb"),
-        (f"({named('subject')} AND {named('object')})", "parse"),
-        (f"({named('subject')} OR {named('object')})", "one name"),
-    ]
-    cases = " ".join(f"WHEN {condition} THEN '{fate}'" for condition, fate in lost)
-    counts = dict(
-        connection.execute(
-            f"""WITH claims AS (SELECT DISTINCT image_id, subject, predicate, object
-                    FROM {_with_classes(labels.candidates, labels.boxes)}),
-                named AS (SELECT image_id, subject AS category FROM claims
-                    UNION SELECT image_id, object FROM claims)
-            SELECT CASE {cases} ELSE 'unspoken' END AS fate, count(*)
-            FROM (SELECT DISTINCT {KEYS}, subject, object FROM {_with_classes(labels.gold, labels.boxes)}) g
-            GROUP BY 1"""
-        ).fetchall()
+def _count(connection: duckdb.DuckDBPyConnection, labels: Labels, grounded: str | None) -> dict[str, int]:
+    """Fates of some images; one join at a time."""
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE left_over AS
+        SELECT DISTINCT {KEYS}, subject, object FROM {_with_classes(labels.gold, labels.boxes)}"""
     )
-    return {fate: counts[fate] for fate in FATES if fate in counts}
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE claims AS SELECT DISTINCT image_id, subject, predicate, object
+        FROM {_with_classes(labels.candidates, labels.boxes)}"""
+    )
+    steps = [
+        ("kept", labels.kept, KEYS),
+        ("select", labels.scored, KEYS),
+        *([("tag", grounded, KEYS)] if grounded else []),
+        ("ground" if grounded else "tag", labels.candidates, KEYS),
+        ("match", "claims", "image_id, subject, predicate, object"),
+        ("no verb", "claims", "image_id, subject, object"),
+    ]
+    found = {fate: _take(connection, rows, keys) for fate, rows, keys in steps}
+    connection.execute(
+        """CREATE OR REPLACE TEMP TABLE named AS SELECT image_id, subject AS category FROM claims
+        UNION SELECT image_id, object FROM claims"""
+    )
+    subjects, objects = (_named("left_over", end) for end in ("subject", "object"))
+    parse, with_subject, with_object, rest = (
+        connection.execute(f"SELECT count(*) FROM {rows}").fetchall()[0][0]
+        for rows in (_named(subjects, "object"), subjects, objects, "left_over")
+    )
+    one = with_subject + with_object - 2 * parse
+    found |= {"parse": parse, "one name": one, "unspoken": rest - parse - one}
+    for name in ("left_over", "claims", "named"):
+        connection.execute(f"DROP TABLE {name}")
+    return found
+
+
+def _named(rows: str, end: str) -> str:
+    """Those rows whose class at one end a claim of the image has."""
+    return f"(SELECT g.* FROM {rows} g SEMI JOIN named n ON n.image_id = g.image_id AND n.category = g.{end})"
+
+
+def _take(connection: duckdb.DuckDBPyConnection, rows: str, keys: str) -> int:
+    """Take gold relations that are among `rows` from the table `left_over`, and count them."""
+    same = " AND ".join(f"one.{key.strip()} = g.{key.strip()}" for key in keys.split(","))
+    connection.execute(
+        f"CREATE TEMP TABLE still_left AS SELECT g.* FROM left_over g ANTI JOIN {rows} one ON {same}"
+    )
+    [(count,)] = connection.execute(
+        "SELECT (SELECT count(*) FROM left_over) - (SELECT count(*) FROM still_left)"
+    ).fetchall()
+    connection.execute("DROP TABLE left_over")
+    connection.execute("ALTER TABLE still_left RENAME TO left_over")
+    return int(count)
 
 
 def _with_classes(rows: str, boxes: str) -> str:

@@ -18,9 +18,9 @@ _PAIR = {"image_id", "subject_box", "predicate", "object_box"}
 """Columns of a table whose rows are a relation between two boxes."""
 
 
-MEMORY = "128MB"
+MEMORY = "192MB"
 """What DuckDB holds at most; the rest it writes to a folder of its own in the system's temporary one."""
-_MAX_THREADS = 4
+_MAX_THREADS = 2
 """Each takes memory for the rows that it has at hand."""
 
 

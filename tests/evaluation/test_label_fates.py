@@ -6,6 +6,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from relforge.evaluation import label_fates
 from relforge.evaluation.label_fates import FATES, count_fates
 from relforge.evaluation.label_points import Labels
 from relforge.evaluation.label_reliability import assess_reliability
@@ -34,7 +35,11 @@ def labels(**tables: pa.Table) -> tuple[duckdb.DuckDBPyConnection, Labels]:
     return connection, Labels("candidates", "scored", "kept", "gold", "kept")
 
 
-def test_a_gold_relation_has_the_fate_of_the_stage_that_lost_it() -> None:
+@pytest.mark.parametrize("part", [1000, 2])
+def test_a_gold_relation_has_the_fate_of_the_stage_that_lost_it(
+    part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_fates, "_PART", part)
     claims = ((0, "riding", 1), (0, "near", 1), (0, "feeding", 1), (0, "on", 1), (2, "biting", 1))
     gold = (
         *claims[:4],
