@@ -14,7 +14,7 @@ from relforge.pipeline.store.files import Files
 OPTIONS = {"max_concurrency": 1}
 """A larger number makes s3fs ask for the size before each read."""
 
-_OBJECT = re.compile(rb"<Contents>.*?</Contents>", re.DOTALL)
+_START, _END = b"<Contents>", b"</Contents>"
 _FIELDS = [re.compile(rb"<%s>([^<]*)</%s>" % (name, name)) for name in (b"Key", b"ETag", b"Size")]
 _OBJECTS = "RelforgeObjects"
 _PAGE = 1000
@@ -97,17 +97,23 @@ def _take_objects(
     body = response_dict["body"]
     if response_dict["status_code"] >= 300:
         return
-    rest, count = _OBJECT.subn(b"", body)
-    keys, tags, sizes = (field.findall(body) for field in _FIELDS)
-    if not len(keys) == len(tags) == len(sizes) == count or b"Contents" in rest:
+    start, end = body.find(_START), body.rfind(_END) + len(_END)
+    objects, rest = (body[start:end], body[:start] + body[end:]) if 0 <= start < end else (b"", body)
+    keys, tags, sizes = (field.findall(objects) for field in _FIELDS)
+    same = len(keys) == len(tags) == len(sizes) == objects.count(_START) == objects.count(_END)
+    if not same or b"Contents" in rest or b"<IsTruncated>" in objects or b"Token>" in objects:
         return
-    names = [_unescape(key) for key in keys]
+    names, etags = _texts(keys), _texts(tags)
+    if not len(names) == len(etags) == len(keys):  # a name of several lines
+        return
     if b"<EncodingType>url</EncodingType>" in rest:
         names = [unquote(name) if "%" in name else name for name in names]
-    customized_response_dict[_OBJECTS] = names, [_unescape(tag) for tag in tags], [int(n) for n in sizes]
+    customized_response_dict[_OBJECTS] = names, etags, [int(size) for size in sizes]
     response_dict["body"] = rest
 
 
-def _unescape(text: bytes) -> str:
-    found = text.decode()
-    return html.unescape(found) if "&" in found else found
+def _texts(values: list[bytes]) -> list[str]:
+    """Texts of XML, decoded all at once."""
+    if not values:
+        return []
+    return html.unescape(b"\n".join(values).decode().replace("&quot;", '"')).split("\n")
