@@ -9,8 +9,11 @@ would wait on a GPU.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -127,3 +130,47 @@ def _is_view(func: Any) -> bool:
     return bool(returned) and all(
         one.alias_info is not None and not one.alias_info.is_write for one in returned
     )
+
+
+def main() -> None:
+    """Print the launches of the published sizes: BLIP-large with 640 rows, the R-Tagger on ResNet-50."""
+    from gpu_parts import captioner, tagger
+    from gpu_parts.recorder import Recorder
+
+    from relforge.models.blip.gpu_sampler import GpuSampler
+    from relforge.models.blip.sampler import Sampler
+
+    recorder = Recorder("launches", Path(), "meta", quick=False)
+    _, checkpoint = captioner.build(recorder)
+    own = captioner.captioner(recorder, checkpoint, graphs=False)
+    sampler = own.strategy
+    assert isinstance(sampler, GpuSampler)
+    before = Sampler(own.decoder, checkpoint.prompt, 5, sampler.settings, 10)
+    batch = torch.empty(16, 384, 384, 3, dtype=torch.uint8)
+    encoded = own._encode_rows(batch)
+    model = tagger.engine(recorder, torch.float32, 8)
+    requests = [one for one in tagger.requests(recorder, 40) if one.pixels.shape[1:] == (800, 1066)][:8]
+    names = {text for one in requests for *_, text in one.candidates} | {*tagger.LABELS}
+    names |= {name for one in requests for name in one.classes}
+    model.features.memory = {name: torch.empty(768, device="meta") for name in names}
+    model._compute(requests)
+    works: dict[str, Callable[[], Any]] = {
+        "decoding step, kernel by kernel": lambda: before._advance([]),
+        "decoding step": sampler._advance,
+        f"prompts of {sampler.capacity} images": sampler._run_prompts,
+        "keys and values of 16 images": lambda: sampler.fused.write_images(sampler.inputs[0][:16], encoded),
+        "vision encoder, 16 images": lambda: own._encode_rows(batch),
+        f"R-Tagger, {len(requests)} images": lambda: model._compute(requests),
+    }
+    print("| work | launches | uploads | waits |\n|---|---|---|---|")
+    with torch.inference_mode():
+        for name, work in works.items():
+            with LaunchCounter() as counter:
+                work()
+            print(f"| {name} | {counter.total} | {counter.uploads} | {sum(counter.waits.values())} |")
+
+
+if __name__ == "__main__":
+    root = Path(__file__).resolve().parents[1]
+    sys.path[:0] = [str(root), str(root / "benchmarks")]
+    main()
