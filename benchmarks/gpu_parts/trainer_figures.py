@@ -20,13 +20,12 @@ from gpu_parts.recorder import Recorder
 from relforge.data.batches import Batch, Batches, BatchOptions
 from relforge.data.relations import RelationData
 from relforge.models.blocks.backbone import build_backbone
+from relforge.models.blocks.prediction import Labels
 from relforge.models.blocks.text import TextEncoder
 from relforge.models.zoo import family
 from relforge.trainer import loop
 from relforge.trainer.optimiser import Average, Optimisation
 from relforge.trainer.processes import Processes
-from relforge.trainer.recipes.relations import StepLoss
-from relforge.trainer.settings import Settings
 
 KIND = "rtagger"
 CLASSES, PREDICATES = [f"class {row}" for row in range(150)], [f"relation {row}" for row in range(50)]
@@ -81,6 +80,22 @@ def build(tiny: bool) -> nn.Module:
     return entry.build(sizes, backbone=backbone, text_encoder=text, classes=CLASSES, relations=PREDICATES)
 
 
+def make_step_loss() -> loop.StepLoss[Batch]:
+    """What the recipe `relations` minimises; its module reads files of formats that need more packages."""
+    entry = family(KIND)
+    losses, noise = entry.losses(), entry.noise
+    assert noise is not None
+
+    def compute(model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        labels = Labels(batch.labels.objects, batch.labels.relations)
+        pairs = noise().at(batch.progress)
+        given = pairs.training_pairs(model, batch.targets, len(labels.objects), generator)
+        output = model(batch.images, labels, batch.padding, given)
+        return losses(output, batch.targets, max(1.0, batch.pairs))
+
+    return compute
+
+
 class TimedBatches:
     """Batches, and how long the training waited for each, seconds."""
 
@@ -111,7 +126,7 @@ def run(recorder: Recorder) -> None:
     )
     optimisation = Optimisation(precision="bf16", average_decay=0.999)
     group = Processes(0, 1, torch.device(recorder.device))
-    losses = StepLoss(family(KIND), Settings(out="", data=[], model={"kind": KIND}), group)
+    step_loss = make_step_loss()
     threads = group.loading_threads(None)
     data = make_data(8 * size, 60 if tiny else 640)
 
@@ -122,7 +137,7 @@ def run(recorder: Recorder) -> None:
         average = loop.train(
             model,
             timed,
-            losses,
+            step_loss,
             optimisation,
             steps=until,
             out=out,
