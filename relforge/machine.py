@@ -45,3 +45,10 @@ def count_gpus(devices: str = "/dev") -> int:
         return len(found)
     names = [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
     return min(len(found), len(names))
+
+
+def choose_decoders(on_gpu: int) -> int:
+    """Threads that decode images for one worker: 2 beside a model on the CPU; for a GPU, which is faster than
+    two, `on_gpu`, or this GPU's share of the CPUs where that is less."""
+    gpus = count_gpus()
+    return max(2, min(on_gpu, count_usable_cpus() // gpus)) if gpus else 2

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from relforge.images import MAX_PIXELS, ImageError, check_max_pixels, decode, decode_as_annotated, read
 from relforge.images.prefetch import prefetch
 from relforge.images.resize import resize
+from relforge.machine import choose_decoders
 from relforge.models.blip.uniform import derive_random_key
 from relforge.stages.account import Account
 from relforge.stages.caption.captioner import Caption, Captioner, Image, LoadedCaptioner
@@ -35,7 +36,7 @@ class CaptionStage:
         captioner: the model.
         seed: run seed; with the image id and the sample index it decides every caption.
         drop: quality reasons whose captions are left out (`stages.caption.quality`); all are counted.
-        threads: image decoders.
+        threads: image decoders. None: 2; where the worker has a GPU up to 8, as there are CPUs.
         regions: parts of the image that are captioned too (`stages.caption.regions`): `none`, `people` or
             `pairs`. They are found by the boxes; the table `regions` says which captions are theirs.
         region_captions: captions kept of each region, the first ones.
@@ -55,7 +56,7 @@ class CaptionStage:
         captioner: Captioner,
         seed: int = 0,
         drop: Sequence[str] = REASONS,
-        threads: int = 2,
+        threads: int | None = None,
         regions: str = "none",
         region_captions: int = 4,
         max_pixels: int = MAX_PIXELS,
@@ -174,7 +175,7 @@ class CaptionStage:
             return [whole, *(square(region.crop(annotated)) for region in regions)]
 
         columns = ("image_id", "uri", "bytes", "width", "height")
-        for image_id, tensors in prefetch(images, columns, prepare, self.threads):
+        for image_id, tensors in prefetch(images, columns, prepare, self.threads or choose_decoders(8)):
             if isinstance(tensors, ImageError):
                 account.quarantine({"image_id": image_id}, tensors.reason, tensors.detail)
                 continue

@@ -19,6 +19,7 @@ from relforge.images import (
     read,
 )
 from relforge.images.prefetch import prefetch
+from relforge.machine import choose_decoders
 from relforge.stages.account import Account
 from relforge.stages.candidate_columns import as_grounded
 from relforge.stages.contract import StageResult
@@ -35,7 +36,7 @@ class TagStage(Generic[P]):
         tagger: the model.
         floor: scores not above it are counted as `below_floor` and not written (0.05 published); on a GPU the
             R-Tagger writes them down to a margin below it (`LoadedTagger.margin`).
-        threads: image decoders.
+        threads: image decoders. None: 2; where the worker has a GPU up to 6, as there are CPUs.
         orientation, max_pixels: of the dataset's images, see `images.decode_oriented`.
         candidates: table they are read from: `candidates`, or `grounded` where the run has that stage.
 
@@ -51,7 +52,7 @@ class TagStage(Generic[P]):
         self,
         tagger: Tagger[P],
         floor: float = 0.05,
-        threads: int = 2,
+        threads: int | None = None,
         orientation: str | None = None,
         max_pixels: int = MAX_PIXELS,
         candidates: str = "candidates",
@@ -128,7 +129,9 @@ class TagStage(Generic[P]):
             decoded = decode_as_annotated(read(uri, data), (width, height), self.max_pixels, self.orientation)
             return self.tagger.prepare(decoded.pixels), decoded.unsettled
 
-        for image_id, image in prefetch(images, ("uri", "bytes", "width", "height"), prepare, self.threads):
+        for image_id, image in prefetch(
+            images, ("uri", "bytes", "width", "height"), prepare, self.threads or choose_decoders(6)
+        ):
             group = groups[image_id]
             if isinstance(image, ImageError):
                 quarantine(account, group, image.reason, image.detail)

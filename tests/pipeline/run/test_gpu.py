@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from relforge import machine
 from relforge.machine import count_gpus
 from relforge.pipeline.run.gpu_share import ALLOCATOR, share_gpu
 from relforge.pipeline.run.idle_gpu import describe_idle_gpu
@@ -40,6 +41,17 @@ def test_gpus_are_counted_without_torch(
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
         assert count_gpus(devices) == expected
     assert count_gpus(str(tmp_path / "absent")) == 0
+
+
+@pytest.mark.parametrize(
+    ("gpus", "cpus", "expected"), [(0, 64, 2), (1, 64, 8), (1, 4, 4), (8, 8, 2), (2, 12, 6)]
+)
+def test_a_worker_with_a_gpu_has_more_decoders(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, cpus: int, expected: int
+) -> None:
+    monkeypatch.setattr(machine, "count_gpus", lambda: gpus)
+    monkeypatch.setattr(machine, "count_usable_cpus", lambda: cpus)
+    assert machine.choose_decoders(8) == expected
 
 
 def test_a_gpu_that_no_stage_asks_for_is_named_with_the_fix(devices: str, tmp_path: Path) -> None:
