@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 
 from relforge.models.blocks.frozen_norm import FrozenBatchNorm2d
-from relforge.models.rlipv2.model import RelationModel
 
 
-def prepare_for_gpu(model: RelationModel, dtype: torch.dtype) -> None:
+class _Parts(Protocol):
+    """What the R-Tagger's network consists of."""
+
+    backbone: nn.Module
+    pyramid: nn.Module
+    classifier: nn.Module
+    pair_fusion: nn.Module | None
+
+    def named_children(self) -> Iterator[tuple[str, nn.Module]]:
+        """All of them by name."""
+
+
+def prepare_for_gpu(model: _Parts, dtype: torch.dtype) -> None:
     """Prepare a model for inference, in place; it must not be trained afterwards.
 
     The classifier computes in float32 whatever the type. In bfloat16, batch norms are folded into

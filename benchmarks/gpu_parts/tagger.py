@@ -12,9 +12,7 @@ from gpu_parts.recorder import Recorder
 from relforge.images.detection_resize import DetectionResize
 from relforge.models.blocks.backbone import build_backbone
 from relforge.models.blocks.text import NO_OBJECTS, TextEncoder
-from relforge.models.rlipv2.builders import build_rtagger
-from relforge.models.rlipv2.model import RelationModel
-from relforge.models.rlipv2.sizes import Sizes
+from relforge.models.zoo import family
 from relforge.tagger.engine import Engine
 from relforge.tagger.gpu_model import prepare_for_gpu
 from relforge.tagger.request import Request
@@ -36,11 +34,12 @@ def encoder(recorder: Recorder) -> TextEncoder:
     )
 
 
-def build(recorder: Recorder) -> RelationModel:
+def build(recorder: Recorder) -> Any:
     """The model in evaluation mode."""
     torch.manual_seed(0)
     backbone: Any = "resnet50"
-    sizes = Sizes()
+    entry = family("rtagger")
+    sizes = entry.sizes()
     if recorder.tiny:
         backbone = {
             "family": "resnet",
@@ -48,11 +47,17 @@ def build(recorder: Recorder) -> RelationModel:
             "hidden_sizes": [8, 16, 16, 16],
             "depths": [1] * 4,
         }
-        sizes = Sizes(
+        sizes = entry.sizes(
             dim=32, heads=4, pairs=4, encoder_layers=1, fusions=1, decoder_layers=1, feedforward=32,
             fusion_dim=32, language_heads=2, language_feedforward=32,
         )  # fmt: skip
-    model = build_rtagger(sizes, backbone=build_backbone(backbone), text_encoder=encoder(recorder))
+    model = entry.build(
+        sizes,
+        backbone=build_backbone(backbone),
+        text_encoder=encoder(recorder),
+        classes=(),
+        relations=(),
+    )
     return model.eval().to(recorder.device)
 
 

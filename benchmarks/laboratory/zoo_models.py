@@ -159,7 +159,12 @@ def first_images(world: World) -> Tensor:
             "batch": BATCH,
         }
     )
-    return Batches(load_data(settings), settings.batch, settings.seed, labels=None).at(0).images
+    return (
+        Batches(load_data(settings), settings.batch, settings.seed, labels=None)
+        .at(0)
+        .to(torch.device("cpu"))
+        .images
+    )
 
 
 @torch.no_grad()
@@ -263,7 +268,7 @@ def step_seconds(world: World, settings: Mapping[str, Any], loaded: Loaded, step
     optimiser = build_optimiser(model, parsed.optimisation, entry.backbone_prefixes)
     seconds = []
     for step in range(steps):
-        batch = batches.at(step)
+        batch = batches.at(step).to(torch.device("cpu"))
         began = time.process_time()
         compute(model, batch, torch.Generator().manual_seed(0))["total"].backward()
         optimiser.step()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -54,8 +53,7 @@ def draw_sheet(run: str, count: int, seed: int, where: str | None = None) -> tup
     sheet = Image.new("RGB", (across, rows * height + GAP), "white")
     for index, one in enumerate(drawn):
         corner = GAP + index % COLUMNS * (SIDE + GAP), GAP + index // COLUMNS * height
-        packed, reason = view.encode(one[0], _PIXELS)
-        picture = None if packed is None else Image.open(io.BytesIO(packed))
+        picture, reason = view.shrink(one[0], _PIXELS)
         _tile(sheet, corner, picture, reason, scenes[one[0]], one, index + 1)
     return sheet, drawn
 

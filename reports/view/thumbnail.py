@@ -53,6 +53,23 @@ def encode_image(
         the JPEG and an empty text, or None and the reason why the image cannot be shown. Nothing raises: a
         page about labels is useful without the pixels.
     """
+    image, reason = shrink_image(uri, embedded, annotated, max_pixels, orientation, longer_side)
+    if image is None:
+        return None, reason
+    packed = io.BytesIO()
+    image.save(packed, "JPEG", quality=_QUALITY, optimize=True)
+    return packed.getvalue(), ""
+
+
+def shrink_image(
+    uri: str | None,
+    embedded: bytes | None,
+    annotated: tuple[int, int],
+    max_pixels: int = MAX_PIXELS,
+    orientation: str | None = None,
+    longer_side: int = LONGER_SIDE,
+) -> tuple[Image.Image | None, str]:
+    """The image of `encode_image` before it is one, or None and the reason."""
     try:
         decoded = decode_as_annotated(read(uri, embedded), annotated, max_pixels, orientation)
     except ImageError as error:
@@ -61,6 +78,4 @@ def encode_image(
         return None, f"{uri or 'the image'} cannot be read: {error}"
     image = Image.fromarray(decoded.pixels)
     image.thumbnail((longer_side, longer_side), Image.Resampling.LANCZOS)
-    packed = io.BytesIO()
-    image.save(packed, "JPEG", quality=_QUALITY, optimize=True)
-    return packed.getvalue(), ""
+    return image, ""

@@ -302,5 +302,5 @@ def test_every_command_of_the_page_on_viewing_works(
     for line in lines:
         said = relforge(*shlex.split(line)[1:])
         assert said.code == 0, f"{line}: {said.err}"
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert Path("runs/tutorial/two/index.html").is_file()

@@ -20,7 +20,7 @@ from relforge.vlm.options import VlmOptions
 NEUTRAL = {"device", "threads", "batch_size", "decoder_batches", "cache", *VlmOptions.neutral_options}
 """Options for where and in which portions the work is done. What can change bits (dtype, the number of
 captions decoded together) is not among them."""
-REQUIRED: dict[str, Any] = {"model": "no/model", "files": "captions.json"}
+REQUIRED: dict[str, Any] = {"model": "no/model", "files": "captions.json", "first_round": "no/run"}
 """Values for options without a default; nothing is read when a stage is built."""
 CASES = [(stage, backend) for stage, registry in BACKENDS.items() for backend in registry]
 

@@ -69,7 +69,7 @@ def test_every_part_of_it_learns(recipe: dict[str, Any]) -> None:
     data = sources.load_relations(recipe["data"])
     model, blueprint, _ = start_model(settings, data)
     entry = family(blueprint.kind)
-    batch = Batches(data, settings.batch, 0, labels=ClosedLabels(data)).at(0)
+    batch = Batches(data, settings.batch, 0, labels=ClosedLabels(data)).at(0).to(torch.device("cpu"))
     compute = relations.StepLoss(entry, settings, Processes(0, 1, torch.device("cpu")))
     compute(model, batch, torch.Generator().manual_seed(0))["total"].backward()
     without = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
@@ -94,7 +94,7 @@ def test_a_family_of_whole_images_is_trained_on_image_targets(
     data = sources.load_relations(recipe["data"])
     model, blueprint, _ = start_model(settings, data)
     labels = ClosedLabels(data, blueprint.classes, blueprint.relations, blueprint.interactions)
-    batch = Batches(data, settings.batch, 0, labels=labels).at(0)
+    batch = Batches(data, settings.batch, 0, labels=labels).at(0).to(torch.device("cpu"))
     compute = relations.StepLoss(entry, settings, Processes(0, 1, torch.device("cpu")))
     compute(model, batch, torch.Generator().manual_seed(0))
     assert all(len(target.interactions) == len(blueprint.interactions) > 0 for target in batch.image_targets)

@@ -71,7 +71,7 @@ def test_every_part_learns_but_what_the_method_never_trains(recipe: dict[str, An
     model, blueprint, _ = start_model(settings, data)
     entry = family(blueprint.kind)
     labels = ClosedLabels(data) if entry.labels == "closed" else None
-    batch = Batches(data, settings.batch, 0, labels=labels).at(0)
+    batch = Batches(data, settings.batch, 0, labels=labels).at(0).to(torch.device("cpu"))
     compute = relations.StepLoss(entry, settings, Processes(0, 1, torch.device("cpu")))
     compute(model, batch, torch.Generator().manual_seed(0))["total"].backward()
     without = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]

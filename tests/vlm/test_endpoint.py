@@ -292,4 +292,4 @@ def test_a_reader_that_stops_leaves_no_request_behind() -> None:
         stream.close()  # type: ignore[attr-defined]
         sent = len(server.asked)
         time.sleep(0.5)
-        assert len(server.asked) <= sent + 1
+        assert len(server.asked) <= sent + 2  # those in flight may still arrive
