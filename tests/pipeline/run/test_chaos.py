@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,12 @@ from tests.chaos.__main__ import run_series, summary
 from tests.chaos.work import read_kept
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def path_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A series puts this checkout on the path of Ray's workers; other tests want theirs."""
+    monkeypatch.setenv("PYTHONPATH", os.environ["PYTHONPATH"])
 
 
 @pytest.mark.parametrize("executor", ["loop", pytest.param("ray", marks=pytest.mark.alone)])
