@@ -35,6 +35,7 @@ from random import Random
 from typing import Any
 
 from cpu_quota import cpu_quota
+from report import emit
 from s3_server import BUCKET, PLACE
 
 from pipeline import drawn_job
@@ -348,8 +349,9 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=5000)
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--place", type=Path, help="keep the folder there")
-    parser.add_argument("--cores", type=float, default=0.3, help="of a node of the mode `nodes`")
+    parser.add_argument("--cores", type=float, default=0.4, help="of a node of the mode `nodes`")
     parser.add_argument("--quick", action="store_true", help="not without manifests")
+    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="relforge-bench-") as scratch:
         # workers import the drawn stages by this name
@@ -367,8 +369,7 @@ def main() -> None:
             return
         modes = {"folder": folder_mode, "requests": requests_mode, "ray": ray_mode, "nodes": nodes_mode}
         rows = modes[options.mode](options, Path(scratch))
-    for row in rows:
-        print("  ".join(f"{k}={v:.3f}" if isinstance(v, float) else f"{k}={v}" for k, v in row.items()))
+    emit(rows, options.json)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What `relforge report`, `view`, `diff` and `export` take on runs of up to a million relations and more.
 
-python benchmarks/label_tools.py [--images 10000 30000 100000] [--work FOLDER] [--tools ...] [--write FILE.md]
+python benchmarks/label_tools.py [--images 10000 30000 100000] [--work FOLDER] [--tools ...]
+        [--write FILE.md] [--json]
 
 Three runs of each size are made once and kept (`label_run.py`): with gold, without, and a second one with
 gold whose scores differ. Each command runs as a user types it, in a process of its own; peak memory is that
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from fresh import fresh
+from report import emit
 from view import processor
 
 TOOLS = ("report", "report without gold", "view", "diff", "export")
@@ -48,6 +50,7 @@ def main() -> None:
     parser.add_argument("--tools", nargs="+", choices=TOOLS, default=list(TOOLS))
     parser.add_argument("--work", type=Path, default=Path("runs/bench-label-tools"))
     parser.add_argument("--write", type=Path)
+    parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     kept = given.work / "measured.json"  # stopped, it continues
@@ -57,12 +60,11 @@ def main() -> None:
             if not any((row["images"], row["tool"]) == (images, tool) for row in rows):
                 rows.append({"images": images, "tool": tool, **measure(tool, images, given.work)})
                 kept.write_text(json.dumps(rows))
-                print(json.dumps(rows[-1]), flush=True)
+                print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     rows.sort(key=lambda row: (TOOLS.index(row["tool"]), row["images"]))
-    text = table(rows)
-    print(text)
     if given.write:
-        given.write.write_text(text, encoding="utf-8")
+        given.write.write_text(table(rows), encoding="utf-8")
+    emit([{"case": f"{row['tool']}, {row['images']:,} images"} | row for row in rows], given.json)
 
 
 def measure(tool: str, images: int, work: Path) -> dict[str, float]:

@@ -9,6 +9,7 @@ would wait on a GPU.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -136,10 +137,14 @@ def main() -> None:
     """Print the launches of the published sizes: BLIP-large with 640 rows, the R-Tagger on ResNet-50."""
     from gpu_parts import captioner, tagger
     from gpu_parts.recorder import Recorder
+    from report import emit
 
     from relforge.models.blip.gpu_sampler import GpuSampler
     from relforge.models.blip.sampler import Sampler
 
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    options.add_argument("--json", action="store_true")
+    args = options.parse_args()
     recorder = Recorder("launches", Path(), "meta", quick=False)
     _, checkpoint = captioner.build(recorder)
     own = captioner.captioner(recorder, checkpoint, graphs=False)
@@ -162,12 +167,14 @@ def main() -> None:
         "vision encoder, 16 images": lambda: own._encode_rows(batch),
         f"R-Tagger, {len(requests)} images": lambda: model._compute(requests),
     }
-    print("| work | launches | uploads | waits |\n|---|---|---|---|")
+    rows = []
     with torch.inference_mode():
         for name, work in works.items():
             with LaunchCounter() as counter:
                 work()
-            print(f"| {name} | {counter.total} | {counter.uploads} | {sum(counter.waits.values())} |")
+            waits = sum(counter.waits.values())
+            rows.append({"case": name, "launches": counter.total, "uploads": counter.uploads, "waits": waits})
+    emit(rows, args.json)
 
 
 if __name__ == "__main__":

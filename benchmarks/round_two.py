@@ -35,6 +35,7 @@ from typing import Any
 import torch
 from downstream import READING, processor
 from laboratory.cache import digest
+from laboratory.spread import rows
 
 from relforge.cli.eval import build_evaluator
 from relforge.demo.job import IMAGE_SIZE, WEIGHTS
@@ -269,7 +270,18 @@ def main() -> None:
         seconds += one.seconds
         if args.write:
             write(args.write, lengths, args.seeds[: args.seeds.index(seed) + 1], shown, seconds)
-    print(json.dumps(shown, indent=1) if args.json else tables(shown))
+    print(json.dumps(rows_of(shown), indent=1) if args.json else tables(shown))
+
+
+def rows_of(shown: dict[str, dict[str, list[Values]]]) -> list[dict[str, Any]]:
+    """A row for each case and measure: a second round beside the first, a model beside one trained longer."""
+    found = []
+    for part, peer in (("labels", "round one"), ("models", "longer")):
+        theirs = shown[part].get(peer, shown[part]["round one"])
+        for name, seeds in shown[part].items():
+            common = [{key: one[key] for key in one if key in theirs[0]} for one in seeds]
+            found += rows(f"{part}, {name}", peer, common, theirs)
+    return found
 
 
 def tables(shown: dict[str, dict[str, list[Values]]]) -> str:

@@ -19,6 +19,7 @@ from relforge.models.blocks.text import NO_OBJECTS
 from relforge.models.blueprint import Blueprint
 from relforge.models.checkpoint import Loaded
 from relforge.models.detections import Detections
+from relforge.models.gpu import exact_arithmetic
 from relforge.models.published import load_pretrained
 from relforge.models.zoo import family
 
@@ -113,7 +114,10 @@ def search(
             labels = model.encode_labels(labels)
     for index in range(len(data)):
         image = load_image(data[index], view)[None].to(options.device)
-        with torch.inference_mode():  # not around the yield, where it would hold for the caller too
+        with (
+            torch.inference_mode(),
+            exact_arithmetic(torch.float32),
+        ):  # not around the yield, where it would hold for the caller too
             (found,) = entry.detections(model(image, labels).layers[-1])
         yield index, found
 

@@ -15,6 +15,7 @@ from relforge.models.blocks.boxes import xyxy_from_cxcywh
 from relforge.models.blocks.prediction import Labels
 from relforge.models.blocks.text import NO_OBJECTS
 from relforge.models.checkpoint import Loaded
+from relforge.models.gpu import exact_arithmetic
 from relforge.models.zoo import family
 
 BOXES = 100
@@ -62,7 +63,8 @@ def detect_boxes(
     for index in range(len(data)):
         example = data[index]
         image = load_image(example, View(short_side, long_side))[None].to(device)
-        layer = model(image, labels).layers[-1]
+        with exact_arithmetic(torch.float32):
+            layer = model(image, labels).layers[-1]
         probability = layer.probabilities()[0].cpu()  # Q x classes
         if layer.sigmoid:
             scores, place = probability.flatten().topk(min(BOXES, probability.numel()))

@@ -22,6 +22,7 @@ from relforge.evaluation.pairs import Pairs, join
 from relforge.images import decode_as_annotated, read
 from relforge.images.resize import resize
 from relforge.models.checkpoint import Loaded
+from relforge.models.gpu import exact_arithmetic
 from relforge.models.image_recogniser import ImageRecogniser, image_recogniser
 from relforge.stages.class_names import class_key
 
@@ -91,6 +92,7 @@ def detect_pairs(
 
 
 @torch.inference_mode()
+@exact_arithmetic(torch.float32)
 def _of_image(
     model: ImageRecogniser,
     found: DetectedBoxes,

@@ -17,11 +17,13 @@ from relforge.models.blocks.prediction import Labels
 from relforge.models.blocks.published_names import unnamed
 from relforge.models.blocks.text import NO_OBJECTS
 from relforge.models.checkpoint import Loaded
+from relforge.models.gpu import exact_arithmetic
 from relforge.models.scene_graph import GraphOptions, SceneGraph, in_pixels, scene_graph
 from relforge.models.zoo import family
 
 
 @torch.inference_mode()
+@exact_arithmetic(torch.float32)
 def detect_graphs(
     loaded: Loaded, data: RelationData, names: Names, options: DetectOptions, graph_options: GraphOptions
 ) -> SceneGraphs:

@@ -53,6 +53,7 @@ def detect_objects(
     from transformers import AutoModelForObjectDetection
 
     from relforge.models.device import resolve_device_dtype
+    from relforge.models.gpu import exact_arithmetic
 
     folder = resolve_model(model).path
     try:
@@ -62,7 +63,7 @@ def detect_objects(
         raise ValueError(f"{model} is no object detector that transformers reads: {first}") from error
     network = network.eval().to(resolve_device_dtype(device)[0])
     height, width = pixels.shape[:2]
-    with torch.inference_mode():
+    with torch.inference_mode(), exact_arithmetic(torch.float32):
         output = network(pixel_values=_prepare(pixels, folder).to(network.device))
     logits, boxes = getattr(output, "logits", None), getattr(output, "pred_boxes", None)
     if logits is None or boxes is None:

@@ -36,7 +36,7 @@ class Optimisation:
         average_decay: decay of the moving average of the weights; None: no average.
         accumulate: batches per step; the step follows the mean of their gradients.
         checkpoint_activations: compute the layers' activations again in the backward pass instead of keeping
-            them: less memory, a third more time, the same gradients.
+            them: less memory for one more forward pass, the same gradients.
         frozen: parameters whose names begin with one of these are not trained.
 
     Raises:

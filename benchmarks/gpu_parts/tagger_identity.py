@@ -27,9 +27,9 @@ def run(recorder: Recorder) -> None:
         repeated = [replace(one, image_id=f"copy {i}") for i in range(size - 1)]
         copies = float(np.abs(scores(engine, [*repeated, one]) - alone).max())
         name = str(dtype).removeprefix("torch.")
-        recorder.figure(f"largest difference in company, {name}", worst)
+        recorder.figure(f"largest difference among other images, {name}", worst)
         recorder.figure(f"largest difference among copies of itself, {name}", copies)
-        recorder.check(f"scores in company stay within the margin, {name}", worst <= BATCH_NOISE[dtype],
+        recorder.check(f"scores among others stay within the margin, {name}", worst <= BATCH_NOISE[dtype],
                        difference=worst, margin=BATCH_NOISE[dtype])  # fmt: skip
 
 

@@ -87,8 +87,8 @@ def _add_with_look_alikes(builder: SceneBuilder, names: list[str], share: float)
     """The interactions, each beside a look-alike of itself with that probability; returns free columns."""
     rng = builder.rng
     names = names[:2]
-    slots = 3 * len(names) + 1
-    columns = (np.arange(slots) + rng.uniform(0.25, 0.75, slots)) / slots * builder.scene.size[0]
+    places = 3 * len(names) + 1
+    columns = (np.arange(places) + rng.uniform(0.25, 0.75, places)) / places * builder.scene.size[0]
     rng.shuffle(columns)
     free = iter(columns.tolist())
     for name in names:

@@ -24,7 +24,7 @@ from relforge.reports.view.choose import choose_rows, reading_order
 from relforge.reports.view.evidence import ROLES
 from relforge.reports.view.index import index_run
 from relforge.reports.view.scene import describe_image
-from relforge.reports.view.thumbnail import encode_image, shrink_image
+from relforge.reports.view.thumbnail import pack_image, shrink_image
 from relforge.stages.tables import empty
 
 SHOWN = ("relations", "scores", "candidates")
@@ -121,7 +121,8 @@ class RunView:
         Args:
             longer_side: largest number of pixels of a side.
         """
-        return self._tables[0].encode(image_id, longer_side)
+        image, reason = self.shrink(image_id, longer_side)
+        return (None, reason) if image is None else (pack_image(image), "")
 
     def shrink(self, image_id: str, longer_side: int) -> tuple[Image.Image | None, str]:
         """The same without being packed."""
@@ -233,17 +234,12 @@ class _Tables:
                 rows[row["image_id"]][name].append(row)
         return [describe_image(rows[one]["images"][0], rows[one], self.shown, gold) for one in ids]
 
-    def encode(self, image_id: str, longer_side: int) -> tuple[bytes | None, str]:
-        return encode_image(*self._source(image_id), longer_side)
-
     def shrink(self, image_id: str, longer_side: int) -> tuple[Image.Image | None, str]:
-        return shrink_image(*self._source(image_id), longer_side)
-
-    def _source(self, image_id: str) -> tuple[str | None, bytes | None, tuple[int, int], int, str | None]:
         (row,) = self._rows("images", [image_id], pixels=True)
         written = self.job.config.get("dataset", {})
         orientation, max_pixels = written.get("orientation"), written.get("max_pixels", MAX_PIXELS)
-        return row["uri"], row["bytes"], (row["width"], row["height"]), max_pixels, orientation
+        size = (row["width"], row["height"])
+        return shrink_image(row["uri"], row["bytes"], size, max_pixels, orientation, longer_side)
 
     def _rows(self, name: str, ids: Sequence[str], pixels: bool = False) -> list[dict[str, Any]]:
         """Rows of some images of one table, in the table's order."""

@@ -53,8 +53,8 @@ def draw_sheet(run: str, count: int, seed: int, where: str | None = None) -> tup
     sheet = Image.new("RGB", (across, rows * height + GAP), "white")
     for index, one in enumerate(drawn):
         corner = GAP + index % COLUMNS * (SIDE + GAP), GAP + index // COLUMNS * height
-        picture, reason = view.shrink(one[0], _PIXELS)
-        _tile(sheet, corner, picture, reason, scenes[one[0]], one, index + 1)
+        image, reason = view.shrink(one[0], _PIXELS)
+        _tile(sheet, corner, image, reason, scenes[one[0]], one, index + 1)
     return sheet, drawn
 
 
@@ -79,7 +79,7 @@ def _draw(run: str, count: int, seed: int, where: str | None) -> list[Drawn]:
 def _tile(
     sheet: Image.Image,
     corner: tuple[int, int],
-    picture: Image.Image | None,
+    image: Image.Image | None,
     reason: str,
     scene: Mapping[str, Any],
     one: Drawn,
@@ -88,14 +88,14 @@ def _tile(
     """Paste one relation at a corner of the sheet."""
     boxes = {box["id"]: box for box in scene["boxes"]}
     subject, object_ = boxes[one[1]], boxes[one[3]]
-    if picture is None:
+    if image is None:
         part = Image.new("RGB", (SIDE, SIDE), (235, 235, 235))
         lines = textwrap.wrap(f"not shown: {reason}", _LETTERS)
         ImageDraw.Draw(part).text((8, 8), "\n".join(lines), fill="black", font=_font(12))
     else:
-        scale = picture.width / scene["width"]
+        scale = image.width / scene["width"]
         pair = [[side * scale for side in box["xywh"]] for box in (subject, object_)]
-        part = cut_pair(picture, pair)
+        part = cut_pair(image, pair)
     sheet.paste(part, (corner[0] + (SIDE - part.width) // 2, corner[1] + (SIDE - part.height) // 2))
     (relation,) = [
         row
@@ -116,7 +116,7 @@ def _tile(
         pen.text((corner[0], down), line, fill=(20, 20, 20), font=_font(14 if place == 0 else 12))
 
 
-def cut_pair(picture: Image.Image, pair: Sequence[Sequence[float]]) -> Image.Image:
+def cut_pair(image: Image.Image, pair: Sequence[Sequence[float]]) -> Image.Image:
     """The image around two boxes (xywh, its pixels), with both drawn, at most SIDE a side."""
     left, top = min(x for x, _, _, _ in pair), min(y for _, y, _, _ in pair)
     right, bottom = max(x + w for x, _, w, _ in pair), max(y + h for _, y, _, h in pair)
@@ -124,10 +124,10 @@ def cut_pair(picture: Image.Image, pair: Sequence[Sequence[float]]) -> Image.Ima
     frame = (
         max(0, int(left - margin)),
         max(0, int(top - margin)),
-        min(picture.width, math.ceil(right + margin)),
-        min(picture.height, math.ceil(bottom + margin)),
+        min(image.width, math.ceil(right + margin)),
+        min(image.height, math.ceil(bottom + margin)),
     )
-    part = picture.crop(frame)
+    part = image.crop(frame)
     scale = SIDE / max(part.size)
     part = part.resize((max(1, round(part.width * scale)), max(1, round(part.height * scale))))
     pen = ImageDraw.Draw(part)

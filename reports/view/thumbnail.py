@@ -23,9 +23,9 @@ def encode_thumbnail(
     max_pixels: int = MAX_PIXELS,
     orientation: str | None = None,
 ) -> tuple[str | None, str]:
-    """`encode_image` of at most 640 pixels a side, as a data URI."""
-    packed, reason = encode_image(uri, embedded, annotated, max_pixels, orientation)
-    return (None, reason) if packed is None else (as_data_uri(packed), "")
+    """`shrink_image` to at most 640 pixels a side, as a data URI."""
+    image, reason = shrink_image(uri, embedded, annotated, max_pixels, orientation)
+    return (None, reason) if image is None else (as_data_uri(pack_image(image)), "")
 
 
 def as_data_uri(packed: bytes) -> str:
@@ -33,32 +33,11 @@ def as_data_uri(packed: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(packed).decode("ascii")
 
 
-def encode_image(
-    uri: str | None,
-    embedded: bytes | None,
-    annotated: tuple[int, int],
-    max_pixels: int = MAX_PIXELS,
-    orientation: str | None = None,
-    longer_side: int = LONGER_SIDE,
-) -> tuple[bytes | None, str]:
-    """A JPEG.
-
-    Args:
-        uri, embedded: of the image, as in the `images` table.
-        annotated: (width, height) in pixels that the boxes are written for.
-        max_pixels, orientation: of the dataset, see `images.decode_oriented`.
-        longer_side: largest number of pixels of a side.
-
-    Returns:
-        the JPEG and an empty text, or None and the reason why the image cannot be shown. Nothing raises: a
-        page about labels is useful without the pixels.
-    """
-    image, reason = shrink_image(uri, embedded, annotated, max_pixels, orientation, longer_side)
-    if image is None:
-        return None, reason
+def pack_image(image: Image.Image) -> bytes:
+    """A JPEG of it."""
     packed = io.BytesIO()
     image.save(packed, "JPEG", quality=_QUALITY, optimize=True)
-    return packed.getvalue(), ""
+    return packed.getvalue()
 
 
 def shrink_image(
@@ -69,7 +48,18 @@ def shrink_image(
     orientation: str | None = None,
     longer_side: int = LONGER_SIDE,
 ) -> tuple[Image.Image | None, str]:
-    """The image of `encode_image` before it is one, or None and the reason."""
+    """An image small enough for a page.
+
+    Args:
+        uri, embedded: of the image, as in the `images` table.
+        annotated: (width, height) in pixels that the boxes are written for.
+        max_pixels, orientation: of the dataset, see `images.decode_oriented`.
+        longer_side: largest number of pixels of a side.
+
+    Returns:
+        the image and an empty text, or None and the reason why it cannot be shown. Nothing raises: a page
+        about labels is useful without the pixels.
+    """
     try:
         decoded = decode_as_annotated(read(uri, embedded), annotated, max_pixels, orientation)
     except ImageError as error:

@@ -121,11 +121,13 @@ class PairDetector:
         """One image a forward pass, so that no image depends on another."""
         import torch
 
+        from relforge.models.gpu import exact_arithmetic
+
         for image in images:
             given = [box.category for box in image.boxes.values()]
             spelling = spell_as(dict.fromkeys(given), self._names)
             labels = self._labels_of(tuple(sorted(set(spelling.values()) - set(self._names))))
-            with torch.inference_mode():
+            with torch.inference_mode(), exact_arithmetic(torch.float32):
                 pixels = normalise_imagenet(image.pixels[None].to(self._device))
                 (found,) = self._detections(self._model().model(pixels, labels).layers[-1])
             yield self._on_boxes(image, found, labels, [spelling[name] for name in given])

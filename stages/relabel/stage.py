@@ -18,6 +18,7 @@ from relforge.images import (
     read,
 )
 from relforge.images.prefetch import prefetch
+from relforge.machine import choose_decoders
 from relforge.stages.account import Account
 from relforge.stages.contract import StageResult
 from relforge.stages.name_list import read_names
@@ -48,8 +49,9 @@ class RelabelStage(Generic[P]):
         predicates: what is asked for: names, or a file with one per line. By default the relations that the
             model was trained on, and where it names none, those of the first round.
         max_predicates: at most so many, the commonest of the first round, where none are named.
-        floor: scores not above it are not written.
-        threads: image decoders.
+        floor: scores not above it are not written; on a GPU an R-Tagger's are, down to a margin below it
+            (`LoadedTagger.margin`).
+        threads: image decoders. None: 2; where the worker has a GPU up to 6, as there are CPUs.
         orientation, max_pixels: of the dataset's images, see `images.decode_oriented`.
         dataset, split: of this run; the first round has to be of the same.
 
@@ -69,7 +71,7 @@ class RelabelStage(Generic[P]):
         predicates: Sequence[str] | str | None = None,
         max_predicates: int = 200,
         floor: float = 0.05,
-        threads: int = 2,
+        threads: int | None = None,
         orientation: str | None = None,
         max_pixels: int = MAX_PIXELS,
         dataset: str | None = None,
@@ -119,7 +121,7 @@ class RelabelStage(Generic[P]):
             if isinstance(result, Failure):
                 account.quarantine({"image_id": result.image_id}, result.reason, result.detail)
                 continue
-            rows = _rows(result, given[result.image_id][1], self.floor)
+            rows = _rows(result, given[result.image_id][1], self.floor - self._loaded.margin)
             found += rows
             if rows:
                 account.keep()
@@ -127,6 +129,8 @@ class RelabelStage(Generic[P]):
                 account.drop("no_relation")
         first = self.first.relations(images["image_id"].to_pylist())
         notes = {**self._loaded.notes, "first_relations": len(first)}
+        if self._loaded.margin:
+            notes["margin"] = self._loaded.margin
         made = _tables(found, first, self._loaded.name)
         return account.result(made, notes)
 
@@ -171,7 +175,9 @@ class RelabelStage(Generic[P]):
             decoded = decode_as_annotated(read(uri, data), (width, height), self.max_pixels, self.orientation)
             return self.relabeller.prepare(decoded.pixels), decoded.unsettled
 
-        for image_id, image in prefetch(images, ("uri", "bytes", "width", "height"), prepare, self.threads):
+        for image_id, image in prefetch(
+            images, ("uri", "bytes", "width", "height"), prepare, self.threads or choose_decoders(6)
+        ):
             if isinstance(image, ImageError):
                 account.quarantine({"image_id": image_id}, image.reason, image.detail)
                 continue

@@ -147,3 +147,5 @@ def test_the_boxes_follow_the_order_of_what_a_cut_would_cost() -> None:
     names = [part.name for part in PARTS]
     assert names == sorted(names, key=lambda name: (name in ("B5", "C4", "C5", "C6"), name))
     assert len({part.module for part in PARTS}) == len(PARTS)
+    folder = ROOT / "benchmarks" / "gpu_parts"
+    assert all((folder / f"{part.module}.py").is_file() for part in PARTS)

@@ -41,8 +41,8 @@ def test_an_image_that_cannot_be_read_keeps_its_place(finished) -> None:
 
 
 def test_boxes_lie_where_they_are_in_the_image() -> None:
-    picture = Image.new("RGB", (1000, 500), "black")
-    part = np.asarray(cut_pair(picture, [[400, 100, 100, 200], [500, 100, 100, 200]])).astype(int)
+    image = Image.new("RGB", (1000, 500), "black")
+    part = np.asarray(cut_pair(image, [[400, 100, 100, 200], [500, 100, 100, 200]])).astype(int)
 
     # the union is 200 x 200 pixels, its margin 50: the frame is 300 pixels on 300
     red, blue = (part[..., 0] - part[..., 2]) > 100, (part[..., 2] - part[..., 0]) > 100

@@ -210,3 +210,37 @@ def test_an_option_that_cannot_be_is_refused(options: dict[str, Any], sentence: 
 def test_a_detectors_overlap_is_a_share() -> None:
     with pytest.raises(ValueError, match="min_overlap is 0; it is an intersection over union"):
         build("relabel", "detector", model="anywhere", first_round="anywhere", min_overlap=0)
+
+
+def test_scores_within_the_margin_below_the_floor_are_left_to_the_selection(
+    model: Make, first: Path, shard: dict[str, pa.Table]
+) -> None:
+    # given a floor that lies just above the best score, as a GPU could place it on either side
+    built = stage("rtagger", model("rtagger", ("riding", "near")), first, floor=0.0)
+    scores = built.process(shard).tables["scores"]["score"].to_pylist()
+    built.floor = max(scores) + 1e-4
+    strict = built.process(shard)
+    assert strict.tables["scores"].num_rows == 0
+    assert "margin" not in strict.notes
+
+    built._loaded = replace(built._loaded, margin=built.floor)
+    lenient = built.process(shard)
+
+    assert lenient.tables["scores"].num_rows == len(scores) > 0
+    assert lenient.notes["margin"] == built.floor
+
+
+def test_a_detector_computes_in_exact_float32(
+    model: Make, first: Path, shard: dict[str, pa.Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    built = stage("detector", model("parsed", ("riding",)), first)
+    seen: list[bool] = []
+    network = built.relabeller._loaded.model
+    network.register_forward_pre_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
+
+    built.process(shard)
+
+    assert seen
+    assert not any(seen)
