@@ -154,3 +154,25 @@ def test_a_file_with_other_numbers_of_labels_is_refused(
         ValueError, match=rf"does not name its .* {count} relations; there are .* {count - 1} here"
     ):
         detect(loaded, data, data.predicates[1:], None, replace(OPTIONS, classes=data.categories))
+
+
+def test_a_model_is_evaluated_in_exact_float32(parsed: Loaded, data: RelationData) -> None:
+    # cuDNN would round the operands of convolutions to TF32
+    seen: list[bool] = []
+    hook = parsed.model.register_forward_pre_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
+
+    detect(parsed, data, data.predicates[:1], None, OPTIONS)
+    hook.remove()
+
+    assert seen
+    assert not any(seen)
+    assert torch.backends.cudnn.allow_tf32
+
+
+def test_whatever_else_runs_a_model_does_so_too() -> None:
+    root = Path(__file__).resolve().parents[2]
+    running = [path for path in (root / "evaluation").glob("*.py") if "inference_mode" in path.read_text()]
+    running.append(root / "models" / "object_detector.py")
+
+    assert len(running) == 5
+    assert [path.name for path in running if "exact_arithmetic(torch.float32)" not in path.read_text()] == []

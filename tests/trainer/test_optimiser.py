@@ -159,6 +159,14 @@ def test_a_loss_that_is_not_finite_names_its_step(tmp_path: Path) -> None:
         run(tmp_path, options(), gradient=math.nan)
 
 
+def test_a_step_whose_loss_is_not_finite_is_in_no_snapshot(tmp_path: Path) -> None:
+    # its loss is read one step late, and this step would save
+    with pytest.raises(Diverged, match="step 0"):
+        run(tmp_path, options(), steps=1, gradient=math.nan)
+
+    assert not list(tmp_path.glob("snapshot*"))
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
