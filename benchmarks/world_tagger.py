@@ -1,13 +1,17 @@
 """Taggers of the drawn world beside what boxes and classes alone can tell.
 
     python benchmarks/world_tagger.py [--tagger NAME=FOLDER ...] [--look-alikes SHARE] [--images 200]
-        [--seed 7] [--gold 6000] [--seeds 0 1 2] [--captions perfect people blip] [--work FOLDER] [--json]
+        [--seed 7] [--gold 6000] [--seeds 0 1 2] [--captions perfect people blip] [--decoys N ...]
+        [--work FOLDER] [--json]
 
 Images that are in no training set. Candidates come from captions that state every relation of the gold
 (`perfect`), the world's own five (`people`) or ten of the shipped BLIP (`blip`). `boxes only` is a perceptron
 over boxes and classes, fitted to the gold of other images for each of `--seeds`. With perfect captions the
 taggers are also asked about boxes as a detector gives them: moved by a tenth of their sides, a fifth missing,
 a fifth found twice; a relation of a box found twice counts as wrong.
+
+`--decoys` asks the taggers of each image about that many further predicates that no caption said; their
+scores are thrown away.
 
 mAP is the mean over predicates, F1 is at 0.2, ECE over ten bins; `choice`: of the claims with several pairs,
 a right one among them, how often the best-scored pair is right.
@@ -108,6 +112,36 @@ def doubled(tables: Tables, share: float = 0.2) -> Tables:
 DETECTED = {"boxes moved": moved, "boxes missed": missed, "boxes doubled": doubled}
 
 
+def with_decoys(proposed: pa.Table, count: int) -> pa.Table:
+    """Further candidates of each image, of its first pair: predicates of the dataset that it has none of."""
+    known = set(proposed["predicate"].to_pylist())
+    said: dict[str, set[str]] = {}
+    first: dict[str, int] = {}
+    for row, (image, predicate) in enumerate(
+        zip(proposed["image_id"].to_pylist(), proposed["predicate"].to_pylist(), strict=True)
+    ):
+        said.setdefault(image, set()).add(predicate)
+        first.setdefault(image, row)
+    rng = np.random.default_rng(3)
+    rows, predicates = [], []
+    for image, row in first.items():
+        drawn = rng.permutation(sorted(known - said[image]))[:count].tolist()
+        rows += [row] * len(drawn)
+        predicates += drawn
+    further = proposed.take(pa.array(rows, pa.int64()))
+    number = proposed.column_names.index("predicate")
+    further = further.set_column(number, "predicate", pa.array(predicates, proposed["predicate"].type))
+    return pa.concat_tables([proposed, further.cast(proposed.schema)]).sort_by("image_id")
+
+
+def without_decoys(scored: pa.Table, proposed: pa.Table) -> pa.Table:
+    """The rows of what captions said."""
+    names = ("image_id", "subject_box", "object_box", "predicate")
+    said = set(zip(*(proposed[name].to_pylist() for name in names), strict=True))
+    rows = zip(*(scored[name].to_pylist() for name in names), strict=True)
+    return scored.filter(pa.array([row in said for row in rows]))
+
+
 def run(args: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
     """One row per case and measure."""
     world = World(
@@ -125,6 +159,10 @@ def run(args: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
         for name, folder in args.tagger:
             found = [measures(scores(world, tables, proposed, Path(folder), **SIDES), gold)]
             out += rows(f"{source}, {name}", "boxes only", found, boxes)
+            for count in args.decoys:
+                asked = scores(world, tables, with_decoys(proposed, count), Path(folder), **SIDES)
+                beside = [measures(without_decoys(asked, proposed), gold)]
+                out += rows(f"{source}, {name}, {count} decoys", f"{source}, {name}", beside, found)
             for case, change in DETECTED.items() if source == "perfect" else ():
                 changed = change(tables)
                 here = _with_boxes(changed, tables)
@@ -156,6 +194,7 @@ def main() -> None:
     options.add_argument("--gold", type=int, default=6000)
     options.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     options.add_argument("--captions", nargs="*", choices=SOURCES, default=["perfect"])
+    options.add_argument("--decoys", type=int, nargs="*", default=[])
     options.add_argument("--work", type=Path)
     options.add_argument("--json", action="store_true")
     args = options.parse_args()
