@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import duckdb
 
+from relforge.evaluation.label_codes import NO_CLASS, with_classes
 from relforge.evaluation.label_points import KEYS, Labels
 
 _PART = 400_000
@@ -26,40 +26,42 @@ FATES = {
 """In the order of the stages; a claim is what candidates of the image say by class."""
 
 
-def count_fates(
-    connection: duckdb.DuckDBPyConnection, labels: Labels, tables: Collection[str]
-) -> dict[str, int]:
+def count_fates(connection: duckdb.DuckDBPyConnection, labels: Labels) -> dict[str, int]:
     """Distinct gold relations by fate, in the order of `FATES`; those that never occur are left out.
 
     Args:
-        tables: that the connection has; a run without `grounded` gives its candidates to the tagger.
+        labels: of `label_codes.encode_labels`.
     """
     [(rows,)] = connection.execute(f"SELECT count(*) FROM {labels.gold}").fetchall()
     parts = 1 + rows // _PART
     found: Counter[str] = Counter()
     for part in range(parts):
-        within = f"hash(image_id) % {parts} = {part}" if parts > 1 else "true"
-        of_part = {one.name: f"(FROM {getattr(labels, one.name)} WHERE {within})" for one in fields(labels)}
-        grounded = f"(FROM grounded WHERE {within})" if "grounded" in tables else None
-        found.update(_count(connection, Labels(**of_part), grounded))
+        within = f"image_id % {parts} = {part}"
+        of_part = {
+            one.name: f"(FROM {rows} WHERE {within})"
+            for one in fields(labels)
+            if (rows := getattr(labels, one.name))
+        }
+        found.update(_count(connection, replace(labels, **of_part)))
     return {fate: found[fate] for fate in FATES if found[fate]}
 
 
-def _count(connection: duckdb.DuckDBPyConnection, labels: Labels, grounded: str | None) -> dict[str, int]:
+def _count(connection: duckdb.DuckDBPyConnection, labels: Labels) -> dict[str, int]:
     """Fates of some images; one join at a time."""
+    classes = f"coalesce(subject, {NO_CLASS}) AS subject, coalesce(object, {NO_CLASS}) AS object"
+    candidates = with_classes(labels.candidates, labels.boxes)
     connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE left_over AS
-        SELECT DISTINCT {KEYS}, subject, object FROM {_with_classes(labels.gold, labels.boxes)}"""
+        f"CREATE OR REPLACE TEMP TABLE left_over AS SELECT {KEYS}, {classes} FROM {labels.gold}"
     )
     connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE claims AS SELECT DISTINCT image_id, subject, predicate, object
-        FROM {_with_classes(labels.candidates, labels.boxes)}"""
+        f"""CREATE OR REPLACE TEMP TABLE claims AS
+        SELECT DISTINCT image_id, predicate, {classes} FROM {candidates}"""
     )
     steps = [
         ("kept", labels.kept, KEYS),
         ("select", labels.scored, KEYS),
-        *([("tag", grounded, KEYS)] if grounded else []),
-        ("ground" if grounded else "tag", labels.candidates, KEYS),
+        *([("tag", labels.grounded, KEYS)] if labels.grounded else []),
+        ("ground" if labels.grounded else "tag", labels.candidates, KEYS),
         ("match", "claims", "image_id, subject, predicate, object"),
         ("no verb", "claims", "image_id, subject, object"),
     ]
@@ -97,10 +99,3 @@ def _take(connection: duckdb.DuckDBPyConnection, rows: str, keys: str) -> int:
     connection.execute("DROP TABLE left_over")
     connection.execute("ALTER TABLE still_left RENAME TO left_over")
     return int(count)
-
-
-def _with_classes(rows: str, boxes: str) -> str:
-    return f"""(SELECT r.image_id, r.subject_box, r.object_box, r.predicate,
-        coalesce(s.category, '') AS subject, coalesce(o.category, '') AS object FROM {rows} r
-        LEFT JOIN {boxes} s ON s.image_id = r.image_id AND s.box_id = r.subject_box
-        LEFT JOIN {boxes} o ON o.image_id = r.image_id AND o.box_id = r.object_box)"""

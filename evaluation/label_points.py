@@ -26,12 +26,13 @@ class Labels:
     """Tables of a connection, or sub-queries in parentheses.
 
     Args:
-        candidates: what was given to the tagger: pair columns.
+        candidates: what matching found: pair columns.
         scored: every scored candidate: pair columns and `score` (float32).
         kept: the relations that were kept: the same columns.
         gold: pair columns.
         confidence: the relations that were kept, with what they were chosen by as `score`.
         boxes: `image_id`, `box_id`, `category`.
+        grounded: what was given to the tagger: pair columns; None where that is the candidates.
     """
 
     candidates: str
@@ -40,6 +41,7 @@ class Labels:
     gold: str
     confidence: str
     boxes: str = "boxes"
+    grounded: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,16 +73,9 @@ class Measured:
         return self.curve.at
 
 
-def mark_relations(rows: str, gold: str, score: str = "max(score)") -> str:
-    """Each relation of `rows` once, with its best score and whether `gold` has it, as a sub-query."""
-    same = " AND ".join(f"g.{key.strip()} = one.{key.strip()}" for key in KEYS.split(","))
-    return f"""(SELECT {KEYS}, score, EXISTS (FROM {gold} g WHERE {same}) AS is_right
-        FROM (SELECT {KEYS}, {score} AS score FROM {rows} GROUP BY ALL) one)"""
-
-
 def count_points(rows: str) -> str:
     """Points of relations with `predicate`, `score` and `is_right`, as a sub-query."""
-    return f"(SELECT predicate, score, count(*) AS n, count_if(is_right) AS hits FROM {rows} GROUP BY ALL)"
+    return f"(SELECT predicate, score, 1 AS n, is_right::INTEGER AS hits FROM {rows})"
 
 
 def measure_points(
@@ -105,9 +100,9 @@ def measure_points(
             found = average_precision(ranked, count, rows, right, gold.get(predicate, 0))
             if predicate in gold:
                 precisions[predicate] = found
-    [(count,)] = connection.execute("SELECT count(DISTINCT score) FROM points").fetchall()
-    by_score = f"SELECT score, {_SUMS} FROM points GROUP BY 1 ORDER BY {_FALLING}"
-    with read(connection, by_score) as curve:
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE points AS SELECT score, {_SUMS} FROM points GROUP BY 1")
+    [(count,)] = connection.execute("SELECT count(*) FROM points").fetchall()
+    with read(connection, f"SELECT * FROM points ORDER BY {_FALLING}") as curve:
         thinned = thin(curve, count, sum(gold.values()), threshold, _CURVE_POINTS)
     connection.execute("DROP TABLE points")
     return Measured(

@@ -10,15 +10,14 @@ import numpy as np
 
 from relforge.evaluation.calibration import Bin, expected_error
 from relforge.evaluation.evaluator import Row
+from relforge.evaluation.label_codes import with_classes
 from relforge.evaluation.label_points import (
-    KEYS,
     Labels,
     Measured,
     count_points,
-    mark_relations,
     measure_points,
 )
-from relforge.evaluation.label_prior import prior_points, write_classes
+from relforge.evaluation.label_prior import prior_points
 from relforge.evaluation.streamed import Point
 
 _BINS = 10
@@ -33,6 +32,7 @@ def assess_labels(
 
     Args:
         connection: has the tables that `labels` names.
+        labels: of `label_codes.encode_labels`.
         threshold: the run's own.
 
     Returns:
@@ -40,9 +40,8 @@ def assess_labels(
         `best`, `curve`, `average_precision` and `calibration` are of all scored candidates; `prior` ranks the
         same candidates by frequency alone; `greedy` accepts every candidate, as the published baseline does.
     """
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE gold_once AS SELECT DISTINCT {KEYS} FROM {labels.gold}")
     counted = connection.execute(
-        """SELECT predicate, count(*) FROM gold_once GROUP BY 1
+        f"""SELECT predicate, count(*) FROM {labels.gold} GROUP BY 1
         ORDER BY min((image_id, subject_box, object_box)), 1"""  # as they appear: means are sums in order
     ).fetchall()
     gold: dict[str, int] = dict(counted)
@@ -52,17 +51,11 @@ def assess_labels(
     def measured(rows: str, at: float = 0.0) -> Measured:
         return measure_points(connection, count_points(rows), gold, at)
 
-    greedy = measured(mark_relations(labels.candidates, "gold_once", "1::FLOAT"))
-    kept = measured(mark_relations(labels.kept, "gold_once"))
-    marked = mark_relations(labels.scored, "gold_once")
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE marked AS FROM {marked}")
-    scored = measured("marked", threshold)
-    bins = bin_relations(connection, "marked")
-    write_classes(connection, "classes_of_boxes", labels.boxes)
-    points = prior_points("marked", "gold_once", "classes_of_boxes")
+    greedy, kept = measured(labels.candidates), measured(labels.kept)
+    scored = measured(labels.scored, threshold)
+    bins = bin_relations(connection, labels.scored)
+    points = prior_points(with_classes(labels.scored, labels.boxes), labels.gold, labels.boxes)
     prior = measure_points(connection, points, gold, 0.0)
-    for name in ("marked", "gold_once", "classes_of_boxes"):
-        connection.execute(f"DROP TABLE {name}")
     return {
         "gold": sum(gold.values()),
         "kept": {

@@ -8,48 +8,48 @@ from typing import Any
 import duckdb
 
 from relforge.evaluation.calibration import expected_error
-from relforge.evaluation.label_points import KEYS, Labels, count_points, mark_relations
+from relforge.evaluation.label_points import Labels, count_points
 from relforge.evaluation.label_quality import bin_relations
 
-_SHARES = tuple(number / 10 for number in range(1, 11))
+_TENTHS = 10
+_SHARES = tuple(number / _TENTHS for number in range(1, _TENTHS + 1))
 
 
 def assess_reliability(connection: duckdb.DuckDBPyConnection, labels: Labels) -> dict[str, Any] | None:
     """Kept relations by their confidence: `quality` where select learnt it, else the score.
+
+    Args:
+        labels: of `label_codes.encode_labels`.
 
     Returns:
         None without gold or without relations; else `bins` (as `calibration.Bin`),
         `expected_calibration_error`, and `coverage`: for each tenth of the relations, the most confident
         first, `coverage` (equal confidences together), `threshold`, and `precision`.
     """
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE gold_once AS SELECT DISTINCT {KEYS} FROM {labels.gold}")
-    marked = mark_relations(labels.confidence, "gold_once")
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE confident AS FROM {marked} WHERE NOT isnan(score)")
+    confident = f"(FROM {labels.confidence} WHERE NOT isnan(score))"
     [(gold, rows)] = connection.execute(
-        "SELECT (SELECT count(*) FROM gold_once), (SELECT count(*) FROM confident)"
+        f"SELECT (SELECT count(*) FROM {labels.gold}), (SELECT count(*) FROM {confident})"
     ).fetchall()
-    found = None
-    if gold and rows:
-        bins = bin_relations(connection, "confident")
-        found = {
-            "bins": [asdict(one) for one in bins],
-            "expected_calibration_error": expected_error(bins),
-            "coverage": _coverage(connection, rows),
-        }
-    for name in ("confident", "gold_once"):
-        connection.execute(f"DROP TABLE {name}")
-    return found
+    if not gold or not rows:
+        return None
+    bins = bin_relations(connection, confident)
+    return {
+        "bins": [asdict(one) for one in bins],
+        "expected_calibration_error": expected_error(bins),
+        "coverage": _coverage(connection, confident, rows),
+    }
 
 
-def _coverage(connection: duckdb.DuckDBPyConnection, rows: int) -> list[dict[str, float]]:
+def _coverage(connection: duckdb.DuckDBPyConnection, confident: str, rows: int) -> list[dict[str, float]]:
     shares = ", ".join(f"({share})" for share in _SHARES)
     found = connection.execute(
-        f"""WITH points AS (SELECT score, sum(n) AS n, sum(hits) AS hits
-                FROM {count_points("confident")} GROUP BY 1),
-            kept AS (SELECT score, sum(n) OVER falling AS n, sum(hits) OVER falling AS hits
-                FROM points WINDOW falling AS (ORDER BY score DESC))
+        f"""WITH points AS (SELECT score, sum(n) AS own, sum(hits) AS hits
+                FROM {count_points(confident)} GROUP BY 1),
+            kept AS (SELECT score, own, sum(own) OVER falling AS n, sum(hits) OVER falling AS hits
+                FROM points WINDOW falling AS (ORDER BY score DESC)),
+            last AS (FROM kept WHERE n * {_TENTHS} // {rows} > (n - own) * {_TENTHS} // {rows})
         SELECT share, min(n)::BIGINT, max(score), min_by(hits, n)::BIGINT
-        FROM kept JOIN (VALUES {shares}) wanted(share) ON n >= share * {rows} GROUP BY 1 ORDER BY 1"""
+        FROM last JOIN (VALUES {shares}) wanted(share) ON n >= share * {rows} GROUP BY 1 ORDER BY 1"""
     ).fetchall()
     return [
         {"coverage": count / rows, "threshold": score, "precision": hits / count}

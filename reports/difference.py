@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import duckdb
 
+from relforge.evaluation.label_codes import LabelCodes
 from relforge.pipeline.errors import RunError
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.reports.datasets import Datasets, open_datasets
@@ -39,9 +41,10 @@ def compare_runs(run_a: str, run_b: str, tolerance: float, examples: int) -> dic
         for name in ("relations", "boxes")
         if name in datasets
     }
-    connection = connect(tables)
+    connection = connect(tables, direct=True)
     kinds = _KINDS.format(tolerance=tolerance)
-    sides = [f"(SELECT {_KEYS}, score, true AS here FROM relations_{side}) {side}" for side in "ab"]
+    codes = LabelCodes(connection, ["relations_a", "relations_b"])
+    sides = [f"{codes.number(f'relations_{side}', ', score, true AS here')} {side}" for side in "ab"]
     sums = ", ".join(f"coalesce(count_if({name}), 0)::BIGINT AS {name}" for name in _COUNTS)
     first = ", ".join(f"min(image_id, {examples or 1}) FILTER ({kind}) AS {kind}_in" for kind in _COUNTS[2:])
     rows = select(
@@ -53,10 +56,15 @@ def compare_runs(run_a: str, run_b: str, tolerance: float, examples: int) -> dic
     totals = {name: sum(row[name] for row in rows) for name in _COUNTS}
     changed = [row for row in rows if _changes(row)]
     changed.sort(key=lambda row: (-_changes(row), row["predicate"]))
-    shown = {}
-    for kind in _COUNTS[2:]:
-        images = sorted(one for row in rows for one in row[f"{kind}_in"] or ())[:examples]
-        shown[kind] = _examples(connection, tables, kind, kinds, images, examples) if images else []
+    first_in = [sorted(one for row in rows for one in row[f"{kind}_in"] or ()) for kind in _COUNTS[2:]]
+    images = codes.texts(one for found in first_in for one in found[:examples])
+    shown: dict[str, list[dict[str, Any]]] = {kind: [] for kind in _COUNTS[2:]}
+    if images:
+        _write_changes(connection, tables, kinds, images)
+        columns = "image_id, subject, predicate, object"
+        for kind in shown:
+            sql = f"SELECT {columns} FROM changes WHERE {kind} ORDER BY {columns} LIMIT {examples}"
+            shown[kind] = select(connection, sql).to_pylist()
     unchanged = totals["in_a"] - totals["removed"] - totals["rescored"]
     return {
         "config": _differing(*configs),
@@ -78,25 +86,20 @@ def _changes(row: dict[str, Any]) -> int:
     return sum(row[name] for name in _COUNTS[2:])
 
 
-def _examples(
-    connection: duckdb.DuckDBPyConnection,
-    tables: Datasets,
-    kind: str,
-    kinds: str,
-    images: list[str],
-    limit: int,
-) -> list[dict[str, Any]]:
-    """The first changes of a kind; `images` are those of as many as are listed, the first ones."""
-    there = quote_all(sorted(set(images)))
+def _write_changes(
+    connection: duckdb.DuckDBPyConnection, tables: Datasets, kinds: str, images: Sequence[str]
+) -> None:
+    """Write the table `changes`: the relations of these images, as texts, with what became of them."""
+    there = quote_all(images)
     sides = []
     for side in "ab":
         rows = make_readable(f"relations_{side}", tables, boxes=f"boxes_{side}")
         sides.append(f"(SELECT *, true AS here FROM {rows} WHERE image_id IN {there}) {side}")
     named = ", ".join(f"coalesce(a.{end}, b.{end}) AS {end}" for end in ("subject", "predicate", "object"))
-    columns = "image_id, subject, predicate, object"
-    joined = f"SELECT image_id, {named}, {kinds} FROM {' FULL JOIN '.join(sides)} USING ({_KEYS})"
-    sql = f"SELECT {columns} FROM ({joined}) WHERE {kind} ORDER BY {columns} LIMIT {limit}"
-    return select(connection, sql).to_pylist()
+    connection.execute(
+        f"""CREATE TEMP TABLE changes AS
+        SELECT image_id, {named}, {kinds} FROM {" FULL JOIN ".join(sides)} USING ({_KEYS})"""
+    )
 
 
 def _flat(value: object, prefix: str = "") -> dict[str, object]:

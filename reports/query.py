@@ -10,6 +10,8 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.dataset as ds
+from pyarrow.fs import LocalFileSystem
 
 from relforge.reports.datasets import Datasets
 from relforge.stages.relabel.table import NAME as FIRST_ROUND
@@ -18,20 +20,29 @@ _PAIR = {"image_id", "subject_box", "predicate", "object_box"}
 """Columns of a table whose rows are a relation between two boxes."""
 
 
-MEMORY = "192MB"
+MEMORY = "128MB"
 """What DuckDB holds at most; the rest it writes to a folder of its own in the system's temporary one."""
 _MAX_THREADS = 2
 """Each takes memory for the rows that it has at hand."""
+
+
+_PATTERN = set("*?[{~")
+_PLAIN = {pa.string(), pa.binary(), pa.bool_(), pa.int8(), pa.int32(), pa.int64(), pa.float32(), pa.float64()}
 
 
 class QueryError(ValueError):
     """A condition that DuckDB cannot run; the message is DuckDB's own first sentence."""
 
 
-def connect(datasets: Datasets) -> duckdb.DuckDBPyConnection:
+def connect(datasets: Datasets, direct: bool = False) -> duckdb.DuckDBPyConnection:
     """A connection in which every table is a view of its own name, and which reaches nothing else.
 
     No file, no extension, no variable of this program; and no query can change that.
+
+    Args:
+        direct: DuckDB opens local Parquet files itself, in half the time and memory that Arrow takes to hand
+            them over. A statement could then write to these files, so this is for queries of our own: none
+            that has a condition of the user's in it.
     """
     connection = duckdb.connect(
         config={
@@ -41,13 +52,50 @@ def connect(datasets: Datasets) -> duckdb.DuckDBPyConnection:
             "temp_directory": f"{_scratch().name}/duckdb",
         }
     )
+    opened = {name: one for name, one in datasets.items() if direct and _can_open(one)}
     for name, dataset in datasets.items():
-        connection.register(name, dataset)
+        if name in opened:
+            _open(connection, name, dataset)
+        else:
+            connection.register(name, dataset)
+    if opened:
+        paths = [path for dataset in opened.values() for path in dataset.files]
+        connection.execute(f"SET allowed_paths = [{quote_all(paths)[1:-1]}]")
     for setting in ("enable_external_access", "autoinstall_known_extensions", "autoload_known_extensions"):
         connection.execute(f"SET {setting} = false")
     connection.execute("SET enable_progress_bar = false")  # it goes to standard output, into JSON
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def _can_open(dataset: ds.Dataset) -> bool:
+    """Whether DuckDB reads these files as Arrow does: local, of names that are no patterns, plain types."""
+    if not isinstance(dataset, ds.FileSystemDataset) or not isinstance(dataset.filesystem, LocalFileSystem):
+        return False
+    patterns = any(_PATTERN & set(path) for path in dataset.files)
+    return not patterns and all(map(_is_plain, dataset.schema.types))
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind):
+        return _is_plain(kind.value_type)
+    if pa.types.is_struct(kind):
+        return all(_is_plain(kind.field(at).type) for at in range(kind.num_fields))
+    return kind in _PLAIN
+
+
+def _open(connection: duckdb.DuckDBPyConnection, name: str, dataset: ds.FileSystemDataset) -> None:
+    """Make a view of a table's files. Columns that a file of an earlier version lacks are null."""
+    rows = (
+        f"read_parquet([{quote_all(dataset.files)[1:-1]}], union_by_name = true, hive_partitioning = false)"
+    )
+    there = set(connection.sql(f"FROM {rows} LIMIT 0").columns)
+    kinds = connection.from_arrow(dataset.schema.empty_table()).types
+    columns = [
+        f"{quote(column) if column in there else 'NULL'}::{kind} AS {quote(column)}"
+        for column, kind in zip(dataset.schema.names, kinds, strict=True)
+    ]
+    connection.execute(f"CREATE VIEW {quote(name)} AS SELECT {', '.join(columns)} FROM {rows}")
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from relforge.evaluation.label_codes import NO_CLASS, LabelCodes, encode_labels, with_classes
 from relforge.evaluation.label_fates import count_fates
 from relforge.evaluation.label_points import KEYS, Labels
 from relforge.evaluation.label_quality import assess_labels
@@ -28,7 +29,6 @@ from relforge.reports.report.label_counts import find_label_counts
 from relforge.reports.report.rounds import find_rounds
 
 _MAX_COUNTED = 40
-_PAIR = ("subject_class", "object_class")
 _BINS = 20
 _DEFAULT_THRESHOLD = 0.2
 """Of the select stage, where the config names none."""
@@ -56,11 +56,19 @@ def gather(run: str) -> dict[str, Any]:
     survey = Survey(folder, plan)
     steps = [_step(survey, one.name, one.outputs) for one in plan.steps]
     datasets, _ = open_datasets(run)
-    connection = connect(datasets)
+    connection = connect(datasets, direct=True)
     options: Mapping[str, Any] = next((one.options for one in plan.job.stages if one.name == "select"), {})
     shown = next((name for name in ("relations", "scores", "candidates") if name in datasets), "candidates")
     described = shown in datasets and "boxes" in datasets
     labels = _labels(datasets, options)
+    pairs: list[dict[str, Any]] = []
+    if labels is not None:
+        labels = encode_labels(connection, labels)
+        pairs = count_pairs(connection, labels.kept, labels.boxes, _MAX_COUNTED)
+    elif described:
+        codes = LabelCodes(connection, [shown], "boxes")
+        rows = codes.number(shown, ", 1 AS times")
+        pairs = count_pairs(connection, rows, codes.write_boxes("coded_boxes", "boxes"), _MAX_COUNTED)
     threshold = float(options.get("threshold", _DEFAULT_THRESHOLD))
     answered = list_answered(folder, survey)
     return {
@@ -74,7 +82,7 @@ def gather(run: str) -> dict[str, Any]:
         "steps": [{**asdict(one), "lost": one.lost} for one in steps],
         "shown": shown,
         "predicates": count_values(connection, shown, ("predicate",), _MAX_COUNTED) if described else [],
-        "pairs": count_values(connection, _with_classes(shown), _PAIR, _MAX_COUNTED) if described else [],
+        "pairs": pairs,
         "coverage": find_coverage(connection, datasets, plan, survey),
         "image_labels": find_label_counts(connection, datasets, plan),
         "agreement": find_agreement(connection, datasets),
@@ -85,7 +93,7 @@ def gather(run: str) -> dict[str, Any]:
         "gold": datasets["gold"].count_rows() if "gold" in datasets else 0,
         "quality": None if labels is None else assess_labels(connection, labels, threshold),
         "reliability": None if labels is None else assess_reliability(connection, labels),
-        "fates": None if labels is None else count_fates(connection, labels, list(datasets)),
+        "fates": None if labels is None else count_fates(connection, labels),
     }
 
 
@@ -112,6 +120,7 @@ def _labels(datasets: Datasets, options: Mapping[str, Any]) -> Labels | None:
         confidence=f"(SELECT {KEYS}, quality AS score FROM relations)"
         if "quality" in datasets["relations"].schema.names
         else _with_score("relations", options),
+        grounded="grounded" if "grounded" in datasets else None,
     )
 
 
@@ -121,14 +130,6 @@ def _with_score(table: str, options: Mapping[str, Any]) -> str:
     if options.get("confidence") == "product":
         score += " * coalesce(subject_score, 1) * coalesce(object_score, 1)"
     return f"(SELECT {KEYS}, ({score})::FLOAT AS score FROM {table})"
-
-
-def _with_classes(table: str) -> str:
-    """Rows with the classes of both boxes; empty where a box is not there."""
-    return f"""(SELECT r.predicate, coalesce(s.category, '') AS subject_class,
-        coalesce(o.category, '') AS object_class FROM {table} r
-        LEFT JOIN boxes s ON s.image_id = r.image_id AND s.box_id = r.subject_box
-        LEFT JOIN boxes o ON o.image_id = r.image_id AND o.box_id = r.object_box)"""
 
 
 def count_values(
@@ -147,6 +148,22 @@ def count_values(
     names = ", ".join(keys)
     sql = f"SELECT {names}, count(*)::BIGINT AS count FROM {rows} GROUP BY ALL ORDER BY count DESC, {names}"
     return select(connection, f"{sql} LIMIT {limit}").to_pylist()
+
+
+def count_pairs(
+    connection: duckdb.DuckDBPyConnection, rows: str, boxes: str, limit: int
+) -> list[dict[str, Any]]:
+    """The most frequent classes of related boxes, as `count_values` gives them; a box that is not there has
+    an empty one.
+
+    Args:
+        rows: relations of `LabelCodes` with `times`.
+        boxes: of the same.
+    """
+    classes = ", ".join(f"coalesce({end}, {NO_CLASS}) AS {end}_class" for end in ("subject", "object"))
+    sql = f"""SELECT {classes}, sum(times)::BIGINT AS count FROM {with_classes(rows, boxes)} GROUP BY 1, 2
+        ORDER BY count DESC, subject_class, object_class LIMIT {limit}"""
+    return select(connection, sql).to_pylist()
 
 
 def histogram(connection: duckdb.DuckDBPyConnection, rows: str, bins: int = _BINS) -> list[int]:

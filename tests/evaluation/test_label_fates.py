@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from relforge.evaluation import label_fates
+from relforge.evaluation.label_codes import encode_labels
 from relforge.evaluation.label_fates import FATES, count_fates
 from relforge.evaluation.label_points import Labels
 from relforge.evaluation.label_reliability import assess_reliability
@@ -30,9 +31,13 @@ def pairs(*rows: tuple[int, str, int], score: tuple[float, ...] | None = None) -
 def labels(**tables: pa.Table) -> tuple[duckdb.DuckDBPyConnection, Labels]:
     boxes = {"image_id": ["1"] * len(BOXES), "box_id": pa.array(range(len(BOXES)), pa.int32())}
     connection = duckdb.connect()
-    for name, table in (tables | {"boxes": pa.table(boxes | {"category": list(BOXES)})}).items():
+    nothing = dict.fromkeys(("candidates", "scored", "kept", "gold"), pairs(score=()))
+    given = nothing | tables | {"boxes": pa.table(boxes | {"category": list(BOXES)})}
+    for name, table in given.items():
         connection.register(name, table)
-    return connection, Labels("candidates", "scored", "kept", "gold", "kept")
+    grounded = "grounded" if "grounded" in tables else None
+    found = Labels("candidates", "scored", "kept", "gold", "kept", grounded=grounded)
+    return connection, encode_labels(connection, found)
 
 
 @pytest.mark.parametrize("part", [1000, 2])
@@ -49,19 +54,18 @@ def test_a_gold_relation_has_the_fate_of_the_stage_that_lost_it(
         (0, "wearing", 3),
         (3, "on", 3),
     )
-    connection, found = labels(
-        candidates=pairs(*claims),
-        grounded=pairs(*claims[:3]),
-        scored=pairs(*claims[:2], score=(0.9, 0.1)),
-        kept=pairs(claims[0], score=(0.9,)),
-        gold=pairs(*gold, gold[0]),
-    )
+    tables = {
+        "candidates": pairs(*claims),
+        "scored": pairs(*claims[:2], score=(0.9, 0.1)),
+        "kept": pairs(claims[0], score=(0.9,)),
+        "gold": pairs(*gold, gold[0]),
+    }
 
-    fates = count_fates(connection, found, ["grounded"])
+    fates = count_fates(*labels(**tables, grounded=pairs(*claims[:3])))
 
     assert fates == dict.fromkeys(FATES, 1)
     # a run without the stage gives its candidates to the tagger
-    assert count_fates(connection, found, [])["tag"] == 2
+    assert count_fates(*labels(**tables))["tag"] == 2
 
 
 def test_the_most_confident_relations_are_measured_tenth_by_tenth() -> None:

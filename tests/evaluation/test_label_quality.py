@@ -11,6 +11,7 @@ import pytest
 
 from relforge.evaluation import streamed
 from relforge.evaluation.calibration import calibration, expected_error
+from relforge.evaluation.label_codes import encode_labels
 from relforge.evaluation.label_points import Labels
 from relforge.evaluation.label_quality import assess_labels
 from relforge.evaluation.prior import fold, prior_scores
@@ -56,7 +57,8 @@ def assess_tables(tables: dict[str, pa.Table], threshold: float) -> dict[str, An
     with duckdb.connect() as connection:
         for name, table in tables.items():
             connection.register(name, table)
-        found = assess_labels(connection, Labels("candidates", "scored", "kept", "gold", "kept"), threshold)
+        labels = encode_labels(connection, Labels("candidates", "scored", "kept", "gold", "kept"))
+        found = assess_labels(connection, labels, threshold)
     assert found is not None
     return found
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
+from pyarrow.fs import LocalFileSystem
 
 from relforge.reports import query
 
@@ -40,3 +44,37 @@ def test_a_long_query_draws_no_bar_into_the_output() -> None:
     found = query.select(connection, "SELECT current_setting('enable_progress_bar') AS bar")
 
     assert found["bar"].to_pylist() == [False]
+
+
+@pytest.mark.parametrize("name", ["plain", "hive=1", "pattern[1]*", "it's"])
+def test_duckdb_opens_files_and_finds_what_arrow_finds(tmp_path: Path, name: str) -> None:
+    schema = pa.schema(
+        [("image_id", pa.string()), ("ids", pa.list_(pa.struct([("at", pa.int32())]))), ("new", pa.float32())]
+    )
+    rows = [{"image_id": "2", "ids": [{"at": 1}], "new": 0.5}, {"image_id": "3", "ids": [], "new": None}]
+    folder = tmp_path / name
+    folder.mkdir()
+    earlier = pa.table({"ids": [[{"at": 7}]], "image_id": ["1"]})  # of a version without the column
+    pq.write_table(earlier, folder / "part-00000.parquet")
+    pq.write_table(pa.Table.from_pylist(rows, schema), folder / "part-00001.parquet")
+    table = ds.dataset(sorted(map(str, folder.iterdir())), schema=schema)
+
+    found = [
+        query.select(query.connect({"rows": table}, direct=direct), "FROM rows ORDER BY image_id")
+        for direct in (True, False)
+    ]
+
+    assert found[0] == found[1]
+    assert found[0].to_pylist() == [{"image_id": "1", "ids": [{"at": 7}], "new": None}, *rows]
+
+
+def test_a_connection_that_opens_files_opens_no_others(tmp_path: Path) -> None:
+    for name in ("table", "other"):
+        pq.write_table(pa.table({"image_id": [name]}), tmp_path / f"{name}.parquet")
+    table = ds.dataset([str(tmp_path / "table.parquet")], filesystem=LocalFileSystem())
+    connection = query.connect({"rows": table}, direct=True)
+
+    with pytest.raises(query.QueryError, match="disabled by configuration"):
+        query.select(connection, f"FROM read_parquet('{tmp_path / 'other.parquet'}')")
+
+    assert query.select(connection, "FROM rows")["image_id"].to_pylist() == ["table"]
