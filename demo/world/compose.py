@@ -59,7 +59,7 @@ def draw_image(
 def _attempt(rng: np.random.Generator, size: int, names: list[str], look_alikes: float) -> DrawnImage:
     ratio = rng.uniform(0.72, 1.0)
     shape = (size, round(size * ratio)) if rng.random() < 0.7 else (round(size * ratio), size)
-    builder = SceneBuilder(shape, rng)
+    builder = SceneBuilder(shape, rng, bold=look_alikes > 0)
     count = int(rng.choice([1, 2, 3], p=[0.25, 0.5, 0.25]))
     columns = (np.arange(count + 2) + rng.uniform(0.25, 0.75, count + 2)) / (count + 2) * shape[0]
     rng.shuffle(columns)
@@ -71,7 +71,7 @@ def _attempt(rng: np.random.Generator, size: int, names: list[str], look_alikes:
         count = 0
     for name, x in zip(chosen[:count], columns, strict=False):
         INTERACTIONS[name](builder, float(x), builder.ground_row())
-    for x in columns[count : count + int(rng.integers(0, 3))]:
+    for x in columns[count : count + int(rng.integers(0, 2 if look_alikes else 3))]:
         add_bystander(builder, float(x), builder.ground_row(0.1, 0.9))
     _add_hats(builder, rng)
     image, boxes, visible = render(builder.scene, rng)
@@ -86,7 +86,7 @@ def _attempt(rng: np.random.Generator, size: int, names: list[str], look_alikes:
 def _add_with_look_alikes(builder: SceneBuilder, names: list[str], share: float) -> np.ndarray:
     """The interactions, each beside a look-alike of itself with that probability; returns free columns."""
     rng = builder.rng
-    names = names[:2]
+    names = names[: 1 if rng.random() < 0.5 else 2]
     places = 3 * len(names) + 1
     columns = (np.arange(places) + rng.uniform(0.25, 0.75, places)) / places * builder.scene.size[0]
     rng.shuffle(columns)

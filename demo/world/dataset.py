@@ -5,7 +5,9 @@
 
 Every split is a folder: `images/`, `instances.json` (COCO boxes), `captions.json` (COCO captions),
 `scene_graphs.json` (Visual Genome layout: boxes and complete gold relations), `said.json` (what each
-caption states), and `synonyms.json` (what captions call the classes). The split `hoi` also has the files of
+caption states), and `synonyms.json` (what captions call the classes). `detection-noisy` shows the images of
+`detection` with boxes as a detector gives them (moved, missed, found twice, with scores); its gold is the
+relations of the things that were found. The split `hoi` also has the files of
 HICO-DET, V-COCO and Open Images, for training and test (`relforge.demo.world.benchmarks`).
 """
 
@@ -24,8 +26,18 @@ from relforge.demo.world.benchmarks import write_benchmarks
 from relforge.demo.world.captions import write_stated
 from relforge.demo.world.catalogue import CLASSES, list_synonyms
 from relforge.demo.world.compose import draw_image
+from relforge.demo.world.detector_boxes import FoundBox, detect
 
-SPLITS: dict[str, int] = {"vg-like": 2000, "caption": 3000, "detection": 300, "hoi": 400}
+_NOISY = "-noisy"
+"""End of the name of a split that shows the images of another with boxes as a detector gives them."""
+
+SPLITS: dict[str, int] = {
+    "vg-like": 2000,
+    "caption": 3000,
+    "detection": 300,
+    "detection-noisy": 300,
+    "hoi": 400,
+}
 """Split -> number of images: gold for the R-Tagger, captions for BLIP, boxes to label, a benchmark."""
 
 UNSEEN = ("petting", "throwing", "leaning against", "jumping over", "carrying")
@@ -47,7 +59,7 @@ def write_split(
 
     Args:
         folder: the split is written to `folder/name`.
-        name: a key of `SPLITS`; each has images of its own.
+        name: a key of `SPLITS`; each has images of its own, but for the noisy ones.
         count: number of images.
         size: longer side in pixels.
         look_alikes: see `compose.draw_image`.
@@ -65,7 +77,7 @@ def write_split(
         return out
     marker.unlink(missing_ok=True)
     (out / "images").mkdir(parents=True, exist_ok=True)
-    salt = zlib.crc32(name.encode())
+    salt = zlib.crc32(name.removesuffix(_NOISY).encode())
     categories = {kind: number + 1 for number, kind in enumerate(CLASSES)}
     coco: dict[str, list[dict[str, object]]] = {"images": [], "annotations": []}
     coco["categories"] = [{"id": number, "name": kind} for kind, number in categories.items()]
@@ -80,16 +92,25 @@ def write_split(
         drawn.image.save(out / "images" / file_name, quality=92)
         width, height = drawn.image.size
         coco["images"].append({"id": image_id, "file_name": file_name, "width": width, "height": height})
+        kinds = [thing.kind for thing in drawn.scene.things]
+        found = [FoundBox(place, box) for place, box in enumerate(drawn.boxes)]
+        if name.endswith(_NOISY):
+            found = detect(drawn.boxes, (width, height), np.random.default_rng([seed ^ salt, index, 2]))
         objects = []
-        for thing, (x, y, w, h) in zip(drawn.scene.things, drawn.boxes, strict=True):
+        id_of: dict[int, int] = {}
+        for thing, (x, y, w, h), score in found:
             number = len(coco["annotations"]) + 1
-            row = {"id": number, "image_id": image_id, "category_id": categories[thing.kind]}
-            coco["annotations"].append(row | {"bbox": [x, y, w, h], "area": round(w * h, 1), "iscrowd": 0})
-            objects.append({"object_id": number, "names": [thing.kind], "x": x, "y": y, "w": w, "h": h})
+            id_of.setdefault(thing, number)
+            row: dict[str, object] = {"id": number, "image_id": image_id}
+            row["category_id"] = categories[kinds[thing]]
+            row |= {"bbox": [x, y, w, h], "area": round(w * h, 1), "iscrowd": 0}
+            coco["annotations"].append(row if score is None else row | {"score": score})
+            objects.append({"object_id": number, "names": [kinds[thing]], "x": x, "y": y, "w": w, "h": h})
         relations = [
             {"relationship_id": image_id * 1000 + number, "predicate": predicate}
-            | {"subject_id": objects[subject]["object_id"], "object_id": objects[object_]["object_id"]}
+            | {"subject_id": id_of[subject], "object_id": id_of[object_]}
             for number, (subject, predicate, object_) in enumerate(drawn.facts)
+            if subject in id_of and object_ in id_of
         ]
         graphs.append(
             {
@@ -101,7 +122,6 @@ def write_split(
             }
         )
         caption_rng = np.random.default_rng([seed ^ salt, index, 1])
-        kinds = [thing.kind for thing in drawn.scene.things]
         for text, facts in write_stated(drawn.scene, drawn.facts, caption_rng):
             number = len(captions["annotations"]) + 1
             said.append({"id": number, "image_id": image_id})

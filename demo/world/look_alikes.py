@@ -60,10 +60,11 @@ def lift_on_post(builder: SceneBuilder, placed: list[int]) -> None:
 
 
 def stand_behind(builder: SceneBuilder, placed: list[int]) -> None:
-    """Who rode, sat or sailed stands behind the thing, farther away and so smaller, and points ahead."""
+    """Who rode, sat or sailed stands behind the thing, the other way round, and points ahead."""
     thing, person = placed[:2]
     man = builder.thing(person)
     frame = frame_of(builder, person)
+    man.facing = -man.facing
     man.pose = replace(man.pose, legs="stand", hands=((0.42, 0.72), (0.4, 0.66)))
     man.depth = builder.thing(thing).depth - 0.5
     fit(builder, person, frame)
@@ -71,20 +72,12 @@ def stand_behind(builder: SceneBuilder, placed: list[int]) -> None:
     builder.add_fact(thing, "in front of", person)
 
 
-def lie_behind(builder: SceneBuilder, placed: list[int]) -> None:
-    """Who lay on something lies behind it."""
-    support, lying = placed[:2]
-    builder.thing(lying).depth = builder.thing(support).depth - 0.5
-    builder.add_fact(lying, "behind", support)
-    builder.add_fact(support, "in front of", lying)
-
-
 LOOK_ALIKES: dict[str, Undo] = {
     "riding": stand_behind,
     "sitting on": stand_behind,
     "in": stand_behind,
-    "lying on": lie_behind,
-    "sleeping on": lie_behind,
+    "lying on": lift_on_post,
+    "sleeping on": lift_on_post,
     "holding": put_on_post,
     "carrying": put_on_post,
     "eating": put_on_post,
@@ -99,7 +92,7 @@ LOOK_ALIKES: dict[str, Undo] = {
     "walking": turn_away,
     "pushing": turn_away,
     "petting": turn_away,
-    "feeding": turn_away,
+    "feeding": put_on_post,
     "leaning against": turn_away,
     "climbing": turn_away,
     "chasing": turn_away,
@@ -153,4 +146,4 @@ def _add_post(builder: SceneBuilder, index: int) -> None:
     middle = (left + right) / 2
     thing = builder.thing(index)
     ground = max(thing.depth, bottom + 3.0)
-    thing.pose = replace(thing.pose, ties=[*thing.pose.ties, ((middle, bottom), (middle, ground))])
+    thing.pose = replace(thing.pose, posts=[((middle, bottom), (middle, ground))])

@@ -3,9 +3,36 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from relforge.demo.world.pen import Colour, Pen, Point, shade
 from relforge.demo.world.scene import Thing
+
+
+@dataclass(frozen=True)
+class Features:
+    """Sizes of what tells a person's doings, in units of the person's height.
+
+    Args:
+        head: radius; small_head: of a child.
+        sleeve, arm: widths of the upper and the lower arm.
+        hand: radius, 0: no hand is drawn.
+        foot: length.
+        edge: width of the dark edge around arms.
+    """
+
+    head: float
+    small_head: float
+    sleeve: float
+    arm: float
+    hand: float
+    foot: float
+    edge: float
+
+
+_PLAIN = Features(head=0.095, small_head=0.115, sleeve=0.065, arm=0.05, hand=0.0, foot=0.06, edge=0.0)
+_BOLD = Features(head=0.125, small_head=0.14, sleeve=0.08, arm=0.075, hand=0.05, foot=0.12, edge=0.03)
 
 SHOULDER, HIP, ARM, LEG = 0.78, 0.48, 0.36, 0.48
 """Heights of shoulder and hip, and limb lengths, in units of the person's height."""
@@ -17,13 +44,14 @@ def draw_person(pen: Pen, person: Thing) -> None:
     small = person.noun in {"boy", "girl", "child", "kid"}
     hip = (0.0, pose.hip)
     shoulder = (0.0, hip[1] + SHOULDER - HIP)
-    head_radius = 0.115 if small else 0.095
+    features = _BOLD if person.bold else _PLAIN
+    head_radius = features.small_head if small else features.head
     head = (0.015, shoulder[1] + 0.035 + head_radius)
     skin, top, bottom = (colours[part][1] for part in ("skin", "top", "bottom"))
     hands = pose.hands
 
-    _arm(pen, shoulder, hands[1], shade(top, 0.8), skin, back=True)
-    _legs(pen, hip, pose.legs, bottom, colours["shoes"][1])
+    _arm(pen, shoulder, hands[1], shade(top, 0.8), skin, features, back=True)
+    _legs(pen, hip, pose.legs, bottom, colours["shoes"][1], features.foot)
     if person.noun in {"woman", "girl", "lady"} and pose.legs in {"stand", "walk"}:
         pen.shape(
             [(-0.07, hip[1] + 0.08), (0.07, hip[1] + 0.08), (0.14, hip[1] - 0.2), (-0.14, hip[1] - 0.2)],
@@ -42,19 +70,19 @@ def draw_person(pen: Pen, person: Thing) -> None:
     if person.noun in {"woman", "girl", "lady"}:
         pen.blob((head[0] - 0.05, head[1] - 0.06), 0.075, 0.15, colours["hair"][1])
     pen.blob(head, head_radius, head_radius * 1.12, skin)
-    _face(pen, head, head_radius, pose.gaze or 0.0, colours["hair"][1], skin, pose.asleep)
-    _arm(pen, shoulder, hands[0], shade(top, 1.12), skin, back=False)
+    draw_face = _bold_face if person.bold else _face
+    draw_face(pen, head, head_radius, pose.gaze or 0.0, colours["hair"][1], skin, pose.asleep)
+    _arm(pen, shoulder, hands[0], shade(top, 1.12), skin, features, back=False)
 
 
 def head_of(person: Thing) -> Point:
     """Centre of the head in the person's frame."""
     hip = person.pose.hip
-    return 0.015, hip + SHOULDER - HIP + 0.14
+    return 0.015, hip + SHOULDER - HIP + (0.16 if person.bold else 0.14)
 
 
-def _face(
-    pen: Pen, head: Point, radius: float, gaze: float, hair: Colour, skin: Colour, asleep: bool
-) -> None:
+def _frame_of_head(head: Point, radius: float, gaze: float) -> Callable[[float, float], Point]:
+    """(along the gaze, across it), in radii of the head -> a point of the person's frame."""
     angle = math.radians(gaze)
     forward = (math.cos(angle), math.sin(angle))
     up = (-forward[1], forward[0])
@@ -65,6 +93,13 @@ def _face(
             head[1] + radius * (along * forward[1] + across * up[1]),
         )
 
+    return at
+
+
+def _face(
+    pen: Pen, head: Point, radius: float, gaze: float, hair: Colour, skin: Colour, asleep: bool
+) -> None:
+    at = _frame_of_head(head, radius, gaze)
     pen.shape(
         [
             at(-1.05, -0.45),
@@ -85,13 +120,49 @@ def _face(
         pen.blob(at(0.6, 0.2), radius * 0.12, radius * 0.12, (30, 30, 40))
 
 
-def _arm(pen: Pen, shoulder: Point, hand: Point | None, sleeve: Colour, skin: Colour, back: bool) -> None:
+def _bold_face(
+    pen: Pen, head: Point, radius: float, gaze: float, hair: Colour, skin: Colour, asleep: bool
+) -> None:
+    """Hair all over the back, a large nose and eye in front: a few pixels show where it looks."""
+    at = _frame_of_head(head, radius, gaze)
+    back = [
+        (0.45, 1.15),
+        (-0.5, 1.15),
+        (-1.1, 0.6),
+        (-1.2, -0.2),
+        (-0.95, -1.0),
+        (-0.35, -1.0),
+        (-0.15, 0.45),
+    ]
+    pen.shape([at(*point) for point in back], hair)
+    pen.shape([at(0.75, 0.35), at(1.65, -0.2), at(0.75, -0.4)], shade(skin, 0.8))
+    if asleep:
+        pen.stroke([at(0.15, 0.2), at(0.7, 0.2)], 0.03, (40, 30, 30))
+    else:
+        pen.blob(at(0.4, 0.25), radius * 0.32, radius * 0.32, (250, 250, 250))
+        pen.blob(at(0.52, 0.25), radius * 0.18, radius * 0.18, (30, 30, 40))
+    pen.stroke([at(0.45, -0.55), at(0.8, -0.55)], 0.025, (120, 40, 40))
+
+
+def _arm(
+    pen: Pen,
+    shoulder: Point,
+    hand: Point | None,
+    sleeve: Colour,
+    skin: Colour,
+    features: Features,
+    back: bool,
+) -> None:
     start = (shoulder[0] + (-0.05 if back else 0.05), shoulder[1] - 0.02)
     if hand is None:
         hand = (start[0] + (-0.05 if back else 0.04), start[1] - ARM * 0.95)
     elbow, hand = reach(start, hand, ARM, bend=-1)
-    pen.stroke([start, elbow], 0.065, sleeve)
-    pen.stroke([elbow, hand], 0.05, skin)
+    if features.edge:
+        pen.stroke([start, elbow, hand], features.arm + features.edge, shade(skin, 0.35))
+    pen.stroke([start, elbow], features.sleeve, sleeve)
+    pen.stroke([elbow, hand], features.arm, skin)
+    if features.hand:
+        pen.blob(hand, features.hand, features.hand, skin)
 
 
 def reach(start: Point, target: Point, length: float, bend: int) -> tuple[Point, Point]:
@@ -115,7 +186,7 @@ _FEET: dict[str, tuple[Point, Point]] = {
 }
 
 
-def _legs(pen: Pen, hip: Point, legs: str, cloth: Colour, shoes: Colour) -> None:
+def _legs(pen: Pen, hip: Point, legs: str, cloth: Colour, shoes: Colour, length: float) -> None:
     for side, dim in ((1, 0.8), (0, 1.0)):
         colour = shade(cloth, dim)
         if legs in {"sit", "ride"}:
@@ -126,4 +197,4 @@ def _legs(pen: Pen, hip: Point, legs: str, cloth: Colour, shoes: Colour) -> None
             knee, foot = reach(hip, (hip[0] + target[0], hip[1] + target[1]), LEG, bend=1)
         pen.stroke([(hip[0], hip[1] + 0.01), knee], 0.09, colour)
         pen.stroke([knee, foot], 0.075, colour)
-        pen.stroke([foot, (foot[0] + 0.06, foot[1] + 0.005)], 0.055, shoes)
+        pen.stroke([foot, (foot[0] + length, foot[1] + 0.005)], 0.055, shoes)

@@ -9,6 +9,8 @@ from relforge.demo.world.catalogue import CLASSES
 from relforge.demo.world.pen import SUPERSAMPLE, Pen, shade
 from relforge.demo.world.scene import Scene, Thing
 
+_POST = (235, 40, 130, 255)
+
 Box = tuple[float, float, float, float]
 
 
@@ -53,14 +55,19 @@ def draw_thing(thing: Thing, size: tuple[int, int]) -> Image.Image:
 
 
 def _draw_ties(canvas: Image.Image, scene: Scene) -> None:
-    """Leashes and kite strings: of `Pose.ties`."""
+    """Leashes, kite strings and posts: of `Pose.ties` and `Pose.posts`."""
     draw_on = ImageDraw.Draw(canvas)
+    side = max(canvas.size)
     for thing in scene.things:
+        for (x, top), (_, ground) in thing.pose.posts:
+            x, top, ground, half = x * SUPERSAMPLE, top * SUPERSAMPLE, ground * SUPERSAMPLE, 0.03 * side
+            draw_on.line([(x, top), (x, ground)], _POST, round(0.03 * side))
+            draw_on.line([(x - half, ground), (x + half, ground)], _POST, round(0.02 * side))
         for (x0, y0), (x1, y1) in thing.pose.ties:
             draw_on.line(
                 [(x0 * SUPERSAMPLE, y0 * SUPERSAMPLE), (x1 * SUPERSAMPLE, y1 * SUPERSAMPLE)],
                 (40, 35, 35, 255),
-                2,
+                round(0.014 * side) if thing.bold else 2,
             )
 
 

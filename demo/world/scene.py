@@ -22,6 +22,7 @@ class Pose:
         asleep: the eyes are shut.
         open: a book is open.
         ties: the two ends of each leash or kite string, image pixels.
+        posts: top and foot of each post that a thing stands on, image pixels.
     """
 
     legs: str = "stand"
@@ -31,6 +32,7 @@ class Pose:
     asleep: bool = False
     open: bool = False
     ties: list[tuple[Point, Point]] = field(default_factory=list)
+    posts: list[tuple[Point, Point]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Thing:
         turn: degrees it tips backwards.
         colours: of its parts, named so that captions can use them.
         pose: its posture; a drawing function reads the fields that apply to it.
+        bold: what tells its doings (face, arms, feet, strings) is drawn large.
     """
 
     kind: str
@@ -78,6 +81,7 @@ class Thing:
     turn: float = 0.0
     colours: dict[str, NamedColour] = field(default_factory=dict)
     pose: Pose = field(default_factory=Pose)
+    bold: bool = False
 
 
 @dataclass

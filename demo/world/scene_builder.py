@@ -9,6 +9,9 @@ from relforge.demo.world.catalogue import make_thing, relative_size
 from relforge.demo.world.pen import Pen, Point
 from relforge.demo.world.scene import Backdrop, Scene, Thing
 
+_BOLD_SIZE = 1.25
+"""Heights in bold scenes, relative to others."""
+
 PLACES = ("park", "street", "beach", "room")
 
 
@@ -18,10 +21,12 @@ class SceneBuilder:
     Args:
         size: (width, height), pixels.
         rng: source of every random choice.
+        bold: things are larger and drawn boldly (`Thing.bold`), so that 128 pixels show who does what.
     """
 
-    def __init__(self, size: tuple[int, int], rng: np.random.Generator) -> None:
+    def __init__(self, size: tuple[int, int], rng: np.random.Generator, bold: bool = False) -> None:
         self.rng = rng
+        self.bold = bold
         self.preferred: frozenset[str] = frozenset()
         place = PLACES[rng.integers(len(PLACES))]
         indoors = place == "room"
@@ -45,7 +50,7 @@ class SceneBuilder:
         """Pixels of a grown person whose feet are at that image row."""
         height = self.scene.size[1]
         near = (depth - self._horizon) / max(1.0, height - self._horizon)
-        return height * (0.26 + 0.36 * near)
+        return height * (0.26 + 0.36 * near) * (_BOLD_SIZE if self.bold else 1.0)
 
     def ground_row(self, low: float = 0.35, high: float = 0.97) -> float:
         """A random row of the ground; 0 is the horizon, 1 the lower edge."""
@@ -54,6 +59,7 @@ class SceneBuilder:
     def place(self, kind: str, x: float, depth: float, facing: int | None = None) -> int:
         """A thing standing on the ground at that depth."""
         thing = make_thing(kind, self.rng)
+        thing.bold = self.bold
         thing.at, thing.depth = (x, depth), depth
         thing.height = self.person_height(depth) * relative_size(thing) * self.rng.uniform(0.93, 1.07)
         thing.facing = facing or thing.facing
@@ -63,6 +69,7 @@ class SceneBuilder:
         """A thing at a point of the image, at its owner's scale, drawn just before or after it."""
         holder = self.scene.things[owner]
         thing = make_thing(kind, self.rng)
+        thing.bold = self.bold
         person = holder.height / relative_size(holder)
         thing.height = person * relative_size(thing) * self.rng.uniform(1.0, 1.25)
         thing.at, thing.depth = point, holder.depth + (0.01 if nearer else -0.01)

@@ -67,13 +67,25 @@ def resnet101() -> Backbone:
 
 
 def swin(
-    *, embed_dim: int, depths: Sequence[int], heads: Sequence[int], window: int = 7, drop_path: float = 0.0
+    *,
+    embed_dim: int,
+    depths: Sequence[int],
+    heads: Sequence[int],
+    window: int = 7,
+    drop_path: float = 0.0,
+    patch_size: int = 4,
+    train_all: bool = False,
 ) -> Backbone:
     """A Swin transformer with one layer norm per output map.
 
     Fewer than four `depths` make fewer maps: with three the last one has stride 16.
 
     Norms, relative position tables and absolute positions are not trained, as published.
+
+    Args:
+        patch_size: pixels along a side of a patch; 2 halves every stride.
+        train_all: they are trained too. A backbone that starts from random weights needs it: its position
+            tables are noise.
     """
     config = SwinConfig(
         embed_dim=embed_dim,
@@ -81,6 +93,7 @@ def swin(
         num_heads=list(heads),
         window_size=window,
         drop_path_rate=drop_path,
+        patch_size=patch_size,
     )
     stages = len(depths) - 1
     config.out_features = _STAGES[:stages]
@@ -89,7 +102,7 @@ def swin(
         "layernorm", nn.Identity()
     )  # its output is not used: every map has a norm of its own
     for name, parameter in body.named_parameters():
-        if any(part in name for part in _SWIN_FROZEN):
+        if not train_all and any(part in name for part in _SWIN_FROZEN):
             parameter.requires_grad_(False)
     return Backbone(body, [embed_dim * 2**i for i in (1, 2, 3)[:stages]])
 

@@ -28,8 +28,8 @@ def tagger_losses(*, published: bool = False, weights: Mapping[str, float] | Non
 
 
 def without_ordered_pairs(sizes: Sizes) -> Sizes:
-    """Sizes for a model that searches: ordered pairs and their geometry are for given ones."""
-    return replace(sizes, ordered_pairs=False, pair_geometry=False)
+    """Sizes for a model that searches: ordered pairs, their geometry and their pixels are for given ones."""
+    return replace(sizes, ordered_pairs=False, pair_geometry=False, pair_pixels=False)
 
 
 PARSED = Family(

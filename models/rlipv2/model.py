@@ -16,6 +16,7 @@ from relforge.models.blocks.encoder import FusionEncoder
 from relforge.models.blocks.heads import BoxHeads, LabelClassifier
 from relforge.models.blocks.language import Resizer
 from relforge.models.blocks.ordered_pair import OrderedPair
+from relforge.models.blocks.pair_pixels import PairPixels
 from relforge.models.blocks.pair_queries import PairBatch, PairQueries
 from relforge.models.blocks.predicate_copies import PredicateCopies
 from relforge.models.blocks.prediction import Labels, Output, Prediction
@@ -41,6 +42,7 @@ class RelationModel(nn.Module):
         pair_fusion: mixes subject and object state into a relation query; None sums them into its position.
         ordered_pair: starts the relation queries of given pairs from subject and object side by side.
         predicate_copies: makes several relation queries of each pair; None: one.
+        pair_pixels: adds what the hull of a given pair shows; None: nothing does, as published.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class RelationModel(nn.Module):
         pair_fusion: MultiBranchFusion | None = None,
         ordered_pair: OrderedPair | None = None,
         predicate_copies: PredicateCopies | None = None,
+        pair_pixels: PairPixels | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -76,6 +79,7 @@ class RelationModel(nn.Module):
         self.pair_fusion = pair_fusion
         self.ordered_pair = ordered_pair
         self.predicate_copies = predicate_copies
+        self.pair_pixels = pair_pixels
 
     @property
     def max_pairs(self) -> int:
@@ -170,7 +174,10 @@ class RelationModel(nn.Module):
         if given is None:
             raise ValueError("this model scores pairs: it must be given some")
         features = memory.labels[-1].repeat_interleave(len(given.boxes) // batch_size, 0)
-        return self.queries(given, features)
+        queries = self.queries(given, features)
+        if self.pair_pixels is not None:
+            queries.relation_content = queries.relation_content + self.pair_pixels(given.boxes, memory)
+        return queries
 
     def _decode_relations(
         self, memory: Memory, queries: Queries, entities: Tensor, boxes: tuple[Tensor, Tensor]

@@ -72,3 +72,24 @@ def test_a_split_says_how_many_it_has(tmp_path: Path) -> None:
     main([str(tmp_path), "--split", "detection=2", "--size", "64", "--look-alikes", "0.5"])
 
     assert json.loads((tmp_path / "detection" / "drawn.json").read_text())["look_alikes"] == 0.5
+
+
+def test_where_they_are_drawn_it_shows_from_afar_which_way_people_look() -> None:
+    def image(bold: bool, facing: int) -> np.ndarray:
+        builder = SceneBuilder((96, 96), np.random.default_rng(0), bold=bold)
+        person = builder.thing(builder.place("person", 48.0, 88.0, facing=1))
+        person.facing, person.height = facing, 60.0
+        return np.asarray(render(builder.scene, np.random.default_rng(0))[0], int)
+
+    plain, bold = ((np.abs(image(large, 1) - image(large, -1)).max(-1) > 40).sum() for large in (False, True))
+    assert bold > 1.4 * plain
+
+
+def test_what_stands_on_a_post_shows_it() -> None:
+    builder = built("eating", True)
+    (post,) = builder.scene.things[-1].pose.posts
+    shown = np.asarray(render(builder.scene, np.random.default_rng(0))[0], int)
+    x, y = int(post[0][0]), int((post[0][1] + post[1][1]) / 2)
+
+    red, green, blue = shown[y, x]
+    assert red > 1.5 * max(green, blue)

@@ -56,6 +56,15 @@ def test_norms_and_position_tables_of_a_swin_are_not_trained() -> None:
         assert parameter.requires_grad == ("norm" not in name and "bias_table" not in name), name
 
 
+def test_smaller_patches_halve_the_strides_and_all_of_a_swin_can_be_trained() -> None:
+    backbone = build_backbone(SWIN | {"patch_size": 2, "train_all": True})
+
+    maps = backbone(torch.randn(1, 3, 32, 48))
+
+    assert [tuple(m.shape[2:]) for m in maps] == [(8, 12), (4, 6), (2, 3)]
+    assert all(parameter.requires_grad for parameter in backbone.parameters())
+
+
 def resnet_as_torchvision(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Our weights under torchvision's names."""
     rules = [

@@ -62,6 +62,6 @@ def test_a_pair_and_its_reverse_start_apart(switch: str) -> None:
 
 
 def test_only_the_tagger_has_ordered_pairs() -> None:
-    for switch in ("ordered_pairs", "pair_geometry"):
+    for switch in ("ordered_pairs", "pair_geometry", "pair_pixels"):
         with pytest.raises(ValueError, match=f"{switch} is for the R-Tagger"):
             model("parsed", **{switch: True})
