@@ -133,6 +133,30 @@ def _is_view(func: Any) -> bool:
     )
 
 
+class Recorded:
+    """Keeps what the forward pass of padded batches was called with.
+
+    Args:
+        padded: `PaddedForward` of an engine.
+    """
+
+    def __init__(self, padded: Any) -> None:
+        self.forward = padded.forward
+        self.inputs: tuple[Any, ...] = ()
+        padded.forward = self
+
+    def __call__(self, shape: Any, inputs: Any) -> torch.Tensor:
+        if not self.inputs:
+            self.inputs = shape, [one.to("meta") for one in inputs]
+        result: torch.Tensor = self.forward(shape, inputs)
+        return result
+
+    def repeat(self) -> torch.Tensor:
+        """The pass once more, on inputs that are on the device, as a graph finds them."""
+        result: torch.Tensor = self.forward(*self.inputs)
+        return result
+
+
 def main() -> None:
     """Print the launches of the published sizes: BLIP-large with 640 rows, the R-Tagger on ResNet-50."""
     from gpu_parts import captioner, tagger
@@ -141,6 +165,7 @@ def main() -> None:
 
     from relforge.models.blip.gpu_sampler import GpuSampler
     from relforge.models.blip.sampler import Sampler
+    from relforge.tagger.gpu_model import join_kernels
 
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--json", action="store_true")
@@ -153,27 +178,37 @@ def main() -> None:
     before = Sampler(own.decoder, checkpoint.prompt, 5, sampler.settings, 10)
     batch = torch.empty(16, 384, 384, 3, dtype=torch.uint8)
     encoded = own._encode_rows(batch)
-    model = tagger.engine(recorder, torch.float32, 8)
     requests = [one for one in tagger.requests(recorder, 40) if one.pixels.shape[1:] == (800, 1066)][:8]
     names = {text for one in requests for *_, text in one.candidates} | {*tagger.LABELS}
     names |= {name for one in requests for name in one.classes}
-    model.features.memory = {name: torch.empty(768, device="meta") for name in names}
-    model._compute(requests)
+    model, padded = (tagger.engine(recorder, torch.float32, len(requests)) for _ in range(2))
+    network: Any = padded.model
+    join_kernels(network, torch.float32)  # as for bfloat16, which `meta` has no autocast for
+    padded.pads = True
+    recorded = Recorded(padded.padded)
+    for engine in (model, padded):
+        engine.features.memory = {name: torch.empty(768, device="meta") for name in names}
+        engine._compute(requests)  # constants of a size are made once
     works: dict[str, Callable[[], Any]] = {
         "decoding step, kernel by kernel": lambda: before._advance([]),
         "decoding step": sampler._advance,
         f"prompts of {sampler.capacity} images": sampler._run_prompts,
         "keys and values of 16 images": lambda: sampler.fused.write_images(sampler.inputs[0][:16], encoded),
         "vision encoder, 16 images": lambda: own._encode_rows(batch),
-        f"R-Tagger, {len(requests)} images": lambda: model._compute(requests),
+        f"R-Tagger, {len(requests)} images, exact sizes": lambda: model._compute(requests),
+        f"R-Tagger, {len(requests)} images, padded": lambda: padded._compute(requests),
+        "the part of it that is one graph": recorded.repeat,
     }
     rows = []
     with torch.inference_mode():
         for name, work in works.items():
             with LaunchCounter() as counter:
                 work()
-            waits = sum(counter.waits.values())
-            rows.append({"case": name, "launches": counter.total, "uploads": counter.uploads, "waits": waits})
+            row = {"case": name, "launches": counter.total, "uploads": counter.uploads}
+            row["waits"] = sum(counter.waits.values())
+            if "R-Tagger" in name or "graph" in name:
+                row["launches per image"] = round(counter.total / len(requests), 1)
+            rows.append(row)
     emit(rows, args.json)
 
 

@@ -1,7 +1,8 @@
 """Time of a training step of the zoo's families, against the published code.
 
     python benchmarks/training.py [FAMILY ...] [--short-side 480] [--long-side 640] [--batch 1] [--rounds 3]
-        [--published CHECKOUT] [--flags "--hoi --DETRHOI"] [--transformers] [--before CHECKOUT] [--json]
+        [--published CHECKOUT] [--flags "--hoi --DETRHOI"] [--transformers]
+        [--before CHECKOUT [--one-at-a-time]] [--memory] [--json]
 
 Models of the published sizes on ResNet-50 with random weights, 80 classes and 117 relations, 8 pairs an
 image. A step is forward, losses, backward, clipping and AdamW; seconds are of the processor, one thread, the
@@ -14,8 +15,10 @@ difference of the logits stands beside the times. Models that read texts have no
 
 `--before` names another checkout of relforge (`git worktree add CHECKOUT COMMIT`). Each family (R-Tagger,
 ParSeD, ParSeDA and QPIC by default) then runs in two processes, one of each checkout, whose steps take turns,
-with 501 labels of the lengths of real ones (`training_worker.py`); the peak is of a process. The issue's size
-is `--short-side 320 --long-side 426 --batch 2`.
+with 501 labels of the lengths of real ones (`training_worker.py`); the peak is of a process. Both need 6 to
+8 GB at once; with `--one-at-a-time` a turn is a process of its own, which ends before the next one begins.
+`--memory` measures this checkout alone, without and with `optimisation.checkpoint_activations`. The size of
+benchmarks/results/training.md is `--short-side 320 --long-side 426 --batch 2`.
 
 `--transformers` compares the detectors `detr` and `deformable_detr` (with box refinement) with those of
 transformers, which have the same weights, in the same way.
@@ -33,7 +36,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +61,7 @@ CLIP = 0.1
 _ROOMS = {"main", "models", "util", "datasets"}
 FAMILIES = [name for name in MODELS if name not in (*DETECTORS, "rtagger", "defr", "speaq")]
 """Those that search for pairs of HICO-DET."""
+OURS = Path(__file__).resolve().parents[1]
 BEFORE = ("rtagger", "parsed", "parseda", "qpic")
 """Compared with an earlier checkout where none is named."""
 
@@ -284,7 +288,7 @@ class Worker:
         arguments: kind, height, width, batch size.
     """
 
-    def __init__(self, checkout: Path, *arguments: object) -> None:
+    def __init__(self, checkout: object, *arguments: object) -> None:
         script = Path(__file__).with_name("training_worker.py")
         self._process = subprocess.Popen(
             [sys.executable, str(script), *map(str, arguments)],
@@ -320,25 +324,63 @@ class Worker:
 
 
 def compare_before(
-    kind: str, before: Path, height: int, width: int, batch: int, rounds: int
+    kind: str, before: Path, height: int, width: int, batch: int, rounds: int, *, one_at_a_time: bool = False
 ) -> dict[str, Any]:
-    """Another checkout of relforge and this one, in turns."""
-    workers = [
-        Worker(checkout, kind, height, width, batch)
-        for checkout in (Path(__file__).resolve().parents[1], before)
-    ]
-    times: list[list[float]] = [[], []]
-    for number in range(rounds + 1):
-        for found, worker in zip(times, workers, strict=True):
-            seconds = worker.step()
-            if number:
-                found.append(seconds)
-    peaks = [worker.end() for worker in workers]
+    """Another checkout of relforge and this one, in turns.
+
+    Args:
+        one_at_a_time: a turn is a process of its own, which ends before the next one begins.
+    """
+    checkouts = (OURS, before)
+    measure_turns = _separate_turns if one_at_a_time else _turns
+    times, peaks = measure_turns([(checkout, kind, height, width, batch) for checkout in checkouts], rounds)
     ours, theirs = (statistics.median(found) for found in times)
     row = {"case": kind, "peer": "before", "ours": ours, "theirs": theirs, "ratio": theirs / ours}
     spread = [f"{min(found):.2f} to {max(found):.2f}" for found in times]
     row |= {"unit": "CPU s per step", "range of ours": spread[0], "range of theirs": spread[1]}
     return row | {"peak GB of ours": peaks[0], "peak GB of theirs": peaks[1]}
+
+
+def _turns(sides: Sequence[tuple[object, ...]], rounds: int) -> tuple[list[list[float]], list[float]]:
+    """Seconds of every side's steps and its peak memory; a process each, whose steps take turns."""
+    workers = [Worker(*side) for side in sides]
+    times: list[list[float]] = [[] for _ in sides]
+    for number in range(rounds + 1):
+        for found, worker in zip(times, workers, strict=True):
+            seconds = worker.step()
+            if number:
+                found.append(seconds)
+    return times, [worker.end() for worker in workers]
+
+
+def _separate_turns(
+    sides: Sequence[tuple[object, ...]], rounds: int
+) -> tuple[list[list[float]], list[float]]:
+    """The same with one process at any time, which takes a step to warm up and one that counts."""
+    times: list[list[float]] = [[] for _ in sides]
+    peaks = [0.0 for _ in sides]
+    for _ in range(rounds):
+        for number, side in enumerate(sides):
+            worker = Worker(*side)
+            worker.step()
+            times[number].append(worker.step())
+            peaks[number] = max(peaks[number], worker.end())
+    return times, peaks
+
+
+def measure_memory(kind: str, height: int, width: int, batch: int, rounds: int) -> list[dict[str, Any]]:
+    """Step and peak memory of one family, without and with `optimisation.checkpoint_activations`."""
+    size = OURS, kind, height, width, batch
+    times, peaks = _separate_turns([size, (*size, "checkpoint")], rounds)
+    return [
+        {
+            "case": f"{kind}{label}",
+            "ours": statistics.median(found),
+            "unit": "CPU s per step",
+            "peak GB": peak,
+        }
+        for label, found, peak in zip(("", ", checkpoint_activations"), times, peaks, strict=True)
+    ]
 
 
 def main() -> None:
@@ -354,19 +396,26 @@ def main() -> None:
         "--transformers", action="store_true", help="compare the detectors with transformers'"
     )
     options.add_argument("--before", type=Path, help="another checkout of relforge")
+    options.add_argument("--one-at-a-time", action="store_true", help="with --before: one process at a time")
+    options.add_argument("--memory", action="store_true", help="peak, also with checkpoint_activations")
     options.add_argument("--json", action="store_true")
     args = options.parse_args()
-    known = [*FAMILIES, "rtagger"] if args.before else FAMILIES
+    known = [*FAMILIES, "rtagger"] if args.before or args.memory else FAMILIES
     for kind in args.families:
         if kind not in known:
             options.error(f"{kind!r} is not measured; choose from {', '.join(known)}")
     torch.set_num_threads(1)
+    size = args.short_side, args.long_side, args.batch, args.rounds
     images, targets = make_batch(args.batch, args.short_side, args.long_side)
     if args.published:
         rows = [compare(PublishedCode(args.published.resolve(), args.flags), images, targets, args.rounds)]
     elif args.before:
-        size = args.short_side, args.long_side, args.batch, args.rounds
-        rows = [compare_before(kind, args.before.resolve(), *size) for kind in args.families or BEFORE]
+        rows = [
+            compare_before(kind, args.before.resolve(), *size, one_at_a_time=args.one_at_a_time)
+            for kind in args.families or BEFORE
+        ]
+    elif args.memory:
+        rows = [row for kind in args.families or BEFORE for row in measure_memory(kind, *size)]
     elif args.transformers:
         rows = [compare_transformers(kind, images, targets, args.rounds) for kind in DETECTORS]
     else:

@@ -1,10 +1,11 @@
 """One model in a process of its own, which takes a training step for each line that it is sent.
 
-    PYTHONPATH=CHECKOUT python benchmarks/training_worker.py KIND HEIGHT WIDTH BATCH
+    PYTHONPATH=CHECKOUT python benchmarks/training_worker.py KIND HEIGHT WIDTH BATCH [checkpoint]
 
-Run by `training.py --before`, with relforge from one checkout or another: it uses only what both have. The
-step is the trainer's: the recipe's losses, backward, clipping, its optimiser. Prints a line of JSON when it
-is ready, after every step (`step` on standard input) and at the end.
+Run by `training.py --before` and `--memory`, with relforge from one checkout or another: it uses only what
+both have, but for `checkpoint` (`optimisation.checkpoint_activations`). The step is the trainer's: the
+recipe's losses, backward, clipping, its optimiser. Prints a line of JSON when it is ready, after every step
+(`step` on standard input) and at the end.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -58,7 +60,7 @@ def build(kind: str, objects: list[str], relations: list[str]) -> nn.Module:
     )
 
 
-def make_step(kind: str, height: int, width: int, size: int) -> Callable[[], float]:
+def make_step(kind: str, height: int, width: int, size: int, checkpoint: bool = False) -> Callable[[], float]:
     """A step of the trainer on one random batch; returns its loss."""
     from relforge.models.blocks.text import NO_OBJECTS
     from relforge.models.training.targets import Targets
@@ -96,13 +98,21 @@ def make_step(kind: str, height: int, width: int, size: int) -> Callable[[], flo
         model.train()
         optimiser.zero_grad(set_to_none=True)
         torch.manual_seed(2)
-        total = losses(model, batch, torch.Generator().manual_seed(2))["total"]
+        with checkpointing(model) if checkpoint else nullcontext():
+            total = losses(model, batch, torch.Generator().manual_seed(2))["total"]
         total.backward()
         nn.utils.clip_grad_norm_(trained, CLIP)
         optimiser.step()
         return float(total.detach())
 
     return run
+
+
+def checkpointing(model: nn.Module) -> AbstractContextManager[None]:
+    """As the trainer's loop has it."""
+    from relforge.models.training.activation_checkpointing import checkpoint_activations
+
+    return checkpoint_activations(model)
 
 
 def peak_gigabytes() -> float:
@@ -112,9 +122,10 @@ def peak_gigabytes() -> float:
 
 
 def main() -> None:
-    kind, *numbers = sys.argv[1:]
+    kind, *numbers = sys.argv[1:5]
     torch.set_num_threads(1)
-    step = make_step(kind, *map(int, numbers))
+    height, width, size = map(int, numbers)
+    step = make_step(kind, height, width, size, sys.argv[5:] == ["checkpoint"])
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         if line.strip() != "step":

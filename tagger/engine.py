@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from relforge.models.blocks.decoder import Memory
-from relforge.models.blocks.pair_queries import PairBatch
 from relforge.models.blocks.prediction import Prediction
 from relforge.models.blocks.text import NO_OBJECTS
 from relforge.models.gpu import ReadBack, autocast, exact_arithmetic, free_cached_memory, is_out_of_memory
 from relforge.tagger.buckets import batches_of_equal_size
-from relforge.tagger.image_batch import exact_size, padded_size, stack, stack_padded
+from relforge.tagger.image_batch import exact_size, padded_size, stack
 from relforge.tagger.packing import Layout, Pair, decoder_batches_of, lay_out, pad_requests, relation_texts
+from relforge.tagger.padded_forward import PaddedForward, fill_up
+from relforge.tagger.pair_model import PairModel
+from relforge.tagger.predictions import values_of
 from relforge.tagger.request import Failure, Request, Result
 from relforge.tagger.started import Call, Computed, Failed, Scores, Started
 from relforge.tagger.text_cache import TextFeatures
@@ -31,28 +31,6 @@ GPU that would be nearly every image; there scores are kept down to this much be
 (`Engine.margin`)."""
 LABEL_COLUMNS = 32
 """On a GPU the labels of a batch are padded to a multiple of this many."""
-
-
-class PairModel(Protocol):
-    """A model that scores given pairs, as the engine uses it; the R-Tagger is one."""
-
-    @property
-    def max_pairs(self) -> int:
-        """Pair queries of one decoder batch."""
-
-    @property
-    def masks_padding(self) -> bool:
-        """Whether padded labels change nothing."""
-
-    def parameters(self) -> Iterator[Parameter]: ...
-
-    def encode(
-        self, images: Tensor, features: Tensor, padding: Tensor | None, label_padding: Tensor | None
-    ) -> Memory:
-        """Images B x 3 x H x W and label features B x T x width, encoded."""
-
-    def decode(self, memory: Memory, objects: int, given: PairBatch, *, last_only: bool) -> list[Prediction]:
-        """Predictions for given pairs; the first `objects` labels are object labels."""
 
 
 class Engine:
@@ -68,7 +46,8 @@ class Engine:
         max_waiting: images held back at most while their batch fills up.
         floor: scores are only exact with respect to this threshold, see `BATCH_NOISE`.
         on_gpu: compute as on a GPU: one batch ahead, no image twice, labels padded to `LABEL_COLUMNS`, in
-            bfloat16 images padded to multiples of 64. None: where the model is on one.
+            bfloat16 batches of few fixed shapes (`PaddedForward`). None: where the model is on one.
+        graphs: replay the fixed shapes as CUDA graphs, where memory allows. None: where there is a GPU.
     """
 
     def __init__(
@@ -82,6 +61,7 @@ class Engine:
         max_waiting: int = 64,
         floor: float = 0.05,
         on_gpu: bool | None = None,
+        graphs: bool | None = None,
     ) -> None:
         if not model.masks_padding:
             raise ValueError("the engine pads label lists: build the model with mask_fusion=True")
@@ -98,6 +78,9 @@ class Engine:
         self.margin = BATCH_NOISE[dtype] if self.on_gpu else 0.0
         """How far below the floor scores are kept."""
         self.pads = self.on_gpu and dtype != torch.float32
+        """Whether batches are of few fixed shapes; float32 keeps those of the published code."""
+        graphs = self.device.type == "cuda" if graphs is None else graphs
+        self.padded = PaddedForward(model, self.device, self.precision, decoder_batches, graphs)
 
     def run(self, requests: Iterable[Request]) -> Iterator[Result | Failure]:
         """Process every request, in the order in which batches fill up; `image_id` identifies them."""
@@ -112,10 +95,7 @@ class Engine:
             yield from self._finish(one)
 
     def encode(self, requests: Sequence[Request], layout: Layout) -> Memory:
-        """Images of equal size and their labels, encoded in one batch."""
-        if self.pads:
-            images, padding = stack_padded(requests, padded_size(requests[0]), self.device)
-            return self.model.encode(images, layout.features, padding, layout.padding)
+        """Images of equal size and their labels, encoded in one batch without padding."""
         return self.model.encode(stack(requests, self.device), layout.features, None, layout.padding)
 
     def decode(
@@ -137,13 +117,13 @@ class Engine:
         count = max(len(own) for own in pairs)
         step = max(1, self.decoder_batches // len(requests))
         for first in range(0, count, step):
-            given = pad_requests(requests, [own[first : first + step] for own in pairs], self.device)
+            given = pad_requests(requests, [own[first : first + step] for own in pairs]).to(self.device)
             yield first, self.model.decode(memory, layout.objects, given, last_only=True)[-1]
 
     @contextmanager
     def precision(self) -> Iterator[None]:
         """The arithmetic that `encode` and `decode` run in."""
-        with exact_arithmetic(self.dtype), autocast(self.device, self.dtype):
+        with exact_arithmetic(self.dtype, self.device), autocast(self.device, self.dtype):
             yield
 
     def layout(self, requests: Sequence[Request], texts: Sequence[Sequence[str]]) -> Layout:
@@ -164,6 +144,7 @@ class Engine:
             if len(batch) == 1:
                 return [Failed(Failure(batch[0].image_id, "out_of_memory", str(error).splitlines()[0]))]
         # memory of the failed attempt is free again here, after the except clause
+        self.padded.release("memory ran out")
         free_cached_memory(self.device)
         half = len(batch) // 2
         return self._start(batch[:half]) + self._start(batch[half:])
@@ -187,39 +168,25 @@ class Engine:
 
     @torch.inference_mode()
     def _compute(self, batch: list[Request]) -> Started:
-        texts = [relation_texts(request) for request in batch]
-        layout = self.layout(batch, texts)
+        filled = fill_up(batch, self.batch_size) if self.pads else batch
+        layout = self.layout(filled, [relation_texts(request) for request in filled])
         pairs = [decoder_batches_of(request.candidates, self.max_pairs) for request in batch]
         scores = [
             Scores(request, layout.relations[i], own)
             for i, (request, own) in enumerate(zip(batch, pairs, strict=True))
         ]
+        if self.pads:
+            pairs += [[] for _ in filled[len(batch) :]]
+            found, fixed = self.padded.start(filled, layout, pairs)
+            return Computed(batch, scores, fixed, ReadBack(found))
         calls: list[Call] = []
         values: list[Tensor] = []
+        absent = None if layout.padding is None else layout.padding[:, : layout.objects]
         with self.precision():
             memory = self.encode(batch, layout)
             for first, prediction in self.decode(batch, memory, layout, pairs):
                 count = len(prediction.relation_logits) // len(batch)
-                calls.append(Call(first, count, *prediction.relation_logits.shape[1:]))
-                values.append(prediction.relation_logits.float().sigmoid().flatten())
-                values += [
-                    _best_class_probability(logits, layout, count).flatten()
-                    for logits in class_logits(prediction)
-                ]
+                queries, texts = prediction.relation_logits.shape[1:]
+                calls.append(Call(first, count, queries, texts, len(batch)))
+                values += values_of(prediction, absent)
         return Computed(batch, scores, calls, ReadBack(torch.cat(values)))
-
-
-def class_logits(prediction: Prediction) -> tuple[Tensor, Tensor]:
-    """Class logits of subjects and of objects; an R-Tagger has both."""
-    assert prediction.subject_logits is not None
-    return prediction.subject_logits, prediction.object_logits
-
-
-def _best_class_probability(logits: Tensor, layout: Layout, decoder_batches: int) -> Tensor:
-    """Softmax probability of the likeliest class of every query. The softmax runs over the image's own labels
-    and "no objects", never over padding."""
-    logits = logits.float()
-    if layout.padding is not None:
-        absent = layout.padding[:, : layout.objects].repeat_interleave(decoder_batches, 0)
-        logits = logits.masked_fill(absent[:, None], float("-inf"))
-    return logits.softmax(-1).amax(-1)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from relforge.models.blocks.frozen_norm import FrozenBatchNorm2d
+from relforge.models.blocks.heads import BoxHeads
 
 
 class _Parts(Protocol):
@@ -18,6 +19,8 @@ class _Parts(Protocol):
     pyramid: nn.Module
     classifier: nn.Module
     pair_fusion: nn.Module | None
+    subject_boxes: BoxHeads
+    object_boxes: BoxHeads
 
     def named_children(self) -> Iterator[tuple[str, nn.Module]]:
         """All of them by name."""
@@ -26,10 +29,9 @@ class _Parts(Protocol):
 def prepare_for_gpu(model: _Parts, dtype: torch.dtype) -> None:
     """Prepare a model for inference, in place; it must not be trained afterwards.
 
-    The classifier computes in float32 whatever the type. In bfloat16, batch norms are folded into
-    convolutions, the branches of the fusion are joined, convolutions have their channels innermost, and
-    weights of products are kept in bfloat16. Autocast would round them so in every batch, to the same bits;
-    all other tensors stay float32, as under autocast.
+    The classifier computes in float32 whatever the type. In bfloat16, kernels are joined (`join_kernels`),
+    and weights of products are kept in bfloat16. Autocast would round them so in every batch, to the same
+    bits; all other tensors stay float32, as under autocast.
 
     Args:
         model: in evaluation mode, on its device.
@@ -38,15 +40,26 @@ def prepare_for_gpu(model: _Parts, dtype: torch.dtype) -> None:
     model.classifier.float32 = True
     if dtype == torch.float32:
         return
+    join_kernels(model, dtype)
+    for name, child in model.named_children():
+        if name not in ("text_encoder", "classifier"):  # both compute in float32
+            keep_weights(child, dtype)
+
+
+def join_kernels(model: _Parts, dtype: torch.dtype) -> None:
+    """Do the same in fewer kernels, in place: batch norms folded into convolutions, the branches of the
+    fusion joined, the box heads of both roles in one batched product, channels innermost in convolutions.
+
+    Args:
+        dtype: of the joined weights.
+    """
     fold_batch_norms(model.backbone)
     if model.pair_fusion is not None:
         for layer in model.pair_fusion.join():
             keep_weights(layer, dtype)
+    model.subject_boxes.join(model.object_boxes, dtype)
     for part in (model.backbone, model.pyramid):
         part.to(memory_format=torch.channels_last)
-    for name, child in model.named_children():
-        if name not in ("text_encoder", "classifier"):  # both compute in float32
-            keep_weights(child, dtype)
 
 
 def keep_weights(module: nn.Module, dtype: torch.dtype) -> None:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from relforge.images.detection_resize import normalise_imagenet
-from relforge.models.gpu import upload
 from relforge.tagger.request import Request
 
 MULTIPLE = 64
@@ -30,38 +29,48 @@ def exact_size(request: Request) -> tuple[int, int]:
 
 def stack(requests: Sequence[Request], device: torch.device) -> Tensor:
     """Images of equal size, normalised: B x 3 x H x W."""
-    return _normalise(torch.stack([request.pixels for request in requests]).to(device))
+    if device.type == "cpu":
+        return _normalise(torch.stack([request.pixels for request in requests]))
+    rows = stack_rows(requests, exact_size(requests[0]), pinned=device.type == "cuda")
+    return _normalise(rows.to(device, non_blocking=True).permute(0, 3, 1, 2).contiguous())
 
 
-def stack_padded(
-    requests: Sequence[Request], size: tuple[int, int], device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Images in the corner of a larger size.
+def stack_rows(requests: Sequence[Request], size: tuple[int, int], *, pinned: bool = False) -> Tensor:
+    """Images in the corner of a larger size: B x height x width x 3 on the host, the rest undefined.
 
     Decoded pixels have their channels innermost, so whole rows are copied (16 times as fast as putting
-    channels first), into pinned memory that goes to the GPU while the host goes on; there the order stays,
-    which convolutions want anyway.
+    channels first).
 
     Args:
         requests: images of at most `size`.
         size: (height, width).
+        pinned: in memory from which a GPU copies by itself while the host goes on.
+    """
+    shape = (len(requests), *size, 3)
+    pixels = torch.empty(shape, dtype=requests[0].pixels.dtype, pin_memory=pinned)
+    for image, request in zip(pixels, requests, strict=True):
+        rows = request.pixels.permute(1, 2, 0)  # H x W x 3
+        image[: rows.shape[0], : rows.shape[1]] = rows
+    return pixels
+
+
+def normalise_padded(pixels: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+    """Images as a model takes them; the order in memory stays, which convolutions want anyway.
+
+    Args:
+        pixels: of `stack_rows`, on the model's device.
+        sizes: B x 2, (height, width) of each, on the same device.
 
     Returns:
         normalised images B x 3 x H x W, channels innermost in memory, 0 where padded; and the padding
         B x H x W, True where padded.
     """
-    height, width = size
-    shape = (len(requests), height, width, 3)
-    pixels = torch.empty(shape, dtype=requests[0].pixels.dtype, pin_memory=device.type == "cuda")
-    for image, request in zip(pixels, requests, strict=True):
-        rows = request.pixels.permute(1, 2, 0)  # H x W x 3
-        image[: rows.shape[0], : rows.shape[1]] = rows
-    (sizes,) = upload(device, torch.tensor([exact_size(request) for request in requests]))
-    images = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
-    below = torch.arange(height, device=device) >= sizes[:, :1]  # B x H
-    right = torch.arange(width, device=device) >= sizes[:, 1:]
+    height, width = pixels.shape[1:3]
+    below = torch.arange(height, device=pixels.device) >= sizes[:, :1]  # B x H
+    right = torch.arange(width, device=pixels.device) >= sizes[:, 1:]
     padding = below[:, :, None] | right[:, None]
-    return _normalise(images).masked_fill_(padding[:, None], 0.0), padding
+    images = _normalise(pixels.permute(0, 3, 1, 2))
+    return images.masked_fill_(padding[:, None], 0.0), padding  # in place, for the order to stay
 
 
 def _normalise(images: Tensor) -> Tensor:

@@ -64,12 +64,12 @@ def lay_out(
         texts: relation texts of each image.
         names: every label that occurs.
         features: len(names) x width.
-        multiple: of which the number of columns is one; with more than 1 there is always a padding, so that
-            neither depends on which images share the batch.
+        multiple: of which the numbers of columns and of object columns are; with more than 1 there is always
+            a padding, so that neither depends on which images share the batch.
     """
     place = {name: row for row, name in enumerate(names)}
     classes = [[*request.classes, NO_OBJECTS] for request in requests]
-    objects = max(len(own) for own in classes)
+    objects = -(-max(len(own) for own in classes) // multiple) * multiple
     total = objects + max(len(own) for own in texts)
     total = -(-total // multiple) * multiple
     index = torch.full((len(requests), total), len(names))  # a row of zeros
@@ -85,17 +85,22 @@ def lay_out(
 
 
 def pad_requests(
-    requests: Sequence[Request], pairs: Sequence[Sequence[Sequence[Pair]]], device: torch.device
+    requests: Sequence[Request],
+    pairs: Sequence[Sequence[Sequence[Pair]]],
+    count: int | None = None,
+    width: int | None = None,
 ) -> PairBatch:
     """Queries of a decoder call: for every image the same number of decoder batches, some of them empty.
 
     Args:
         requests: B images.
         pairs: per image its decoder batches of this call.
-        device: of the result.
+        count: decoder batches of an image; None: the most that one has.
+        width: queries of a decoder batch; None: the most pairs that one has.
     """
-    count = max(len(own) for own in pairs)
-    width = max((len(batch) for own in pairs for batch in own), default=1)
+    count = max(len(own) for own in pairs) if count is None else count
+    if width is None:
+        width = max((len(batch) for own in pairs for batch in own), default=1)
     boxes, labels = [], []
     for request, own in zip(requests, pairs, strict=True):
         index = {name: i for i, name in enumerate(request.classes)}
@@ -104,4 +109,4 @@ def pad_requests(
             rows = torch.tensor(own[number] if number < len(own) else [], dtype=torch.long).reshape(-1, 2)
             boxes.append(request.boxes[rows])
             labels.append(label[rows])
-    return pad_pairs(boxes, labels, width).to(device)
+    return pad_pairs(boxes, labels, width)

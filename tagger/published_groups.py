@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from relforge.tagger.engine import Engine, class_logits
+from relforge.tagger.engine import Engine
 from relforge.tagger.packing import Pair
+from relforge.tagger.predictions import best_class_probabilities
 from relforge.tagger.request import Request
 
 Group = tuple[list[Pair], list[str]]
@@ -66,11 +67,12 @@ def _label_call(
 ) -> list[Row]:
     layout = engine.layout([request], [texts])
     rows: list[Row] = []
+    absent = None if layout.padding is None else layout.padding[:, : layout.objects]
     with engine.precision():
         memory = engine.encode([request], layout)
         for first, prediction in engine.decode([request], memory, layout, [filled]):
-            scores = prediction.relation_logits.float().sigmoid()
-            ends = [logits.float().softmax(-1).amax(-1) for logits in class_logits(prediction)]
+            scores = prediction.relation_logits[:, :, : len(texts)].float().sigmoid()  # the rest is padding
+            ends = best_class_probabilities(prediction, absent)
             for number, pairs in enumerate(filled[first : first + len(scores)]):
                 for query, text in (scores[number, : len(pairs)] > threshold).nonzero().tolist():
                     score, subject, object_ = (

@@ -34,12 +34,14 @@ class Failed:
 
 @dataclass(frozen=True)
 class Call:
-    """A decoder call: its first decoder batch, decoder batches of each image, queries and texts of each."""
+    """A decoder call: its first decoder batch, decoder batches of each image, queries and texts of each, and
+    images, of which those behind the batch's only fill it up."""
 
     first: int
     count: int
     queries: int
     texts: int
+    images: int
 
 
 class Computed:
@@ -60,7 +62,7 @@ class Computed:
     def results(self) -> list[Result | Failure]:
         values, start = self.values.wait().numpy(), 0
         for call in self.calls:
-            rows = len(self.batch) * call.count
+            rows = call.images * call.count
             parts = []
             for shape in ((rows, call.queries, call.texts), (rows, call.queries), (rows, call.queries)):
                 end = start + int(np.prod(shape))

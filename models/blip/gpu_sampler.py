@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from relforge.kernels.decoding.state import HISTORY, KEY, LENGTH, LOGPROB, RUNNING, SAMPLE, allocate
-from relforge.models.blip.cuda_graph import CudaGraph
 from relforge.models.blip.decoder import TextDecoder
 from relforge.models.blip.fused_decoder import AT_ONCE, OPS, FusedDecoder
 from relforge.models.blip.sampler import Tokens
 from relforge.models.blip.settings import Nucleus
+from relforge.models.cuda_graph import Work, capture
 from relforge.models.gpu import ReadBack, upload
 
 
@@ -79,20 +79,12 @@ class GpuSampler:
         self.owners: list[_Caption | None] = [None] * rows
         self.free_entries = list(range(self.spare))
         self.pending: deque[_Caption] = deque()
+        work: list[Work] = [self._advance, self._run_prompts]
         self.note = "off"
-        self.advance: Callable[[], Tensor] = self._advance
-        self.begin: Callable[[], Tensor] = self._run_prompts
         if graphs:
-            try:
-                # rows without a caption are left alone, so the warm-up changes nothing that is read
-                self.advance, self.begin = (
-                    CudaGraph(self._advance, device),
-                    CudaGraph(self._run_prompts, device),
-                )
-                self.note = "on"
-            except RuntimeError as error:
-                self.advance, self.begin = self._advance, self._run_prompts
-                self.note = f"off: {str(error).splitlines()[0]}"
+            # rows without a caption are left alone, so the warm-up changes nothing that is read
+            work, self.note = capture(work, device)
+        self.advance, self.begin = work
 
     @torch.inference_mode()
     def run(self, images: Iterator[tuple[str, int, Tensor]]) -> Iterator[tuple[str, list[Tokens]]]:

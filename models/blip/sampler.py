@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from relforge.models.blip.cuda_graph import CudaGraph
 from relforge.models.blip.decoder import TextDecoder
 from relforge.models.blip.nucleus import choose_tokens
 from relforge.models.blip.settings import Nucleus
 from relforge.models.blip.uniform import draw_uniform
+from relforge.models.cuda_graph import CudaGraph
 
 
 @dataclass(frozen=True)

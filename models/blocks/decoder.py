@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from relforge.kernels.msda.module import MSDeformAttn
 from relforge.models.blocks.layers import MLP
+from relforge.models.blocks.memory_saving import Dropout
 from relforge.models.blocks.position import anchor_encoding
 from relforge.models.blocks.pyramid import Tokens
 
@@ -59,7 +60,7 @@ class DecoderLayer(nn.Module):
         self.linear1 = nn.Linear(dim, feedforward)
         self.linear2 = nn.Linear(feedforward, dim)
         self.norm3 = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self,
@@ -100,7 +101,7 @@ class DecoderLayer(nn.Module):
             memory.padding,
         )
         queries = self.norm1(queries + self.dropout(attended.reshape(queries.shape)))
-        hidden = self.linear2(self.dropout(self.linear1(queries).relu()))
+        hidden = self.linear2(self.dropout.after_relu(self.linear1(queries)))
         return self.norm3(queries + self.dropout(hidden))
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from relforge.models.blocks.decoder import Decoder, Memory
-from relforge.models.blocks.heads import BoxHeads
+from relforge.models.blocks.heads import BoxHeads, predict_boxes
 from relforge.models.blocks.predicate_copies import PredicateCopies
 from relforge.models.blocks.queries import Queries
 
@@ -56,11 +56,11 @@ def decode_entities(
             queries.key_padding_mask,
         )
         subjects, objects = state.chunk(2, 1)
-        start = references.chunk(2, 1)
-        boxes = subject_boxes(k, subjects, start[0]), object_boxes(k, objects, start[1])
+        first, second = references.chunk(2, 1)
+        boxes = predict_boxes(subject_boxes, object_boxes, k, (subjects, objects), (first, second))
         references = torch.cat(boxes, 1).detach()
         decoded.states.append(state)
-        decoded.references.append((start[0], start[1]))
+        decoded.references.append((first, second))
         decoded.boxes.append(boxes)
     return decoded
 
@@ -95,10 +95,7 @@ def decode_pairs(
         middle = (references[0] + references[1]) / 2
         state = decoder.step(k, state, positions, middle, memory, None, key_padding_mask)
         with torch.set_grad_enabled(supervised and torch.is_grad_enabled()):
-            boxes = (
-                subject_boxes(first_head + k, state, references[0]),
-                object_boxes(first_head + k, state, references[1]),
-            )
+            boxes = predict_boxes(subject_boxes, object_boxes, first_head + k, (state, state), references)
         references = detach(boxes)
         decoded.states.append(state)
         decoded.boxes.append(boxes)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from relforge.models.blocks.detr_encoder import xavier
+from relforge.models.blocks.memory_saving import Dropout
 from relforge.models.blocks.single_scale import TokenSequence
 
 
@@ -28,7 +29,7 @@ class DetrDecoderLayer(nn.Module):
         self.linear1 = nn.Linear(dim, feedforward)
         self.linear2 = nn.Linear(feedforward, dim)
         self.norm3 = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, state: Tensor, positions: Tensor, memory: TokenSequence) -> Tensor:
         """State and positions of the queries B x Q x dim -> B x Q x dim."""
@@ -43,7 +44,7 @@ class DetrDecoderLayer(nn.Module):
             need_weights=False,
         )
         state = self.norm2(state + self.dropout(attended))
-        hidden = self.linear2(self.dropout(self.linear1(state).relu()))
+        hidden = self.linear2(self.dropout.after_relu(self.linear1(state)))
         return self.norm3(state + self.dropout(hidden))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from relforge.models.blocks.memory_saving import Dropout
 from relforge.models.blocks.single_scale import TokenSequence
 
 
@@ -24,14 +25,14 @@ class DetrEncoderLayer(nn.Module):
         self.linear1 = nn.Linear(dim, feedforward)
         self.linear2 = nn.Linear(feedforward, dim)
         self.norm2 = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, values: Tensor, positions: Tensor, padding: Tensor | None = None) -> Tensor:
         """Values and positions B x S x dim, padding B x S -> B x S x dim."""
         key = values + positions
         mixed, _ = self.self_attn(key, key, values, key_padding_mask=padding, need_weights=False)
         values = self.norm1(values + self.dropout(mixed))
-        hidden = self.linear2(self.dropout(self.linear1(values).relu()))
+        hidden = self.linear2(self.dropout.after_relu(self.linear1(values)))
         return self.norm2(values + self.dropout(hidden))
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from relforge.kernels.msda.module import MSDeformAttn
+from relforge.models.blocks.memory_saving import Dropout
 from relforge.models.blocks.position import encoder_reference_points
 from relforge.models.blocks.pyramid import Tokens
 
@@ -30,13 +31,13 @@ class EncoderLayer(nn.Module):
         self.linear1 = nn.Linear(dim, feedforward)
         self.linear2 = nn.Linear(feedforward, dim)
         self.norm2 = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, values: Tensor, references: Tensor, tokens: Tokens) -> Tensor:
         """Pixels B x S x dim with reference points B x S x L x 2 -> B x S x dim."""
         mixed = self.self_attn(values + tokens.positions, references, values, tokens.shapes, tokens.padding)
         values = self.norm1(values + self.dropout(mixed))
-        hidden = self.linear2(self.dropout(self.linear1(values).relu()))
+        hidden = self.linear2(self.dropout.after_relu(self.linear1(values)))
         return self.norm2(values + self.dropout(hidden))
 
 

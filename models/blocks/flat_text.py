@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import BertModel, RobertaModel, XLMRobertaModel
 
+from relforge.models.blocks.memory_saving import dropout, recompute
+
 _KINDS = (BertModel, RobertaModel, XLMRobertaModel)
 
 
@@ -83,7 +85,7 @@ def _layer(layer: nn.Module, queries: Tensor, states: Tensor, groups: list[_Grou
     heads = (-1, attention.attention_head_size)
     query = attention.query(queries).unflatten(-1, heads)  # queries x heads x width / heads
     key, value = (part(states).unflatten(-1, heads) for part in (attention.key, attention.value))
-    dropout = attention.dropout.p if attention.training else 0.0
+    p = attention.dropout.p if attention.training else 0.0
     whole = len(queries) == len(states)
     mixed, text = [], 0
     for group in groups:
@@ -92,9 +94,19 @@ def _layer(layer: nn.Module, queries: Tensor, states: Tensor, groups: list[_Grou
             own.transpose(1, 2),
             group.of(key).transpose(1, 2),
             group.of(value).transpose(1, 2),
-            dropout_p=dropout,
+            dropout_p=p,
         )  # texts x heads x (length, or 1) x width / heads
         mixed.append(attended.transpose(1, 2).flatten(0, 1).flatten(1))
         text += group.texts
-    found = layer.attention.output(torch.cat(mixed), queries)
-    return layer.output(layer.intermediate(found), found)
+    found = _add(layer.attention.output, layer.attention.output.dense(torch.cat(mixed)), queries)
+    act = layer.intermediate.intermediate_act_fn
+    # the activation is as wide as four texts' states: it is not kept for the backward pass
+    return _add(
+        layer.output, recompute(lambda x: layer.output.dense(act(x)), layer.intermediate.dense(found)), found
+    )
+
+
+def _add(output: nn.Module, states: Tensor, residual: Tensor) -> Tensor:
+    """The end of either half of a layer: dropout, residual, norm."""
+    p = output.dropout.p if output.training else 0.0
+    return output.LayerNorm(dropout(states, p) + residual)

@@ -32,14 +32,72 @@ class BoxHeads(nn.Module):
             nn.init.zeros_(mlp.layers[-1].bias)
         with torch.no_grad():
             self.mlps[0].layers[-1].bias[2:] = -2.0  # boxes start small
+        self.joined: _Joined | None = None
 
     def forward(self, index: int, queries: Tensor, references: Tensor) -> Tensor:
         """Boxes B x N x 4 (cxcywh in [0, 1]) of layer `index`, moved from references B x N x 2 or 4."""
-        delta = self.mlps[index](queries)
-        start = inverse_sigmoid(references)
-        if start.shape[-1] == 2:
-            start = F.pad(start, (0, 2))  # only the centre is known
-        return (delta + start).sigmoid()
+        return _move(references, self.mlps[index](queries))
+
+    def join(self, other: BoxHeads, dtype: torch.dtype) -> None:
+        """Compute the boxes of this role and of the other one in batched products of two from now on, for
+        inference (see `predict_boxes`). Other kernels, so other last bits.
+
+        Args:
+            other: heads of the objects, where these are of the subjects.
+            dtype: of the weights.
+        """
+        self.joined = [
+            [
+                (
+                    torch.stack([one.weight.detach().T, two.weight.detach().T]).to(dtype),  # 2 x in x out
+                    torch.stack([one.bias.detach(), two.bias.detach()])[:, None].to(dtype),  # 2 x 1 x out
+                )
+                for one, two in zip(subject.layers, object_.layers, strict=True)
+            ]
+            for subject, object_ in zip(self.mlps, other.mlps, strict=True)
+        ]
+
+
+_Joined = list[list[tuple[Tensor, Tensor]]]
+"""Weight and bias of both roles, by layer of the decoder and layer of the MLP."""
+
+
+def predict_boxes(
+    subject_boxes: BoxHeads,
+    object_boxes: BoxHeads,
+    index: int,
+    queries: tuple[Tensor, Tensor],
+    references: tuple[Tensor, Tensor],
+) -> tuple[Tensor, Tensor]:
+    """Boxes of subjects and of objects by the heads of layer `index`.
+
+    Args:
+        queries: of subjects and of objects, each B x N x dim; the same tensor for both where a query is a
+            pair.
+        references: of either, B x N x 2 or 4.
+    """
+    if subject_boxes.joined is None:
+        return (
+            subject_boxes(index, queries[0], references[0]),
+            object_boxes(index, queries[1], references[1]),
+        )
+    same = queries[0] is queries[1]
+    both = queries[0].expand(2, -1, -1, -1) if same else torch.stack(queries)
+    *hidden, last = subject_boxes.joined[index]
+    delta = both.flatten(1, 2)  # 2 x B * N x dim
+    for weight, bias in hidden:
+        delta = torch.baddbmm(bias, delta, weight).relu()
+    delta = torch.baddbmm(last[1], delta, last[0]).view(*both.shape[:3], 4)
+    subjects, objects = _move(torch.stack(references), delta)
+    return subjects, objects
+
+
+def _move(references: Tensor, delta: Tensor) -> Tensor:
+    """Boxes ... x 4 at references ... x 2 or 4, moved by a head's output."""
+    start = inverse_sigmoid(references)
+    if start.shape[-1] == 2:
+        start = F.pad(start, (0, 2))  # only the centre is known
+    return (delta + start).sigmoid()
 
 
 class LabelClassifier(nn.Module):

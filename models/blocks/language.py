@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from relforge.models.blocks.memory_saving import Dropout, dot_product_attention, recompute
+
 
 class LanguageLayer(nn.Module):
     """One RoBERTa layer over the sequence of labels: post-norm, GELU.
@@ -30,7 +32,7 @@ class LanguageLayer(nn.Module):
         self.linear1 = nn.Linear(dim, feedforward)
         self.linear2 = nn.Linear(feedforward, dim)
         self.norm = nn.LayerNorm(dim, eps=eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, labels: Tensor, attend: Tensor | None = None) -> Tensor:
         """Label states B x T x dim; `attend` B x T is True where a label may be attended to (None: all)."""
@@ -38,16 +40,11 @@ class LanguageLayer(nn.Module):
             part(labels).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B x heads x T x dim / heads
             for part in (self.query, self.key, self.value)
         )
-        mixed = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=None if attend is None else attend[:, None, None],
-            dropout_p=self.dropout.p if self.training else 0.0,
-        )
+        mask = None if attend is None else attend[:, None, None]
+        mixed = dot_product_attention(query, key, value, mask, self.dropout.p if self.training else 0.0)
         mixed = self.attention_output(mixed.transpose(1, 2).flatten(2))
         labels = self.attention_norm(labels + self.dropout(mixed))
-        hidden = self.linear2(F.gelu(self.linear1(labels)))
+        hidden = recompute(lambda x: self.linear2(F.gelu(x)), self.linear1(labels))
         return self.norm(labels + self.dropout(hidden))
 
 
@@ -58,7 +55,7 @@ class Resizer(nn.Module):
         super().__init__()
         self.fc = nn.Linear(text_dim, dim)
         self.layer_norm = nn.LayerNorm(dim, eps=1e-12)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, labels: Tensor) -> Tensor:
         return self.dropout(self.layer_norm(self.fc(labels)))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import partial
 
 import torch
 from torch import Tensor
+
+from relforge.models.kept_tensors import KeptTensors
 
 TEMPERATURE = 10_000.0
 
@@ -80,7 +82,7 @@ def _pixel_centres(
         return _kept_pixel_centres(shapes, device)
 
 
-@lru_cache(maxsize=64)
+@partial(KeptTensors, max_kept=64)
 def _kept_pixel_centres(
     shapes: tuple[tuple[int, int], ...], device: torch.device
 ) -> tuple[tuple[Tensor, Tensor], ...]:

@@ -47,13 +47,15 @@ class RTagger:
         tokenizer: folder or hub name, for a `.pth`.
         gate: of a `.pth`, where scalar and vector gates have equal keys: by default `vector` on ResNet and
             `scalar` on Swin, as released.
+        graphs: on a GPU in bfloat16, replay batches of a size that comes again as one CUDA graph, where
+            memory allows.
 
     Raises:
         ValueError: an unknown choice, or a class file that cannot be read (from `load`).
     """
 
     version = 4
-    neutral_options: tuple[str, ...] = ("device", "batch_size", "decoder_batches", "cache")
+    neutral_options: tuple[str, ...] = ("device", "batch_size", "decoder_batches", "cache", "graphs")
 
     def __init__(
         self,
@@ -70,6 +72,7 @@ class RTagger:
         cache: str | None = None,
         tokenizer: str = "roberta-base",
         gate: str | None = None,
+        graphs: bool = True,
     ) -> None:
         if texts not in ("own", "union"):
             raise ValueError(f"texts is {texts!r}; choose own or union")
@@ -78,7 +81,7 @@ class RTagger:
         self.texts, self.groups = texts, groups
         self.resize = DetectionResize(short_side, long_side)
         self.device, self.dtype, self.cache = device, dtype, cache
-        self.batch_size, self.decoder_batches = batch_size, decoder_batches
+        self.batch_size, self.decoder_batches, self.graphs = batch_size, decoder_batches, graphs
         self.names: tuple[str, ...] = ()
         self.relations: tuple[str, ...] = ()
         self.engine: Engine | None = None
@@ -120,6 +123,7 @@ class RTagger:
             batch_size=self.batch_size or (1 if device.type == "cpu" else 8),
             decoder_batches=self.decoder_batches,
             floor=floor,
+            graphs=None if self.graphs else False,
         )
         notes = {"kernel": tested.kernel, "dtype": tested.dtype, "device": tested.device}
         # the published function computes one image at a time

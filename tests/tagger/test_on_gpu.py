@@ -14,10 +14,11 @@ from torch import nn
 
 from relforge.images.detection_resize import DetectionResize
 from relforge.models.blocks.branch_fusion import MultiBranchFusion
+from relforge.models.blocks.heads import BoxHeads, predict_boxes
 from relforge.tagger.buckets import batches_of_equal_size
 from relforge.tagger.engine import BATCH_NOISE, Engine
-from relforge.tagger.gpu_model import fold_batch_norms, keep_weights, prepare_for_gpu
-from relforge.tagger.image_batch import exact_size, padded_size, stack, stack_padded
+from relforge.tagger.gpu_model import fold_batch_norms, join_kernels, keep_weights, prepare_for_gpu
+from relforge.tagger.image_batch import exact_size, normalise_padded, padded_size, stack, stack_rows
 from relforge.tagger.request import Request, Result
 from relforge.tagger.text_cache import TextFeatures, Tile
 
@@ -113,7 +114,8 @@ def test_images_of_neighbouring_sizes_share_a_padded_batch(engine: Any, tiny: An
 
 def test_the_stacked_batch_holds_the_images_and_zeros(tiny: Any) -> None:
     requests = [tiny.request(str(i), i, height=60 + i, width=70 - i) for i in range(3)]
-    images, padding = stack_padded(requests, (64, 128), CPU)
+    sizes = torch.tensor([exact_size(request) for request in requests])
+    images, padding = normalise_padded(stack_rows(requests, (64, 128)), sizes)
     assert images.is_contiguous(memory_format=torch.channels_last)
     for i, request in enumerate(requests):
         height, width = exact_size(request)
@@ -162,6 +164,45 @@ def test_a_batch_reads_nothing_back_and_uploads_few_times(engine: Any, tiny: Any
     assert counter.total / len(requests) < 170
     with pytest.raises(NotImplementedError):
         started.results()  # the one read-back
+
+
+def padded_on_meta(tiny: Any, images: int) -> tuple[Engine, list[Request]]:
+    """An engine as for bfloat16 on a GPU, but for the type, which `meta` cannot choose by itself."""
+    model = tiny.model()
+    features = TextFeatures(model.text_encoder, "0" * 64)
+    model.to("meta")
+    prepare_for_gpu(model, torch.float32)
+    join_kernels(model, torch.float32)
+    engine = Engine(model, features, batch_size=images)
+    engine.pads = True
+    requests = [tiny.request(str(i), i, candidates=30) for i in range(images)]
+    labels = {text for request in requests for *_, text in request.candidates} | {*tiny.CLASSES, "no objects"}
+    features.memory = {name: torch.empty(24, device="meta") for name in labels}
+    return engine, requests
+
+
+def test_the_padded_pass_waits_for_nothing_and_copies_nothing_from_the_host(tiny: Any) -> None:
+    """The rules of a CUDA graph, and the launches of a batch: those of the graph, and those beside it."""
+    engine, requests = padded_on_meta(tiny, 4)
+    counters = []
+    forward = engine.padded.forward
+
+    def counted(*inputs: Any) -> Any:
+        with LaunchCounter() as counter:
+            result = forward(*inputs)
+        counters.append(counter)
+        return result
+
+    engine.padded.forward = counted  # type: ignore[assignment]
+    engine._compute(requests)  # constants of this size are made once
+    with LaunchCounter() as whole:
+        engine._compute(requests)
+    within = counters[1]
+    assert not whole.waits
+    assert within.uploads <= 1  # the pixels, which a graph finds on the device
+    assert whole.uploads <= 4  # pixels, labels, pairs and sizes
+    assert within.total / len(requests) < 160
+    assert whole.total - within.total <= 6
 
 
 @pytest.mark.parametrize(
@@ -275,6 +316,30 @@ def test_folded_norms_and_joined_branches_compute_the_same(tiny: Any) -> None:
         fusion.join()
         torch.testing.assert_close(fusion(a, b), expected, atol=1e-6, rtol=1e-5)
     assert list(fusion.state_dict()) == state
+
+
+@pytest.mark.parametrize("coordinates", [2, 4])
+def test_joined_box_heads_compute_the_same_boxes(coordinates: int) -> None:
+    torch.manual_seed(0)
+    subjects, objects = BoxHeads(16, 2), BoxHeads(16, 2)
+    for parameter in (*subjects.parameters(), *objects.parameters()):
+        parameter.data.normal_()
+    pair = torch.rand(3, 5, 16)
+    references = torch.rand(3, 5, coordinates), torch.rand(3, 5, coordinates)
+    state = list(subjects.state_dict())
+    for queries in ((pair, pair), (pair, pair.flip(1))):
+        expected = subjects(1, queries[0], references[0]), objects(1, queries[1], references[1])
+        subjects.joined = None
+        for found, box in zip(
+            predict_boxes(subjects, objects, 1, queries, references), expected, strict=True
+        ):
+            assert found.equal(box)  # apart, to the last bit, as on a CPU
+        subjects.join(objects, torch.float32)
+        for found, box in zip(
+            predict_boxes(subjects, objects, 1, queries, references), expected, strict=True
+        ):
+            torch.testing.assert_close(found, box, atol=1e-6, rtol=1e-5)
+    assert list(subjects.state_dict()) == state
 
 
 def test_products_of_a_prepared_model_have_half_weights_and_norms_do_not(tiny: Any) -> None:

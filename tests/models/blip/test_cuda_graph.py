@@ -11,10 +11,10 @@ import torch
 from relforge.models.blip.arithmetic import Arithmetic
 from relforge.models.blip.captioner import BlipCaptioner
 from relforge.models.blip.checkpoint import load
-from relforge.models.blip.cuda_graph import CudaGraph
 from relforge.models.blip.decoder import TextDecoder
 from relforge.models.blip.sampler import Sampler
 from relforge.models.blip.settings import Beams, Nucleus
+from relforge.models.cuda_graph import CudaGraph
 
 CPU = torch.device("cpu")
 

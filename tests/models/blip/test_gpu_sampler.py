@@ -14,12 +14,12 @@ import torch
 from relforge.models.blip.arithmetic import Arithmetic
 from relforge.models.blip.captioner import BlipCaptioner
 from relforge.models.blip.checkpoint import load
-from relforge.models.blip.cuda_graph import CudaGraph
 from relforge.models.blip.decoder import TextDecoder
 from relforge.models.blip.fused_decoder import why_not_fused
 from relforge.models.blip.gpu_sampler import GpuSampler
 from relforge.models.blip.settings import Nucleus
 from relforge.models.blip.vision import VisionEncoder
+from relforge.models.cuda_graph import CudaGraph
 
 sys.path.append(str(Path(__file__).resolve().parents[3] / "benchmarks"))
 
@@ -82,7 +82,7 @@ def test_the_vision_encoder_copies_no_attention_inputs(folder: Path) -> None:
 
 
 def test_a_graph_that_cannot_be_captured_leaves_a_note(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: CudaGraph, function: object, device: torch.device) -> None:
+    def refuse(self: CudaGraph, function: object, device: torch.device, pool: object) -> None:
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
     monkeypatch.setattr(CudaGraph, "__init__", refuse)
