@@ -6,8 +6,12 @@ import hashlib
 from collections.abc import Collection, Sequence
 
 import duckdb
+import pyarrow as pa
 
 from relforge.reports.query import select
+
+_FURTHER = 8
+"""So many times more images are drawn where too few of those before have something to show."""
 
 
 def choose(images: Sequence[str], informative: Collection[str], count: int) -> list[str]:
@@ -37,12 +41,26 @@ def choose_rows(
         images: table or sub-query of the images to draw from.
         informative: tables of images with something to show.
     """
-    told = (
-        " OR ".join(f"image_id IN (SELECT DISTINCT image_id FROM {name})" for name in informative) or "true"
+    limit = count
+    while True:  # most often the first ones have something to show, so that no list of those that do is made
+        sql = f"SELECT image_id FROM {images} ORDER BY sha256(image_id) LIMIT {limit}"
+        drawn: list[str] = select(connection, sql)["image_id"].to_pylist()
+        told = set(drawn) if not informative else _find_informative(connection, drawn, informative)
+        if len(told) >= count or len(drawn) < limit:
+            break
+        limit *= _FURTHER
+    kept = [one for one in drawn if one in told] + [one for one in drawn if one not in told]
+    return sorted(kept[:count], key=reading_order)
+
+
+def _find_informative(
+    connection: duckdb.DuckDBPyConnection, images: Sequence[str], informative: Sequence[str]
+) -> set[str]:
+    connection.register("drawn", pa.table({"image_id": pa.array(images, pa.string())}))
+    rows = " UNION ALL ".join(
+        f"SELECT image_id FROM {name} SEMI JOIN drawn USING (image_id)" for name in informative
     )
-    sql = f"SELECT image_id FROM {images} ORDER BY ({told}) DESC, sha256(image_id) LIMIT {count}"
-    drawn: list[str] = select(connection, sql)["image_id"].to_pylist()
-    return sorted(drawn, key=reading_order)
+    return set(select(connection, f"SELECT DISTINCT image_id FROM ({rows})")["image_id"].to_pylist())
 
 
 def reading_order(image_id: str) -> tuple[int, int, str]:

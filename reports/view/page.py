@@ -36,8 +36,7 @@ def gather(
         RunError, QueryError: see `RunView`.
     """
     view = RunView(run, against, max_images, only, where)
-    described = {scene["id"]: scene for chunk in range(view.chunks) for scene in view.scenes(chunk)}
-    scenes = [described[one] for one in view.images]
+    scenes = view.describe()
 
     def thumbnail(one: str) -> tuple[bytes | None, str]:
         return view.encode(one, LONGER_SIDE)

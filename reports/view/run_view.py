@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from typing import Any
 
 import duckdb
@@ -18,7 +18,7 @@ from relforge.pipeline.run.plan import load_plan
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.reports.datasets import Datasets, open_datasets
 from relforge.reports.matching import find_images
-from relforge.reports.query import connect, quote_all, select
+from relforge.reports.query import connect, quote, quote_all, select
 from relforge.reports.view.against import merge_scenes
 from relforge.reports.view.choose import choose_rows, reading_order
 from relforge.reports.view.evidence import ROLES
@@ -75,8 +75,6 @@ class RunView:
         self.run, self.against = run, against
         self.shown, self.gold = first.shown, first.gold
         self.images, self.total = self._choose(max_images, only, where)
-        self._chunk_of: dict[str, tuple[int, int]] = {}
-        self._chunks = self._cut()
         self.scenes = lru_cache(_KEPT)(self._scenes)
 
     @property
@@ -104,13 +102,19 @@ class RunView:
             first.connection.register("relations_of_b", rest[0].datasets[rest[0].shown])
         name = "relations_of_b" if rest else ""
         index = index_run(first.connection, self.images, first.shown, first.gold, name)
-        places = [self._chunk_of[one] for one in self.images]
+        places = [self._places[one] for one in self.images]
         return {**index, "chunk": [one[0] for one in places], "at": [one[1] for one in places]}
 
     def _scenes(self, chunk: int) -> list[dict[str, Any]]:
         """The images of a chunk, see `scene.describe_image`."""
         ids = self._chunks[chunk]
-        described = [one.describe(ids, self.gold) for one in self._tables]
+        return self._merge([one.describe_chunk(ids, self.gold) for one in self._tables])
+
+    def describe(self) -> list[dict[str, Any]]:
+        """The same of all images at once, each table read once: for as many as one page holds."""
+        return self._merge([one.describe(self.images, self.gold) for one in self._tables])
+
+    def _merge(self, described: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
         if len(described) == 1:
             return described[0]
         return [merge_scenes(a, b) for a, b in zip(*described, strict=True)]
@@ -165,7 +169,8 @@ class RunView:
             raise RunError(f"{self.run} and {self.against} have no image in common with the same boxes")
         return "shared"
 
-    def _cut(self) -> list[list[str]]:
+    @cached_property
+    def _chunks(self) -> list[list[str]]:
         """Images by chunk. Those of a chunk are of one shard, since a shard is read whole."""
         chunks = []
         for table in self._tables:
@@ -174,13 +179,14 @@ class RunView:
             kept = sorted(ids, key=reading_order)
             for first in range(0, len(kept), CHUNK):
                 chunks.append(kept[first : first + CHUNK])
-        for number, ids in enumerate(chunks):
-            self._chunk_of |= {one: (number, place) for place, one in enumerate(ids)}
         return chunks
 
-    def chunk_of(self, image_id: str) -> int:
-        """The number of the chunk that has an image."""
-        return self._chunk_of[image_id][0]
+    @cached_property
+    def _places(self) -> dict[str, tuple[int, int]]:
+        """The chunk of an image, and its place there."""
+        return {
+            one: (number, place) for number, ids in enumerate(self._chunks) for place, one in enumerate(ids)
+        }
 
 
 class _Tables:
@@ -192,7 +198,7 @@ class _Tables:
         self.datasets: Datasets = open_datasets(run)[0]
         if "images" not in self.datasets:
             raise RunError(f"{run} holds no images yet; let relforge run ingest them first")
-        self.connection: duckdb.DuckDBPyConnection = connect(self.datasets)
+        self.connection: duckdb.DuckDBPyConnection = connect(self.datasets, direct=True)
         self.shown = next((name for name in SHOWN if name in self.datasets), SHOWN[0])
         if self.shown not in self.datasets:
             self.connection.register(self.shown, empty(self.shown))
@@ -203,6 +209,7 @@ class _Tables:
             if name in ("images", *_FACTS)
         }
         self._shard_of: dict[str, str] = {}
+        self._described: dict[str, dict[str, Any]] = {}
 
     def informative(self) -> list[str]:
         """Tables that say which images have relations or gold."""
@@ -213,7 +220,7 @@ class _Tables:
             raise RunError(
                 f"{self.run} has no {self.shown} yet, so there is nothing for --where to choose from"
             )
-        if images := find_images(self.connection, self.datasets, self.shown, where):
+        if images := find_images(connect(self.datasets), self.datasets, self.shown, where):
             return images
         raise RunError(
             f"no row of {self.shown} in {self.run} is one where {where!r} holds; "
@@ -227,15 +234,51 @@ class _Tables:
             found[shard].append(image)
         return [found[shard] for shard in sorted(found)]
 
+    def describe_chunk(self, ids: Sequence[str], gold: bool) -> list[dict[str, Any]]:
+        """Facts of images of one shard, in their order."""
+        return self._describe(ids, gold, {name: self._rows(name, ids) for name in self._facts})
+
     def describe(self, ids: Sequence[str], gold: bool) -> list[dict[str, Any]]:
+        """The same of any images."""
+        rows = {name: self._select(name, ids) for name in self._facts}
+        if self._embedded:
+            self.find_shards(ids)
+        else:  # the rows have all that there is of the pixels
+            self._described = {row["image_id"]: row | {"bytes": None} for row in rows["images"]}
+        return self._describe(ids, gold, rows)
+
+    @property
+    def _facts(self) -> list[str]:
+        return ["images", *(name for name in _FACTS if name in self._fragments)]
+
+    def _describe(
+        self, ids: Sequence[str], gold: bool, tables: Mapping[str, Iterable[dict[str, Any]]]
+    ) -> list[dict[str, Any]]:
         rows: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
-        for name in ("images", *(name for name in _FACTS if name in self._fragments)):
-            for row in self._rows(name, ids):
+        for name, of_table in tables.items():
+            for row in of_table:
                 rows[row["image_id"]][name].append(row)
         return [describe_image(rows[one]["images"][0], rows[one], self.shown, gold) for one in ids]
 
+    def _select(self, name: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Rows of some images of one table, in the table's order."""
+        columns = ", ".join(map(quote, self._columns(name)))
+        sql = f"SELECT {columns} FROM {name} WHERE image_id IN {quote_all(ids)}"  # a join may turn the rows
+        return select(self.connection, sql).to_pylist() if ids else []
+
+    @cached_property
+    def _embedded(self) -> bool:
+        """Whether the table of images may hold pixels, so that a row of it is read for one image alone."""
+        for fragment in self._fragments["images"].values():
+            for group in (fragment.metadata.row_group(at) for at in range(fragment.metadata.num_row_groups)):
+                columns = (group.column(at) for at in range(group.num_columns))
+                statistics = next((one.statistics for one in columns if one.path_in_schema == "bytes"), None)
+                if statistics is None or statistics.null_count != group.num_rows:
+                    return True
+        return False
+
     def shrink(self, image_id: str, longer_side: int) -> tuple[Image.Image | None, str]:
-        (row,) = self._rows("images", [image_id], pixels=True)
+        row = self._described.get(image_id) or self._rows("images", [image_id], pixels=True)[0]
         written = self.job.config.get("dataset", {})
         orientation, max_pixels = written.get("orientation"), written.get("max_pixels", MAX_PIXELS)
         size = (row["width"], row["height"])
@@ -244,8 +287,8 @@ class _Tables:
     def _rows(self, name: str, ids: Sequence[str], pixels: bool = False) -> list[dict[str, Any]]:
         """Rows of some images of one table, in the table's order."""
         schema: pa.Schema = self.datasets[name].schema
-        read = _READ_SHOWN if name == self.shown else _READ.get(name, schema.names)
-        columns = [one for one in schema.names if one in read and (pixels or one != "bytes")]
+        columns = [*self._columns(name), *(["bytes"] if pixels else [])]
+        self.find_shards(ids)
         rows: list[dict[str, Any]] = []
         for shard in sorted({self._shard_of[one] for one in ids}):
             if fragment := self._fragments[name].get(shard):
@@ -253,8 +296,16 @@ class _Tables:
                 rows += fragment.to_table(schema=schema, columns=columns, filter=chosen).to_pylist()
         return rows
 
+    def _columns(self, name: str) -> list[str]:
+        """Those that are read of a table; `bytes` is not among them."""
+        names: list[str] = self.datasets[name].schema.names
+        read = _READ_SHOWN if name == self.shown else _READ.get(name, names)
+        return [one for one in names if one in read and one != "bytes"]
+
     def find_shards(self, images: Sequence[str]) -> None:
         """Which shards these images are in. A shard is the same set of images in every table."""
+        if all(one in self._shard_of for one in images):
+            return
         chosen = pa.array(images, pa.string())
         for shard, fragment in self._fragments["images"].items():
             ids = fragment.to_table(columns=["image_id"])["image_id"]

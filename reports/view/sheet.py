@@ -46,7 +46,7 @@ def draw_sheet(run: str, count: int, seed: int, where: str | None = None) -> tup
     """
     drawn = _draw(run, count, seed, where)
     view = RunView(run, only=sorted({one[0] for one in drawn}))
-    scenes = {scene["id"]: scene for chunk in range(view.chunks) for scene in view.scenes(chunk)}
+    scenes = {scene["id"]: scene for scene in view.describe()}
     rows = -(-len(drawn) // COLUMNS)
     height = SIDE + _LINE * _LINES + GAP
     across = min(COLUMNS, len(drawn)) * (SIDE + GAP) + GAP
