@@ -26,10 +26,11 @@ def command(
 ) -> None:
     """Fit the probability that a relation is right, from its score, claim, prior, support and predicate.
 
-    A config names the file: select: {quality: learned, weights: FILE.json, precision: 0.9}. Measures, and the
-    thresholds of `precision`, are of images that were held out.
+    A config names the file: select: {quality: learned, weights: FILE.json, precision: 0.9}. Measures, the
+    default threshold and those of `precision` are of images that were held out; images of the fit are scored
+    by folds that did not see them.
     """
-    from relforge.stages.select.quality import save_quality
+    from relforge.stages.select.quality_file import save_quality
     from relforge.trainer.quality.examples import hash_examples, read_examples
     from relforge.trainer.quality.fit import fit_quality
 
@@ -65,6 +66,7 @@ def command(
         f"{measures['average_precision']:.3f} (of the score {measures['score_average_precision']:.3f}), "
         f"calibration error {measures['expected_calibration_error']:.3f}"
     )
+    print_line(f"F1 {measures['f1']:.3f} from {measures['threshold']:.2f} on, the default threshold")
     if model.thresholds:
         most = max(model.thresholds)
         print_line(f"precision up to {most:.2f} is reached, from {model.thresholds[most]:.2f} on")

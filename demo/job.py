@@ -6,6 +6,7 @@ Nothing in it is special to the demo but the weights it names, which are shipped
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -17,6 +18,23 @@ IMAGE_SIZE = {"short_side": 96, "long_side": 128}
 """The size the shipped tagger was trained at, pixels."""
 WEIGHTS = Path(__file__).parent / "weights"
 """Folders of the shipped models: `blip`, `rtagger`, `parsed`; each has a card with its command."""
+
+
+def describe_stages(drawn: Path) -> dict[str, dict[str, Any]]:
+    """Stage -> backend and options, as in a config.
+
+    Args:
+        drawn: folder of the split whose images are labelled.
+    """
+    return {
+        # a small captioner is right more often when it samples from the likeliest words only
+        "caption": {"backend": "blip", "model": str(WEIGHTS / "blip"), "captions": 10, "top_p": 0.6},
+        "parse": {"backend": "relforge", "predicate_form": "progressive"},
+        "match": {"backend": "synonyms", "synonyms": [str(drawn / "synonyms.json")]},
+        "ground": {"backend": "nearest", "floor": 0.0},
+        "tag": {"backend": "rtagger", "model": str(WEIGHTS / "rtagger"), **IMAGE_SIZE},
+        "select": {"backend": "select"},
+    }
 
 
 def write_job(folder: Path, images: int) -> Path:
@@ -40,15 +58,7 @@ def write_job(folder: Path, images: int) -> Path:
             "images": str(drawn / "images" / "{image_id:0>6}.jpg"),
         },
         "run": {"folder": str(folder / "run"), "shard_images": SHARD_IMAGES},
-        "stages": {
-            # a small captioner is right more often when it samples from the likeliest words only
-            "caption": {"backend": "blip", "model": str(WEIGHTS / "blip"), "captions": 10, "top_p": 0.6},
-            "parse": {"backend": "relforge", "predicate_form": "progressive"},
-            "match": {"backend": "synonyms", "synonyms": [str(drawn / "synonyms.json")]},
-            "ground": {"backend": "nearest", "floor": 0.0},
-            "tag": {"backend": "rtagger", "model": str(WEIGHTS / "rtagger"), **IMAGE_SIZE},
-            "select": {"backend": "select"},
-        },
+        "stages": describe_stages(drawn),
     }
     config = folder / "demo.yaml"
     config.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")

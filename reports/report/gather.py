@@ -27,11 +27,10 @@ from relforge.reports.report.coverage import find_coverage
 from relforge.reports.report.funnel import Step, count_rows, sum_accounts
 from relforge.reports.report.label_counts import find_label_counts
 from relforge.reports.report.rounds import find_rounds
+from relforge.stages.select.stage import DEFAULT_THRESHOLD
 
 _MAX_COUNTED = 40
 _BINS = 20
-_DEFAULT_THRESHOLD = 0.2
-"""Of the select stage, where the config names none."""
 
 
 def gather(run: str) -> dict[str, Any]:
@@ -69,7 +68,9 @@ def gather(run: str) -> dict[str, Any]:
         codes = LabelCodes(connection, [shown], "boxes")
         rows = codes.number(shown, ", 1 AS times")
         pairs = count_pairs(connection, rows, codes.write_boxes("coded_boxes", "boxes"), _MAX_COUNTED)
-    threshold = float(options.get("threshold", _DEFAULT_THRESHOLD))
+    learned = options.get("quality") == "learned"  # then the option is of the quality, not of the score
+    chosen = None if learned else options.get("threshold")
+    threshold = DEFAULT_THRESHOLD if chosen is None else float(chosen)
     answered = list_answered(folder, survey)
     return {
         "run": run,
@@ -91,7 +92,7 @@ def gather(run: str) -> dict[str, Any]:
         "answered_rows": answered_rows(answered),
         "histogram": histogram(connection, _with_score("scores", options)) if "scores" in datasets else None,
         "gold": datasets["gold"].count_rows() if "gold" in datasets else 0,
-        "quality": None if labels is None else assess_labels(connection, labels, threshold),
+        "quality": None if labels is None else _assess(connection, labels, threshold, learned),
         "reliability": None if labels is None else assess_reliability(connection, labels),
         "fates": None if labels is None else count_fates(connection, labels),
     }
@@ -107,19 +108,27 @@ def _step(survey: Survey, stage: str, outputs: tuple[str, ...]) -> Step:
     )
 
 
+def _assess(
+    connection: duckdb.DuckDBPyConnection, labels: Labels, threshold: float, learned: bool
+) -> dict[str, Any] | None:
+    found = assess_labels(connection, labels, threshold)
+    return None if found is None else found | {"chosen_by": "quality" if learned else "score"}
+
+
 def _labels(datasets: Datasets, options: Mapping[str, Any]) -> Labels | None:
     """The tables that quality is of; None where one of them is not there yet."""
     if not {"scores", "gold", "relations", "boxes"} <= set(datasets):
         return None
+    kept = _with_score("relations", options)
+    if "quality" in datasets["relations"].schema.names:
+        kept = f"(SELECT {KEYS}, quality AS score FROM relations)"
     nothing = f"(SELECT {KEYS} FROM scores WHERE false)"
     return Labels(
         candidates="candidates" if "candidates" in datasets else nothing,
         scored=_with_score("scores", options),
-        kept=_with_score("relations", options),
+        kept=kept,
         gold="gold",
-        confidence=f"(SELECT {KEYS}, quality AS score FROM relations)"
-        if "quality" in datasets["relations"].schema.names
-        else _with_score("relations", options),
+        confidence=kept,
         grounded="grounded" if "grounded" in datasets else None,
     )
 

@@ -22,14 +22,16 @@ def compare_choices(quality: dict[str, Any]) -> list[Row]:
     """The kept relations beside other choices from the same candidates.
 
     Args:
-        quality: what `relforge.evaluation.label_quality.quality` returns.
+        quality: what `relforge.evaluation.label_quality.assess_labels` returns, and `chosen_by`, see
+            `gather`.
 
     Returns:
         rows of a name and the values of `COMPARED`; None where a choice has no such value.
     """
+    by_quality = quality.get("chosen_by") == "quality"
     rows = {
         "kept relations": quality["kept"],
-        "at the run's threshold": quality["threshold"],
+        "the score alone at its default" if by_quality else "at the run's threshold": quality["threshold"],
         "at the best threshold": quality["best"] | quality["scored"],
         "frequency prior at its best": quality["prior"],
         "greedy: every candidate": quality["greedy"],

@@ -13,6 +13,7 @@ from functools import cache
 
 from relforge.stages.parse.graph import Relation, SceneGraph
 from relforge.stages.parse.inflection import VERBS, gerund, sections, third_person
+from relforge.stages.parse.learned.lemmas import verb_lemmas
 
 FORMS = ("surface", "progressive", "lemma")
 PREPOSITION_RULES = ("kept", "collapsed")
@@ -31,8 +32,9 @@ class PredicatePolicy:
 
     Args:
         form: `surface` keeps the caption's wording ("sits on"); `progressive` writes the present tense as
-            Visual Genome mostly does ("sitting on") and leaves the rest; `lemma` writes "sit on", so that
-            "holds", "holding" and "held" are one label.
+            Visual Genome mostly does ("sitting on"), likewise a passive that the parser turned round ("a
+            horse ridden by a man": man, riding, horse), and leaves the rest; `lemma` writes "sit on", so
+            that "holds", "holding" and "held" are one label.
         prepositions: `kept` leaves a verb with its preposition; `collapsed` does as the published
             parser: the verb is removed and the preposition stays, except in the two-word phrasal verbs on
             SceneGraphParser's list ("sit on").
@@ -69,7 +71,7 @@ class PredicatePolicy:
         kept: list[Relation] = []
         dropped: Counter[str] = Counter()
         for relation in graph.relations:
-            reworded = self._reword(relation)
+            reworded = self._reword(relation, graph)
             if not reworded.predicate:
                 dropped["empty_predicate"] += 1
             elif relation.confidence is not None and relation.confidence < self.min_confidence:
@@ -82,14 +84,14 @@ class PredicatePolicy:
             return graph, dropped
         return SceneGraph(graph.entities, tuple(kept)), dropped
 
-    def _reword(self, relation: Relation) -> Relation:
+    def _reword(self, relation: Relation, graph: SceneGraph) -> Relation:
         predicate, lemma = relation.predicate, relation.lemma
         if self.prepositions == "collapsed":
             predicate, lemma = collapse(predicate, lemma)
         if self.form == "lemma":
             predicate = lemma
         elif self.form == "progressive":
-            predicate = to_progressive(predicate, lemma)
+            predicate = to_progressive(predicate, lemma, is_turned(relation, graph))
         if (predicate, lemma) == (relation.predicate, relation.lemma):
             return relation
         return replace(relation, predicate=predicate, lemma=lemma)
@@ -110,14 +112,28 @@ def collapse(predicate: str, lemma: str, phrasal: Callable[[str], bool] | None =
     return " ".join(surface[first:]), " ".join(words[at:])
 
 
-def to_progressive(predicate: str, lemma: str) -> str:
-    """The present tense as -ing form: "sits on" and "sit on" -> "sitting on"; "has", "held by", "on" stay."""
+def is_turned(relation: Relation, graph: SceneGraph) -> bool:
+    """Whether the caption speaks of the object first, then of what is done to it, and then of the subject."""
+    subject, object_ = graph.entities[relation.subject], graph.entities[relation.object]
+    return 0 <= object_.end <= relation.start < relation.end <= subject.start
+
+
+def to_progressive(predicate: str, lemma: str, turned: bool = False) -> str:
+    """The present tense as -ing form: "sits on" and "sit on" -> "sitting on"; "has", "held by", "on" stay.
+
+    Args:
+        turned: see `is_turned`; then "held" is what the subject does: "holding".
+    """
     first, _, rest = predicate.partition(" ")
     verb = lemma.partition(" ")[0]
-    present = first == third_person(verb) or (first == verb and verb in _verbs())
-    if not present or verb in ("be", "have"):
+    present = first == verb and verb in _verbs()
+    passive = turned and verb != first != gerund(verb) and verb in verb_lemmas(first)
+    # a parser may take one verb for another ("lies" for a form of "lay")
+    named = (one for one in (verb, *verb_lemmas(first)[:-1]) if first == third_person(one))
+    acting = verb if present or passive else next(named, "")
+    if acting in ("", "be", "have"):
         return predicate
-    return f"{gerund(verb)} {rest}".rstrip()
+    return f"{gerund(acting)} {rest}".rstrip()
 
 
 @cache

@@ -46,7 +46,7 @@ class ParseStage:
     """
 
     name = "parse"
-    version = 2
+    version = 3
     inputs: tuple[str, ...] = ("captions",)
     outputs: tuple[str, ...] = ("triplets",)
 

@@ -15,7 +15,9 @@ from relforge.stages.columns import encode_in_order
 from relforge.stages.contract import StageResult
 from relforge.stages.overlap import pairs_overlap
 from relforge.stages.relation_ids import derive_relation_ids
-from relforge.stages.select.quality import SUPPORT, QualityModel, describe_rows, load_quality
+from relforge.stages.select.features import COLUMNS, add_column, describe_rows
+from relforge.stages.select.quality import QualityModel
+from relforge.stages.select.quality_file import load_quality
 
 CONFIDENCES = ("relation", "product")
 QUALITIES = ("score", "learned")
@@ -24,6 +26,9 @@ _WITH_QUALITY = schemas.TableSpec(
     schemas.SORT_KEYS["relations"],
 )
 """`relations` of `quality: learned`."""
+DEFAULT_THRESHOLD = 0.2
+"""Of the score; the published loader's."""
+SUPPORT = COLUMNS["image_support"]
 DEDUPLICATIONS = ("max", "published", "none")
 
 
@@ -31,7 +36,8 @@ class SelectStage:
     """Threshold, duplicates, overlap prior, then the best of each pair and image.
 
     Args:
-        threshold: lowest confidence kept (inclusive, as the published loader does).
+        threshold: lowest confidence kept (inclusive, as the published loader does); by default 0.2, with
+            `quality: learned` the one that was best on the held-out images of the fit.
         confidence: `relation` (sigmoid of the relation logit) or `product` (times subject and object
             scores; a missing one counts as 1).
         deduplicate: of equal (subject, predicate, object): `max` keeps one best row, `published` every row
@@ -57,7 +63,7 @@ class SelectStage:
 
     def __init__(
         self,
-        threshold: float = 0.2,
+        threshold: float | None = None,
         confidence: str = "relation",
         deduplicate: str = "max",
         top_k_pair: int | None = None,
@@ -70,7 +76,7 @@ class SelectStage:
         weights: str | None = None,
         precision: float | None = None,
     ) -> None:
-        if not 0 <= threshold <= 1:
+        if threshold is not None and not 0 <= threshold <= 1:
             raise ValueError(f"select.threshold: {threshold} is not between 0 and 1")
         if confidence not in CONFIDENCES:
             raise ValueError(f"select.confidence: {confidence!r} is not one of {', '.join(CONFIDENCES)}")
@@ -91,18 +97,19 @@ class SelectStage:
                     "`support_image`, `prior` and `confidence`"
                 )
             self.schemas = {"relations": _WITH_QUALITY}
-        if self._quality is not None and precision is not None:
-            threshold = self._quality.threshold_of(precision)
         self._weights = weights
-        self._threshold = threshold
+        self._threshold = _choose_threshold(threshold, precision, self._quality)
         self._confidence = confidence
         self._deduplicate = deduplicate
         self._top_k_pair = top_k_pair
         self._top_k_image = top_k_image
         self._overlap_prior = overlap_prior
         self._support_image, self._support_floor, self._prior = support_image, support_floor, prior
-        if support_image or support_floor or (self._quality is not None and self._quality.image_support):
-            self.inputs = (*self.inputs, "image_support")
+        beside = set() if self._quality is None else set(self._quality.tables)
+        if support_image or support_floor:
+            beside.add("image_support")
+        self._beside = sorted(beside)
+        self.inputs = (*self.inputs, *self._beside)
 
     def files(self) -> Sequence[str]:
         return () if self._weights is None else (self._weights,)
@@ -112,10 +119,10 @@ class SelectStage:
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
         rows = tables["scores"].combine_chunks()
-        if "image_support" in self.inputs:
-            rows = add_support(rows, tables["image_support"])
+        for name in self._beside:
+            rows = add_column(rows, name, tables[name])
         if self._quality is not None:  # before rows are dropped: a claim's rows are compared
-            quality = self._quality.score(describe_rows(rows), rows["predicate"])
+            quality = self._quality.score(describe_rows(rows), rows)
             quality = np.where(np.isnan(rows["score"].to_numpy()), np.float32("nan"), quality)
             rows = rows.append_column("quality", pa.array(quality, pa.float32()))
         account = Account()
@@ -143,7 +150,7 @@ class SelectStage:
         ):
             if count:
                 keep(reason, _is_in_top(rows, self._confidences(rows), group, count))
-        rows = rows.select([name for name in rows.column_names if name != SUPPORT])
+        rows = rows.drop_columns([COLUMNS[name] for name in self._beside])
         rows = rows.append_column("relation_id", derive_relation_ids(rows, tables["images"]))
         account.keep(rows.num_rows)
         spec = None if self._quality is None else _WITH_QUALITY
@@ -185,13 +192,15 @@ def _read_quality(quality: str, weights: str | None, precision: float | None) ->
     return load_quality(Path(weights))
 
 
-def add_support(rows: pa.Table, support: pa.Table) -> pa.Table:
-    """The rows with the image's support of each, null where it has none."""
-    keys = ("image_id", "subject_box", "object_box", "predicate")
-    values = support[SUPPORT].to_pylist()
-    known = dict(zip(zip(*(support[key].to_pylist() for key in keys), strict=True), values, strict=True))
-    found = [known.get(key) for key in zip(*(rows[key].to_pylist() for key in keys), strict=True)]
-    return rows.append_column(SUPPORT, pa.array(found, pa.float32()))
+def _choose_threshold(
+    threshold: float | None, precision: float | None, quality: QualityModel | None
+) -> float:
+    """The option, or what goes without it."""
+    if quality is not None and precision is not None:
+        return quality.threshold_of(precision)
+    if threshold is not None:
+        return threshold
+    return DEFAULT_THRESHOLD if quality is None else quality.threshold
 
 
 def _is_best(rows: pa.Table, confidence: np.ndarray, ties: bool) -> np.ndarray:

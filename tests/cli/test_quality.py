@@ -14,7 +14,7 @@ from relforge.cli.app import invoke
 from relforge.data.sources import read_table
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.stages.corrections.table import FILE, SCHEMA
-from relforge.stages.select.quality import load_quality, save_quality
+from relforge.stages.select.quality_file import load_quality, save_quality
 from tests.fixtures.labelled import label_world
 
 
@@ -52,7 +52,7 @@ def test_select_keeps_what_the_fit_found_right(run, relforge) -> None:
     sidecar = run / RunFolder.sidecar_path("relations", 0)
     before_change = sidecar.read_text()
     model = load_quality(out)
-    save_quality(out, replace(model, bias=model.bias + 1), {})
+    save_quality(out, replace(model, threshold=0.4), {})
     assert (
         invoke(["run", str(run.parent / "world.yaml"), *select, "--accept-changes", "--executor", "loop"])
         == 0

@@ -12,12 +12,11 @@ from relforge.data.source_tables import read_corrections
 from relforge.data.sources import read_table
 from relforge.stages.columns import encode, flatten
 from relforge.stages.corrections.table import REMOVED, RIGHT
-from relforge.stages.image_support.stage import IMAGE_SUPPORT
-from relforge.stages.select.quality import describe_rows
-from relforge.stages.select.stage import add_support
+from relforge.stages.image_support.table import IMAGE_SUPPORT
+from relforge.stages.select.features import COLUMNS, add_column, describe_rows, zip_keys
 from relforge.trainer.quality.fit import Examples
 
-_KEYS = ("image_id", "subject_box", "object_box", "predicate")
+_SPECS = {"image_support": IMAGE_SUPPORT}
 
 
 def read_examples(run: str, corrected: bool = False) -> Examples:
@@ -33,36 +32,65 @@ def read_examples(run: str, corrected: bool = False) -> Examples:
     """
     rows = read_table(run, "scores").combine_chunks()
     rows = rows.filter(pc.invert(pc.is_nan(rows["score"])))
-    try:
-        support = read_table(run, "image_support", IMAGE_SUPPORT.schema)
-    except ValueError:  # the run has no such stage
-        support = None
-    if support is not None:
-        rows = add_support(rows, support)
-    features = describe_rows(rows)
-    keys = list(zip(*(rows[key].to_pylist() for key in _KEYS), strict=True))
-    if corrected:
-        corrections = read_corrections(run)
-        said = {} if corrections is None else _verdicts(corrections.relations)
-        judged = np.array([said.get(key) in (RIGHT, REMOVED) for key in keys], bool)
-        right = np.array([said.get(key) == RIGHT for key in keys], bool)
-        advice = "import corrections with `relforge import label-studio`, or leave --corrections out"
-    else:
-        table = read_table(run, "gold")
-        gold = set(zip(*(table[key].to_pylist() for key in _KEYS), strict=True))
-        judged = np.full(len(keys), bool(gold))
-        right = np.array([key in gold for key in keys], bool)
-        advice = "its source has no gold; judge some in Label Studio and use --corrections"
+    tables = set()
+    for table in COLUMNS:
+        try:
+            values = read_table(run, table, _SPECS[table].schema)
+        except ValueError:  # the run has no such stage
+            continue
+        rows = add_column(rows, table, values)
+        tables.add(table)
+    if not corrected:
+        gold = read_table(run, "gold")
+        if not gold.num_rows or not rows.num_rows:
+            raise ValueError(
+                f"{run}: no scored relation is judged: its source has no gold; judge some in Label Studio "
+                "and use --corrections"
+            )
+        return judge_by_gold(rows, gold, tables)
+    corrections = read_corrections(run)
+    said: dict[tuple[object, ...], str] = {}
+    if corrections is not None:
+        said = dict(
+            zip(zip_keys(corrections.relations), corrections.relations["verdict"].to_pylist(), strict=True)
+        )
+    verdicts = [said.get(key) for key in zip_keys(rows)]
+    judged = np.array([one in (RIGHT, REMOVED) for one in verdicts], bool)
+    right = np.array([one == RIGHT for one in verdicts], bool)
     if not judged.any():
-        raise ValueError(f"{run}: no scored relation is judged: {advice}")
+        raise ValueError(
+            f"{run}: no scored relation is judged: import corrections with `relforge import label-studio`, "
+            "or leave --corrections out"
+        )
+    return _describe(rows, judged, right, int(right.sum()), tables)
+
+
+def judge_by_gold(rows: pa.Table, gold: pa.Table, tables: set[str] | None = None) -> Examples:
+    """All of some scored relations, judged by a gold that has every true relation.
+
+    Args:
+        rows: of `scores`.
+        gold: pair columns.
+        tables: tables whose columns the rows have, see `stages.select.features.COLUMNS`.
+    """
+    known = set(zip_keys(gold))
+    right = np.array([key in known for key in zip_keys(rows)], bool)
+    return _describe(rows, np.ones(len(right), bool), right, len(known), tables or set())
+
+
+def _describe(
+    rows: pa.Table, judged: np.ndarray, right: np.ndarray, positives: int, tables: set[str]
+) -> Examples:
+    """The judged rows; their features are those among all rows, since a claim's rows are compared."""
     predicates = pc.unique(flatten(rows["predicate"]))
     return Examples(
-        features=features[judged],
+        features=describe_rows(rows)[judged],
         predicate=encode(rows["predicate"], predicates)[judged],
         predicates=predicates.to_pylist(),
         image=np.array(rows["image_id"].to_pylist(), object)[judged],
         right=right[judged],
-        image_support=support is not None,
+        positives=positives,
+        tables=frozenset(tables),
     )
 
 
@@ -73,7 +101,3 @@ def hash_examples(examples: Examples) -> str:
         found.update(np.ascontiguousarray(values).tobytes())
     found.update("\n".join(examples.predicates).encode())
     return found.hexdigest()
-
-
-def _verdicts(corrections: pa.Table) -> dict[tuple[object, ...], str]:
-    return {tuple(row[key] for key in _KEYS): row["verdict"] for row in corrections.to_pylist()}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from relforge.evaluation.calibration import calibration, expected_error
 from relforge.evaluation.precision_recall import average_precision, compute_curve
 from relforge.stages.ground.model import hash_image
-from relforge.stages.select.quality import FEATURES, QualityModel
+from relforge.stages.select.features import FEATURES
+from relforge.stages.select.quality import QualityModel, Regression
 
 FOLDS = 5
 _STEPS = 50
@@ -27,12 +28,13 @@ class Examples:
     """Relations that somebody judged.
 
     Args:
-        features: N x F, see `quality.describe_rows`.
+        features: N x F, see `stages.select.features.describe_rows`.
         predicate: N numbers into `predicates`.
         predicates: their names.
         image: N image ids.
         right: N.
-        image_support: whether the run has the image's own support.
+        positives: how many would be right at best: all that is true of the images, proposed or not.
+        tables: tables beside `scores` that the run has, see `stages.select.features.COLUMNS`.
     """
 
     features: np.ndarray
@@ -40,15 +42,22 @@ class Examples:
     predicates: list[str]
     image: np.ndarray
     right: np.ndarray
-    image_support: bool
+    positives: int
+    tables: frozenset[str] = frozenset()
+
+    def name_predicates(self, rows: np.ndarray) -> pa.Array:
+        """Predicates of some rows, as texts."""
+        return pa.array(self.predicates, pa.string()).take(pa.array(self.predicate[rows]))
 
 
 def fit_quality(examples: Examples) -> tuple[QualityModel, dict[str, Any]]:
-    """Fit on all examples; thresholds and measures come from images that were left out.
+    """Fit on all examples, and on all folds of their images but one; thresholds and measures are of images
+    that were left out.
 
     Returns:
         the model, and measures on held-out images: `relations`, `right` (share), `log_loss`,
-        `average_precision`, `expected_calibration_error`, and `score_average_precision` of the raw score.
+        `average_precision`, `expected_calibration_error`, `score_average_precision` of the raw score, and
+        `f1` at the best `threshold`.
 
     Raises:
         ValueError: all examples are right, or all are wrong, or they are of too few images.
@@ -58,16 +67,24 @@ def fit_quality(examples: Examples) -> tuple[QualityModel, dict[str, Any]]:
         kind = "right" if right.any() else "wrong"
         raise ValueError(f"all {len(right):,} relations are {kind}, so there is nothing to tell apart")
     names = np.unique(examples.image)
-    of_image = dict(zip(names.tolist(), [hash_image(str(one)) % FOLDS for one in names], strict=True))
-    fold = np.array([of_image[one] for one in examples.image.tolist()])
-    held_out = np.zeros(len(right), np.float32)
+    hashes = {str(one): hash_image(str(one)) for one in names.tolist()}
+    fold = np.array([hashes[str(one)] % FOLDS for one in examples.image.tolist()])
+    held_out, folds = np.zeros(len(right), np.float32), []
     for number in range(FOLDS):
         rows = fold != number
         if not right[rows].any() or right[rows].all():
             raise ValueError(f"relations of {len(names):,} images are too few to hold some of them out")
-        model = _solve(examples, rows, {})
-        held_out[~rows] = _score(model, examples, ~rows)
-    model = _solve(examples, np.ones(len(right), bool), _thresholds(held_out, right))
+        folds.append(_solve(examples, rows))
+        held_out[~rows] = folds[-1].score(examples.features[~rows], examples.name_predicates(~rows))
+    threshold, f1 = _best_threshold(held_out, right, examples.positives)
+    model = QualityModel(
+        whole=_solve(examples, np.ones(len(right), bool)),
+        folds=folds,
+        seen=frozenset(hashes.values()),
+        thresholds=_thresholds(held_out, right),
+        threshold=threshold,
+        tables=examples.tables,
+    )
     order = np.argsort(-held_out, kind="stable")
     raw = examples.features[:, FEATURES.index("score")]
     by_score = np.argsort(-raw, kind="stable")
@@ -81,11 +98,24 @@ def fit_quality(examples: Examples) -> tuple[QualityModel, dict[str, Any]]:
         "average_precision": round(average_precision(right[order], held_out[order], positives), 4),
         "score_average_precision": round(average_precision(right[by_score], raw[by_score], positives), 4),
         "expected_calibration_error": round(expected_error(calibration(held_out, right)), 4),
+        "threshold": threshold,
+        "f1": round(f1, 4),
     }
     return model, measures
 
 
-def _solve(examples: Examples, rows: np.ndarray, thresholds: Mapping[float, float]) -> QualityModel:
+def _best_threshold(score: np.ndarray, right: np.ndarray, positives: int) -> tuple[float, float]:
+    """(threshold, F1) where F1 is largest.
+
+    The threshold is half of that F1, as it is of probabilities (Lipton, Elkan, Naryanaswamy, 2014): where the
+    curve itself has its highest point is chance to a large part.
+    """
+    order = np.argsort(-score, kind="stable")
+    f1 = compute_curve(right[order], score[order], positives).best()[1]
+    return round(f1 / 2, 4), f1
+
+
+def _solve(examples: Examples, rows: np.ndarray) -> Regression:
     """The regression of some rows."""
     given, truth = examples.features[rows], examples.right[rows].astype(float)
     predicate, count = examples.predicate[rows], len(examples.predicates)
@@ -113,23 +143,13 @@ def _solve(examples: Examples, rows: np.ndarray, thresholds: Mapping[float, floa
             break
     weights = np.round(values, 6)
     offsets = dict(zip(examples.predicates, weights[width:].tolist(), strict=True))
-    return QualityModel(
+    return Regression(
         mean=np.round(mean, 6),
         deviation=np.round(deviation, 6),
         weights=weights[: width - 1],
         bias=float(weights[width - 1]),
         predicates={name: value for name, value in offsets.items() if value},
-        thresholds=thresholds,
-        image_support=examples.image_support,
     )
-
-
-def _score(model: QualityModel, examples: Examples, rows: np.ndarray) -> np.ndarray:
-    offset = np.array([model.predicates.get(name, 0.0) for name in examples.predicates])
-    normal = (examples.features[rows] - model.mean) / model.deviation
-    logit = normal @ model.weights + model.bias + offset[examples.predicate[rows]]
-    score: np.ndarray = (1 / (1 + np.exp(-logit))).astype(np.float32)
-    return score
 
 
 def _thresholds(score: np.ndarray, right: np.ndarray) -> dict[float, float]:

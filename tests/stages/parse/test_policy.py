@@ -44,10 +44,32 @@ def test_the_lemma_makes_one_label_of_all_verb_forms() -> None:
         ("perched on", "perch on", "perched on"),
         ("has", "have", "has"),
         ("in front of", "in front of", "in front of"),
+        ("lies on", "lay on", "lying on"),
     ],
 )
 def test_the_present_tense_becomes_progressive(predicate: str, lemma: str, expected: str) -> None:
     assert predicates(graph((predicate, lemma)), form="progressive") == [(expected, lemma)]
+
+
+@pytest.mark.parametrize(
+    ("predicate", "lemma", "expected"),
+    [
+        ("ridden", "ride", "riding"),
+        ("held", "hold", "holding"),
+        ("riding", "ride", "riding"),
+        ("had", "have", "had"),
+        ("on", "on", "on"),
+        ("left of", "left of", "left of"),
+    ],
+)
+def test_a_passive_that_was_turned_round_is_what_its_subject_does(predicate, lemma, expected) -> None:
+    # "a horse ridden by a man"
+    ends = Entity("a man", "a man", "man", 18, 23), Entity("a horse", "a horse", "horse", 0, 7)
+    said = Relation(0, predicate, lemma, 1, 8, 8 + len(predicate))
+    turned, straight = SceneGraph(ends, (said,)), SceneGraph(ends[::-1], (said,))
+
+    assert predicates(turned, form="progressive") == [(expected, lemma)]
+    assert predicates(straight, form="progressive")[0][0] == predicate
 
 
 @pytest.mark.parametrize(

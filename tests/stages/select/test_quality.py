@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from relforge.stages.select.quality import FEATURES, QualityModel, describe_rows, load_quality, save_quality
+from relforge.stages.ground.model import hash_image
+from relforge.stages.select.features import FEATURES, describe_rows
+from relforge.stages.select.quality import QualityModel, Regression
+from relforge.stages.select.quality_file import load_quality, save_quality
 from relforge.stages.select.stage import SelectStage
 from relforge.stages.tables import SCHEMAS
 
 BASE = {"subject_box": 0, "object_box": 1, "predicate": "on"}
 
 
-def write_model(path: Path, support: float = 0.0, image_support: bool = False, **predicates: float) -> str:
-    """Quality is the score's, moved by support and predicate."""
+def write_model(
+    path: Path, support: float = 0.0, tables: Sequence[str] = (), seen: str = "", **predicates: float
+) -> str:
+    """Quality is the score's, moved by support and predicate; of the image `seen` it is nearly 0."""
     weights = np.zeros(len(FEATURES))
     weights[FEATURES.index("score")], weights[FEATURES.index("support")] = 1.0, support
     ones, zeros = np.ones(len(FEATURES)), np.zeros(len(FEATURES))
-    thresholds = {0.5: 0.4, 0.8: 0.7}
-    model = QualityModel(zeros, ones, weights, 0.0, predicates, thresholds, image_support)
+    whole, without = (Regression(zeros, ones, weights, bias, predicates) for bias in (0.0, -50.0))
+    folds = [without if number == hash_image(seen) % 5 else whole for number in range(5)]
+    hashes = frozenset({hash_image(seen)} if seen else ())
+    model = QualityModel(whole, folds, hashes, {0.5: 0.4, 0.8: 0.7}, 0.6, frozenset(tables))
     save_quality(path, model, {"licence": "mine"})
     return str(path)
 
@@ -29,7 +37,7 @@ def write_model(path: Path, support: float = 0.0, image_support: bool = False, *
 def select(rows: Any, *scores: dict[str, Any], **options: Any) -> Any:
     tables = {
         "scores": rows.table("scores", *(BASE | row for row in scores)),
-        "images": rows.table("images", {}),
+        "images": rows.table("images", *({"image_id": name} for name in ("1", "2", "3"))),
     }
     return SelectStage(**options).process(tables | {"boxes": rows.boxes("a", "b", "c")})
 
@@ -109,14 +117,32 @@ def test_by_score_there_is_no_such_column(rows) -> None:
     assert select(rows, {"score": 0.9}).tables["relations"].schema == SCHEMAS["relations"]
 
 
-def test_image_support_is_read_where_the_fit_knew_it(tmp_path) -> None:
+def test_without_a_threshold_the_best_of_the_fit_counts(rows, tmp_path) -> None:
+    learned = {"quality": "learned", "weights": write_model(tmp_path / "q.json")}
+    scores: list[dict[str, Any]] = [{"score": 0.61}, {"score": 0.59, "predicate": "in"}]
+
+    assert select(rows, *scores, **learned).tables["relations"]["predicate"].to_pylist() == ["on"]
+    assert select(rows, *scores).kept == 2  # of the score it is 0.2
+
+
+def test_an_image_of_the_fit_is_scored_by_the_fold_that_did_not_see_it(rows, tmp_path) -> None:
+    weights = write_model(tmp_path / "q.json", seen="2")
+    scores: list[dict[str, Any]] = [{"score": 0.9, "image_id": name} for name in ("1", "2", "3")]
+
+    relations = select(rows, *scores, quality="learned", weights=weights, threshold=0.0).tables["relations"]
+
+    assert relations["image_id"].to_pylist() == ["1", "2", "3"]
+    assert relations["quality"].to_pylist() == pytest.approx([0.9, 0.0, 0.9], abs=1e-4)
+
+
+def test_tables_are_read_that_the_fit_knew(tmp_path) -> None:
     plain, with_support = (
-        SelectStage(quality="learned", weights=write_model(tmp_path / f"{known}.json", image_support=known))
-        for known in (False, True)
+        SelectStage(quality="learned", weights=write_model(tmp_path / f"{name}.json", tables=tables))
+        for name, tables in (("plain", ()), ("support", ("image_support",)))
     )
     assert "image_support" not in plain.inputs
     assert "image_support" in with_support.inputs
-    assert with_support.files() == (str(tmp_path / "True.json"),)
+    assert with_support.files() == (str(tmp_path / "support.json"),)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +162,7 @@ def test_image_support_is_read_where_the_fit_knew_it(tmp_path) -> None:
 def test_wrong_use_is_one_sentence(options, sentence, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_model(tmp_path / "q.json")
-    (tmp_path / "broken.json").write_text('{"version": 1, "features": {"score": {}}}')
+    (tmp_path / "broken.json").write_text('{"version": 2, "whole": {"features": {"score": {}}}}')
 
     with pytest.raises(ValueError, match=sentence):
         SelectStage(**options)
