@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ from relforge.tagger.request import Failure
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import CLIPModel
+
+    from relforge.models.gpu import ReadBack
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -82,32 +85,50 @@ class ClipTagger:
         return True
 
     def tag(self, images: Iterable[ImageCandidates[NDArray[np.uint8]]]) -> Iterator[Scores | Failure]:
-        import torch
+        from relforge.models.gpu import ReadBack
 
+        ahead = 1 if self._on_gpu() else 0  # an image is prepared while the GPU computes the one before
+        started: deque[tuple[str, ReadBack]] = deque()
         for image in images:
-            with torch.inference_mode():
-                scores = self._score(image)
-            yield Scores(image.image_id, scores)
+            started.append((image.image_id, ReadBack(self._score(image))))
+            while len(started) > ahead:
+                yield _finish(*started.popleft())
+        for one in started:
+            yield _finish(*one)
 
-    def _score(self, image: ImageCandidates[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    def _on_gpu(self) -> bool:
+        assert self.network is not None
+        return self.network.device.type != "cpu"
+
+    def _score(self, image: ImageCandidates[NDArray[np.uint8]]) -> Tensor:
+        """Scores of the candidates, on the device."""
         import torch
+
+        from relforge.models.gpu import upload
 
         pairs = list(dict.fromkeys(candidate[:2] for candidate in image.candidates))
-        features: dict[tuple[int, int], Tensor] = {}
-        for start in range(0, len(pairs), self.batch_size):
-            part = pairs[start : start + self.batch_size]
-            features |= dict(zip(part, self._encode_crops(image, part), strict=True))
-        scores = []
+        texts = []  # of each candidate, positive and negative
         for candidate in image.candidates:
             words = {
                 "subject": image.boxes[candidate.subject_box].category,
                 "relation": candidate.predicate,
                 "object": image.boxes[candidate.object_box].category,
             }
-            texts = (self.positive.format(**words), self.negative.format(**words))
-            prompts = torch.stack([self._encode_prompt(text) for text in texts])
-            scores.append(float((100 * prompts @ features[candidate[:2]]).softmax(0)[0]))
-        return np.array(scores, np.float32)
+            texts.append((self.positive.format(**words), self.negative.format(**words)))
+        with torch.inference_mode():
+            starts = range(0, len(pairs), self.batch_size)
+            parts = [pairs[start : start + self.batch_size] for start in starts]
+            crops = torch.cat([self._encode_crops(image, part) for part in parts])  # pairs x width
+            self._encode_prompts(list(dict.fromkeys(text for own in texts for text in own)))
+            prompts = torch.stack([self.prompts[text] for own in texts for text in own]).unflatten(0, (-1, 2))
+            rows = [pairs.index(candidate[:2]) for candidate in image.candidates]
+            assert self.network is not None
+            (index,) = upload(self.network.device, torch.tensor(rows))
+            if self._on_gpu():
+                return (100 * prompts @ crops[index][..., None])[..., 0].softmax(1)[:, 0]
+            # one by one: the last bits of a product depend on its size
+            each = [(100 * prompts[i] @ crops[row]).softmax(0)[0] for i, row in enumerate(rows)]
+            return torch.stack(each)
 
     def _encode_crops(
         self, image: ImageCandidates[NDArray[np.uint8]], pairs: Sequence[tuple[int, int]]
@@ -115,22 +136,35 @@ class ClipTagger:
         """Unit image features, pairs x width, of the rectangles around each pair."""
         import torch
 
+        from relforge.models.gpu import upload
+
         assert self.network is not None
         side = self.network.config.vision_config.image_size
         scale = image.pixels.shape[1] / image.width
         unions = [union_crop(image.pixels, image.boxes[s].xywh, image.boxes[o].xywh, scale) for s, o in pairs]
         crops = torch.stack([resize(union, side, side, "bicubic") for union in unions])
-        inputs = normalise(crops.to(self.network.device), CLIP_MEAN, CLIP_STD)
+        (there,) = upload(self.network.device, crops)
+        inputs = normalise(there, CLIP_MEAN, CLIP_STD)
         return _unit(self.network.get_image_features(pixel_values=inputs))
 
-    def _encode_prompt(self, text: str) -> Tensor:
-        """Unit text feature of a prompt, remembered."""
+    def _encode_prompts(self, texts: Sequence[str]) -> None:
+        """Unit text features of prompts into `self.prompts`; on a CPU one by one, so that no feature depends
+        on other prompts, to the last bit."""
+        from relforge.models.gpu import upload
+
         assert self.network is not None
-        if text not in self.prompts:
-            tokens = self.tokenizer([text], return_tensors="pt", truncation=True, max_length=77)
-            tokens = {k: tokens[k].to(self.network.device) for k in ("input_ids", "attention_mask")}
-            self.prompts[text] = _unit(self.network.get_text_features(**tokens))[0]
-        return self.prompts[text]
+        new = [text for text in texts if text not in self.prompts]
+        size = self.batch_size if self._on_gpu() else 1
+        for start in range(0, len(new), size):
+            part = new[start : start + size]
+            tokens = self.tokenizer(part, return_tensors="pt", truncation=True, max_length=77, padding=True)
+            ids, mask = upload(self.network.device, tokens["input_ids"], tokens["attention_mask"])
+            features = _unit(self.network.get_text_features(input_ids=ids, attention_mask=mask))
+            self.prompts.update(zip(part, features, strict=True))
+
+
+def _finish(image_id: str, scores: ReadBack) -> Scores:
+    return Scores(image_id, scores.wait().float().numpy())
 
 
 def union_crop(

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from PIL import Image
 
+from relforge.models.gpu import ReadBack
 from relforge.stages.registry import build
 from relforge.stages.tables import SCHEMAS, conform
-from relforge.stages.tag.clip import union_crop
+from relforge.stages.tag.clip import ClipTagger, union_crop
 from tests.fixtures.keys import key_of
 from tests.fixtures.tiny_clip import write_tiny_clip
 
@@ -89,6 +91,40 @@ def test_a_positive_prompt_that_equals_the_negative_one_scores_one_half(clip: st
     stage.setup()
     scores = stage.process(shard).tables["scores"]["score"].to_pylist()
     assert scores == pytest.approx([0.5] * 3)
+
+
+def test_a_gpu_reads_back_once_an_image_and_encodes_prompts_together(
+    clip: str, shard: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run() -> tuple[list[float], list[int], list[int]]:
+        stage: Any = build("tag", "clip", model=clip, floor=0.0)
+        stage.setup()
+        read: list[int] = []
+        begin = ReadBack.__init__
+
+        def record(self: ReadBack, tensor: torch.Tensor) -> None:
+            read.append(len(tensor))
+            begin(self, tensor)
+
+        batches: list[int] = []
+        encode = stage.tagger.network.get_text_features
+
+        def count(input_ids: torch.Tensor, **rest: Any) -> Any:
+            batches.append(len(input_ids))
+            return encode(input_ids=input_ids, **rest)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ReadBack, "__init__", record)
+            patch.setattr(stage.tagger.network, "get_text_features", count)
+            scores = stage.process(shard).tables["scores"]["score"].to_pylist()
+        return scores, read, batches
+
+    cpu, read, batches = run()
+    assert (read, batches) == ([3], [1] * 5)
+    monkeypatch.setattr(ClipTagger, "_on_gpu", lambda self: True)
+    gpu, read, batches = run()
+    assert (read, batches) == ([3], [5])
+    assert gpu == pytest.approx(cpu, abs=1e-5)
 
 
 def test_the_crop_is_the_union_of_both_boxes_cut_to_the_image() -> None:
