@@ -13,6 +13,7 @@ from relforge import __version__
 from relforge.cli import exits
 from relforge.cli.exits import BadInput
 from relforge.cli.output import print_line, report_error
+from relforge.cli.without_pandas import skip_pandas
 from relforge.machine import REFUSAL, is_supported
 from relforge.registry import Registry
 
@@ -56,6 +57,9 @@ VERBS = Registry(
 Verb modules import at their top only what starts fast (no torch, no Ray): `--help` loads them all.
 """
 
+_READERS = (["status"], ["inspect"], ["quarantine"], ["logs"], ["diff"], ["report"], ["view"])
+"""Verbs that read tables and nothing else."""
+
 _INTERRUPTED = 130
 """What typer returns after Ctrl-C: it catches the KeyboardInterrupt itself."""
 
@@ -90,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def invoke(arguments: list[str]) -> int:
     """Run one verb and return its exit code. Bad input is reported, never raised."""
     as_json = "--json" in arguments
+    if arguments[:1] in _READERS:
+        skip_pandas()
     try:
         code = build()(arguments, prog_name="relforge", standalone_mode=False)
     except KeyboardInterrupt:

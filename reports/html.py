@@ -11,7 +11,7 @@ from importlib import resources
 from relforge.pipeline.store.run_folder import open_storage
 
 # the only characters that can end a script element or a JavaScript line early
-_UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
+_UNSAFE = {one: f"\\u{ord(one):04x}" for one in "<>&\u2028\u2029"}
 
 
 def fill(package: str, template: str, title: str, data: object = None, body: str = "") -> str:
@@ -38,7 +38,10 @@ def fill(package: str, template: str, title: str, data: object = None, body: str
 
 def pack(data: object) -> str:
     """JSON that may stand in a script element or a script: no text in it can end either."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(_UNSAFE)
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for one, escaped in _UNSAFE.items():
+        text = text.replace(one, escaped)  # no copy where there is none
+    return text
 
 
 def write_page(page: str, out: str) -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 from relforge.demo.job import write_job
 
 
-def test_reading_verbs_import_neither_torch_nor_ray(finished) -> None:
+def test_reading_verbs_import_neither_torch_nor_ray_nor_pandas(finished) -> None:
     code = (
         "import sys; from relforge.cli.app import invoke; run = sys.argv[1];"
         "names = ('status', 'inspect', 'logs', 'quarantine', 'report', 'view');"
-        "verbs = [['--help'], *([name, run] for name in names)];"
-        "assert not any([invoke(verb) for verb in verbs]);"
-        "heavy = {'torch', 'ray', 'spacy', 'transformers'} & set(sys.modules); assert not heavy, heavy"
+        "verbs = [['--help'], *([name, run] for name in names), ['diff', run, run]];"
+        "codes = [invoke(verb) for verb in verbs]; assert not any(codes[:-1]);"
+        "heavy = {'torch', 'ray', 'spacy', 'transformers', 'pandas'} & set(sys.modules);"
+        "assert not heavy, heavy;"
+        "import pyarrow; assert pyarrow.table({'a': [1]}).to_pandas()['a'].sum() == 1"
     )
 
     done = subprocess.run([sys.executable, "-c", code, str(finished)], capture_output=True, text=True)
