@@ -10,7 +10,7 @@ import duckdb
 from relforge.evaluation.label_codes import NO_CLASS, with_classes
 from relforge.evaluation.label_points import KEYS, Labels
 
-_PART = 400_000
+_PART = 1_000_000
 """Gold relations at a time: the images are taken in parts, so that joins fit into little memory."""
 FATES = {
     "unspoken": "no claim of the image is about either of its two classes",

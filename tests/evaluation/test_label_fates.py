@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -81,6 +82,31 @@ def test_the_most_confident_relations_are_measured_tenth_by_tenth() -> None:
     assert coverage[3] == {"coverage": 0.4, "threshold": pytest.approx(0.85), "precision": 1.0}
     assert coverage[-1]["precision"] == 0.4
     assert sum(one["rows"] for one in reliability["bins"]) == 10
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        np.random.default_rng(1).random(400),
+        np.random.default_rng(2).integers(0, 5, 400) / 5,  # many equal ones
+        0.5 + np.random.default_rng(3).random(400) / 1e5,  # closer together than they are counted by
+        np.random.default_rng(4).normal(0, 3, 400),  # no probabilities
+    ],
+)
+def test_tenths_are_those_of_all_relations_in_order(scores: np.ndarray) -> None:
+    scores = scores.astype(np.float32)
+    kept = [(number // 20, f"p{number % 20}", 1) for number in range(len(scores))]
+    right = np.arange(len(scores)) % 3 == 0
+    gold = [one for one, is_right in zip(kept, right, strict=True) if is_right]
+
+    found = assess_reliability(*labels(kept=pairs(*kept, score=tuple(scores)), gold=pairs(*gold)))
+
+    assert found is not None
+    thresholds = np.sort(scores)[::-1][[39 + 40 * tenth for tenth in range(10)]]
+    shown = [scores >= threshold for threshold in thresholds]
+    assert [one["threshold"] for one in found["coverage"]] == thresholds.tolist()
+    assert [one["coverage"] for one in found["coverage"]] == [one.mean() for one in shown]
+    assert [one["precision"] for one in found["coverage"]] == [right[one].mean() for one in shown]
 
 
 def test_without_relations_there_is_nothing_to_trust() -> None:
