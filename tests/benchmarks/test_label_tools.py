@@ -47,7 +47,7 @@ def test_a_difference_is_that_of_the_tables(tmp_path: Path, monkeypatch: pytest.
         key = ("image_id", "subject_box", "predicate", "object_box")
         scores.append({tuple(row[name] for name in key): row["score"] for row in rows})
 
-    found = difference.compare_runs(*runs, tolerance=1e-6, examples=4)
+    found = difference.compare_runs(runs[0], runs[1], tolerance=1e-6, examples=4)
 
     first, second = scores
     both = set(first) & set(second)
