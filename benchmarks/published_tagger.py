@@ -8,9 +8,9 @@ and encoder; RoBERTa for every class name and text of every step; every decoder 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import nn
 
 from relforge.models.blocks.pair_queries import pad_pairs
 from relforge.models.blocks.prediction import Labels
@@ -22,7 +22,7 @@ Group = tuple[list[tuple[int, int]], list[str]]
 
 @torch.inference_mode()
 def published_procedure(
-    model: nn.Module,
+    model: Any,
     request: Request,
     images: torch.Tensor,
     groups: Sequence[Group],
@@ -32,10 +32,12 @@ def published_procedure(
     """Relations (pair, text, score) of one image above the threshold, in the published order.
 
     Args:
-        images: 1 x 3 x H x W float32, normalised.
+        model: an R-Tagger.
+        images: 1 x 3 x H x W float32, normalised, on the model's device.
         groups: of the image, the trailing empty one included.
     """
     index = {name: i for i, name in enumerate(request.classes)}
+    width = min(100, model.max_pairs)
     label = torch.tensor([index[name] for name in request.labels])
     found = []
     for start in range(0, len(groups), groups_per_call):
@@ -43,7 +45,8 @@ def published_procedure(
         texts = list(dict.fromkeys(text for _, own in call for text in own))
         names = [*request.classes, NO_OBJECTS]
         pairs = [torch.tensor(own, dtype=torch.long).reshape(-1, 2) for own, _ in call]
-        given = pad_pairs([request.boxes[p] for p in pairs], [label[p] for p in pairs], 100)
+        given = pad_pairs([request.boxes[p] for p in pairs], [label[p] for p in pairs], width)
+        given = given.to(images.device)
         images_of_call = images.repeat(len(call), 1, 1, 1)
         last = model(images_of_call, Labels(names, texts), None, given).layers[-1]
         scores = last.relation_logits.sigmoid()

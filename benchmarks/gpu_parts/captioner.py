@@ -67,13 +67,23 @@ def build(recorder: Recorder, large: bool = True) -> tuple[BlipForConditionalGen
     return model, Checkpoint("random weights", shape, state, Words(), PROMPT)
 
 
+def settings(recorder: Recorder) -> Nucleus:
+    """Published ones; short captions where sizes are tiny."""
+    return Nucleus(max_length=7 if recorder.tiny else 20)
+
+
+def captions(recorder: Recorder) -> int:
+    """Of an image."""
+    return 3 if recorder.tiny else 10
+
+
 def captioner(recorder: Recorder, checkpoint: Checkpoint, **options: Any) -> BlipCaptioner:
-    """As a stage builds it; 10 captions per image, 3 where sizes are tiny."""
+    """As a stage builds it."""
     tiny = recorder.tiny
-    settings = Nucleus(max_length=7 if tiny else 20)
     values: dict[str, Any] = {"rows": 8 if tiny else 640, "dtype": torch.float32 if tiny else torch.bfloat16}
     values |= {"on_gpu": True, **options}
-    return BlipCaptioner(checkpoint, settings, 3 if tiny else 10, torch.device(recorder.device), **values)
+    device = torch.device(recorder.device)
+    return BlipCaptioner(checkpoint, settings(recorder), captions(recorder), device, **values)
 
 
 def images(

@@ -1,14 +1,17 @@
-"""C2: captioner images per second, and where the time goes."""
+"""C2: captioner images per second against transformers' generate, and where the time goes."""
 
 from __future__ import annotations
 
 import time
 
 import torch
+from torch import Tensor
+from transformers import BlipForConditionalGeneration
 
 from gpu_parts import captioner as made
 from gpu_parts.recorder import Recorder
 from gpu_parts.timing import time_calls
+from relforge.images.resize import normalise
 from relforge.models.blip.captioner import BlipCaptioner
 from relforge.models.blip.checkpoint import Checkpoint
 from relforge.models.blip.gpu_sampler import GpuSampler
@@ -20,14 +23,16 @@ USEFUL = 0.444
 @torch.inference_mode()
 def run(recorder: Recorder) -> None:
     peak = _measure_peak(recorder)
-    _, checkpoint = made.build(recorder)
+    model, checkpoint = made.build(recorder)
+    best = 0.0
     for rows in (8,) if recorder.tiny else (640, 1280):
         for graphs in (False,) if recorder.tiny else (False, True):
             own = made.captioner(recorder, checkpoint, rows=rows, graphs=graphs)
             label = f"{rows} rows, graphs {own.notes['graphs']}"
-            _measure_speed(recorder, own, checkpoint, label, peak)
+            best = max(best, _measure_speed(recorder, own, checkpoint, label, peak))
             if rows in (8, 640):
                 _measure_parts(recorder, own, checkpoint, label)
+    _measure_generate(recorder, model, checkpoint, best)
     if not recorder.tiny:
         recorder.text("step", _profile(recorder, checkpoint))
 
@@ -44,7 +49,7 @@ def _measure_peak(recorder: Recorder) -> float:
 
 def _measure_speed(
     recorder: Recorder, own: BlipCaptioner, checkpoint: Checkpoint, label: str, peak: float
-) -> None:
+) -> float:
     """Images per second from memory, after a warm-up."""
     count = 2 if recorder.tiny else 64 if recorder.quick else 128
     if not recorder.tiny:
@@ -57,6 +62,42 @@ def _measure_speed(
     recorder.figure(f"images, {label}", speed, "images/s", tokens_per_image=tokens / count)
     if not recorder.tiny:
         recorder.figure(f"share of the peak, {label}", 100 * speed * USEFUL / peak, "%")
+    return speed
+
+
+def _measure_generate(
+    recorder: Recorder, model: BlipForConditionalGeneration, checkpoint: Checkpoint, best: float
+) -> None:
+    """The peer on four images, in the captioner's type: `generate` called once per caption, and all captions
+    of an image in one call; and how many times it our best speed is."""
+    settings = made.settings(recorder)
+    captions, count = made.captions(recorder), 2 if recorder.tiny else 4
+    own = model.to(torch.float32 if recorder.tiny else torch.bfloat16)
+    pixels = [
+        normalise(one[None].to(recorder.device), checkpoint.mean, checkpoint.std).to(own.dtype)
+        for *_, one in made.images(recorder, checkpoint, range(count))
+    ]
+    # transformers puts [DEC] in the place of the first token and cuts the last one
+    ids = torch.tensor([[*checkpoint.prompt, checkpoint.shape.text.eos]], device=recorder.device)
+    sampling = {"do_sample": True, "top_p": settings.top_p, "top_k": settings.top_k}
+    sampling |= {"repetition_penalty": settings.repetition_penalty, "temperature": settings.temperature}
+    sampling |= {"min_length": settings.min_length, "max_length": settings.max_length}
+
+    def generate(image: Tensor, together: int) -> list[Tensor]:
+        return [
+            own.generate(pixel_values=image, input_ids=ids, num_return_sequences=together, **sampling)
+            for _ in range(captions // together)
+        ]
+
+    for together, label in ((1, f"{captions} calls of generate"), (captions, "one call of generate")):
+        generate(pixels[0], together)
+        begin = time.perf_counter()
+        rows = [len(one) for image in pixels for one in generate(image, together)]
+        if recorder.device == "cuda":
+            torch.cuda.synchronize()
+        speed = count / (time.perf_counter() - begin)
+        recorder.check(f"{label} an image writes its captions", sum(rows) == count * captions)
+        recorder.figure(f"images, {label} an image", speed, "images/s", ours=best / speed)
 
 
 def _measure_parts(recorder: Recorder, own: BlipCaptioner, checkpoint: Checkpoint, label: str) -> None:

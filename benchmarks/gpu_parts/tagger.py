@@ -61,12 +61,12 @@ def build(recorder: Recorder) -> Any:
     return model.eval().to(recorder.device)
 
 
-def engine(recorder: Recorder, dtype: torch.dtype, batch_size: int) -> Engine:
+def engine(recorder: Recorder, dtype: torch.dtype, batch_size: int, graphs: bool | None = None) -> Engine:
     """As a stage builds it on a GPU."""
     model = build(recorder)
     prepare_for_gpu(model, dtype)
     features = TextFeatures(model.text_encoder, "0" * 64)
-    return Engine(model, features, dtype=dtype, batch_size=batch_size, on_gpu=True)
+    return Engine(model, features, dtype=dtype, batch_size=batch_size, on_gpu=True, graphs=graphs)
 
 
 def requests(

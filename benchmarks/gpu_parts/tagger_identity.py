@@ -1,4 +1,5 @@
-"""B4: how far a score moves with the other images of its batch and with its place among them."""
+"""B4: how far a score moves with the other images of its batch and with its place among them, and whether a
+graph gives the bits of single launches."""
 
 from __future__ import annotations
 
@@ -31,6 +32,23 @@ def run(recorder: Recorder) -> None:
         recorder.figure(f"largest difference among copies of itself, {name}", copies)
         recorder.check(f"scores among others stay within the margin, {name}", worst <= BATCH_NOISE[dtype],
                        difference=worst, margin=BATCH_NOISE[dtype])  # fmt: skip
+    if recorder.device == "cuda":
+        compare_graphs(recorder, size)
+
+
+def compare_graphs(recorder: Recorder, size: int) -> None:
+    """Whether a batch that is replayed as a CUDA graph gives the bits of the same batch kernel by kernel."""
+    batch = made.requests(recorder, size)
+    batch = [replace(one, pixels=batch[0].pixels.roll(i, 1)) for i, one in enumerate(batch)]
+    eager, graphed = (made.engine(recorder, torch.bfloat16, size, graphs=graphs) for graphs in (False, True))
+    expected, graphs = scores(eager, batch), graphed.padded.graphs
+    assert graphs is not None
+    found = [scores(graphed, batch) for _ in range(4)]  # single kernels, the capture, replays
+    recorder.check("the tagger's shapes are captured", bool(graphs.shapes), graphs=graphs.note)
+    recorder.check(
+        "a replay gives the bits of single launches, tagger",
+        all(np.array_equal(one, expected) for one in found),
+    )
 
 
 def scores(engine: Engine, batch: list[Request]) -> np.ndarray:
