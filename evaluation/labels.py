@@ -16,7 +16,7 @@ from relforge.data.sources import read_table
 from relforge.evaluation.evaluator import Measure, Result, Row
 from relforge.evaluation.precision_recall import Curve, average_precision, compute_curve
 from relforge.evaluation.prior import prior_scores
-from relforge.stages.columns import encode, flatten
+from relforge.stages.columns import encode, find_last, flatten, number_rows
 
 _KEYS = ("image_id", "subject_box", "object_box", "predicate")
 
@@ -135,23 +135,15 @@ def with_classes(pairs: pa.Table, boxes: pa.Table) -> pa.Table:
     Raises:
         KeyError: a pair names a box that is not there.
     """
-    columns = (boxes[name].to_pylist() for name in ("image_id", "box_id", "category"))
-    class_of = {(image, box): category for image, box, category in zip(*columns, strict=True)}
-    images = pairs["image_id"].to_pylist()
     for end in ("subject", "object"):
-        numbers = pairs[f"{end}_box"].to_pylist()
-        names = [class_of[image, number] for image, number in zip(images, numbers, strict=True)]
-        pairs = pairs.append_column(f"{end}_class", pa.array(names, pa.string()))
+        named = [pairs["image_id"], pairs[f"{end}_box"]]
+        found = find_last(*number_rows(named, [boxes["image_id"], boxes["box_id"]]))
+        if (missing := np.flatnonzero(found < 0)).size:
+            raise KeyError(tuple(column[int(missing[0])].as_py() for column in named))
+        pairs = pairs.append_column(f"{end}_class", flatten(boxes["category"]).take(pa.array(found)))
     return pairs
 
 
-def _shared_keys(first: pa.Table, second: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+def _shared_keys(first: pa.Table, second: pa.Table) -> list[np.ndarray]:
     """One integer per row of both tables, equal where image, boxes and predicate are."""
-    joined = pa.concat_tables([first.select(_KEYS), second.select(_KEYS)])
-    combined = np.zeros(joined.num_rows, np.int64)
-    for key in _KEYS:
-        column = flatten(joined[key])
-        values = pc.unique(column)
-        combined = combined * (len(values) + 1) + encode(column, values)
-        combined = np.unique(combined, return_inverse=True)[1].astype(np.int64)
-    return combined[: first.num_rows], combined[first.num_rows :]
+    return number_rows(*([table[key] for key in _KEYS] for table in (first, second)))

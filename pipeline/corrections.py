@@ -67,8 +67,8 @@ def import_corrections(run: str, tool: str, file: str) -> dict[str, int]:
     def boxes_of(wanted: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
         found: dict[str, list[dict[str, Any]]] = defaultdict(list)
         columns = ["image_id", "box_id", "category", "x", "y", "w", "h"]
-        rows = _read(folder, survey, "boxes", columns)
-        for row in rows.filter(pc.is_in(rows["image_id"], pa.array(wanted, pa.string()))).to_pylist():
+        among = pc.is_in(pc.field("image_id"), pa.array(wanted, pa.string()))
+        for row in _read(folder, survey, "boxes", columns, among).to_pylist():
             found[row["image_id"]].append(row)
         return found
 
@@ -91,10 +91,13 @@ def import_corrections(run: str, tool: str, file: str) -> dict[str, int]:
     return dict(counts)
 
 
-def _read(folder: RunFolder, survey: Survey, name: str, columns: list[str]) -> pa.Table:
-    parts = [
-        folder.read_table(name, shard, entry.sidecar, survey.plan.spec(name).schema).select(columns)
-        for shard, entry in sorted(survey.entries.get(name, {}).items())
-        if entry.sidecar is not None and entry.problem is None
-    ]
+def _read(
+    folder: RunFolder, survey: Survey, name: str, columns: list[str], among: pc.Expression | None = None
+) -> pa.Table:
+    """Columns of a table; with `among`, of the rows that it holds for."""
+    parts = []
+    for shard, entry in sorted(survey.entries.get(name, {}).items()):
+        if entry.sidecar is not None and entry.problem is None:
+            rows = folder.read_table(name, shard, entry.sidecar, survey.plan.spec(name).schema)
+            parts.append((rows if among is None else rows.filter(among)).select(columns))
     return pa.concat_tables(parts) if parts else pa.table({column: [] for column in columns})

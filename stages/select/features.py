@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from relforge.stages.columns import encode_in_order
+from relforge.stages.columns import encode_in_order, find_last, flatten, number_rows
 
 COLUMNS: Mapping[str, str] = {"image_support": "support_image"}
 """Tables beside `scores`, by the same keys -> the column that a feature is made of."""
@@ -66,14 +66,15 @@ def add_column(rows: pa.Table, table: str, values: pa.Table) -> pa.Table:
         values: that table.
     """
     column = COLUMNS[table]
-    known = dict(zip(zip_keys(values), values[column].to_pylist(), strict=True))
-    found = [known.get(key) for key in zip_keys(rows)]
-    return rows.append_column(column, pa.array(found, pa.float32()))
+    own, known = number_rows(keys_of(rows), keys_of(values))
+    found = find_last(own, known)
+    taken = flatten(values[column]).take(pa.array(found, mask=found < 0))
+    return rows.append_column(column, taken.cast(pa.float32()))
 
 
-def zip_keys(rows: pa.Table) -> list[tuple[object, ...]]:
-    """(image, subject box, object box, predicate) of every row."""
-    return list(zip(*(rows[key].to_pylist() for key in KEYS), strict=True))
+def keys_of(rows: pa.Table) -> list[pa.ChunkedArray]:
+    """Image, subject box, object box and predicate of every row."""
+    return [rows[key] for key in KEYS]
 
 
 def _values(rows: pa.Table, name: str, default: float) -> np.ndarray:

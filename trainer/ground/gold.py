@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from relforge.data.hoi import HoiData
-from relforge.stages.columns import encode, flatten
+from relforge.stages.columns import encode, flatten, number_rows
 from relforge.stages.match.pairs import BoxIndex, Mentions, expand_claims
 from relforge.stages.overlap import read_xywh
 from relforge.stages.tables import SCHEMAS, conform
@@ -79,9 +79,8 @@ def expand_gold(tables: Mapping[str, pa.Table]) -> tuple[pa.Table, np.ndarray]:
         }
     )
     columns = ("image_id", "subject_box", "object_box", "predicate")
-    stated = set(zip(*(gold[name].to_pylist() for name in columns), strict=True))
-    right = [row in stated for row in zip(*(candidates[name].to_pylist() for name in columns), strict=True)]
-    return candidates, np.array(right, bool)
+    own, stated = number_rows(*([table[name] for name in columns] for table in (candidates, gold)))
+    return candidates, np.isin(own, stated)
 
 
 def tables_of(data: HoiData) -> dict[str, pa.Table]:

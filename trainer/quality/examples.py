@@ -10,10 +10,11 @@ import pyarrow.compute as pc
 
 from relforge.data.source_tables import read_corrections
 from relforge.data.sources import read_table
-from relforge.stages.columns import encode, flatten
+from relforge.stages.columns import encode, find_last, flatten, number_rows
+from relforge.stages.corrections.corrections import Corrections
 from relforge.stages.corrections.table import REMOVED, RIGHT
 from relforge.stages.image_support.table import IMAGE_SUPPORT
-from relforge.stages.select.features import COLUMNS, add_column, describe_rows, zip_keys
+from relforge.stages.select.features import COLUMNS, add_column, describe_rows, keys_of
 from relforge.trainer.quality.fit import Examples
 
 _SPECS = {"image_support": IMAGE_SUPPORT}
@@ -49,14 +50,14 @@ def read_examples(run: str, corrected: bool = False) -> Examples:
             )
         return judge_by_gold(rows, gold, tables)
     corrections = read_corrections(run)
-    said: dict[tuple[object, ...], str] = {}
-    if corrections is not None:
-        said = dict(
-            zip(zip_keys(corrections.relations), corrections.relations["verdict"].to_pylist(), strict=True)
-        )
-    verdicts = [said.get(key) for key in zip_keys(rows)]
-    judged = np.array([one in (RIGHT, REMOVED) for one in verdicts], bool)
-    right = np.array([one == RIGHT for one in verdicts], bool)
+    said = (corrections or Corrections()).relations
+    found = find_last(*number_rows(keys_of(rows), keys_of(said)))
+    verdicts = flatten(said["verdict"]).take(pa.array(found, mask=found < 0))
+    right, removed = (
+        pc.fill_null(pc.equal(verdicts, one), False).to_numpy(zero_copy_only=False)
+        for one in (RIGHT, REMOVED)
+    )
+    judged = right | removed
     if not judged.any():
         raise ValueError(
             f"{run}: no scored relation is judged: import corrections with `relforge import label-studio`, "
@@ -73,9 +74,9 @@ def judge_by_gold(rows: pa.Table, gold: pa.Table, tables: set[str] | None = None
         gold: pair columns.
         tables: tables whose columns the rows have, see `stages.select.features.COLUMNS`.
     """
-    known = set(zip_keys(gold))
-    right = np.array([key in known for key in zip_keys(rows)], bool)
-    return _describe(rows, np.ones(len(right), bool), right, len(known), tables or set())
+    keys, known = number_rows(keys_of(rows), keys_of(gold))
+    right = np.isin(keys, known)
+    return _describe(rows, np.ones(len(right), bool), right, len(np.unique(known)), tables or set())
 
 
 def _describe(
