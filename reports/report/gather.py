@@ -59,7 +59,9 @@ def gather(run: str) -> dict[str, Any]:
     options: Mapping[str, Any] = next((one.options for one in plan.job.stages if one.name == "select"), {})
     shown = next((name for name in ("relations", "scores", "candidates") if name in datasets), "candidates")
     described = shown in datasets and "boxes" in datasets
-    labels = _labels(datasets, options)
+    gold = datasets["gold"].count_rows() if "gold" in datasets else 0
+    comparable = _labels(datasets, options)
+    labels = comparable if gold else None
     pairs: list[dict[str, Any]] = []
     if labels is not None:
         labels = encode_labels(connection, labels)
@@ -91,10 +93,10 @@ def gather(run: str) -> dict[str, Any]:
         "answered": [asdict(one) for one in answered],
         "answered_rows": answered_rows(answered),
         "histogram": histogram(connection, _with_score("scores", options)) if "scores" in datasets else None,
-        "gold": datasets["gold"].count_rows() if "gold" in datasets else 0,
+        "gold": gold,
         "quality": None if labels is None else _assess(connection, labels, threshold, learned),
         "reliability": None if labels is None else assess_reliability(connection, labels),
-        "fates": None if labels is None else count_fates(connection, labels),
+        "fates": count_fates(connection, labels) if labels else {} if comparable else None,
     }
 
 
