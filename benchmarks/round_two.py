@@ -173,7 +173,13 @@ class Experiment:
             "save_every": self.lengths.steps,
             "log_every": max(1, self.lengths.steps // 5),
             "model": {"start": str(start)},
-            "batch": {"size": 8, "short_sides": [80, 96], "long_side": 128, "max_pairs": 32},
+            "batch": {
+                "order": "published",
+                "size": 8,
+                "short_sides": [80, 96],
+                "long_side": 128,
+                "max_pairs": 32,
+            },
             "optimisation": {
                 "learning_rate": 2e-4,
                 "backbone_learning_rate": 1e-4,

@@ -21,7 +21,7 @@ from relforge.models.training.box_targets import BoxTargets
 from relforge.models.training.image_targets import ImageTargets
 from relforge.models.training.targets import Targets
 
-ORDERS = ("published", "aspect")
+ORDERS = ("aspect", "published")
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,9 @@ class BatchOptions:
 
     Args:
         size: images per process and step.
-        order: `published` (a plain shuffle, a short side drawn for each image) or `aspect` (the images of a
-            batch have similar aspect ratios, and one short side: little is padded).
+        order: `aspect` (the images of a batch have similar aspect ratios, and one short side: little is
+            padded) or `published` (a plain shuffle, a short side drawn for each image), as recipes have it
+            that repeat a published training or made weights that come with relforge.
         short_sides: lengths of the shorter side in pixels, one is drawn per image, or per batch.
         long_side: upper bound of the longer side in pixels.
         mirror: probability of mirroring.
@@ -105,7 +106,7 @@ class BatchOptions:
     """
 
     size: int = 8
-    order: str = "published"
+    order: str = "aspect"
     short_sides: tuple[int, ...] = (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800)
     long_side: int = 1333
     mirror: float = 0.5

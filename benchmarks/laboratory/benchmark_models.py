@@ -111,6 +111,7 @@ def fine_tuned(world: World, name: str, seed: int, steps: int) -> Path:
             "labels": "closed",
             "losses": {"relations": "focal" if name == "V-COCO" else "quality", "pseudo": False},
             "batch": {
+                "order": "published",
                 "size": 12,
                 "short_sides": [SHORT_SIDE],
                 "long_side": LONG_SIDE,

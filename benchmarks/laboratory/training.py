@@ -59,7 +59,13 @@ _OPTIMISATION = {
 
 def batch_of(sides: tuple[int, int]) -> dict[str, Any]:
     """How batches are made of images of these sides."""
-    return {"size": 12, "short_sides": [sides[0]], "long_side": sides[1], "max_pairs": 24}
+    return {
+        "order": "published",
+        "size": 12,
+        "short_sides": [sides[0]],
+        "long_side": sides[1],
+        "max_pairs": 24,
+    }
 
 
 def tagger(

@@ -51,7 +51,7 @@ RATES = {"deformable_detr": (8e-4, 2e-4), "detr": (2.5e-4, 4e-4)}
 """Line -> learning rates of the transformer and of the backbone, which is new in DETR's line."""
 DETECTOR_SEED = 0
 
-BATCH = {"size": 8, "short_sides": [SHORT_SIDE], "long_side": LONG_SIDE}
+BATCH = {"order": "published", "size": 8, "short_sides": [SHORT_SIDE], "long_side": LONG_SIDE}
 OPTIMISATION = {"max_gradient_norm": 1.0, "warmup_steps": 50, "schedule": "cosine"}
 
 
