@@ -81,7 +81,7 @@ def _print_statistics(datasets: Datasets, name: str, where: str | None, as_json:
     from relforge.reports.query import connect, make_readable, select
 
     rows = f"{make_readable(name, datasets)} WHERE {_condition(where, datasets)}"
-    found = select(connect(datasets), f"SUMMARIZE SELECT * FROM {rows}")
+    found = select(connect(datasets, direct=where is None), f"SUMMARIZE SELECT * FROM {rows}")
     rows_of_columns = found.select(_STATISTICS).to_pylist()
     if not as_json:  # a list column's extremes can be longer than a line
         rows_of_columns = [{name: _shorten(value) for name, value in row.items()} for row in rows_of_columns]
@@ -95,7 +95,7 @@ def _print_matching(
     from relforge.reports.query import connect, make_readable, quote, select
     from relforge.stages.tables import SORT_KEYS
 
-    connection = connect(datasets)
+    connection = connect(datasets, direct=where is None)
     rows = f"{make_readable(name, datasets)} WHERE {_condition(where, datasets)}"
     total = select(connection, f"SELECT count(*) AS n FROM {rows}")["n"][0].as_py()
     columns = [quote(column) for column in datasets[name].schema.names if column != "bytes"]
@@ -128,7 +128,7 @@ def _print_image(datasets: Datasets, image_id: str, as_json: bool) -> None:
     """
     from relforge.reports.query import connect, make_readable, select
 
-    connection = connect(datasets)
+    connection = connect(datasets, direct=True)
     with_image = [name for name, dataset in datasets.items() if "image_id" in dataset.schema.names]
     found: dict[str, list[Row]] = {}
     for name in with_image:

@@ -90,4 +90,4 @@ def _of_run(folder: str) -> dict[str, list[str]]:
     datasets, _ = open_datasets(folder)
     if "boxes" not in datasets:
         raise BadInput(f"{folder}: has no boxes yet; run its ingest, or give the config")
-    return read_listed_classes(connect(datasets), datasets)
+    return read_listed_classes(connect(datasets, direct=True), datasets)

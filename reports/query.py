@@ -52,14 +52,13 @@ def connect(datasets: Datasets, direct: bool = False) -> duckdb.DuckDBPyConnecti
             "temp_directory": f"{_scratch().name}/duckdb",
         }
     )
-    opened = {name: one for name, one in datasets.items() if direct and _can_open(one)}
+    paths: list[str] = []
     for name, dataset in datasets.items():
-        if name in opened:
-            _open(connection, name, dataset)
+        if direct and _can_open(dataset) and _open(connection, name, dataset):
+            paths += dataset.files
         else:
             connection.register(name, dataset)
-    if opened:
-        paths = [path for dataset in opened.values() for path in dataset.files]
+    if paths:
         connection.execute(f"SET allowed_paths = [{quote_all(paths)[1:-1]}]")
     for setting in ("enable_external_access", "autoinstall_known_extensions", "autoload_known_extensions"):
         connection.execute(f"SET {setting} = false")
@@ -84,18 +83,26 @@ def _is_plain(kind: pa.DataType) -> bool:
     return kind in _PLAIN
 
 
-def _open(connection: duckdb.DuckDBPyConnection, name: str, dataset: ds.FileSystemDataset) -> None:
-    """Make a view of a table's files. Columns that a file of an earlier version lacks are null."""
+def _open(connection: duckdb.DuckDBPyConnection, name: str, dataset: ds.FileSystemDataset) -> bool:
+    """Make a view of a table's files. Columns that a file of an earlier version lacks are null.
+
+    Returns:
+        False where one is damaged: Arrow says so once its rows are asked for.
+    """
     rows = (
         f"read_parquet([{quote_all(dataset.files)[1:-1]}], union_by_name = true, hive_partitioning = false)"
     )
-    there = set(connection.sql(f"FROM {rows} LIMIT 0").columns)
+    try:
+        there = set(connection.sql(f"FROM {rows} LIMIT 0").columns)
+    except duckdb.Error:
+        return False
     kinds = connection.from_arrow(dataset.schema.empty_table()).types
     columns = [
         f"{quote(column) if column in there else 'NULL'}::{kind} AS {quote(column)}"
         for column, kind in zip(dataset.schema.names, kinds, strict=True)
     ]
     connection.execute(f"CREATE VIEW {quote(name)} AS SELECT {', '.join(columns)} FROM {rows}")
+    return True
 
 
 @cache

@@ -28,7 +28,7 @@ def find_unnamed_classes(run: str) -> list[dict[str, Any]]:
     folder = RunFolder(run)
     plan = load_plan(folder)
     datasets, _ = open_datasets(run)
-    found = find_coverage(connect(datasets), datasets, plan, Survey(folder, plan))
+    found = find_coverage(connect(datasets, direct=True), datasets, plan, Survey(folder, plan))
     return [row for row in (found or {}).get("unknown", ()) if row["boxes"] and not row["named"]]
 
 
@@ -45,7 +45,7 @@ def draft_for(run: str) -> str | None:
         storage.read(DRAFT)
     except FileNotFoundError:
         datasets, _ = open_datasets(run)
-        classes = read_listed_classes(connect(datasets), datasets)
+        classes = read_listed_classes(connect(datasets, direct=True), datasets)
         text = draft_table(classes, load(BUILT_IN), run, list(BUILT_IN))
         storage.write(DRAFT, text.encode("utf-8", "replace"))
     named = ", ".join(f"{row['category']} ({row['boxes']:,} boxes)" for row in rows[:_SHOWN])

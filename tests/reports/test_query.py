@@ -78,3 +78,16 @@ def test_a_connection_that_opens_files_opens_no_others(tmp_path: Path) -> None:
         query.select(connection, f"FROM read_parquet('{tmp_path / 'other.parquet'}')")
 
     assert query.select(connection, "FROM rows")["image_id"].to_pylist() == ["table"]
+
+
+def test_a_damaged_file_is_an_error_of_the_query_that_reads_it(tmp_path: Path) -> None:
+    for name in ("good", "damaged"):
+        pq.write_table(pa.table({"image_id": [name]}), tmp_path / f"{name}.parquet")
+    tables = {name: ds.dataset(str(tmp_path / f"{name}.parquet")) for name in ("good", "damaged")}
+    (tmp_path / "damaged.parquet").write_bytes(b"PAR1")
+
+    connection = query.connect(tables, direct=True)
+
+    assert query.select(connection, "FROM good")["image_id"].to_pylist() == ["good"]
+    with pytest.raises(query.QueryError):
+        query.select(connection, "FROM damaged")
