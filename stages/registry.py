@@ -60,6 +60,10 @@ BACKENDS: dict[str, Registry] = {
         "image_support": {
             "recogniser": "relforge.stages.image_support.stage:ImageSupportStage",
         },
+        "similarity": {
+            "clip": "relforge.stages.similarity.clip:stage",
+            "blip": "relforge.stages.similarity.blip:stage",
+        },
         "image_labels": {
             "interactions": "relforge.stages.image_labels.stage:ImageLabelsStage",
         },

@@ -10,21 +10,23 @@ import pyarrow.compute as pc
 
 from relforge.stages.columns import encode_in_order, find_last, flatten, number_rows
 
-COLUMNS: Mapping[str, str] = {"image_support": "support_image"}
+COLUMNS: Mapping[str, str] = {"image_support": "support_image", "similarity": "similarity"}
 """Tables beside `scores`, by the same keys -> the column that a feature is made of."""
 KEYS = ("image_id", "subject_box", "object_box", "predicate")
 FEATURES = (
     *("score", "score_share", "score_rank", "alternatives", "support", "prior", "no_prior"),
-    *("prior_share", "subject_score", "object_score", "image_support", "no_image_support"),
+    *("prior_share", "pair_share", "pair_support", "pair_predicates", "candidates"),
+    *("subject_score", "object_score", "image_support", "no_image_support", "similarity", "no_similarity"),
 )
 _NEAR_ONE = 1e-4
 
 
 def describe_rows(rows: pa.Table) -> np.ndarray:
-    """Features of scored relations; a claim's rows have to be there together.
+    """Features of scored relations; an image's rows have to be there together.
 
-    Scores and probabilities come as logits; shares and ranks are within the claim of the image; a value that
-    a row does not have is 0, and where that tells something a feature says so.
+    Scores and probabilities come as logits; `score_share`, `score_rank` and `prior_share` are within the
+    claim, `pair_share` and `pair_support` among the predicates of the pair of boxes; counts are as
+    logarithms. A value that a row does not have is 0, and where that tells something a feature says so.
 
     Args:
         rows: of `scores`, with the columns of `COLUMNS` that the run has, see `add_column`.
@@ -34,7 +36,10 @@ def describe_rows(rows: pa.Table) -> np.ndarray:
     """
     count = rows.num_rows
     score, prior = _values(rows, "score", 0.5), _values(rows, "prior", 0.5)
-    claim = _number(encode_in_order(rows["image_id"]), rows["claim_id"].to_numpy().astype(np.int64))
+    image = encode_in_order(rows["image_id"])
+    claim = _number(image, rows["claim_id"].to_numpy().astype(np.int64))
+    pair = _number(image, *(rows[end].to_numpy().astype(np.int64) for end in ("subject_box", "object_box")))
+    support = rows["support"].to_numpy().astype(np.float64)
     order = np.lexsort((-score, claim))
     starts = np.flatnonzero(np.diff(claim[order], prepend=-1))
     rank = np.empty(count)
@@ -44,10 +49,14 @@ def describe_rows(rows: pa.Table) -> np.ndarray:
         "score_share": _share(score, claim),
         "score_rank": np.log1p(rank),
         "alternatives": np.log(np.maximum(rows["alternatives"].to_numpy(), 1)),
-        "support": np.log1p(rows["support"].to_numpy()),
+        "support": np.log1p(support),
         "prior": _logit(prior),
         "no_prior": _missing(rows, "prior"),
         "prior_share": _share(prior, claim),
+        "pair_share": _share(score, pair),
+        "pair_support": _share(support, pair),
+        "pair_predicates": np.log(np.bincount(pair)[pair]),
+        "candidates": np.log(np.bincount(image)[image]),
         "subject_score": _logit(_values(rows, "subject_score", 0.5)),
         "object_score": _logit(_values(rows, "object_score", 0.5)),
     }
@@ -104,8 +113,10 @@ def _share(values: np.ndarray, group: np.ndarray) -> np.ndarray:
     return share
 
 
-def _number(image: np.ndarray, claim: np.ndarray) -> np.ndarray:
-    """A number from 0 for each claim of each image."""
-    span = int(claim.max(initial=0)) + 1
-    numbers: np.ndarray = np.unique(image * span + claim, return_inverse=True)[1]
-    return numbers
+def _number(image: np.ndarray, *keys: np.ndarray) -> np.ndarray:
+    """A number from 0 for each group of rows of an image with equal keys."""
+    number = image
+    for key in keys:
+        span = int(key.max(initial=0)) + 1
+        number = np.unique(number * span + key, return_inverse=True)[1]
+    return number

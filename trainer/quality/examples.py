@@ -15,9 +15,10 @@ from relforge.stages.corrections.corrections import Corrections
 from relforge.stages.corrections.table import REMOVED, RIGHT
 from relforge.stages.image_support.table import IMAGE_SUPPORT
 from relforge.stages.select.features import COLUMNS, add_column, describe_rows, keys_of
+from relforge.stages.similarity.table import SIMILARITY
 from relforge.trainer.quality.fit import Examples
 
-_SPECS = {"image_support": IMAGE_SUPPORT}
+_SPECS = {"image_support": IMAGE_SUPPORT, "similarity": SIMILARITY}
 
 
 def read_examples(run: str, corrected: bool = False) -> Examples:

@@ -138,7 +138,7 @@ def test_an_unknown_stage_without_code_of_its_own_names_the_nearest_one(written)
     assert message(values(captoin=written)) == (
         "tiny.yaml: stages.captoin: unknown stage 'captoin'; did you mean 'caption'? "
         "choose one of caption, ground, image_labels, image_support, match, parse, propose, relabel, select, "
-        "tag, or give package.module:Name as its backend"
+        "similarity, tag, or give package.module:Name as its backend"
     )
 
 

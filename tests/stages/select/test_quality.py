@@ -63,6 +63,25 @@ def test_features_are_of_the_claim(rows) -> None:
     assert found["prior"] == pytest.approx([0, np.log(9), 0, 0], abs=1e-5)
 
 
+def test_features_are_of_the_pair_and_the_image(rows) -> None:
+    table = rows.table(
+        "scores",
+        BASE | {"score": 0.9, "claim_id": 1, "support": 3},
+        BASE | {"score": 0.3, "claim_id": 2, "predicate": "near", "support": 1},
+        BASE | {"score": 0.5, "claim_id": 2, "predicate": "near", "object_box": 2},
+        BASE | {"score": 0.5, "claim_id": 1, "image_id": "2"},
+    )
+
+    found = {name: describe_rows(table)[:, place] for place, name in enumerate(FEATURES)}
+
+    order = [(row["image_id"], row["object_box"], row["predicate"]) for row in table.to_pylist()]
+    assert order == [("1", 1, "near"), ("1", 1, "on"), ("1", 2, "near"), ("2", 1, "on")]
+    assert found["pair_share"] == pytest.approx([0.25, 0.75, 1, 1])
+    assert found["pair_support"] == pytest.approx([0.25, 0.75, 1, 1])
+    assert np.exp(found["pair_predicates"]) == pytest.approx([2, 2, 1, 1])
+    assert np.exp(found["candidates"]) == pytest.approx([3, 3, 3, 1])
+
+
 def test_relations_are_chosen_by_quality_and_have_it(rows, tmp_path) -> None:
     weights = write_model(tmp_path / "q.json", support=2.0, near=-4.0)
     scores: list[dict[str, Any]] = [
@@ -95,20 +114,28 @@ def test_a_score_that_is_no_number_never_passes(rows, tmp_path) -> None:
     assert result.dropped == {"not_a_number": 1}
 
 
-def test_no_other_row_of_the_shard_matters(rows, tmp_path) -> None:
+def test_no_other_image_of_the_shard_matters(rows, tmp_path) -> None:
     options = {
         "quality": "learned",
         "weights": write_model(tmp_path / "q.json", support=0.3),
         "threshold": 0.0,
     }
     random = np.random.default_rng(0)
-    scores = [{"score": one, "support": 2, "predicate": f"p{n}"} for n, one in enumerate(random.random(37))]
+    scores: list[dict[str, Any]] = [
+        {"score": one, "support": 2, "image_id": str(n % 3 + 1), "predicate": f"p{n}"}
+        for n, one in enumerate(random.random(37))
+    ]
 
-    alone = [select(rows, one, **options).tables["relations"]["quality"][0].as_py() for one in scores]
-    together = select(rows, *scores, **options).tables["relations"]
+    alone: dict[str, float] = {}
+    for image in ("1", "2", "3"):
+        own = (one for one in scores if one["image_id"] == image)
+        alone |= read_quality(select(rows, *own, **options).tables["relations"])
 
-    found = dict(zip(together["predicate"].to_pylist(), together["quality"].to_pylist(), strict=True))
-    assert [found[f"p{n}"] for n in range(37)] == alone
+    assert read_quality(select(rows, *scores, **options).tables["relations"]) == alone
+
+
+def read_quality(relations: Any) -> dict[str, float]:
+    return dict(zip(relations["predicate"].to_pylist(), relations["quality"].to_pylist(), strict=True))
 
 
 def test_by_score_there_is_no_such_column(rows) -> None:
