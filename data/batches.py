@@ -15,6 +15,7 @@ from relforge.data.label_lists import LabelList, LabelSource, OpenLabels
 from relforge.data.order import Order, compute_ahead
 from relforge.data.relations import Example, RelationData
 from relforge.data.targets import make_box_targets, make_image_targets, make_targets
+from relforge.data.to_device import move_together
 from relforge.data.transforms import load_pixels, mirror_predicate, normalise_together, pad_together
 from relforge.data.views import View, draw_crop
 from relforge.models.training.box_targets import BoxTargets
@@ -68,13 +69,15 @@ class Batch:
         images, padding = self.images.to(device, non_blocking=True), self.padding
         if images.dtype == torch.uint8:
             images, padding = normalise_together(images, self.sizes)
+        groups = self.targets, self.image_targets, self.box_targets
+        targets, image_targets, box_targets = move_together(device, *groups)
         return replace(
             self,
             images=images,
             padding=None if padding is None else padding.to(device),
-            targets=[t.to(device) for t in self.targets],
-            image_targets=[t.to(device) for t in self.image_targets],
-            box_targets=[t.to(device) for t in self.box_targets],
+            targets=targets,
+            image_targets=image_targets,
+            box_targets=box_targets,
         )
 
 

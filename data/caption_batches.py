@@ -10,7 +10,9 @@ from torch import Tensor
 from transformers import BertTokenizer
 
 from relforge.data.captions import CaptionData, CaptionedImage
+from relforge.data.image_loading import stack_squares
 from relforge.data.order import Order, compute_ahead
+from relforge.data.to_device import move_together
 from relforge.images import decode, decode_as_annotated, read
 from relforge.images.resize import normalise, resize
 from relforge.models.blip.checkpoint import CLIP_MEAN, CLIP_STD
@@ -22,7 +24,7 @@ class CaptionBatch:
     its keys and values computed, once.
 
     Args:
-        images: B x 3 x S x S normalised.
+        images: B x 3 x S x S: uint8 pixels, until `to` brings them to the device and normalises them there.
         ids: B x L tokens, each caption from [DEC] to [SEP]; positions: B x L within its caption.
         caption: B x L number of the caption a token belongs to; -1: padding.
         patches: B x P x C: 1 where a box of the class covers the patch; None without boxes.
@@ -35,15 +37,12 @@ class CaptionBatch:
     patches: Tensor | None
 
     def to(self, device: torch.device) -> CaptionBatch:
-        """The same batch on that device."""
-        patches = None if self.patches is None else self.patches.to(device)
-        return CaptionBatch(
-            self.images.to(device),
-            self.ids.to(device),
-            self.positions.to(device),
-            self.caption.to(device),
-            patches,
-        )
+        """The batch as a model takes it, on that device."""
+        images = self.images.to(device, non_blocking=True)
+        if images.dtype == torch.uint8:
+            images = normalise(images, CLIP_MEAN, CLIP_STD)
+        (rest,) = move_together(device, [self.ids, self.positions, self.caption, self.patches])
+        return CaptionBatch(images, *rest)
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,7 @@ class CaptionBatches:
         max_length: tokens of a caption; longer ones are truncated.
         seed, rank, world_size: see `Order`.
         threads: that decode images ahead.
+        pinned: make batches in memory from which a GPU copies by itself.
     """
 
     def __init__(
@@ -88,7 +88,9 @@ class CaptionBatches:
         rank: int = 0,
         world_size: int = 1,
         threads: int = 1,
+        pinned: bool = False,
     ) -> None:
+        self._pinned = pinned
         self._order = Order(len(data.images), options.size, seed, rank, world_size)
         self._data, self._options, self._threads = data, options, threads
         self._side, self._grid = side, grid
@@ -122,7 +124,7 @@ class CaptionBatches:
             if self._data.classes:
                 covered = _classes_of_patches(image, self._grid, len(self._data.classes))
                 grids.append(covered.flip(1) if mirror else covered)
-        images = normalise(torch.stack(pixels), CLIP_MEAN, CLIP_STD)
+        images = stack_squares(pixels, pinned=self._pinned)
         patches = torch.stack(grids).flatten(1, 2) if grids else None
         return CaptionBatch(images, *_concatenate(rows, self._pad), patches)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from relforge.data.image_labels import ImageLabels
-from relforge.data.image_loading import normalise_for, read_pixels
+from relforge.data.image_loading import Statistics, normalise_squares, read_pixels, stack_squares
 from relforge.data.order import Order, compute_ahead
+from relforge.data.to_device import move_together
 from relforge.images.resize import resize
 from relforge.models.image_recogniser import ImageRecogniser
 from relforge.models.training.image_targets import ImageTargets
@@ -23,16 +24,22 @@ class ImageLabelBatch:
     """One step's input.
 
     Args:
-        images: B x 3 x S x S, normalised.
+        images: B x 3 x S x S: uint8 pixels, until `to` brings them to the device and normalises them there.
         image_targets: B, whose `interactions` alone are filled.
+        statistics: mean and deviation per channel that the model wants.
     """
 
     images: Tensor
     image_targets: list[ImageTargets]
+    statistics: Statistics
 
     def to(self, device: torch.device) -> ImageLabelBatch:
-        """The same batch on that device."""
-        return ImageLabelBatch(self.images.to(device), [one.to(device) for one in self.image_targets])
+        """The batch as a model takes it, on that device."""
+        images = self.images.to(device, non_blocking=True)
+        if images.dtype == torch.uint8:
+            images = normalise_squares(images, self.statistics)
+        (targets,) = move_together(device, self.image_targets)
+        return replace(self, images=images, image_targets=targets)
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,7 @@ class ImageLabelBatches:
         model: says size and normalisation.
         seed, rank, world_size: see `Order`.
         threads: that decode images ahead.
+        pinned: make batches in memory from which a GPU copies by itself.
     """
 
     def __init__(
@@ -79,7 +87,9 @@ class ImageLabelBatches:
         rank: int = 0,
         world_size: int = 1,
         threads: int = 2,
+        pinned: bool = False,
     ) -> None:
+        self._pinned = pinned
         self.rows = repeated_rows(targets, options.balance)
         self._order = Order(len(self.rows), options.size, seed, rank, world_size)
         self._data, self._options, self._threads = data, options, threads
@@ -104,7 +114,7 @@ class ImageLabelBatches:
             images.append(self._load(row, rng))
             of_image = (torch.from_numpy(values[row]) for values in (self._targets, self._weights))
             targets.append(ImageTargets(none, none, *of_image))
-        return ImageLabelBatch(normalise_for(images, self._model, "cpu"), targets)
+        return ImageLabelBatch(stack_squares(images, pinned=self._pinned), targets, self._model.statistics)
 
     def _load(self, row: int, rng: np.random.Generator) -> Tensor:
         """3 x S x S uint8 of one image: cropped, mirrored, resized, its light changed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from relforge.data.image_labels import ImageLabels
 from relforge.images import decode, read
 from relforge.images.resize import resize
 from relforge.models.image_recogniser import ImageRecogniser
+
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and deviation per channel."""
 
 
 def read_pixels(data: ImageLabels, index: int) -> NDArray[np.uint8]:
@@ -35,8 +39,34 @@ def load_square(data: ImageLabels, index: int, side: int) -> Tensor:
 
 def normalise_for(images: Sequence[Tensor], model: ImageRecogniser, device: torch.device | str) -> Tensor:
     """B x 3 x S x S of uint8 squares, as the model wants them."""
-    mean, std = (torch.tensor(values, device=device)[:, None, None] for values in model.statistics)
-    return (torch.stack(list(images)).to(device).float() / 255 - mean) / std
+    return normalise_squares(torch.stack(list(images)).to(device), model.statistics)
+
+
+def normalise_squares(pixels: Tensor, statistics: Statistics) -> Tensor:
+    """B x 3 x S x S uint8 as float32 by mean and deviation per channel, on the same device."""
+    mean, std = _on_device(statistics, pixels.device)
+    return (pixels.contiguous().float() / 255 - mean) / std
+
+
+@cache
+def _on_device(statistics: Statistics, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and deviation, each 3 x 1 x 1; kept, so that no batch waits for a copy to its GPU."""
+    with torch.inference_mode(False):
+        mean, std = (torch.tensor(values, device=device)[:, None, None] for values in statistics)
+    return mean, std
+
+
+def stack_squares(images: Sequence[Tensor], *, pinned: bool = False) -> Tensor:
+    """B x 3 x S x S uint8 of images of one size; channels innermost in memory, as the images have them.
+
+    Args:
+        pinned: in memory from which a GPU copies by itself.
+    """
+    height, width = images[0].shape[1:]
+    batch = torch.empty(len(images), height, width, 3, dtype=torch.uint8, pin_memory=pinned)
+    for row, image in zip(batch, images, strict=True):
+        row.copy_(image.permute(1, 2, 0))
+    return batch.permute(0, 3, 1, 2)
 
 
 @torch.inference_mode()

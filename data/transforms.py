@@ -10,7 +10,8 @@ from torch import Tensor
 from relforge.data.relations import Example
 from relforge.data.views import View
 from relforge.images import decode_as_annotated, read
-from relforge.images.detection_resize import IMAGENET_MEAN, IMAGENET_STD, normalise_imagenet
+from relforge.images.detection_resize import imagenet_statistics, normalise_imagenet
+from relforge.models.gpu import upload
 
 _MIRRORED = {"left": "right", "right": "left"}
 
@@ -56,12 +57,13 @@ def normalise_together(pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> tupl
     """
     # `normalise_imagenet` in place: on a CPU most of its time goes to memory that is new
     images = pixels.to(torch.float32, memory_format=torch.contiguous_format)
-    mean, std = (images.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = imagenet_statistics(images.device)
     images.div_(255).sub_(mean).div_(std)
     height, width = pixels.shape[2:]
     if all(size == (height, width) for size in sizes):
         return images, None
-    heights, widths = torch.tensor(sizes).to(pixels.device, non_blocking=True).unbind(1)
+    (there,) = upload(pixels.device, torch.tensor(sizes))
+    heights, widths = there.unbind(1)
     rows, columns = (torch.arange(side, device=pixels.device) for side in (height, width))
     padding = (rows >= heights[:, None])[:, :, None] | (columns >= widths[:, None])[:, None]
     return images.masked_fill_(padding[:, None], 0), padding

@@ -47,12 +47,12 @@ class DetectionResize:
 
 def normalise_imagenet(images: Tensor) -> Tensor:
     """... x 3 x H x W uint8 to float32 with ImageNet's mean and deviation, on the same device."""
-    mean, std = _imagenet(images.device)
+    mean, std = imagenet_statistics(images.device)
     return (images.float() / 255 - mean) / std
 
 
 @cache
-def _imagenet(device: torch.device) -> tuple[Tensor, Tensor]:
+def imagenet_statistics(device: torch.device) -> tuple[Tensor, Tensor]:
     """Mean and deviation, each 3 x 1 x 1; kept, so that no batch waits for a copy to its GPU."""
     import torch
 

@@ -180,6 +180,7 @@ def train_images(
         group.rank,
         group.world_size,
         threads=group.loading_threads(settings.threads),
+        pinned=group.device.type == "cuda",
     )
     if settings.losses.get("loss") == WEIGHTED:
         counts = targets[batches.rows].sum(0)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import BertModel, RobertaModel, XLMRobertaModel
 
 from relforge.models.blocks.memory_saving import dropout, recompute
+from relforge.models.gpu import upload
 
 _KINDS = (BertModel, RobertaModel, XLMRobertaModel)
 
@@ -63,15 +64,19 @@ def encode_flat(model: nn.Module, rows: Sequence[Sequence[int]]) -> Tensor:
             groups[-1] = _Group(groups[-1].start, groups[-1].texts + 1, length)
         else:
             groups.append(_Group(start, 1, length))
-    ids = torch.tensor([token for text in order for token in rows[text]]).to(device)  # tokens of all texts
+    lengths = torch.tensor([len(rows[text]) for text in order])
+    ids, first, back = upload(
+        device,
+        torch.tensor([token for text in order for token in rows[text]]),  # tokens of all texts
+        lengths.cumsum(0) - lengths,  # of each text's tokens
+        torch.tensor(order).argsort(),
+    )
     states = torch.cat([model.embeddings(input_ids=group.of(ids)).flatten(0, 1) for group in groups])
     *layers, last = model.encoder.layer
     for layer in layers:
         states = _layer(layer, states, states, groups)
-    lengths = torch.tensor([len(rows[text]) for text in order])
-    first = (lengths.cumsum(0) - lengths).to(device)  # of each text's tokens
     pooled = model.pooler(_layer(last, states[first], states, groups)[:, None])
-    return pooled[torch.tensor(order).argsort().to(device)]
+    return pooled[back]
 
 
 def _layer(layer: nn.Module, queries: Tensor, states: Tensor, groups: list[_Group]) -> Tensor:

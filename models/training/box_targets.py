@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 
@@ -22,7 +21,3 @@ class BoxTargets:
 
     def __len__(self) -> int:
         return len(self.boxes)
-
-    def to(self, device: torch.device | str) -> BoxTargets:
-        """The same on another device."""
-        return BoxTargets(self.boxes.to(device), self.labels.to(device))

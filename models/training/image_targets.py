@@ -29,13 +29,3 @@ class ImageTargets:
         """I, `interaction_weights` or ones."""
         given = self.interaction_weights
         return torch.ones_like(self.interactions) if given is None else given
-
-    def to(self, device: torch.device | str) -> ImageTargets:
-        """The same on another device."""
-        weights = self.interaction_weights
-        return ImageTargets(
-            self.objects.to(device),
-            self.relations.to(device),
-            self.interactions.to(device),
-            None if weights is None else weights.to(device),
-        )

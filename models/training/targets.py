@@ -36,10 +36,6 @@ class Targets:
         """Only these rows."""
         return Targets(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-    def to(self, device: torch.device | str) -> Targets:
-        """The same on another device."""
-        return Targets(*(getattr(self, field.name).to(device) for field in fields(self)))
-
 
 def single_predicates(targets: Targets) -> Targets:
     """A row for each predicate of every pair; none for a pair without."""

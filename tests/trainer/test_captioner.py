@@ -21,6 +21,8 @@ from relforge.trainer.recipes import blip
 from relforge.trainer.tokenizer import build_word_tokenizer
 from relforge.trainer.vision_initialisation import initialise_vision
 
+CPU = torch.device("cpu")
+
 
 @pytest.fixture(scope="module")
 def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -73,7 +75,7 @@ def test_concatenated_captions_have_the_loss_of_transformers_for_each(
 ) -> None:
     # given a batch whose rows hold two captions each
     _, tokenizer, batches, model = parts(settings)
-    batch = batches.at(0)
+    batch = batches.at(0).to(CPU)
 
     # when transformers computes the loss of every caption alone, on a copy of its image
     total = tokens = 0.0
@@ -106,13 +108,13 @@ def test_patch_targets_are_the_classes_of_the_boxes_over_them(settings: dict[str
 def test_without_boxes_there_is_no_head_for_them(settings: dict[str, Any]) -> None:
     del settings["data"]["boxes"]
     _, _, batches, model = parts(settings)
-    assert set(model.caption_losses(batches.at(0))) == {"captions", "words"}
+    assert set(model.caption_losses(batches.at(0).to(CPU))) == {"captions", "words"}
 
 
 def test_patches_with_a_class_are_kept_before_others(settings: dict[str, Any]) -> None:
     # given an image with classes in half of its patches
     _, _, batches, model = parts(settings)
-    batch = batches.at(0)
+    batch = batches.at(0).to(CPU)
     assert batch.patches is not None
     batch.patches.zero_()
     batch.patches[:, :8] = 1
@@ -128,7 +130,7 @@ def test_patches_with_a_class_are_kept_before_others(settings: dict[str, Any]) -
 
 def test_a_vision_tower_starts_with_whitened_patches_and_neighbours(settings: dict[str, Any]) -> None:
     _, _, batches, model = parts(settings)
-    images, tower = batches.at(0).images, model.blip.vision_model
+    images, tower = batches.at(0).to(CPU).images, model.blip.vision_model
     initialise_vision(tower, images, torch.Generator().manual_seed(0))
     projected = tower.embeddings.patch_embedding(images).permute(0, 2, 3, 1).flatten(0, 2)
     assert projected.mean(0).abs().max() < 1e-4

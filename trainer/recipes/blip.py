@@ -102,9 +102,12 @@ def main(values: Mapping[str, Any]) -> Path:
         rank=group.rank,
         world_size=group.world_size,
         threads=group.loading_threads(settings.threads),
+        pinned=group.device.type == "cuda",
     )
     initialise_vision(
-        model.blip.vision_model, batches.at(0).images, torch.Generator().manual_seed(settings.seed)
+        model.blip.vision_model,
+        batches.at(0).to(torch.device("cpu")).images,
+        torch.Generator().manual_seed(settings.seed),
     )
     out = Path(settings.out)
     all_settings = {
