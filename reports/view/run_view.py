@@ -249,7 +249,9 @@ class _Tables:
 
     @property
     def _facts(self) -> list[str]:
-        return ["images", *(name for name in _FACTS if name in self._fragments)]
+        """Tables that are read; those before the one shown say why gold is missed."""
+        names = _FACTS if self.gold else (*_FACTS[: -len(SHOWN)], self.shown)
+        return ["images", *(name for name in names if name in self._fragments)]
 
     def _describe(
         self, ids: Sequence[str], gold: bool, tables: Mapping[str, Iterable[dict[str, Any]]]
