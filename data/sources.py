@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -134,11 +134,14 @@ def read_dataset(folder: str) -> Mapping[str, Any]:
     return written
 
 
-def read_table(folder: str, table: str, schema: pa.Schema | None = None) -> pa.Table:
+def read_table(
+    folder: str, table: str, schema: pa.Schema | None = None, without: Collection[str] = ()
+) -> pa.Table:
     """All shards of one table of a run folder (a path or URI).
 
     Args:
         schema: of a table that is not built in.
+        without: columns that are not read: lists and pixels take most of the memory.
 
     Raises:
         ValueError: it has none.
@@ -148,7 +151,9 @@ def read_table(folder: str, table: str, schema: pa.Schema | None = None) -> pa.T
     parts = sorted(f.path for f in filesystem.get_file_info(selector) if f.path.endswith(".parquet"))
     if not parts:
         raise ValueError(f"{folder} has no shards of table `{table}`; run the pipeline first")
-    return ds.dataset(parts, schema=schema or SCHEMAS[table], filesystem=filesystem).to_table()
+    schema = schema or SCHEMAS[table]
+    columns = [name for name in schema.names if name not in without]
+    return ds.dataset(parts, schema=schema, filesystem=filesystem).to_table(columns=columns)
 
 
 def _read_source(

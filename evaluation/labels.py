@@ -46,7 +46,7 @@ class LabelsEvaluator:
         return LabelsGold(gold, read_table(target, "boxes"))
 
     def read_detections(self, target: str, gold: LabelsGold) -> pa.Table:
-        return read_table(target, "scores")
+        return read_table(target, "scores", without=("caption_ids", "triplet_ids"))
 
     def measure(self, detections: pa.Table, gold: LabelsGold) -> Result:
         quality = compare_labels(detections, gold.relations)

@@ -164,7 +164,7 @@ def of_run(folder: str, labels: ClosedLabels | None) -> SceneGraphGold:
     if not gold.num_rows:
         raise ValueError(f"{folder}: its source has no gold relations to compare with")
     names = Names(
-        read_table(folder, "images")["image_id"].to_pylist(),
+        read_table(folder, "images", without=("bytes",))["image_id"].to_pylist(),
         labels.classes if labels and labels.classes else sorted(set(boxes["category"].to_pylist())),
         labels.predicates if labels else sorted(set(gold["predicate"].to_pylist())),
         labels,

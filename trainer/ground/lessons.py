@@ -42,7 +42,8 @@ def read_lesson(part: Mapping[str, Any], without: Collection[str] = ()) -> Lesso
         if relations not in RELATIONS:
             raise ValueError(f"relations: {relations!r} is not `claims` or `gold`")
         table = "candidates" if relations == "claims" else "gold"
-        tables = {name: read_table(part["run"], name) for name in ("images", "boxes", table)}
+        unread = ("bytes", "caption_ids", "triplet_ids")
+        tables = {name: read_table(part["run"], name, without=unread) for name in ("images", "boxes", table)}
     elif part.get("format") in HOI_FORMATS:
         relations, tables = "gold", tables_of(read_hoi(part))
     elif "format" in part:

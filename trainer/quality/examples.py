@@ -32,7 +32,7 @@ def read_examples(run: str, corrected: bool = False) -> Examples:
     Raises:
         ValueError: not a run with scores, or nobody judged any of them.
     """
-    rows = read_table(run, "scores").combine_chunks()
+    rows = read_table(run, "scores", without=("caption_ids", "triplet_ids")).combine_chunks()
     rows = rows.filter(pc.invert(pc.is_nan(rows["score"])))
     tables = set()
     for table in COLUMNS:
