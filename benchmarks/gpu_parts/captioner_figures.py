@@ -90,7 +90,7 @@ def _measure_generate(
         ]
 
     for together, label in ((1, f"{captions} calls of generate"), (captions, "one call of generate")):
-        generate(pixels[0], together)
+        own.generate(pixel_values=pixels[0], input_ids=ids, num_return_sequences=together, **sampling)
         begin = time.perf_counter()
         rows = [len(one) for image in pixels for one in generate(image, together)]
         if recorder.device == "cuda":

@@ -61,10 +61,27 @@ def build(recorder: Recorder) -> Any:
     return model.eval().to(recorder.device)
 
 
-def engine(recorder: Recorder, dtype: torch.dtype, batch_size: int, graphs: bool | None = None) -> Engine:
-    """As a stage builds it on a GPU."""
+def prepared(recorder: Recorder, dtype: torch.dtype) -> Any:
+    """The model as a stage makes it ready for a GPU."""
     model = build(recorder)
     prepare_for_gpu(model, dtype)
+    return model
+
+
+def engine(
+    recorder: Recorder,
+    dtype: torch.dtype,
+    batch_size: int,
+    graphs: bool | None = None,
+    model: Any = None,
+) -> Engine:
+    """As a stage builds it on a GPU.
+
+    Args:
+        model: from `prepared`; None: one of its own.
+    """
+    if model is None:
+        model = prepared(recorder, dtype)
     features = TextFeatures(model.text_encoder, "0" * 64)
     return Engine(model, features, dtype=dtype, batch_size=batch_size, on_gpu=True, graphs=graphs)
 
