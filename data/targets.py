@@ -27,7 +27,7 @@ def make_targets(
 
     Args:
         predicates: data set codes of every pair of `example.pairs`.
-        unrelated: pairs without a relation to add, drawn with `rng`.
+        unrelated: pairs without a relation to add, drawn with `rng`; all pairs are shuffled then.
 
     Raises:
         ValueError: `unrelated` without `rng`.
@@ -41,6 +41,10 @@ def make_targets(
     relations = np.zeros((len(pairs), len(labels.relations)), np.float32)
     for row, codes in enumerate(predicates):
         relations[row, labels.relation_index[codes]] = 1
+    if unrelated and rng is not None:
+        # the R-Tagger learns content for every query: with the related pairs first it would learn places
+        order = rng.permutation(len(pairs))
+        pairs, relations = pairs[order], relations[order]
     classes = np.append(example.categories, -1 if example.missing is None else example.missing)
     classes = torch.from_numpy(labels.object_index[classes])
     cxcywh = torch.from_numpy(np.concatenate([boxes, np.zeros((1, 4))]).astype(np.float32)).clamp(0, 1)

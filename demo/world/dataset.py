@@ -93,12 +93,17 @@ def write_split(
         width, height = drawn.image.size
         coco["images"].append({"id": image_id, "file_name": file_name, "width": width, "height": height})
         kinds = [thing.kind for thing in drawn.scene.things]
-        found = [FoundBox(place, box) for place, box in enumerate(drawn.boxes)]
+        order = np.arange(len(kinds))
+        if look_alikes:  # they are drawn after what they look like; the list must not tell
+            order = np.random.default_rng([seed ^ salt, index, 3]).permutation(order)
+        found = [FoundBox(place, drawn.boxes[thing]) for place, thing in enumerate(order)]
         if name.endswith(_NOISY):
-            found = detect(drawn.boxes, (width, height), np.random.default_rng([seed ^ salt, index, 2]))
+            detector = np.random.default_rng([seed ^ salt, index, 2])
+            found = detect([one.box for one in found], (width, height), detector)
         objects = []
         id_of: dict[int, int] = {}
-        for thing, (x, y, w, h), score in found:
+        for place, (x, y, w, h), score in found:
+            thing = int(order[place])
             number = len(coco["annotations"]) + 1
             id_of.setdefault(thing, number)
             row: dict[str, object] = {"id": number, "image_id": image_id}

@@ -41,9 +41,20 @@ def test_pairs_have_normalised_boxes_classes_and_multi_hot_relations() -> None:
 def test_unrelated_pairs_are_added_without_labels() -> None:
     targets = make_targets(EXAMPLE, PREDICATES, LABELS, unrelated=9, rng=np.random.default_rng(0))
     assert len(targets) == 6  # all ordered pairs of three boxes
-    assert targets.relations[2:].sum() == 0
+    assert sorted(targets.relations.sum(1).tolist()) == [0, 0, 0, 0, 1, 2]
     with pytest.raises(ValueError, match="give `rng`"):
         make_targets(EXAMPLE, PREDICATES, LABELS, unrelated=1)
+
+
+def test_where_unrelated_pairs_are_added_a_place_does_not_tell_what_is_related() -> None:
+    rng = np.random.default_rng(0)
+    places = np.zeros(6)
+    for _ in range(300):
+        targets = make_targets(EXAMPLE, PREDICATES, LABELS, unrelated=9, rng=rng)
+        places += targets.relations.sum(1).numpy() > 0
+        riding = int(targets.relations[:, 0].argmax())
+        assert targets.subject_boxes[riding].tolist() == pytest.approx([0.2, 0.2, 0.4, 0.4])
+    assert places.min() > 70  # of 100
 
 
 def test_targets_of_a_whole_image_are_what_holds_somewhere_in_it() -> None:

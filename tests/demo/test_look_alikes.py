@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from relforge.demo.world.compose import draw_image
-from relforge.demo.world.dataset import main
+from relforge.demo.world.dataset import main, write_split
 from relforge.demo.world.interactions import INTERACTIONS, SPATIAL
 from relforge.demo.world.look_alikes import LOOK_ALIKES, add_look_alike, frame_of
 from relforge.demo.world.render import render
@@ -93,3 +93,20 @@ def test_what_stands_on_a_post_shows_it() -> None:
 
     red, green, blue = shown[y, x]
     assert red > 1.5 * max(green, blue)
+
+
+def test_the_list_of_things_does_not_tell_which_is_the_real_one(tmp_path: Path) -> None:
+    drawn = write_split(tmp_path, "detection", 60, size=64, look_alikes=1.0)
+
+    firsts = []
+    for graph in json.loads((drawn / "scene_graphs.json").read_text()):
+        first = graph["objects"][0]["object_id"]
+        ends = {
+            number: r["predicate"]
+            for r in graph["relationships"]
+            for number in (r["subject_id"], r["object_id"])
+        }
+        doing = {number for number, predicate in ends.items() if predicate not in SPATIAL}
+        firsts.append((first in doing, len(doing) / len(graph["objects"])))
+    named, expected = (sum(column) / len(firsts) for column in zip(*firsts, strict=True))
+    assert abs(named - expected) < 0.2  # 1 where the interaction that happens is listed first
