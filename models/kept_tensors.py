@@ -43,4 +43,4 @@ def hold_kept_tensors() -> Iterator[list[object]]:
     try:
         yield holder
     finally:
-        _HOLDERS.remove(holder)
+        _HOLDERS.pop()

@@ -25,7 +25,7 @@ def run(recorder: Recorder) -> None:
     peak = _measure_peak(recorder)
     model, checkpoint = made.build(recorder)
     best = 0.0
-    for rows in (8,) if recorder.tiny else (640, 1280):
+    for rows in (8,) if recorder.tiny else (640, 960, 1280):
         for graphs in (False,) if recorder.tiny else (False, True):
             own = made.captioner(recorder, checkpoint, rows=rows, graphs=graphs)
             label = f"{rows} rows, graphs {own.notes['graphs']}"
