@@ -1,7 +1,7 @@
 """What one learnt quality is worth beside the raw score of the R-Tagger, on the drawn world.
 
     python benchmarks/learned_quality.py [--work FOLDER] [--captions blip people] [--seeds 1 2 3]
-        [--images 100] [--fit-images 300] [--fit-seed 11] [--prior-images 3000] [--ship FOLDER] [--json]
+        [--images 100] [--fit-images 300] [--fit-seed 11] [--prior-images 3000] [--ship FILE] [--json]
 
 Images of the split `detection` are labelled by the demo's config (its captions, or the world's own five):
 once drawn with --fit-seed, to fit the quality and its threshold to their gold, and once with each of --seeds,
@@ -13,10 +13,10 @@ threshold on; its rows say which prior it was given. F1 is of what is kept, agai
 the mean over predicates, ECE over ten bins, both of all scored candidates. `possible`: F1 of the right
 candidates alone.
 
-Runs stay in the work folder, so a call that was stopped continues. --ship writes the prior that the claims
-taught, and the quality that goes with it and the first of --captions, for the demo:
+Runs stay in the work folder, so a call that was stopped continues. --ship writes the quality of the demo,
+fitted with the prior that the demo's config has (`learned`) and the first of --captions:
 
-    python benchmarks/learned_quality.py --ship demo/weights
+    python benchmarks/learned_quality.py --ship demo/weights/quality.json
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from relforge.evaluation.labels import compare_labels
 from relforge.pipeline.config import Source, check, resolve
 from relforge.pipeline.errors import Outcome
 from relforge.pipeline.run.execute import run
-from relforge.stages.ground.model import PriorModel, save_model
+from relforge.stages.ground.learned import LearnedPrior
 from relforge.stages.ground.nearest import NearestPrior
 from relforge.stages.ground.pairs import Alternatives, read_alternatives
 from relforge.stages.select.features import describe_rows
@@ -53,7 +53,7 @@ from relforge.stages.select.quality import QualityModel
 from relforge.stages.select.quality_file import save_quality
 from relforge.stages.select.stage import DEFAULT_THRESHOLD
 from relforge.trainer.ground.fit import teach
-from relforge.trainer.ground.lessons import hash_lesson, read_lesson
+from relforge.trainer.ground.lessons import read_lesson
 from relforge.trainer.quality.examples import hash_examples, judge_by_gold
 from relforge.trainer.quality.fit import Examples, fit_quality
 
@@ -63,7 +63,7 @@ CAPTIONS: dict[str, dict[str, Any]] = {
     "people": {},
 }
 """Name -> what it changes of the demo's caption stage; `people`: the world's own five take its place."""
-LICENCE = "MIT; the images are drawn by relforge"
+LICENCE = "Apache-2.0, as relforge itself; the images are drawn by relforge"
 Values = dict[str, float]
 """Measure -> value."""
 Prior = Callable[[Alternatives], np.ndarray]
@@ -118,29 +118,13 @@ def read_scores(folder: str, prior: Prior | None = None) -> pa.Table:
     return replace_column(rows, "prior", prior(pairs))
 
 
-def teach_prior(folder: str, relations: str, seed: int = 0) -> tuple[PriorModel, dict[str, Any]]:
-    """A prior taught by the claims or the gold of a run, and its card.
+def teach_prior(folder: str, relations: str) -> Prior:
+    """A prior taught by the claims or the gold of a run.
 
     Images of other splits and seeds have the same ids, so it does not keep which ones it was taught by.
     """
-    source = {"run": folder, "relations": relations}
-    lesson = read_lesson(source)
-    model, measures = teach([lesson], seed)
-    card = {
-        "model": "relforge pair prior",
-        "command": shlex.join(["python", *sys.argv]),
-        "seed": seed,
-        "data": [
-            {
-                "source": {"split": "caption", "relations": relations},
-                "pairs": len(lesson.pairs.claim),
-                "sha256": hash_lesson(lesson),
-            }
-        ],
-        "licence": LICENCE,
-        "held_out": measures,
-    }
-    return replace(model, seen=frozenset()), card
+    model, _ = teach([read_lesson({"run": folder, "relations": relations})])
+    return replace(model, seen=frozenset()).score
 
 
 def fit(folder: str, prior: Prior | None, data: str) -> tuple[QualityModel, dict[str, Any]]:
@@ -196,8 +180,9 @@ def compare(args: argparse.Namespace, work: Path, captions: str) -> list[dict[st
     priors: dict[str, Prior | None] = {
         "no prior": None,
         "nearest": NearestPrior().score,
-        "taught by claims": teach_prior(others, "claims")[0].score,
-        "taught by gold": teach_prior(others, "gold")[0].score,
+        "learned": LearnedPrior().score,
+        "taught by claims": teach_prior(others, "claims"),
+        "taught by gold": teach_prior(others, "gold"),
     }
     runs = [label(work, captions, "detection", args.images, seed) for seed in args.seeds]
     found: dict[str, list[Values]] = {}
@@ -220,15 +205,13 @@ def compare(args: argparse.Namespace, work: Path, captions: str) -> list[dict[st
 
 
 def ship(args: argparse.Namespace, work: Path) -> None:
-    """Write prior and quality for the demo."""
+    """Write the quality of the demo."""
     captions = args.captions[0]
-    prior, card = teach_prior(label(work, "people", "caption", args.prior_images, 0, until="match"), "claims")
-    folder = args.ship / "prior"
-    save_model(folder, prior, card)
     data = f"detection={args.fit_images}, seed {args.fit_seed}, captions: {captions}"
-    model, card = fit(label(work, captions, "detection", args.fit_images, args.fit_seed), prior.score, data)
-    save_quality(args.ship / "quality.json", model, card)
-    print(f"{folder}, {args.ship / 'quality.json'}: {card['held_out']}")
+    run_folder = label(work, captions, "detection", args.fit_images, args.fit_seed)
+    model, card = fit(run_folder, LearnedPrior().score, data)
+    save_quality(args.ship, model, card)
+    print(f"{args.ship}: {card['held_out']}")
 
 
 def main() -> None:

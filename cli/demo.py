@@ -20,6 +20,8 @@ _SHOWN = 8
 _DETECTION_IMAGES = 100
 """Images of the downstream benchmark: enough for every predicate to appear in it."""
 
+_MEASURES = ("precision", "recall", "f1", "mean_average_precision")
+
 
 def command(
     folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where everything goes.")] = Path(
@@ -59,12 +61,13 @@ def command(
     view, report = folder / "view.html", folder / "report.html"
     view_page.write(view_page.gather(job.folder), str(view))
     facts = report_facts.gather(job.folder)
+    choices = _compare(job.folder, facts["quality"])
     report_page.write(facts, str(report))
     detected = _detect(folder)
     if as_json:
         paths = {"config": config, "run": job.folder, "export": exported, "view": view, "report": report}
         found = {"exported": counts, "relations": relations, "quality": facts["quality"]}
-        found["detector"] = detected
+        found |= {"choices": choices, "detector": detected}
         said = {"message": result.message, "warnings": list(result.warnings)}
         return print_json({**said, **paths, **found})
     print_stages(status(job.folder))
@@ -80,7 +83,7 @@ def command(
     print_line(f"relations    {exported} (as the RLIPv2 trainer reads them)")
     if facts["quality"]:
         print_line()
-        print_table(*_beside_greedy(facts["quality"]))
+        print_table(*_table_of(choices, facts["quality"]["gold"]))
         print_line()
     print_table(*_detector(detected))
     print_line()
@@ -90,15 +93,42 @@ def command(
     return None
 
 
-def _beside_greedy(quality: dict[str, Any]) -> Table:
-    """Header and rows: the run's labels and the published baseline, against gold that no stage has read."""
-    kept = quality["kept"] | {"mean_average_precision": quality["scored"]["mean_average_precision"]}
-    keys = ("precision", "recall", "f1", "mean_average_precision")
-    rows = [
-        (name, *(f"{found[key]:.3f}" for key in keys))
-        for name, found in (("R-Tagger", kept), ("greedy: every candidate", quality["greedy"]))
-    ]
-    return (f"against {quality['gold']:,} gold relations", "precision", "recall", "F1", "mAP"), rows
+def _compare(run: str, quality: dict[str, Any] | None) -> dict[str, dict[str, float]]:
+    """What is kept by the learnt quality, by the tagger's score alone, and by the published baseline.
+
+    Args:
+        run: the run folder.
+        quality: of its report; None where nothing is scored.
+
+    Returns:
+        choice -> precision, recall, F1 and mAP, against gold that no stage has read.
+    """
+    import pyarrow as pa
+
+    from relforge.data.sources import read_table
+    from relforge.demo.job import QUALITY
+    from relforge.evaluation.labels import compare_labels
+    from relforge.stages.select.features import describe_rows
+    from relforge.stages.select.quality_file import load_quality
+
+    if quality is None:
+        return {}
+    scores = read_table(run, "scores").combine_chunks()
+    chosen_by = load_quality(QUALITY).score(describe_rows(scores), scores)
+    place = scores.column_names.index("score")
+    ranked = compare_labels(scores.set_column(place, "score", pa.array(chosen_by)), read_table(run, "gold"))
+    choices = {
+        "quality": quality["kept"] | {"mean_average_precision": ranked.mean_average_precision},
+        "R-Tagger": quality["threshold"] | quality["scored"],
+        "greedy: every candidate": quality["greedy"],
+    }
+    return {name: {key: found[key] for key in _MEASURES} for name, found in choices.items()}
+
+
+def _table_of(choices: dict[str, dict[str, float]], gold: int) -> Table:
+    """Header and rows."""
+    rows = [(name, *(f"{value:.3f}" for value in found.values())) for name, found in choices.items()]
+    return (f"against {gold:,} gold relations", "precision", "recall", "F1", "mAP"), rows
 
 
 def _detect(folder: Path) -> dict[str, Any]:

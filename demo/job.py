@@ -19,6 +19,9 @@ IMAGE_SIZE = {"short_side": 96, "long_side": 128}
 WEIGHTS = Path(__file__).parent / "weights"
 """Folders of the shipped models: `blip`, `rtagger`, `parsed`; each has a card with its command."""
 
+QUALITY = WEIGHTS / "quality.json"
+"""What select chooses by; fitted on other images by `benchmarks/learned_quality.py --ship`."""
+
 
 def describe_stages(drawn: Path) -> dict[str, dict[str, Any]]:
     """Stage -> backend and options, as in a config.
@@ -31,9 +34,10 @@ def describe_stages(drawn: Path) -> dict[str, dict[str, Any]]:
         "caption": {"backend": "blip", "model": str(WEIGHTS / "blip"), "captions": 10, "top_p": 0.6},
         "parse": {"backend": "relforge", "predicate_form": "progressive"},
         "match": {"backend": "synonyms", "synonyms": [str(drawn / "synonyms.json")]},
-        "ground": {"backend": "nearest", "floor": 0.0},
-        "tag": {"backend": "rtagger", "model": str(WEIGHTS / "rtagger"), **IMAGE_SIZE},
-        "select": {"backend": "select"},
+        # the quality weighs the prior and the score, so neither leaves anything out
+        "ground": {"backend": "learned", "floor": 0.0},
+        "tag": {"backend": "rtagger", "model": str(WEIGHTS / "rtagger"), "floor": 0.0, **IMAGE_SIZE},
+        "select": {"backend": "select", "quality": "learned", "weights": str(QUALITY)},
     }
 
 

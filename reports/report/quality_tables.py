@@ -30,7 +30,7 @@ def compare_choices(quality: dict[str, Any]) -> list[Row]:
     """
     by_quality = quality.get("chosen_by") == "quality"
     rows = {
-        "kept relations": quality["kept"],
+        "kept by the learnt quality" if by_quality else "kept relations": quality["kept"],
         "the score alone at its default" if by_quality else "at the run's threshold": quality["threshold"],
         "at the best threshold": quality["best"] | quality["scored"],
         "frequency prior at its best": quality["prior"],

@@ -14,6 +14,7 @@ from relforge.cli.app import invoke
 from relforge.data.sources import read_table
 from relforge.pipeline.store.run_folder import RunFolder
 from relforge.stages.corrections.table import FILE, SCHEMA
+from relforge.stages.ground.model import hash_image
 from relforge.stages.select.quality_file import load_quality, save_quality
 from tests.fixtures.labelled import label_world
 
@@ -80,6 +81,43 @@ def test_corrections_judge_instead_of_gold(run, tmp_path, relforge) -> None:
     assert found.code == 0, found.err
     measures = json.loads(found.out)
     assert (measures["relations"], measures["images"]) == (len(said), len(images))
+
+
+def test_judgements_of_label_studio_fit_it(run, tmp_path, relforge) -> None:
+    # given the run's relations in Label Studio, and a person who takes away those that are wrong
+    keys = ["image_id", "subject_box", "predicate", "object_box"]
+    gold = {tuple(row[key] for key in keys) for row in read_table(str(run), "gold").to_pylist()}
+    assert relforge("export", run, "--to", "label-studio", "--out", tmp_path / "export").code == 0
+    tasks = json.loads((tmp_path / "export" / "tasks.json").read_text())
+    shown = right = 0
+    for task in tasks:
+        result = []
+        for one in task["predictions"][0]["result"]:
+            if one["type"] == "relation":
+                ends = [int(one[end].removeprefix("box-")) for end in ("from_id", "to_id")]
+                image = task["data"]["image_id"]
+                kept = [name for name in one["labels"] if (image, ends[0], name, ends[1]) in gold]
+                shown, right = shown + len(one["labels"]), right + len(kept)
+                one["labels"] = kept
+            if one["type"] != "relation" or one["labels"]:
+                result.append(one)
+        annotation = {"id": 1, "was_cancelled": False, "updated_at": "2026-01-02T00:00:00Z", "result": result}
+        task["annotations"] = [annotation]
+    (tmp_path / "project.json").write_text(json.dumps(tasks))
+    assert relforge("import", "label-studio", tmp_path / "project.json", "--into", run).code == 0
+
+    found = relforge("quality", "fit", run, "--out", tmp_path / "q.json", "--corrections", "--json")
+    (run / FILE).unlink()
+
+    assert found.code == 0, found.err
+    measures = json.loads(found.out)
+    assert (measures["relations"], measures["right"]) == (shown, pytest.approx(right / shown, abs=1e-4))
+    assert 50 < shown < 1000
+    assert 0 < measures["threshold"] < 1
+    assert json.loads((tmp_path / "q.json").read_text())["card"]["data"]["judged_by"] == "corrections"
+    # its own images are scored by folds: none of them knows what was said of them
+    model = load_quality(tmp_path / "q.json")
+    assert {hash_image(task["data"]["image_id"]) for task in tasks} >= model.seen
 
 
 @pytest.mark.parametrize(
