@@ -122,9 +122,8 @@ def test_released_graphs_are_gone_for_good(graphs: list[RecordedGraph]) -> None:
 
 def test_a_graph_holds_the_constants_that_it_reads() -> None:
     make = KeptTensors(lambda size: torch.ones(size), max_kept=1)
-    with hold_kept_tensors() as held:
-        with hold_kept_tensors():
-            kept = weakref.ref(make(2))
+    with hold_kept_tensors() as held, hold_kept_tensors():
+        kept = weakref.ref(make(2))
     make(3)  # takes its place
     assert kept() is not None
     assert any(one is kept() for one in held)
