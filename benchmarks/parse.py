@@ -108,12 +108,16 @@ def quality(gold: Path, parser: Parser, peer: Parser) -> list[dict[str, Any]]:
 
 
 def counts(path: Path, parser: Parser, peer: Parser, max_captions: int = 4000) -> list[dict[str, Any]]:
-    """Relations per caption, and the share of captions without one."""
+    """Relations per caption, from the parser's `min_confidence` on, and the share of captions without one."""
     captions = read_captions(path)
     captions = captions[:: max(1, len(captions) // max_captions)]
     sizes = {}
     for one in (parser, peer):
-        found = [len(graph.relations) for graph in one.parse(captions)]
+        least = getattr(one, "min_confidence", 0.0)
+        found = [
+            sum(r.confidence is None or r.confidence >= least for r in graph.relations)
+            for graph in one.parse(captions)
+        ]
         sizes[one.name] = (sum(found) / len(found), sum(n == 0 for n in found) / len(found))
     ours, theirs = sizes[parser.name], sizes[peer.name]
     return [

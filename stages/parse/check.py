@@ -10,6 +10,8 @@ from relforge.stages.parse.denial import ANY_CUE, Denial, find_denial
 from relforge.stages.parse.graph import Relation, SceneGraph
 from relforge.stages.parse.learned.lemmas import verb_lemmas
 from relforge.stages.parse.mentions import are_one, find_counted, find_depicted
+from relforge.stages.parse.phrasing import phrase
+from relforge.stages.parse.possession import UNSTATED_SHARE, is_stated
 from relforge.stages.parse.wording import reword
 
 
@@ -23,6 +25,9 @@ def check_graph(caption: str, graph: SceneGraph) -> tuple[SceneGraph, Counter[st
     * `same_mention`: between two mentions of one thing.
     * `unstated_predicate`: the caption has no words for it (`wording`).
     * `repeated`: stated twice in one way.
+
+    A passive and the object of a light verb are worded as they read (`phrasing`); a `have` that no word
+    states keeps a part of its confidence (`possession`).
     """
     dropped: Counter[str] = Counter()
     if not graph.relations:
@@ -47,7 +52,10 @@ def check_graph(caption: str, graph: SceneGraph) -> tuple[SceneGraph, Counter[st
         elif (said := reword(text, relation, spans[ends[0]], spans[ends[1]])) is None:
             dropped["unstated_predicate"] += 1
         else:
+            said = phrase(text, said, spans[ends[0]], spans[ends[1]])
             said = _add_intention(text, said, relation, denial)
+            if said.predicate.lower() == "have" and not is_stated(text, spans[ends[0]], spans[ends[1]]):
+                said = replace(said, confidence=said.confidence and UNSTATED_SHARE * said.confidence)
             key = (subject, said.predicate.lower(), obj)
             dropped["repeated"] += key in kept
             kept.setdefault(key, replace(said, subject=subject, object=obj))

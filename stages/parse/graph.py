@@ -60,7 +60,8 @@ class Parser(Protocol):
 
     name: str
     gives_confidence: bool
-    """Whether its relations have a confidence."""
+    """Whether its relations have a confidence. A parser that has an attribute `min_confidence` once it is set
+    up gives relations below it for those who ask for them; the stage drops them by default."""
     neutral_options: tuple[str, ...]
     """Options of its constructor that change no graph (a batch size); they stay out of the fingerprint."""
 

@@ -37,9 +37,11 @@ class ParseStage:
         stated_only: keep only what the caption states (`check.check_graph`), sentence by sentence: nothing
             denied or depicted, predicates in the caption's words. False takes graphs as the parser gives
             them, as the published scripts do.
-        predicate_form, prepositions, stop_predicates, min_confidence: how predicates are worded and
-            which relations are dropped (`policy.PredicatePolicy`); the note `dropped_relations` counts the
-            latter by reason.
+        predicate_form, prepositions, stop_predicates: how predicates are worded and which relations are
+            dropped (`policy.PredicatePolicy`); the note `dropped_relations` counts the latter by reason.
+        min_confidence: relations the parser is less sure of are dropped, as `low_confidence`; those without a
+            confidence stay. None is what the model of `relforge` has in its card, chosen by F1, and 0 for
+            parsers that have none of their own.
 
     Raises:
         ValueError: an unknown form or rule, or `min_confidence` for a parser that gives no confidence.
@@ -59,7 +61,7 @@ class ParseStage:
         predicate_form: str = "surface",
         prepositions: str = "kept",
         stop_predicates: Sequence[str] = (),
-        min_confidence: float = 0.0,
+        min_confidence: float | None = None,
     ) -> None:
         if min_confidence and not parser.gives_confidence:
             raise ValueError(
@@ -69,13 +71,16 @@ class ParseStage:
         self.neutral_options = parser.neutral_options
         self.lower_spans = lower_spans
         self.stated_only = stated_only
-        self.policy = PredicatePolicy(predicate_form, prepositions, stop_predicates, min_confidence)
+        self.policy = PredicatePolicy(predicate_form, prepositions, stop_predicates, min_confidence or 0.0)
+        self._of_the_model = min_confidence is None
 
     def files(self) -> Sequence[str]:
         return self.parser.files()
 
     def setup(self) -> None:
         self.parser.setup()
+        if self._of_the_model:
+            self.policy.min_confidence = getattr(self.parser, "min_confidence", 0.0)
 
     def process(self, tables: Mapping[str, pa.Table]) -> StageResult:
         account = Account()

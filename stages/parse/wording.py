@@ -16,6 +16,9 @@ from relforge.stages.parse.policy import PREPOSITIONS
 
 CONVENTIONS = frozenset({"have", "wear"})
 _CONJUNCTIONS = frozenset({"and", "or", "but", "nor", "than", "while", ","})
+_CLAUSE_WORDS = "until while when whenever because although where as if"
+_CLAUSES = frozenset(_CLAUSE_WORDS.split())
+"""Words that begin another statement: "waiting in the road until two horses pass" is not in the horses."""
 _PLACE_WORDS = """
 front top side sides middle back backs center centre edge edges bottom corner end ends rear left right tops
 fronts bottoms underside
@@ -43,6 +46,8 @@ def reword(text: CaptionText, relation: Relation, subject: Span | None, obj: Spa
     place = text.place(relation.start, relation.end)
     left, right = sorted((subject, obj))
     forward = subject == left
+    if place is not None and forward and _begins_clause(text, place[1] + 2, right[1]):
+        return None
     if place is not None:
         inside = _content(text, place[0], place[1] + 1)
         if inside == wanted:
@@ -50,6 +55,10 @@ def reword(text: CaptionText, relation: Relation, subject: Span | None, obj: Spa
             waits = wanted[-1] == "to" and relation.lemma.split()[0] in _WAITING
             if waits and forward and place[1] + 1 < right[0]:
                 return _with(relation, _content(text, place[0], right[0]))
+            # "waiting for the bus" is not "waiting" the bus
+            after = _content(text, place[1] + 1, right[0]) if forward else []
+            if after and len(wanted) == 1 and set(after) <= PREPOSITIONS and wanted[0] not in PREPOSITIONS:
+                return _with(relation, [*wanted, *after])
             return relation
         if inside and inside[0] == wanted[0]:
             return _complete(text, relation, wanted, place, right, forward)
@@ -71,11 +80,18 @@ def reword(text: CaptionText, relation: Relation, subject: Span | None, obj: Spa
     return _with(relation, links)
 
 
+def _begins_clause(text: CaptionText, first: int, stop: int) -> bool:
+    return any(word in _CLAUSES for word in text.words[first:stop])
+
+
 def _complete(
     text: CaptionText, relation: Relation, wanted: list[str], place: Span, right: Span, forward: bool
 ) -> Relation | None:
     """A relation whose verb is there: its preposition has to follow, up to the thing it leads to."""
     tail = _content(text, place[0] + 1, right[0]) if place[0] < right[0] else list(text.words[place[0] + 1 :])
+    own = _links(tail)
+    if forward and own and len(tail) - len(own) > 1 and tail[-len(own) - 1] in _CONJUNCTIONS:
+        return _with(relation, own)  # "wearing a hat and behind a bench" is behind it, not "wearing behind"
     if says(tail, wanted[1:]) and (not forward or len(wanted) == 1 or not tail or tail[-1] == wanted[-1]):
         return relation
     if not forward or place[0] > right[0]:

@@ -30,6 +30,7 @@ class Example:
         pairs: (P, 4) subject end, object end, frame, filler word or -1; every ordered pair.
         arcs: (A, 3) attribute end, entity end, whether they belong together.
         implied: (E, I) 0 or 1.
+        tag_rows, frame_rows, arc_rows: (L,), (P,), (A,) rows of `teach.Lessons`; -1 where nothing is taught.
     """
 
     words: np.ndarray
@@ -38,6 +39,14 @@ class Example:
     pairs: np.ndarray
     arcs: np.ndarray
     implied: np.ndarray
+    tag_rows: np.ndarray
+    frame_rows: np.ndarray
+    arc_rows: np.ndarray
+
+
+def untaught(count: int) -> np.ndarray:
+    """(count,) rows of what no teacher speaks of."""
+    return np.full(count, -1, np.int64)
 
 
 def example(aligned: Aligned, tables: Tables, index: dict[str, int]) -> Example:
@@ -72,6 +81,9 @@ def example(aligned: Aligned, tables: Tables, index: dict[str, int]) -> Example:
         pairs=np.array(pairs, np.int64).reshape(-1, 4),
         arcs=np.array(arcs, np.int64).reshape(-1, 3),
         implied=implied,
+        tag_rows=untaught(len(aligned.words)),
+        frame_rows=untaught(len(pairs)),
+        arc_rows=untaught(len(arcs)),
     )
 
 
@@ -96,6 +108,9 @@ def joined(left: Example, right: Example, glue: Sequence[int]) -> Example:
         pairs=np.concatenate([left.pairs, moved, np.array(unrelated, np.int64).reshape(-1, 4)]),
         arcs=np.concatenate(arcs),
         implied=np.concatenate([left.implied, right.implied]),
+        tag_rows=np.concatenate([left.tag_rows, untaught(len(glue)), right.tag_rows]),
+        frame_rows=np.concatenate([left.frame_rows, right.frame_rows, untaught(len(unrelated))]),
+        arc_rows=np.concatenate([left.arc_rows, right.arc_rows, untaught(sum(map(len, arcs[2:])))]),
     )
 
 

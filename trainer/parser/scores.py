@@ -34,16 +34,21 @@ def score_sets(found: Sequence[Set[Triple]], gold: Sequence[Set[Triple]]) -> dic
 
 
 def gold_style(parser: LearnedParser, captions: Sequence[str]) -> list[frozenset[Triple]]:
-    """The parser's decisions as string triples in the style of the gold files."""
-    return [triples(parse, parser.tables) for _, parse in parser.parses(captions)]
+    """The parser's decisions as string triples in the style of the gold files, from `min_confidence` on."""
+    parses = [parse for _, parse in parser.parses(captions)]
+    return [triples(parse, parser.tables, parser.min_confidence) for parse in parses]
 
 
-def triples(parse: Parse, tables: Tables) -> frozenset[Triple]:
-    """The parse as a gold file writes it: usual names, lemmatised predicates, attributes with `is`."""
-    text = lambda span: " ".join(parse.words[span[0] : span[1] + 1])  # noqa: E731
+def triples(parse: Parse, tables: Tables, min_confidence: float = 0.0) -> frozenset[Triple]:
+    """The parse as a gold file writes it: usual names, rightly spelt, lemmatised predicates, attributes with
+    `is`."""
+    spelt = [tables.speller.correct(word) for word in parse.words]
+    text = lambda span: " ".join(spelt[span[0] : span[1] + 1])  # noqa: E731
     names = [tables.names.get(phrase, phrase) for phrase in map(text, parse.entities)]
     found: set[Triple] = set()
-    for subject, obj, frame, filler, _ in parse.relations:
+    for subject, obj, frame, filler, confidence in parse.relations:
+        if confidence < min_confidence:
+            continue
         predicate = frame.replace("_", tables.lemma(parse.words[filler]), 1) if filler >= 0 else frame
         found.add((names[subject], predicate, names[obj]))
     for span, owner in parse.attributes:

@@ -2,9 +2,9 @@
 
     python -m relforge.trainer.parser.train --train FILE.csv --dev FILE.csv --out DIR --seed 0
 
-Files are in the layout of FACTUAL (columns `caption` and `scene_graph`). The dev file chooses nothing but
-the epoch's weights; it is never trained on. The folder it writes is what the option `model` of the
-`relforge` parser takes.
+Files are in the layout of FACTUAL (columns `caption` and `scene_graph`). Of the dev file every other caption
+chooses `min_confidence`, after the last epoch; all of it is measured, none of it learnt from. The folder it
+writes is what the option `model` of the `relforge` parser takes.
 """
 
 from __future__ import annotations
@@ -23,39 +23,27 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from relforge.stages.parse.learned.files import CARD, TABLES, WEIGHTS, build, load_model
-from relforge.stages.parse.learned.lexicon import UNKNOWN, Lexicon
+from relforge.stages.parse.learned.files import CARD, TABLES, WEIGHTS, build, load_model, read_card
+from relforge.stages.parse.learned.lexicon import Lexicon
 from relforge.stages.parse.learned.model import GraphTagger, WordEncoder
 from relforge.stages.parse.learned.parser import LearnedParser
 from relforge.stages.parse.learned.tables import Tables
 from relforge.trainer.parser.align import Aligned, align_all
 from relforge.trainer.parser.compose import Composer
+from relforge.trainer.parser.confidence import choose_confidence
 from relforge.trainer.parser.examples import GLUES, Example, batches, example
-from relforge.trainer.parser.gold import read_gold
+from relforge.trainer.parser.gold import GoldCaption, read_gold
 from relforge.trainer.parser.losses import loss
 from relforge.trainer.parser.scores import gold_style, score_sets
 from relforge.trainer.parser.tables import count_tables
+from relforge.trainer.parser.teach import collect_lessons, fold
+from relforge.trainer.parser.training_words import TrainingWords
+
+PATHS = ("extra", "teachers")
+"""Arguments that take several files or folders."""
 
 AVERAGE_EVERY = 8
 """Steps between two updates of the averaged weights."""
-
-
-class TrainingWords:
-    """Rows of the training vocabulary, with words hidden at random so that spelling is trained too."""
-
-    def __init__(self, lexicon: Lexicon, vocabulary: Sequence[str], hidden: float, rng: np.random.Generator):
-        self.rows, self.shapes, flat, offsets = lexicon.encode(vocabulary)
-        self.grams = np.split(flat, offsets[1:])
-        self.hidden, self.rng = hidden, rng
-
-    def __call__(self, batch: Sequence[Example]) -> tuple[torch.Tensor, ...]:
-        words = np.concatenate([e.words for e in batch])
-        rows = np.where(self.rng.random(len(words)) < self.hidden, UNKNOWN, self.rows[words])
-        distinct, place = np.unique(words, return_inverse=True)
-        grams = [self.grams[word] for word in distinct]
-        sizes = np.array([len(g) for g in grams])
-        arrays = (rows, self.shapes[words], np.concatenate(grams), np.cumsum(sizes) - sizes, place)
-        return tuple(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays)
 
 
 def train(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -65,20 +53,27 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     rng = np.random.default_rng(arguments.seed)
     corpus, _ = align_all([*read_gold(arguments.train), *(p for f in arguments.extra for p in read_gold(f))])
     corpus = [aligned for aligned in corpus if aligned.words and aligned.entities]
+    dev = read_gold(arguments.dev)
     start = load_model(arguments.start) if arguments.start else None
     tables = start[1] if start else count_tables(corpus)
     vocabulary = sorted(
         {word for aligned in corpus for word in aligned.words} | {w for g in GLUES for w in g}
     )
     index = {word: i for i, word in enumerate(vocabulary)}
-    examples = [example(aligned, tables, index) for aligned in corpus]
+    left_out = arguments.leave_out
+    learnt = [a for a in corpus if left_out is None or fold(a, arguments.folds) != left_out]
+    examples = [example(aligned, tables, index) for aligned in learnt]
     glues = [[index[word] for word in glue] for glue in GLUES]
 
+    lessons = None
+    if arguments.teachers:
+        weight = arguments.taught
+        lessons = collect_lessons(arguments.teachers, learnt, examples, vocabulary, tables, weight)
     composer = Composer(examples, vocabulary)
 
     sizes = {name: getattr(arguments, name) for name in ("width", "hidden", "layers", "pair", "buckets")}
     if arguments.start:
-        sizes = json.loads((arguments.start / CARD).read_text(encoding="utf-8"))["sizes"]
+        sizes = read_card(arguments.start)["sizes"]
     encoder, tagger = build(sizes, tables, arguments.dropout)
     if start:
         encoder.load_state_dict(start[0].words.state_dict())
@@ -100,7 +95,7 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / warm) * max(0.01, 1 - step / steps)
     )
-    card = _card(arguments, sizes, corpus, sum(weight.numel() for weight in weights))
+    card = _card(arguments, sizes, learnt, sum(weight.numel() for weight in weights))
     step = 0
     for epoch in range(arguments.epochs):
         encoder.train()
@@ -110,7 +105,8 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
             rows, shapes, grams, offsets, place = lookup(batch)
             vectors = encoder(rows, shapes, grams, offsets, place)
             vectors = F.dropout(vectors, arguments.dropout / 3)
-            value = loss(tagger, vectors.view(len(batch), -1, sizes["width"]), batch, arguments.smoothing)
+            vectors = vectors.view(len(batch), -1, sizes["width"])
+            value = loss(tagger, vectors, batch, arguments.smoothing, lessons)
             optimizer.zero_grad()
             value.backward()
             torch.nn.utils.clip_grad_norm_(weights, 2.0, foreach=True)
@@ -125,13 +121,14 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
         torch._foreach_copy_([w.data for w in weights], average)
         card |= {"epochs_done": epoch + 1, "seconds": round(time.monotonic() - began)}
         save_model(arguments.out, encoder, tagger, tables, card)
-        card["dev"] = evaluate(arguments.out, arguments.dev)
+        card["dev"] = evaluate(arguments.out, dev)
         save_model(arguments.out, encoder, tagger, tables, card)
         torch._foreach_copy_([w.data for w in weights], current)
         print(
             f"epoch {epoch + 1}: loss {total / steps_an_epoch:.3f}, {card['seconds']} s, dev {card['dev']}",
             flush=True,
         )
+    choose_and_measure(arguments.out, dev, card)
     return card
 
 
@@ -145,14 +142,38 @@ def save_model(
     save_file({k: v.detach().half().contiguous() for k, v in state.items()}, str(folder / WEIGHTS))
     text = json.dumps(asdict(tables), ensure_ascii=False, indent=0)
     (folder / TABLES).write_text(text + "\n", encoding="utf-8")
+    write_card(folder, card)
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
     (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 
-def evaluate(folder: Path, gold: Path) -> dict[str, float]:
-    """Scores of a model folder on a gold file."""
+def choose_and_measure(
+    folder: Path, pairs: Sequence[GoldCaption], card: dict[str, Any], min_confidence: float | None = None
+) -> None:
+    """Choose `min_confidence` on every other caption where none is given, and write it with the scores on all
+    captions, and on those that chose nothing, into the card."""
+    if min_confidence is None:
+        parser, chosen_on = _parser(folder), pairs[::2]
+        parses = [parse for _, parse in parser.parses([pair.caption for pair in chosen_on])]
+        min_confidence = choose_confidence(parses, parser.tables, [pair.triples for pair in chosen_on])
+    card["min_confidence"] = min_confidence
+    write_card(folder, card)
+    card["dev"] = evaluate(folder, pairs)
+    card["dev_not_chosen_on"] = evaluate(folder, pairs[1::2])
+    write_card(folder, card)
+
+
+def _parser(folder: Path) -> LearnedParser:
     parser = LearnedParser(str(folder))
     parser.setup()
-    pairs = read_gold(gold)
+    return parser
+
+
+def evaluate(folder: Path, pairs: Sequence[GoldCaption]) -> dict[str, float]:
+    """Scores of a model folder on gold captions, of the relations from its `min_confidence` on."""
+    parser = _parser(folder)
     return score_sets(gold_style(parser, [pair.caption for pair in pairs]), [pair.triples for pair in pairs])
 
 
@@ -160,7 +181,7 @@ def _card(
     arguments: argparse.Namespace, sizes: dict[str, int], corpus: Sequence[Aligned], count: int
 ) -> dict[str, Any]:
     shown = {
-        key: (value.name if isinstance(value, Path) else [v.name for v in value] if key == "extra" else value)
+        key: value.name if isinstance(value, Path) else [v.name for v in value] if key in PATHS else value
         for key, value in vars(arguments).items()
     }
     card = {
@@ -181,11 +202,15 @@ def _card(
         "sizes": sizes,
         "torch": torch.__version__,
     }
+    if arguments.leave_out is not None:
+        card |= {"leave_out": arguments.leave_out, "folds": arguments.folds}
+    if arguments.teachers:
+        card["teachers"] = [read_card(t) for t in arguments.teachers]
     if arguments.start:
-        weights, before = arguments.start / WEIGHTS, arguments.start / CARD
+        weights = arguments.start / WEIGHTS
         card["started_from"] = {
             "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-            "card": json.loads(before.read_text(encoding="utf-8")),
+            "card": read_card(arguments.start),
         }
     return card
 
@@ -217,6 +242,16 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="share of captions continued by another about the same entity",
     )
     add("--start", type=Path, help="model folder whose weights to begin with; its sizes and tables are kept")
+    add("--folds", type=int, default=4, help="parts that the training captions are divided into")
+    add("--leave-out", type=int, help="part not to learn from, which the model may teach")
+    add(
+        "--teachers",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="model folders whose probabilities are learnt too",
+    )
+    add("--taught", type=float, default=0.6, help="share of the teachers in what is learnt")
     add("--joined", type=float, default=0.15, help="share of captions joined to another")
     add("--smoothing", type=float, default=0.03, help="label smoothing of tags and frames")
     add("--average", type=float, default=0.995, help="decay of the averaged weights per step")

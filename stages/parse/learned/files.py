@@ -54,14 +54,20 @@ def build(sizes: dict[str, Any], tables: Tables, dropout: float = 0.0) -> tuple[
     return words, tagger
 
 
+def read_card(folder: Path) -> dict[str, Any]:
+    """The card of a model folder."""
+    card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    return card
+
+
 def load_model(folder: Path) -> tuple[Network, Tables]:
     """Read a model folder."""
     from safetensors.torch import load_file
 
     from relforge.stages.parse.learned.network import Network
 
-    weights, tables_path, card_path = model_files(folder)
-    card = json.loads(card_path.read_text(encoding="utf-8"))
+    weights, tables_path, _ = model_files(folder)
+    card = read_card(folder)
     tables = Tables.load(tables_path)
     words, tagger = build(card["sizes"], tables)
     state = {key: value.float() for key, value in load_file(str(weights)).items()}

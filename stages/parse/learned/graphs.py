@@ -55,7 +55,7 @@ def scene_graph(caption: str, words: Words, parse: Parse, tables: Tables) -> Sce
 
 def _phrase_start(text: list[str], first: int, own: list[tuple[int, int]], entity_at: dict[int, int]) -> int:
     """Where the noun phrase begins: its own attributes and determiners directly before the noun."""
-    mine = {word for a, b in own for word in range(a, b + 1)}
+    mine = {word for a, b in own for word in range(a, b + 1)} if own else ()
     begin = first
     while begin > 0 and begin - 1 not in entity_at:
         word = text[begin - 1]
@@ -105,8 +105,7 @@ def _place(
             return filler, found, " ".join(text[filler : found + 1])
         return filler, filler, " ".join([text[filler], *parts[1:]])
     left, right = sorted((parse.entities[subject], parse.entities[obj]))
-    order = sorted(range(len(text)), key=lambda i: (not left[1] < i < right[0], i))
-    for at in order:
+    for at in (*range(left[1] + 1, right[0]), *range(left[1] + 1), *range(right[0], len(text))):
         if text[at] == parts[0] or text[at] in SAID_AS.get(parts[0], ()):
             found = _follow(text, at, parts[1:])
             if found is not None:

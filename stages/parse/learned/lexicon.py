@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from relforge.stages.parse.learned.spelling import Speller
+
 UNKNOWN = 0
 """Row of every word outside the vocabulary."""
 
@@ -41,7 +43,7 @@ def ngrams(word: str, buckets: int) -> list[int]:
 
 
 class Lexicon:
-    """Numbers for words.
+    """Numbers for words. A slip ("chiar") has the numbers of the word that was meant.
 
     Args:
         known: words with a row of their own, in row order; row 0 is the unknown word's.
@@ -51,6 +53,7 @@ class Lexicon:
     def __init__(self, known: Sequence[str], buckets: int) -> None:
         self.known = list(known)
         self.buckets = buckets
+        self.speller = Speller(known)
         self.row = {word: index + 1 for index, word in enumerate(self.known)}
 
     def encode(self, vocabulary: Iterable[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -63,7 +66,7 @@ class Lexicon:
         shapes: list[int] = []
         flat: list[int] = []
         offsets: list[int] = []
-        for word in vocabulary:
+        for word in map(self.speller.correct, vocabulary):
             rows.append(self.row.get(word, UNKNOWN))
             shapes.append(shape(word))
             offsets.append(len(flat))

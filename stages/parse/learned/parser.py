@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from relforge.stages.backend import Backend
 from relforge.stages.parse.graph import SceneGraph
-from relforge.stages.parse.learned.files import EMBEDDED, load_model, model_files
+from relforge.stages.parse.learned.files import EMBEDDED, load_model, model_files, read_card
 from relforge.stages.parse.learned.graphs import scene_graph
 from relforge.stages.parse.learned.parse import Parse, assemble
 from relforge.stages.parse.learned.tables import Tables
@@ -43,12 +43,14 @@ class LearnedParser:
         self.folder = Path(model) if model else EMBEDDED
         self._network: Network | None = None
         self._tables: Tables | None = None
+        self.min_confidence = 0.0  # what the model's card says, after `setup`
 
     def files(self) -> Sequence[str]:
         return [str(path) for path in model_files(self.folder)]
 
     def setup(self) -> None:
         self._network, self._tables = load_model(self.folder)
+        self.min_confidence = read_card(self.folder).get("min_confidence", 0.0)
 
     def parse(self, captions: Sequence[str]) -> list[SceneGraph]:
         tables = self._loaded()[1]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from relforge.stages.match.words import singular
+from relforge.stages.parse.learned.lemmas import verb_lemmas
+
 MAX_COMMON = 1500
 """Words, most frequent first, that a slip may have meant."""
 
@@ -14,8 +17,8 @@ MIN_LETTERS = 5
 class Speller:
     """Finds the commonest word within one slip: a letter too many, missing, wrong, or two swapped.
 
-    Only words outside the vocabulary are looked up, and the first letter must agree, so that a rare
-    word is seldom mistaken for a slip.
+    Only words outside the vocabulary are looked up, and none that is a form of a word in it ("keyboards",
+    "backing"); the first letter must agree, so that a rare word is seldom mistaken for a slip.
 
     Args:
         known: words, most frequent first.
@@ -37,10 +40,16 @@ class Speller:
         if word not in self._found:
             if len(self._found) > 100_000:
                 self._found.clear()
-            near = {found for key in _keys(word) for found in self._near.get(key, ())}
-            meant = min((found for found in near if _one_slip(word, found[1])), default=(0, word))
-            self._found[word] = meant[1]
+            self._found[word] = word if self._is_form(word) else self._nearest(word)
         return self._found[word]
+
+    def _is_form(self, word: str) -> bool:
+        """Whether a plural or a verb form belongs to a word of the vocabulary."""
+        return any(base in self._known for base in (singular(word), *verb_lemmas(word)))
+
+    def _nearest(self, word: str) -> str:
+        near = {found for key in _keys(word) for found in self._near.get(key, ())}
+        return min((found for found in near if _one_slip(word, found[1])), default=(0, word))[1]
 
 
 def _keys(word: str) -> list[str]:

@@ -41,6 +41,35 @@ def test_conventions_stay(predicate: str) -> None:
     assert checked("a man in a suit", "a man", predicate, "a suit") == [predicate]
 
 
+@pytest.mark.parametrize(
+    ("caption", "predicate", "obj", "said"),
+    [
+        ("a woman wearing a hat and behind a bench", "wearing behind", "a bench", "behind"),
+        ("a man riding a bike and next to a car", "riding next to", "a car", "next to"),
+        ("a man sitting on a chair at a table", "sitting at", "a table", "sitting at"),
+    ],
+)
+def test_a_preposition_after_and_is_none_of_the_verbs(
+    caption: str, predicate: str, obj: str, said: str
+) -> None:
+    subject = " ".join(caption.split()[:2])
+    verb = predicate.split()[0]
+    start = caption.index(verb)
+    ends = [
+        Entity(text, text, text.split()[-1], caption.index(text), caption.index(text) + len(text))
+        for text in (subject, obj)
+    ]
+    relation = Relation(0, predicate, predicate, 1, start, start + len(verb))
+
+    graph, _ = check_graph(caption, SceneGraph(tuple(ends), (relation,)))
+
+    assert [found.predicate for found in graph.relations] == [said]
+
+
+def test_a_verb_gets_the_preposition_that_leads_to_its_object() -> None:
+    assert checked("a woman waiting for the bus", "a woman", "waiting", "the bus") == ["waiting for"]
+
+
 def test_what_the_caption_does_not_say_goes_and_is_counted() -> None:
     caption = "a cup of coffee"
 

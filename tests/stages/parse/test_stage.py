@@ -185,6 +185,19 @@ def test_a_least_confidence_is_refused_for_a_parser_that_gives_none() -> None:
         build("parse", "sng_parser", min_confidence=0.5)
 
 
+@pytest.mark.parametrize(("asked", "kept"), [(None, 0), (0.0, 1), (0.5, 1)])
+def test_the_least_confidence_is_the_models_where_none_is_asked_for(asked: float | None, kept: int) -> None:
+    class Choosy(WordParser):
+        min_confidence = 0.6
+
+    stage = ParseStage(Choosy(), min_confidence=asked)
+    stage.setup()
+    result = stage.process({"captions": captions(("1", 0, "cat on mat"))})
+
+    assert result.tables["triplets"].num_rows == kept
+    assert result.notes.get("dropped_relations", {}) == ({} if kept else {"low_confidence": 1})
+
+
 def test_a_backend_takes_the_options_of_its_parser_and_of_the_stage() -> None:
     backend: Any = Backend(ParseStage, WordParser)
 

@@ -73,3 +73,26 @@ def test_only_captions_that_go_on_about_their_first_thing_continue_others(
         "a man riding a wave near a boat",
     }
     assert composer.extend(examples[3], rng) is examples[3]
+
+
+def test_a_participle_may_go_on_after_a_word(world: tuple[list[Example], list[str], list[str]]) -> None:
+    examples, vocabulary, frames = world
+    vocabulary = [*vocabulary, "while"]
+    composer = Composer([examples[0]], vocabulary)
+    rng = np.random.default_rng(0)
+
+    grown = [composer.extend(examples[0], rng) for _ in range(60)]
+    texts = {" ".join(vocabulary[word] for word in e.words) for e in grown}
+
+    assert texts == {
+        "a man riding a wave",  # of the wave nothing more is known
+        "a man riding a wave riding a wave",
+        "a man riding a wave while riding a wave",
+    }
+    (linked,) = [e for e in grown if "while" in {vocabulary[word] for word in e.words}][:1]
+    text = [vocabulary[word] for word in linked.words]
+    pairs = [(s, o, filler) for s, o, frame, filler in linked.pairs.tolist() if frames[frame] == "_"]
+    assert [(text[s], o, filler) for s, o, filler in pairs] == [("man", 4, 2), ("man", 8, 6)]
+    assert linked.tags[text.index("while")] == 0
+    assert len(linked.tag_rows) == len(linked.words)
+    assert len(linked.frame_rows) == len(linked.pairs)

@@ -24,3 +24,10 @@ def test_known_words_are_never_mended_and_the_commoner_word_wins() -> None:
     assert speller.correct("house") == "house"
     assert speller.correct("hoise") == "house"
     assert speller.correct("horsse") == "horse"
+
+
+@pytest.mark.parametrize("word", ["keyboards", "backing", "stripped", "raises"])
+def test_a_form_of_a_known_word_is_no_slip(word: str) -> None:
+    known = ["keyboard", "keyboarde", "back", "baking", "strip", "striped", "raise", "raised"]
+
+    assert Speller(known).correct(word) == word
