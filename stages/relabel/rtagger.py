@@ -31,8 +31,8 @@ class TaggedPairs:
         near: gap between the boxes of a pair at most, in longer sides of the larger box.
         max_ratio: larger area of a pair over the smaller at most.
         max_boxes: boxes of an image at most, the largest ones.
-        classes, short_side, long_side, device, dtype, batch_size, decoder_batches, cache, tokenizer, gate: as
-            of the tagger, see `stages.tag.rtagger`.
+        classes, short_side, long_side, device, dtype, batch_size, decoder_batches, cache, graphs, tokenizer,
+            gate: as of the tagger, see `stages.tag.rtagger`.
 
     Raises:
         ValueError: an option that cannot be.
@@ -56,6 +56,7 @@ class TaggedPairs:
         batch_size: int = 0,
         decoder_batches: int = 16,
         cache: str | None = None,
+        graphs: bool = True,
         tokenizer: str = "roberta-base",
         gate: str | None = None,
     ) -> None:
@@ -73,6 +74,7 @@ class TaggedPairs:
             batch_size=batch_size,
             decoder_batches=decoder_batches,
             cache=cache,
+            graphs=graphs,
             tokenizer=tokenizer,
             gate=gate,
         )
