@@ -31,8 +31,9 @@ class TaggedPairs:
         near: gap between the boxes of a pair at most, in longer sides of the larger box.
         max_ratio: larger area of a pair over the smaller at most.
         max_boxes: boxes of an image at most, the largest ones.
-        classes, short_side, long_side, device, dtype, batch_size, decoder_batches, cache, graphs, tokenizer,
-            gate: as of the tagger, see `stages.tag.rtagger`.
+        classes, short_side, long_side, device, dtype, tokenizer, gate: as of the tagger, see
+            `stages.tag.rtagger`.
+        batch_size, decoder_batches, cache, graphs: likewise.
 
     Raises:
         ValueError: an option that cannot be.
