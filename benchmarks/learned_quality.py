@@ -59,7 +59,7 @@ from relforge.trainer.quality.fit import Examples, fit_quality
 
 CAPTIONS: dict[str, dict[str, Any]] = {
     "blip": {},
-    "blip20": {"captions": 20},
+    "blip10": {"captions": 10},
     "people": {},
 }
 """Name -> what it changes of the demo's caption stage; `people`: the world's own five take its place."""

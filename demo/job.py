@@ -31,7 +31,7 @@ def describe_stages(drawn: Path) -> dict[str, dict[str, Any]]:
     """
     return {
         # a small captioner is right more often when it samples from the likeliest words only
-        "caption": {"backend": "blip", "model": str(WEIGHTS / "blip"), "captions": 10, "top_p": 0.6},
+        "caption": {"backend": "blip", "model": str(WEIGHTS / "blip"), "captions": 20, "top_p": 0.6},
         "parse": {"backend": "relforge", "predicate_form": "progressive"},
         "match": {"backend": "synonyms", "synonyms": [str(drawn / "synonyms.json")]},
         # the quality weighs the prior and the score, so neither leaves anything out
