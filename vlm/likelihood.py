@@ -59,6 +59,8 @@ class LikelihoodClient:
     def _answer(self, request: Request) -> Answer:
         import torch
 
+        from relforge.models.gpu import exact_arithmetic
+
         tokenizer = self.processor.tokenizer
         words = tokenizer.encode(request.text, add_special_tokens=False)
         text = self.model.config.text_config
@@ -66,7 +68,7 @@ class LikelihoodClient:
         if len(tokens) > text.max_position_embeddings:
             detail = f"{len(tokens)} tokens exceed the model's {text.max_position_embeddings}"
             return Answer("", "length", verdict="too_long", detail=detail)
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_arithmetic(torch.float32):
             features = self._features(request.views[0])  # 1 x N x D
             ids = torch.tensor([tokens], device=features.device)
             logits = self.model.text_decoder(

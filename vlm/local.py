@@ -80,6 +80,8 @@ class LocalClient:
     def _answer(self, request: Request) -> Answer:
         import torch
 
+        from relforge.models.gpu import exact_arithmetic
+
         images = [view.pixels for view in request.views]
         encoded = encode_message(self.processor, images, request.text, request.system)
         inputs = move(encoded, self.model.device, self.model.dtype)
@@ -91,7 +93,7 @@ class LocalClient:
             )
             return Answer("", "length", verdict="too_long", detail=f"{detail}; use smaller views")
         torch.manual_seed(derive_seed(self.seed, request))
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_arithmetic(self.model.dtype):
             made = self.model.generate(**inputs, generation_config=self._settings(request))
         tokens = made.sequences[0, given:]
         logits = torch.stack([step[0].float() for step in made.logits])  # T x vocabulary

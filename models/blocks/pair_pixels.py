@@ -80,7 +80,9 @@ def _sample(points: Tensor, memory: Memory) -> Tensor:
     rows = points.unflatten(0, (batch_size, -1)).flatten(1, 3)  # B x (decoder batches * P * GRID) x GRID x 2
     # boxes are shares of the image, the level is padded
     at = 2 * rows * memory.valid_ratios[:, 0, None, None] - 1
-    seen = F.grid_sample(level, at.to(level.dtype), padding_mode="border", align_corners=False)
+    # in float32: bfloat16 would round a place to a 256th of the image
+    seen = F.grid_sample(level.float(), at.float(), padding_mode="border", align_corners=False)
+    seen = seen.to(level.dtype)
     return (
         seen.transpose(1, 2)
         .unflatten(1, (-1, GRID))

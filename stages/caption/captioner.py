@@ -100,10 +100,13 @@ def caption_each(
     """
     import torch
 
+    from relforge.models.gpu import exact_arithmetic
+
     for image in images:
         torch.manual_seed(image.random_key)
-        with torch.inference_mode():
-            yield image.image_id, [Caption(text) for text in write(image.pixels)]
+        with torch.inference_mode(), exact_arithmetic(torch.float32):  # not while the caller has its turn
+            captions = [Caption(text) for text in write(image.pixels)]
+        yield image.image_id, captions
 
 
 def check_sampling(mode: str, captions: int) -> None:

@@ -147,8 +147,10 @@ class ImageSupportStage:
     def _probabilities(self, pixels: Tensor) -> np.ndarray:
         import torch
 
+        from relforge.models.gpu import exact_arithmetic
+
         image = normalise(pixels[None].to(self._device), *self._model.statistics)
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_arithmetic(torch.float32):
             found: np.ndarray = (self._model(image)[0].float() / self._temperature).sigmoid().cpu().numpy()
         return found
 

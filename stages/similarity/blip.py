@@ -71,17 +71,21 @@ class BlipScorer:
         """Features of each view's patches; see `Scorer`."""
         import torch
 
+        from relforge.models.gpu import exact_arithmetic
+
         inputs = to_squares(views, self._network.config.vision_config.image_size, self._network.device)
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_arithmetic(torch.float32):
             return list(self._network.vision_model(pixel_values=inputs).last_hidden_state)
 
     def match(self, views: Sequence[Tensor], sentences: Sequence[str]) -> Sequence[float]:
         """See `Scorer`; longer sentences are cut to 35 tokens."""
         import torch
 
+        from relforge.models.gpu import exact_arithmetic
+
         tokens = to_tokens(self._tokenizer, sentences, _TOKENS, self._network.device)
         patches = torch.stack(list(views))  # N x patches x width
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_arithmetic(torch.float32):
             states = self._network.text_encoder(
                 **tokens,
                 encoder_hidden_states=patches,

@@ -62,17 +62,21 @@ class ClipScorer:
         """Unit image features; see `Scorer`."""
         import torch
 
+        from relforge.models.gpu import exact_arithmetic
+
         inputs = to_squares(views, self._network.config.vision_config.image_size, self._network.device)
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_arithmetic(torch.float32):
             return list(_unit(self._network.get_image_features(pixel_values=inputs)))
 
     def match(self, views: Sequence[Tensor], sentences: Sequence[str]) -> Sequence[float]:
         """See `Scorer`; longer sentences are cut to what the model reads."""
         import torch
 
+        from relforge.models.gpu import exact_arithmetic
+
         length = self._network.config.text_config.max_position_embeddings
         tokens = to_tokens(self._tokenizer, sentences, length, self._network.device)
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_arithmetic(torch.float32):
             texts = _unit(self._network.get_text_features(**tokens))
             cosine = (torch.stack(list(views)) * texts).sum(1)
         found: list[float] = (_WEIGHT * cosine).clamp(0, 1).tolist()

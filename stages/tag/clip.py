@@ -104,7 +104,7 @@ class ClipTagger:
         """Scores of the candidates, on the device."""
         import torch
 
-        from relforge.models.gpu import upload
+        from relforge.models.gpu import exact_arithmetic, upload
 
         pairs = list(dict.fromkeys(candidate[:2] for candidate in image.candidates))
         texts = []  # of each candidate, positive and negative
@@ -115,7 +115,7 @@ class ClipTagger:
                 "object": image.boxes[candidate.object_box].category,
             }
             texts.append((self.positive.format(**words), self.negative.format(**words)))
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_arithmetic(torch.float32):
             starts = range(0, len(pairs), self.batch_size)
             parts = [pairs[start : start + self.batch_size] for start in starts]
             crops = torch.cat([self._encode_crops(image, part) for part in parts])  # pairs x width

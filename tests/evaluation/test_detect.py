@@ -171,8 +171,16 @@ def test_a_model_is_evaluated_in_exact_float32(parsed: Loaded, data: RelationDat
 
 def test_whatever_else_runs_a_model_does_so_too() -> None:
     root = Path(__file__).resolve().parents[2]
-    running = [path for path in (root / "evaluation").glob("*.py") if "inference_mode" in path.read_text()]
-    running.append(root / "models" / "object_detector.py")
+    read = {
+        path: path.read_text()
+        for folder in ("evaluation", "stages", "vlm")
+        for path in (root / folder).rglob("*.py")
+        if path.parent.name not in ("parse", "learned")  # models of texts: no convolutions
+    }
+    read[root / "models" / "object_detector.py"] = (root / "models" / "object_detector.py").read_text()
+    running = [path for path, text in read.items() if "inference_mode" in text]
+    inexact = [path.name for path in running if "exact_arithmetic(torch.float32)" not in read[path]]
 
-    assert len(running) == 5
-    assert [path.name for path in running if "exact_arithmetic(torch.float32)" not in path.read_text()] == []
+    assert len(running) == 13
+    assert inexact == ["local.py"]
+    assert "exact_arithmetic(self.model.dtype)" in read[root / "vlm" / "local.py"]
