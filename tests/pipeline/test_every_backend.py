@@ -28,8 +28,9 @@ NEUTRAL = {
 }
 """Options for where and in which portions the work is done. What can change bits (dtype, the number of
 captions decoded together) is not among them."""
-NOT_NEUTRAL = {"similarity": {"batch_size"}}
-"""Portions that are always full: their size alone decides the last bits."""
+NOT_NEUTRAL = {"similarity": {"batch_size"}, "caption": {"graphs"}}
+"""Portions that are always full, so that their size alone decides the last bits; another last bit is another
+caption."""
 REQUIRED: dict[str, Any] = {"model": "no/model", "files": "captions.json", "first_round": "no/run"}
 """Values for options without a default; nothing is read when a stage is built."""
 CASES = [(stage, backend) for stage, registry in BACKENDS.items() for backend in registry]
