@@ -1,4 +1,4 @@
-"""`relforge ground fit`: teach the prior of the stage `ground` which boxes claims mean."""
+"""`relforge ground fit`: teach the prior of the stage `ground` which boxes claims mean, or proposals."""
 
 from __future__ import annotations
 
@@ -18,9 +18,17 @@ def command(
     run: Annotated[
         str | None, typer.Argument(metavar="[RUN]", help="Run folder whose claims are learnt from.")
     ] = None,
-    out: Annotated[str, typer.Option(metavar="FOLDER", help="Model folder to write.")] = "",
+    out: Annotated[
+        str, typer.Option(metavar="FOLDER", help="Model folder to write; with --proposals a file.")
+    ] = "",
     gold: Annotated[
         bool, typer.Option("--gold", help="Learn from the run's gold relations, not from its claims.")
+    ] = False,
+    proposals: Annotated[
+        bool,
+        typer.Option(
+            "--proposals", help="From gold alone, the file of `propose: prior`: relations that nobody says."
+        ),
     ] = False,
     also: Annotated[
         list[str] | None,
@@ -38,8 +46,8 @@ def command(
 ) -> None:
     """Fit a prior over box pairs: from claims alone in two rounds, or from gold. Folds by image, always.
 
-    A config names the folder as stages.ground.model. Images that it was fitted on are scored by the half of
-    the model that did not see them.
+    A config names the folder as stages.ground.model, a file of proposals as stages.propose.model. Images that
+    either was fitted on are scored by the half of the model that did not see them.
     """
     from relforge.stages.ground.model import save_model
     from relforge.trainer.ground.fit import teach
@@ -51,11 +59,14 @@ def command(
         raise BadInput("--out: missing; give the folder to write")
     if Path(out).exists():
         raise BadInput(f"--out {out}: is there already; choose another name or delete it")
-    parts: list[dict[str, Any]] = [{"run": run, "relations": "gold" if gold else "claims"}] if run else []
+    relations = "gold" if gold or proposals else "claims"
+    parts: list[dict[str, Any]] = [{"run": run, "relations": relations}] if run else []
     parts += [_read_entry(text) for text in also or ()]
     if not parts:
         raise BadInput("nothing to learn from; give a run folder, or --also ENTRY")
     left_out = [verb.strip() for verb in without.split(",") if verb.strip()]
+    if proposals:
+        return _fit_proposals(parts, left_out, Path(out), licence, seed, as_json)
     try:
         lessons = [read_lesson(part, left_out) for part in parts]
         model, measures = teach(lessons, seed)
@@ -78,6 +89,44 @@ def command(
     print_line(
         f"{out}: {measures['claims']:,} claims, {measures['pairs']:,} pairs; on held-out images "
         f"average precision {measures['average_precision']:.3f}, log loss {measures['log_loss']:.3f}"
+    )
+    return None
+
+
+def _fit_proposals(
+    parts: list[dict[str, Any]], without: list[str], out: Path, licence: str, seed: int, as_json: bool
+) -> None:
+    from relforge.stages.propose.model import save_proposals
+    from relforge.trainer.ground.lessons import read_gold
+    from relforge.trainer.ground.proposals import hash_gold, teach_proposals
+
+    if out.suffix != ".safetensors":
+        raise BadInput(f"--out {out}: proposals are one file; give a name that ends in .safetensors")
+    try:
+        given = [read_gold(part) for part in parts]
+        model, measures = teach_proposals(given, without, seed)
+    except (ValueError, OSError) as error:
+        raise BadInput(f"ground fit: {error}") from error
+    sources = [
+        {"source": part, "gold": tables["gold"].num_rows, "sha256": hash_gold(tables)}
+        for part, tables in zip(parts, given, strict=True)
+    ]
+    card = {
+        "model": "relforge proposals",
+        "command": shlex.join(["relforge", *sys.argv[1:]]),
+        "seed": seed,
+        "data": sources,
+        "licence": licence or "that of the data",
+        "held_out": measures,
+    }
+    save_proposals(out, model, card)
+    if as_json:
+        return print_json({"file": str(out), **measures})
+    print_line(
+        f"{out}: {len(model.predicates)} predicates, {measures['pairs']:,} pairs; on held-out images, from "
+        f"{measures['threshold']} on: precision {measures['precision']:.3f}, "
+        f"recall {measures['recall']:.3f}, "
+        f"average precision {measures['average_precision']:.3f}"
     )
     return None
 

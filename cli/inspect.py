@@ -152,7 +152,7 @@ def _print_image(datasets: Datasets, image_id: str, as_json: bool) -> None:
         for row in found.get("triplets", ())
     ]
     _print_list("triplets", parsed)
-    table = next((name for name in ("relations", "scores", "candidates") if name in found), None)
+    table = next((name for name in ("relations", "scores", "proposed", "candidates") if name in found), None)
     if table:
         _print_list(table, [describe_relation(row, texts) for row in found[table]])
     return None

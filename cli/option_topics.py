@@ -23,6 +23,7 @@ OF_RUN = {
     "max_pixels": "dataset.max_pixels",
     "candidates": "stages.ground",
     "known_pairs": "stages.caption.backend",
+    "said": "stages",
     "run_folder": "run.folder",
     "workers": "resources.actors",
 }

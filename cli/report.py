@@ -115,6 +115,8 @@ def print_report(data: dict[str, Any]) -> None:
         _print_agreement(data["agreement"])
     if data["rounds"]:
         _print_rounds(data["rounds"])
+    if data["proposals"]:
+        _print_proposals(data["proposals"])
     if data["image_labels"]:
         _print_image_labels(data["image_labels"])
     if data["quality"]:
@@ -151,6 +153,13 @@ def _print_agreement(found: dict[str, Any]) -> None:
     print_line()
     print_table(COLUMNS, [_three_digits(row) for row in list_agreement(found, _SHOWN)])
     print_line(describe_agreement(found))
+
+
+def _print_proposals(found: list[dict[str, Any]]) -> None:
+    from relforge.reports.report.proposals import COLUMNS, list_proposals
+
+    print_line()
+    print_table(COLUMNS, [_three_digits(row) for row in list_proposals(found)])
 
 
 def _print_rounds(found: dict[str, Any]) -> None:

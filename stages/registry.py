@@ -30,6 +30,7 @@ BACKENDS: dict[str, Registry] = {
         },
         "propose": {
             "vlm": "relforge.stages.propose.vlm:stage",
+            "prior": "relforge.stages.propose.prior:PriorProposals",
         },
         "relabel": {
             "detector": "relforge.stages.relabel.detector:stage",

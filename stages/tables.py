@@ -187,6 +187,8 @@ SCHEMAS: dict[str, pa.Schema] = {
     "candidates": pa.schema(_CANDIDATE),
     # candidates with the prior of stage `ground`, those that it left
     "grounded": pa.schema([*_CANDIDATE, *_PRIOR]),
+    # the same, and what stage `propose` with a prior adds to them
+    "proposed": pa.schema([*_CANDIDATE, *_PRIOR]),
     "scores": pa.schema(_SCORE),
     "relations": pa.schema([*_SCORE, pa.field("relation_id", pa.string(), nullable=False)]),
 }
@@ -200,6 +202,7 @@ SORT_KEYS: dict[str, tuple[str, ...]] = {
     "triplets": ("image_id", "caption_id", "triplet_id"),
     "candidates": ("image_id", "subject_box", "object_box", "predicate"),
     "grounded": ("image_id", "subject_box", "object_box", "predicate"),
+    "proposed": ("image_id", "subject_box", "object_box", "predicate"),
     "scores": ("image_id", "subject_box", "object_box", "predicate"),
     "relations": ("image_id", "subject_box", "object_box", "predicate"),
 }

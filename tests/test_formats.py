@@ -30,6 +30,7 @@ FROM_THE_DATASET = {
     "run_folder",
     "workers",
     "known_pairs",
+    "said",
 }
 """Options that are written once, in the config's section `dataset` or `run`, or follow from its stages."""
 ROLES = ("subject", "predicate", "object")

@@ -26,6 +26,9 @@ from relforge.stages.registry import SOURCES, backends
 GROUND = "ground"
 """The stage whose table taggers read instead of `candidates`; `profile: compat` runs without it."""
 
+PROPOSALS = "prior"
+"""The backend of `propose` that adds to what captions say; taggers then read its table."""
+
 KNOWN_PAIRS = "vlm_pairs"
 """The captioner whose captions are of pairs that its table `regions` names."""
 
@@ -64,7 +67,10 @@ def resolve(config: Config, source: Source) -> Job:
     chosen = dict(config.stages)
     if run.profile == "compat":
         chosen.pop(GROUND, None)  # the published scripts relate all pairs
-    context["candidates"] = "grounded" if GROUND in chosen else "candidates"
+    stated = "grounded" if GROUND in chosen else "candidates"
+    context["said"] = stated if "match" in chosen else None
+    proposes = "propose" in chosen and chosen["propose"].backend == PROPOSALS
+    context["candidates"] = "proposed" if proposes else stated
     context["known_pairs"] = "caption" in chosen and chosen["caption"].backend == KNOWN_PAIRS
     adapter = SourceSpec(
         config.dataset.format,

@@ -10,7 +10,7 @@ from relforge.pipeline.run.sums import read_losses
 from relforge.pipeline.run.survey import Survey
 from relforge.pipeline.store.counts import DROPPED, QUARANTINED, ROWS_IN, ROWS_OUT, WITHOUT_RELATION, pick
 
-_RESULTS = ("images", "captions", "triplets", "candidates", "grounded", "scores", "relations")
+_RESULTS = ("images", "captions", "triplets", "candidates", "grounded", "proposed", "scores", "relations")
 """A run is empty when one of these that it writes has no row."""
 _CAUSES = (*_RESULTS, "boxes")
 """A table without rows that explains why those after it have none."""
@@ -22,6 +22,7 @@ _HINTS = {
     "subject_names_no_class": _NO_CLASS,
     "object_names_no_class": _NO_CLASS,
     "improbable_pair": "lower stages.ground.floor",
+    "nothing_proposed": "lower stages.propose.threshold",
     "below_floor": "lower stages.tag.floor",
     "below_threshold": "lower stages.select.threshold",
 }

@@ -26,9 +26,12 @@ from relforge.reports.report.agreement import find_agreement
 from relforge.reports.report.coverage import find_coverage
 from relforge.reports.report.funnel import Step, count_rows, sum_accounts
 from relforge.reports.report.label_counts import find_label_counts
+from relforge.reports.report.proposals import find_proposals
 from relforge.reports.report.rounds import find_rounds
 from relforge.stages.select.stage import DEFAULT_THRESHOLD
 
+SHOWN = ("relations", "scores", "proposed", "candidates")
+"""Tables that may be described, the furthest of a run first."""
 _MAX_COUNTED = 40
 _BINS = 20
 
@@ -41,7 +44,7 @@ def gather(run: str) -> dict[str, Any]:
         (rows by table), `steps` (every loss by reason),
         `shown` (the table described), `predicates` and `pairs` (most frequent), `coverage` (`find_coverage`),
         `image_labels` (`find_label_counts`), `agreement` with people (`find_agreement`), `rounds` (of a
-        second round: agreement with the first, `find_rounds`),
+        second round: agreement with the first, `find_rounds`), `proposals` (`find_proposals`),
         `answered` (what stages that ask models were answered, and what it cost; `answered_rows`: as a table),
         `histogram` of scores (None where nothing is scored), `gold` (how many relations of the source, 0
         without any) and `quality` (None where there is no gold, or nothing yet that is compared with it),
@@ -57,7 +60,7 @@ def gather(run: str) -> dict[str, Any]:
     datasets, _ = open_datasets(run)
     connection = connect(datasets, direct=True)
     options: Mapping[str, Any] = next((one.options for one in plan.job.stages if one.name == "select"), {})
-    shown = next((name for name in ("relations", "scores", "candidates") if name in datasets), "candidates")
+    shown = next((name for name in SHOWN if name in datasets), "candidates")
     described = shown in datasets and "boxes" in datasets
     gold = datasets["gold"].count_rows() if "gold" in datasets else 0
     comparable = _labels(datasets, options)
@@ -90,6 +93,7 @@ def gather(run: str) -> dict[str, Any]:
         "image_labels": find_label_counts(connection, datasets, plan),
         "agreement": find_agreement(connection, datasets),
         "rounds": find_rounds(connection, datasets, plan, survey),
+        "proposals": find_proposals(connection, datasets),
         "answered": [asdict(one) for one in answered],
         "answered_rows": answered_rows(answered),
         "histogram": histogram(connection, _with_score("scores", options)) if "scores" in datasets else None,
@@ -131,7 +135,7 @@ def _labels(datasets: Datasets, options: Mapping[str, Any]) -> Labels | None:
         kept=kept,
         gold="gold",
         confidence=kept,
-        grounded="grounded" if "grounded" in datasets else None,
+        grounded=next((name for name in ("proposed", "grounded") if name in datasets), None),
     )
 
 

@@ -13,6 +13,8 @@ from relforge.reports.report.agreement import COLUMNS, describe_agreement, list_
 from relforge.reports.report.coverage import describe_coverage
 from relforge.reports.report.funnel import COST, list_costs
 from relforge.reports.report.label_counts import describe_label_counts
+from relforge.reports.report.proposals import COLUMNS as PROPOSALS
+from relforge.reports.report.proposals import list_proposals
 from relforge.reports.report.quality_tables import (
     COMPARED,
     COVERAGE,
@@ -73,6 +75,9 @@ def render_body(data: dict[str, Any]) -> str:
         parts.append(_agreement(data["agreement"]))
     if data["rounds"]:
         parts.append(_rounds(data["rounds"]))
+    if data["proposals"]:
+        rows = list_proposals(data["proposals"])
+        parts.append(blocks.section("Relations that nobody said", blocks.table(PROPOSALS, rows)))
     if data["image_labels"]:
         parts.append(_image_labels(data["image_labels"]))
     if not data["quality"]:

@@ -104,6 +104,7 @@ function card(image, relation, index) {
   const score = relation.verdict === "missed" ? null : relation.score ?? relation.score_against ?? null;
   if (score !== null) item.append(make("div", { class: "meter" }, make("i", { style: `width:${100 * score}%` })));
   if (relation.why) item.append(make("div", { class: "why" }, "missed: " + relation.why));
+  if (relation.rule === "proposed") item.append(make("div", { class: "why" }, "proposed: no caption says it"));
   item.append(...relation.evidence.map(([id, spans]) => quote(texts.get(id), spans)));
   item.addEventListener("mouseenter", () => light(index));
   item.addEventListener("mouseleave", () => light(state.on));

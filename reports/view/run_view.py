@@ -27,7 +27,7 @@ from relforge.reports.view.scene import describe_image
 from relforge.reports.view.thumbnail import pack_image, shrink_image
 from relforge.stages.tables import empty
 
-SHOWN = ("relations", "scores", "candidates")
+SHOWN = ("relations", "scores", "proposed", "candidates")
 _FACTS = ("boxes", "captions", "triplets", "gold", *SHOWN)
 _PAIR = ("image_id", "subject_box", "object_box", "predicate")
 _SPANS = tuple(f"{role}_{edge}" for role in ROLES for edge in ("start", "end"))
@@ -36,6 +36,7 @@ _READ = {
     "triplets": ("image_id", "caption_id", "triplet_id", *_SPANS),
     "gold": _PAIR,
     "scores": (*_PAIR, "score"),
+    "proposed": _PAIR,
     "candidates": _PAIR,
 }
 _READ_SHOWN = (*_PAIR, "score", "support", "rule", "caption_ids", "triplet_ids")

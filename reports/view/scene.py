@@ -16,8 +16,8 @@ def describe_image(image: Row, tables: Mapping[str, Sequence[Row]], shown: str, 
     Args:
         image: its row of `images`.
         tables: table name -> rows of this image.
-        shown: the table whose rows are drawn: `relations`, or `scores` or `candidates` where the run stops
-            earlier.
+        shown: the table whose rows are drawn: `relations`, or `scores`, `proposed` or `candidates` where the
+            run stops earlier.
         gold: the run has gold relations, so a relation that is not among them is wrong.
 
     Returns:
@@ -62,7 +62,7 @@ def _missed(tables: Mapping[str, Sequence[Row]], found: set[Key]) -> list[dict[s
     score: dict[Key, float] = {}
     for row in tables.get("scores", ()):
         score[_key(row)] = max(row["score"], score.get(_key(row), 0.0))
-    candidates = {_key(row) for row in tables.get("candidates", ())}
+    candidates = {_key(row) for name in ("candidates", "proposed") for row in tables.get(name, ())}
     missed = []
     for row in tables.get("gold", ()):
         if (key := _key(row)) in found:

@@ -44,10 +44,9 @@ class PriorModel:
     def logits(self, pairs: Alternatives) -> np.ndarray:
         """Of every pair, float64: their mean over the perceptrons; of an image that is among those the model
         was fitted on, over those alone that did not see it."""
-        folds = 1 + max(fold for fold, _ in self.perceptrons)
-        hashes = [hash_image(name) for name in pairs.images]
-        fold = np.array([one % folds if one in self.seen else -1 for one in hashes] or [-1])
-        return mean_logits(self.perceptrons, join_features(pairs, self.words), fold[pairs.image])
+        fold = folds_of(pairs.images, self.perceptrons, self.seen)[pairs.image]
+        logits: np.ndarray = mean_outputs(self.perceptrons, join_features(pairs, self.words), fold)[:, 0]
+        return logits
 
     def score(self, pairs: Alternatives) -> np.ndarray:
         """Calibrated probability of every pair; float64."""
@@ -56,21 +55,32 @@ class PriorModel:
         return score
 
 
-def mean_logits(
+def folds_of(
+    images: Sequence[str], perceptrons: Sequence[tuple[int, Perceptron]], seen: frozenset[int]
+) -> np.ndarray:
+    """The fold of each image that the perceptrons were fitted on, or -1."""
+    folds = 1 + max(fold for fold, _ in perceptrons)
+    hashes = [hash_image(name) for name in images]
+    return np.array([one % folds if one in seen else -1 for one in hashes] or [-1])
+
+
+def mean_outputs(
     perceptrons: Sequence[tuple[int, Perceptron]], features: np.ndarray, fold: np.ndarray
 ) -> np.ndarray:
-    """Mean of the perceptrons' logits, float64; of a row with a fold, of those that did not see that fold.
+    """Mean of the perceptrons' outputs, float64, N x outputs; of a row with a fold, of those that did not see
+    that fold.
 
     Args:
         features: N x F.
         fold: of each row, or -1.
     """
-    total, count = np.zeros(len(features)), np.zeros(len(features))
+    total = np.zeros((len(features), len(perceptrons[0][1].layers[-1][1])))
+    count = np.zeros(len(features))
     for unseen, perceptron in perceptrons:
         rows = (fold < 0) | (fold == unseen)
-        total[rows] += perceptron.logits(features[rows])
+        total[rows] += perceptron.outputs(features[rows])
         count += rows
-    return total / np.maximum(count, 1)
+    return total / np.maximum(count, 1)[:, None]
 
 
 def image_key(image_id: str) -> str:
@@ -118,11 +128,7 @@ def save_model(folder: Path, model: PriorModel, card: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     words = model.words
     arrays = {"predicates": words.predicate_rows, "classes": words.class_rows}
-    for place, (fold, one) in enumerate(model.perceptrons):
-        arrays |= {f"{place}.fold": np.array([fold]), f"{place}.mean": one.mean}
-        arrays[f"{place}.deviation"] = one.deviation
-        for number, (weights, bias) in enumerate(one.layers):
-            arrays |= {f"{place}.layer{number}.weights": weights, f"{place}.layer{number}.bias": bias}
+    arrays |= perceptron_arrays(model.perceptrons)
     stored = {name: np.ascontiguousarray(one, np.float32) for name, one in arrays.items()}
     save_file(stored | {"seen": np.array(sorted(model.seen), np.int64)}, folder / WEIGHTS)
     tables = {"features": list(NAMES), "calibration": list(model.calibration), "floor": model.floor}
@@ -149,10 +155,7 @@ def load_model(folder: Path) -> PriorModel:
         if tables["features"] != list(NAMES):
             raise ValueError("of other features than this version computes; fit it again")
         words = WordVectors(tables["predicates"], tables["classes"], arrays["predicates"], arrays["classes"])
-        perceptrons: list[tuple[int, Perceptron]] = []
-        while f"{(place := len(perceptrons))}.fold" in arrays:
-            one = _read_perceptron(arrays, f"{place}.")
-            perceptrons.append((int(arrays[f"{place}.fold"][0]), one))
+        perceptrons = read_perceptrons(arrays)
         width = len(NAMES) + 1 + words.width
         if not perceptrons or any(one.layers[0][0].shape[1] != width for _, one in perceptrons):
             raise ValueError("its layers do not fit its features")
@@ -160,6 +163,30 @@ def load_model(folder: Path) -> PriorModel:
         return PriorModel(words, perceptrons, (offset, slope), float(tables["floor"]), seen)
     except (ValueError, KeyError, TypeError, IndexError, SafetensorError) as error:
         raise ValueError(f"ground model: {folder} cannot be read: {error}") from error
+
+
+def perceptron_arrays(perceptrons: Sequence[tuple[int, Perceptron]]) -> dict[str, np.ndarray]:
+    """What a file holds of them, by name."""
+    arrays: dict[str, np.ndarray] = {}
+    for place, (fold, one) in enumerate(perceptrons):
+        arrays |= {f"{place}.fold": np.array([fold]), f"{place}.mean": one.mean}
+        arrays[f"{place}.deviation"] = one.deviation
+        for number, (weights, bias) in enumerate(one.layers):
+            arrays |= {f"{place}.layer{number}.weights": weights, f"{place}.layer{number}.bias": bias}
+    return arrays
+
+
+def read_perceptrons(arrays: Mapping[str, np.ndarray]) -> list[tuple[int, Perceptron]]:
+    """The reverse of `perceptron_arrays`; of float64.
+
+    Raises:
+        KeyError: an array is missing.
+    """
+    perceptrons: list[tuple[int, Perceptron]] = []
+    while f"{(place := len(perceptrons))}.fold" in arrays:
+        one = _read_perceptron(arrays, f"{place}.")
+        perceptrons.append((int(arrays[f"{place}.fold"][0]), one))
+    return perceptrons
 
 
 def _read_perceptron(arrays: Mapping[str, np.ndarray], prefix: str) -> Perceptron:

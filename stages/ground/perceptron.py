@@ -27,8 +27,13 @@ class Perceptron:
     layers: Sequence[tuple[np.ndarray, np.ndarray]]
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        """float64, N."""
-        found = np.empty(len(features))
+        """The first output; float64, N."""
+        first: np.ndarray = self.outputs(features)[:, 0]
+        return first
+
+    def outputs(self, features: np.ndarray) -> np.ndarray:
+        """float64, N x outputs."""
+        found = np.empty((len(features), len(self.layers[-1][1])))
         for start in range(0, len(features), _BLOCK):
             rows = features[start : start + _BLOCK]
             state = np.zeros((_BLOCK, features.shape[1]))
@@ -37,5 +42,5 @@ class Perceptron:
                 state = state @ weights.astype(np.float64).T + bias
                 if number + 1 < len(self.layers):
                     state = np.maximum(state, 0)
-            found[start : start + _BLOCK] = state[: len(rows), 0]
+            found[start : start + _BLOCK] = state[: len(rows)]
         return found

@@ -44,13 +44,23 @@ class WordVectors:
         """
         rows = [
             _rows(predicates, self.predicates, self.predicate_rows, predicate_keys),
-            _rows(object_class, self.classes, self.class_rows, _class_keys),
+            self._class_rows(object_class),
+            *(_is_person(names) for names in (subject_class, object_class)),
         ]
-        for names in (subject_class, object_class):
-            distinct, place = np.unique(np.asarray(names, object), return_inverse=True)
-            person = np.array([class_key(name) == PERSON for name in distinct.tolist()] or [False])
-            rows.append(person[place.reshape(-1)][:, None].astype(float))
         return np.concatenate(rows, axis=1)
+
+    def look_up_classes(self, subject_class: np.ndarray, object_class: np.ndarray) -> np.ndarray:
+        """The rows of both classes, and whether either end is a person.
+
+        Returns:
+            float64, N x (2 C + 2).
+        """
+        ends = subject_class, object_class
+        rows = [*(self._class_rows(names) for names in ends), *(_is_person(names) for names in ends)]
+        return np.concatenate(rows, axis=1)
+
+    def _class_rows(self, names: np.ndarray) -> np.ndarray:
+        return _rows(names, self.classes, self.class_rows, _class_keys)
 
 
 @lru_cache(maxsize=65536)
@@ -60,6 +70,14 @@ def predicate_keys(predicate: str) -> tuple[str, ...]:
         return ()
     whole = min(own_lemmas(predicate), key=len)  # "sit on" of "sitting on", "sit on", "sitte on"
     return tuple(dict.fromkeys((whole, whole.split()[0])))
+
+
+def _is_person(names: np.ndarray) -> np.ndarray:
+    """float64, N x 1."""
+    distinct, place = np.unique(np.asarray(names, object), return_inverse=True)
+    person = np.array([class_key(name) == PERSON for name in distinct.tolist()] or [False])
+    column: np.ndarray = person[place.reshape(-1)][:, None].astype(float)
+    return column
 
 
 def _class_keys(name: str) -> tuple[str, ...]:

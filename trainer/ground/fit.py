@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from relforge.stages.ground.model import PriorModel, hash_image, join_features, mean_logits
+from relforge.stages.ground.model import PriorModel, hash_image, join_features, mean_outputs
 from relforge.stages.ground.pairs import Alternatives
 from relforge.stages.ground.perceptron import Perceptron
 from relforge.stages.ground.words import WordVectors
@@ -96,7 +96,8 @@ def _teach_alike(
     for turn in range(ROUNDS if materials[0].marks else 1):
         if turn:
             for one in materials:
-                one.right = mark(one.lesson.pairs, mean_logits(fitted, one.features, one.fold))
+                score = mean_outputs(fitted, one.features, one.fold)[:, 0]
+                one.right = mark(one.lesson.pairs, score)
         right = np.concatenate([one.right for one in materials]).astype(float)
         fitted = []
         for held_out in range(FOLDS):

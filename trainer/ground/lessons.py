@@ -35,19 +35,36 @@ def read_lesson(part: Mapping[str, Any], without: Collection[str] = ()) -> Lesso
         ValueError: an unknown option, or nothing to read.
         OSError: a file cannot be read.
     """
+    relations = part.get("relations", "claims" if "run" in part else "gold")
+    if "run" in part and relations not in RELATIONS:
+        raise ValueError(f"relations: {relations!r} is not `claims` or `gold`")
+    if "run" in part and relations == "claims":
+        tables, right = _read_run(part, "candidates"), None
+    else:
+        tables = read_gold(part)
+        tables["candidates"], right = expand_gold(tables)
+    candidates = tables["candidates"].combine_chunks()
+    if without:
+        wanted = [not set(without) & set(predicate_keys(one)) for one in candidates["predicate"].to_pylist()]
+        candidates = candidates.filter(pa.array(wanted))
+        right = None if right is None else right[np.array(wanted, bool)]
+    return Lesson(read_alternatives(candidates, tables["boxes"], tables["images"]), right)
+
+
+def read_gold(part: Mapping[str, Any]) -> dict[str, pa.Table]:
+    """`images`, `boxes` and `gold` of one source.
+
+    Args:
+        part: as in `read_lesson`.
+
+    Raises:
+        ValueError, OSError: as `read_lesson`; or there is no gold.
+    """
     if "run" in part:
-        if unknown := sorted(set(part) - RUN_OPTIONS):
-            raise ValueError(f"{part['run']}: unknown option {unknown[0]}; use relations: claims|gold")
-        relations = part.get("relations", "claims")
-        if relations not in RELATIONS:
-            raise ValueError(f"relations: {relations!r} is not `claims` or `gold`")
-        table = "candidates" if relations == "claims" else "gold"
-        unread = ("bytes", "caption_ids", "triplet_ids")
-        tables = {name: read_table(part["run"], name, without=unread) for name in ("images", "boxes", table)}
+        tables = _read_run(part, "gold")
     elif part.get("format") in HOI_FORMATS:
-        relations, tables = "gold", tables_of(read_hoi(part))
+        tables = tables_of(read_hoi(part))
     elif "format" in part:
-        relations = "gold"
         options = {name: value for name, value in part.items() if name != "format"}
         shards = list(read_source(part["format"], options, Counter()))
         tables = {
@@ -55,18 +72,16 @@ def read_lesson(part: Mapping[str, Any], without: Collection[str] = ()) -> Lesso
         }
     else:
         raise ValueError(f"give `run` or `format`, found {sorted(part)}")
-    if relations == "gold":
-        if not tables["gold"].num_rows:
-            raise ValueError(f"{part.get('run') or part['format']} has no gold relations")
-        tables["candidates"], right = expand_gold(tables)
-    else:
-        right = None
-    candidates = tables["candidates"].combine_chunks()
-    if without:
-        wanted = [not set(without) & set(predicate_keys(one)) for one in candidates["predicate"].to_pylist()]
-        candidates = candidates.filter(pa.array(wanted))
-        right = None if right is None else right[np.array(wanted, bool)]
-    return Lesson(read_alternatives(candidates, tables["boxes"], tables["images"]), right)
+    if not tables["gold"].num_rows:
+        raise ValueError(f"{part.get('run') or part['format']} has no gold relations")
+    return tables
+
+
+def _read_run(part: Mapping[str, Any], table: str) -> dict[str, pa.Table]:
+    if unknown := sorted(set(part) - RUN_OPTIONS):
+        raise ValueError(f"{part['run']}: unknown option {unknown[0]}; use relations: claims|gold")
+    unread = ("bytes", "caption_ids", "triplet_ids")
+    return {name: read_table(part["run"], name, without=unread) for name in ("images", "boxes", table)}
 
 
 def hash_lesson(lesson: Lesson) -> str:

@@ -44,7 +44,7 @@ def fit(
 
     Args:
         features: N x F; the last `words` columns are word vectors.
-        right: N, 0 to 1.
+        right: N, 0 to 1; or N x outputs.
         weight: N.
     """
     settings = settings or Settings()
@@ -53,8 +53,11 @@ def fit(
     deviation[deviation < 1e-5] = 1.0
     x = torch.from_numpy(np.clip((features - mean) / deviation, -LIMIT, LIMIT).astype(np.float32))
     blank = torch.from_numpy(np.clip(-mean / deviation, -LIMIT, LIMIT).astype(np.float32))
-    y, w = (torch.from_numpy(one.astype(np.float32)) for one in (right, weight / weight.mean()))
-    sizes = [x.shape[1], settings.hidden, settings.hidden, 1]
+    y, w = (
+        torch.from_numpy(one.astype(np.float32).reshape(len(x), -1))
+        for one in (right, weight / weight.mean())
+    )
+    sizes = [x.shape[1], settings.hidden, settings.hidden, y.shape[1]]
     layers = [
         (torch.randn(b, a, generator=generator) * (2 / a) ** 0.5, torch.zeros(b)) for a, b in pairwise(sizes)
     ]
@@ -73,7 +76,7 @@ def fit(
                 state = F.relu(F.linear(state, weights, bias))
                 kept = torch.rand(state.shape, generator=generator) >= settings.dropout
                 state = state * kept / (1 - settings.dropout)
-            logits = F.linear(state, *layers[-1])[:, 0]
+            logits = F.linear(state, *layers[-1])
             loss = F.binary_cross_entropy_with_logits(logits, y[rows], w[rows])
             optimiser.zero_grad()
             loss.backward()

@@ -33,6 +33,20 @@ def count_vectors(claims: Iterable[tuple[str, str, str]]) -> WordVectors:
     return WordVectors(predicates, classes, predicate_rows, class_rows)
 
 
+def count_class_vectors(relations: Iterable[tuple[str, str, str]]) -> WordVectors:
+    """Vectors of classes alone, from what either end of a relation does or has done to it.
+
+    Args:
+        relations: (subject class, predicate, object class).
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    for subject, predicate, object_ in relations:
+        counts[class_key(subject), f"{predicate}|subject"] += 1
+        counts[class_key(object_), f"{predicate}|object"] += 1
+    classes, rows = _decompose(counts, PREDICATE_WIDTH)
+    return WordVectors([], classes, np.zeros((0, 0)), rows)
+
+
 def _decompose(counts: Counter[tuple[str, str]], width: int) -> tuple[list[str], np.ndarray]:
     sums: Counter[str] = Counter()
     for (word, _), count in counts.items():

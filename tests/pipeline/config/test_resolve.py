@@ -205,6 +205,37 @@ def test_taggers_read_what_ground_leaves_and_the_published_profile_has_no_such_s
     assert "ground" not in job(compat).config["stages"]
 
 
+@pytest.mark.parametrize(
+    ("stages", "read"),
+    [
+        (("match",), ("images", "boxes", "candidates")),
+        (("match", "ground"), ("images", "boxes", "grounded", "candidates")),
+        ((), ("images", "boxes")),
+    ],
+)
+def test_proposals_come_after_what_captions_say_and_taggers_read_both(stages, read) -> None:
+    chain = {
+        "parse": {"backend": "relforge"},
+        "match": {"backend": "synonyms"},
+        "ground": {"backend": "nearest"},
+    }
+    kept = {"parse": chain["parse"], **{name: chain[name] for name in stages}} if stages else {}
+    given = values(
+        **kept,
+        propose={"backend": "prior", "model": "proposals.safetensors"},
+        tag={"backend": "rule"},
+        select={"backend": "select"},
+    )
+    if not stages:
+        del given["stages"]["caption"]
+
+    found = job(given)
+
+    assert [one.name for one in found.stages][-3:] == ["propose", "tag", "select"]
+    assert found.build_stage("propose").inputs == read
+    assert found.build_stage("tag").inputs[0] == "proposed"
+
+
 def test_the_run_seed_and_dataset_reach_a_backend_that_takes_them(tmp_path, monkeypatch) -> None:
     (tmp_path / "taking.py").write_text(
         "from tiny import TinyCaption\n"
