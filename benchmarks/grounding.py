@@ -14,6 +14,9 @@ and a right one, how often the best scored is right. `gain_...` are ratios to `d
 `Alternatives.distance` alone, `all` does not rank; both keep everything. NAME=FOLDER is a model of
 `relforge ground fit`.
 
+`--proposals FILE` of `relforge ground fit --proposals` takes the place of captions and rules: every pair and
+verb by its probability; verb precision and recall are of what is proposed from 0.2 on.
+
 `--calibrate FOLDER` fits the two numbers of a model's probability to these pairs, and writes them into it.
 """
 
@@ -40,6 +43,8 @@ from relforge.stages.tables import SCHEMAS, conform
 
 RECALLS = (0.20, 0.25, 0.30)
 DRAWS = 1000
+PROPOSED, PROPOSED_RECALLS = 0.2, (0.3, 0.4, 0.5)
+"""Threshold of proposals, and the recalls at which they are measured."""
 
 
 @dataclass
@@ -143,6 +148,31 @@ def measure(
     }
 
 
+def measure_proposals(
+    file: Path, tables: dict[str, pa.Table], truth: Pairs, verbs: set[str]
+) -> dict[str, Any]:
+    """The row of proposals, which need no captions."""
+    stage = build("propose", "prior", model=str(file), threshold=0.001, top_k_image=10_000)
+    candidates = stage.process(tables).tables["proposed"].combine_chunks()
+    count = read_count(candidates, read_alternatives(candidates, truth.table, tables["images"]), truth, verbs)
+    prior = candidates["prior"].to_numpy().astype(float)
+    best = count.best(prior)
+    shown, actions = best >= PROPOSED, int(count.annotated.sum())
+    order = np.argsort(-best, kind="stable")
+    hits = np.cumsum(count.right[order])
+    reached = {recall: int(np.searchsorted(hits, recall * actions)) for recall in PROPOSED_RECALLS}
+    return {
+        "case": "proposals",
+        "verb_recall": int((shown & count.right).sum()) / actions,
+        "verb_precision": int((shown & count.right).sum()) / max(int(shown.sum()), 1),
+        "candidates_per_image": int((prior >= PROPOSED).sum()) / len(count.annotated),
+        **{
+            f"precision_at_{recall:.2f}": float(hits[at] / (at + 1)) if at < len(hits) else None
+            for recall, at in reached.items()
+        },
+    }
+
+
 def count_choices(count: Count, pairs: Alternatives, score: np.ndarray) -> tuple[int, int]:
     """Of the (claim, verb)s with several pairs and a right one: whose best pair is right, and how many."""
     best: dict[tuple[int, str], tuple[float, bool]] = {}
@@ -187,7 +217,8 @@ def read_images(boxes: Path, wanted: set[str]) -> pa.Table:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     for name in ("--boxes", "--captions", "--pairs"):
-        options.add_argument(name, type=Path, required=True)
+        options.add_argument(name, type=Path, required=name != "--captions")
+    options.add_argument("--proposals", type=Path, metavar="FILE")
     options.add_argument("--rules", nargs="+", default=["all", "nearest", "learned"])
     options.add_argument("--parser", default="relforge")
     options.add_argument("--verbs", help="only these, with commas between")
@@ -198,6 +229,12 @@ def main() -> None:
     verbs = set(args.verbs.split(",")) if args.verbs else set(VERBS)
     truth = Pairs(args.pairs, args.boxes)
     images = read_images(args.boxes, set(truth.truth))
+    if args.proposals:
+        row = measure_proposals(args.proposals, {"images": images, "boxes": truth.table}, truth, verbs)
+        emit([row], args.json, f"proposals for {len(truth.truth)} images")
+        return
+    if not args.captions:
+        options.error("--captions is needed without --proposals")
     captions = read_captions([args.captions], {int(key) for key in truth.truth})
     parser = parse_stage(args.parser)
     parser.setup()
