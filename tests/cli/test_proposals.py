@@ -116,7 +116,7 @@ def test_the_card_says_what_taught_it(file, parts) -> None:
     held_out = card["held_out"]
 
     assert (card["licence"], card["seed"], card["data"][0]["gold"]) == ("mine", 0, parts[0]["gold"].num_rows)
-    assert card["command"].startswith("relforge ")
+    assert card["command"].split()[0] == "relforge"
     assert len(card["data"][0]["sha256"]) == 64
     assert held_out["images"] <= 200
     assert 0.3 < held_out["precision"] < 1

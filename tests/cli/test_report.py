@@ -44,6 +44,9 @@ def report(**changes: Any) -> dict[str, Any]:
             "classes": 2, "unknown": [{"category": HOSTILE, "boxes": 3, "named": 0}], "pairs_beyond_limit": 7,
             "nouns": [{"noun": HOSTILE, "count": 2}], "problem": None,
         },
+        "proposals": [
+            {"table": "relations", "said": 2, "proposed": 7, "said_right": None, "proposed_right": 0.25}
+        ],
         "shown": "relations",
         "survival": {"images": 1, "relations": 2}, "steps": [step], "histogram": [0, 2, 1],
         "answered": [], "answered_rows": [],
@@ -69,13 +72,19 @@ def test_the_page_has_plots_and_texts_stay_texts(tmp_path: Path, rendered) -> No
     assert ">run 0.20<" in dom
     assert ">best 0.70<" in dom
     assert "greedy: every candidate" in dom
+    assert "Relations that nobody said" in dom
+    assert ">0.25<" in dom
 
 
 def test_the_page_of_a_run_without_gold_or_scores(tmp_path: Path) -> None:
-    write(report(gold=0, quality=None, histogram=None, complete=False), str(tmp_path / "report.html"))
+    write(
+        report(gold=0, quality=None, histogram=None, complete=False, proposals=[]),
+        str(tmp_path / "report.html"),
+    )
 
     page = (tmp_path / "report.html").read_text()
     assert "labels are counted and not judged" in page
+    assert "nobody said" not in page
     assert "not complete" in page
 
 
