@@ -60,9 +60,11 @@ from relforge.trainer.quality.fit import Examples, fit_quality
 CAPTIONS: dict[str, dict[str, Any]] = {
     "blip": {},
     "blip10": {"captions": 10},
+    "blip10-pairs": {"captions": 10, "regions": "pairs"},
     "people": {},
 }
-"""Name -> what it changes of the demo's caption stage; `people`: the world's own five take its place."""
+"""Name -> what it changes of the demo's caption stage; `-pairs`: four captions of each region of a person and
+a near thing beside those of the whole image; `people`: the world's own five take its place."""
 LICENCE = "Apache-2.0, as relforge itself; the images are drawn by relforge"
 Values = dict[str, float]
 """Measure -> value."""
