@@ -45,6 +45,9 @@ def test_select_keeps_what_the_fit_found_right(run, relforge) -> None:
     assert after["quality"]["kept"]["precision"] > before["quality"]["kept"]["precision"]
     assert min(one["low"] for one in after["reliability"]["bins"]) >= 0.5
     assert sum(after["fates"].values()) == after["quality"]["gold"]
+    # what it was chosen by is said where a relation is shown
+    image = json.loads(relforge("inspect", run, "--table", "relations", "--limit", "1", "--json").out)[0]
+    assert f", quality {image['quality']:.2f}" in relforge("inspect", run, "--image", image["image_id"]).out
     # exports read such relations too
     for format_ in ("rlipv2", "coco", "parquet", "label-studio"):
         said = relforge("export", run, "--to", format_, "--out", run.parent / format_)
