@@ -9,18 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from relforge.images import MAX_PIXELS, ImageError
+from relforge.images import MAX_PIXELS
 from relforge.stages.account import Account
 from relforge.stages.answers.asking import Answers, Asking
-from relforge.stages.answers.shown import Looks, Shown, check_looks, read_shown
+from relforge.stages.answers.shown import Looks, Shown, check_looks
 from relforge.stages.contract import StageResult
 from relforge.stages.similarity.scorer import MATCH, Scorer, ScorerClient
 from relforge.stages.similarity.table import SIMILARITY
 from relforge.stages.tables import TableSpec, conform
-from relforge.stages.tag.groups import Group, group_by_image, quarantine
+from relforge.stages.tag.groups import Group, group_by_image
 from relforge.stages.tag.judging import request_name
+from relforge.stages.tag.shown_groups import read_shown_groups
 from relforge.vlm.append import open_folder
 from relforge.vlm.budget import Ledger, Price
 from relforge.vlm.cache import Cache
@@ -111,22 +111,12 @@ class SimilarityStage:
         account = Account()
         groups = group_by_image(tables[self.inputs[0]], tables["boxes"])
         asking = Asking(self._client, self.scorer.name, 0, {self._prompt.hash: self._prompt.text})
-        answers = asking.ask(self._requests(groups, tables["images"], account))
+        shown = read_shown_groups(groups, tables["images"], self.looks, account)
+        requests = (request for one in shown for request in self._of_image(*one))
+        answers = asking.ask(requests)
         table = pa.Table.from_pylist(self._rows(groups, answers), SIMILARITY.schema)
         account.keep(sum(len(group.rows) for group in groups.values()))
         return account.result({"similarity": conform("similarity", table, SIMILARITY)})
-
-    def _requests(self, groups: dict[str, Group], images: pa.Table, account: Account) -> Iterator[Request]:
-        """Of every image that can be read; the others are quarantined and leave `groups`."""
-        images = images.filter(pc.is_in(images["image_id"], pa.array(list(groups), pa.string())))
-        for image_id, shown in read_shown(images, self.looks):
-            group = groups[image_id]
-            if isinstance(shown, ImageError):
-                quarantine(account, group, shown.reason, shown.detail)
-                del groups[image_id]
-                continue
-            account.note("orientation_unsettled", int(shown.unsettled))
-            yield from self._of_image(group, shown)
 
     def _of_image(self, group: Group, shown: Shown) -> Iterator[Request]:
         """Pair by pair: requests about one view follow one another."""

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from relforge.images import MAX_PIXELS, ImageError
+from relforge.images import MAX_PIXELS
 from relforge.stages.account import Account
 from relforge.stages.answers.asking import Answers, Asking, Finding
 from relforge.stages.answers.foresight import Foreseen, foresee
-from relforge.stages.answers.shown import Looks, Shown, check_looks, read_shown
+from relforge.stages.answers.shown import Looks, Shown, check_looks
 from relforge.stages.answers.table import ANSWERS, answers_name
 from relforge.stages.backend import Backend
 from relforge.stages.candidate_columns import as_grounded
 from relforge.stages.contract import StageResult
 from relforge.stages.tables import SCHEMAS, conform
-from relforge.stages.tag.groups import Group, group_by_image, quarantine
+from relforge.stages.tag.groups import Group, group_by_image
 from relforge.stages.tag.judging import SCORES, Judging
+from relforge.stages.tag.shown_groups import read_shown_groups
 from relforge.vlm.client import Client, Request, Sampling
 from relforge.vlm.options import VlmOptions
 from relforge.vlm.probe import Wanted
@@ -164,22 +164,12 @@ class JudgeStage:
         groups = group_by_image(candidates, tables["boxes"])
         prompt = self.judging.prompt
         asking = Asking(self._client, self.vlm.model, self.vlm.seed, {prompt.hash: prompt.text})
-        answers = asking.ask(self._requests(groups, tables["images"], account), self.judging.examine)
+        shown = read_shown_groups(groups, tables["images"], self.looks, account)
+        requests = (request for one in shown for request in self._of_image(*one))
+        answers = asking.ask(requests, self.judging.examine)
         rows, scores = self._judge(groups, answers, account)
         made = {"scores": self._table(candidates, rows, scores), answers_name("tag"): answers.table()}
         return account.result(made, answers.notes())
-
-    def _requests(self, groups: dict[str, Group], images: pa.Table, account: Account) -> Iterator[Request]:
-        """Of every image that can be read; the others are quarantined and leave `groups`."""
-        images = images.filter(pc.is_in(images["image_id"], pa.array(list(groups), pa.string())))
-        for image_id, shown in read_shown(images, self.looks):
-            group = groups[image_id]
-            if isinstance(shown, ImageError):
-                quarantine(account, group, shown.reason, shown.detail)
-                del groups[image_id]
-                continue
-            account.note("orientation_unsettled", int(shown.unsettled))
-            yield from self._of_image(group, shown)
 
     def _of_image(self, group: Group, shown: Shown) -> Iterator[Request]:
         """Pair by pair: requests about one view follow one another."""
