@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from relforge.stages.ground.features import NAMES
+from relforge.stages.ground.model import hash_image
 from relforge.stages.ground.perceptron import Perceptron
 from relforge.stages.ground.words import WordVectors
 from relforge.stages.propose.model import ProposalModel, class_width, load_proposals, save_proposals
@@ -131,3 +132,22 @@ def test_a_file_that_is_none_and_options_that_cannot_be_are_refused(tmp_path) ->
             build("propose", "prior", model="x", **option)
     with pytest.raises(TypeError):
         build("propose", "prior")
+
+
+def test_an_image_of_the_gold_is_scored_by_the_half_that_did_not_see_it() -> None:
+    words = WordVectors([], ["dog"], np.zeros((0, 0)), np.ones((1, 2)))
+    width = len(NAMES) + class_width(words)
+    halves = [
+        (fold, Perceptron(np.zeros(width), np.ones(width), [(np.zeros((1, width)), np.array([float(fold)]))]))
+        for fold in (0, 1)
+    ]
+    given = tables(boxes=2)
+    [pairs] = list_pairs(given["images"], given["boxes"], 100)
+    [image] = (hash_image(name) for name in given["images"]["image_id"].to_pylist())
+
+    def logits(*seen: int) -> set[float]:
+        model = ProposalModel(["riding"], words, halves, (0.0, 1.0), frozenset(seen))
+        return set(model.logits(pairs).ravel().tolist())
+
+    assert logits() == {0.5}
+    assert logits(image) == {float(image % 2)}
