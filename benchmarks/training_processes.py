@@ -1,4 +1,4 @@
-"""Training steps in processes of their own: this checkout beside an earlier one, and what memory they take."""
+"""Training steps in processes of their own: this checkout beside an earlier one, and their peak memory."""
 
 from __future__ import annotations
 
