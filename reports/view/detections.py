@@ -79,6 +79,7 @@ def gather_detections(
         "run": target,
         "dataset": Path(evaluator.annotations).name,
         "shown": "detections",
+        "measure": "score",
         "gold": True,
         "total": len(ids),
         "left_out": len(ids) - len(shown),

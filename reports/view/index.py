@@ -84,7 +84,7 @@ def index_run(
     if gold:
         score = (
             f"SELECT {_KEY}, max(score) AS score FROM scores GROUP BY ALL"
-            if _has(connection, "scores")
+            if _has(connection, "scores") and not _has_column(connection, shown, "quality")
             else ""
         )
         joined = f"LEFT JOIN ({score}) s USING ({_KEY})" if score else ""
@@ -120,11 +120,16 @@ _TYPES = {
 
 def _rows(connection: duckdb.DuckDBPyConnection, name: str) -> pa.Table:
     """Rows of a table of relations, by the columns that the index takes; candidates have no score."""
-    known = connection.sql(f"SELECT * FROM {name} LIMIT 0").columns
-    score = "score" if "score" in known else "NULL::FLOAT AS score"
+    score = "score" if _has_column(connection, name, "score") else "NULL::FLOAT AS score"
+    if _has_column(connection, name, "quality"):
+        score = "coalesce(quality, score) AS score"  # what they were chosen by
     return select(
         connection, f"SELECT {_KEY}, {score}, support FROM {name} SEMI JOIN indexed USING (image_id)"
     )
+
+
+def _has_column(connection: duckdb.DuckDBPyConnection, table: str, name: str) -> bool:
+    return name in connection.sql(f"SELECT * FROM {table} LIMIT 0").columns
 
 
 def _once(name: str) -> str:

@@ -103,6 +103,7 @@ function card(image, relation, index) {
       make("span", { class: "score" }, scoreText(relation))));
   const score = relation.verdict === "missed" ? null : relation.score ?? relation.score_against ?? null;
   if (score !== null) item.append(make("div", { class: "meter" }, make("i", { style: `width:${100 * score}%` })));
+  if (!comparing && relation.tagger !== undefined) item.append(make("div", { class: "why" }, `quality ${digits(relation.score)}, tagger ${digits(relation.tagger)}`));
   if (relation.why) item.append(make("div", { class: "why" }, "missed: " + relation.why));
   if (relation.rule === "proposed") item.append(make("div", { class: "why" }, "proposed: no caption says it"));
   item.append(...relation.evidence.map(([id, spans]) => quote(texts.get(id), spans)));
@@ -224,7 +225,8 @@ function start() {
     .sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
   options($("predicate"), "any", sums(kind => [kind[1]]));
   options($("category"), "any", sums(kind => [kind[0], kind[2]]));
-  $("order").replaceChildren(...Object.entries(ORDERS).filter(([name]) => name !== "wrong" || data.gold).map(([value, [label]]) => make("option", { value }, label)));
+  $("order").replaceChildren(...Object.entries(ORDERS).filter(([name]) => name !== "wrong" || data.gold).map(([value, [label]]) => make("option", { value }, label.replace("score", data.measure))));
+  $("min-score-label").firstChild.textContent = data.measure + " ≥ ";
   $("min-score-label").hidden = !index.score.some(one => one !== null) && !(index.score_against || []).some(one => one !== null);
   if (data.gold) for (const letter of "rwm")
     chip(VERDICT[letter], `${MARK[VERDICT[letter]]} ${VERDICT[letter]} ${verdicts[letter]}`, { "data-verdict": VERDICT[letter] }, () => state.hidden, VERDICT[letter]);

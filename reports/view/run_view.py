@@ -39,7 +39,7 @@ _READ = {
     "proposed": _PAIR,
     "candidates": _PAIR,
 }
-_READ_SHOWN = (*_PAIR, "score", "support", "rule", "caption_ids", "triplet_ids")
+_READ_SHOWN = (*_PAIR, "score", "quality", "support", "rule", "caption_ids", "triplet_ids")
 """Columns that `describe_image` reads, of the table that is shown and of others; of tables not named, all."""
 CHUNK = 64
 """Images whose facts are read together; all of one shard."""
@@ -91,6 +91,7 @@ class RunView:
             **named,
             "dataset": self._tables[0].job.dataset,
             "shown": self.shown,
+            "measure": "quality" if all(one.learned for one in self._tables) else "score",
             "gold": self.gold,
             "total": self.total,
             "left_out": self.total - len(self.images),
@@ -203,6 +204,8 @@ class _Tables:
         self.shown = next((name for name in SHOWN if name in self.datasets), SHOWN[0])
         if self.shown not in self.datasets:
             self.connection.register(self.shown, empty(self.shown))
+        there = self.datasets.get(self.shown)
+        self.learned = there is not None and "quality" in there.schema.names
         self.gold = "gold" in self.datasets and self.count("gold") > 0
         self._fragments = {
             name: {fragment.path.rpartition("/")[2]: fragment for fragment in dataset.get_fragments()}
@@ -261,7 +264,9 @@ class _Tables:
         for name, of_table in tables.items():
             for row in of_table:
                 rows[row["image_id"]][name].append(row)
-        return [describe_image(rows[one]["images"][0], rows[one], self.shown, gold) for one in ids]
+        return [
+            describe_image(rows[one]["images"][0], rows[one], self.shown, gold, self.learned) for one in ids
+        ]
 
     def _select(self, name: str, ids: Sequence[str]) -> list[dict[str, Any]]:
         """Rows of some images of one table, in the table's order."""

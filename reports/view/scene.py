@@ -10,7 +10,9 @@ from relforge.reports.view.evidence import Row, find_evidence, triplets_by_key
 Key = tuple[int, int, str]
 
 
-def describe_image(image: Row, tables: Mapping[str, Sequence[Row]], shown: str, gold: bool) -> dict[str, Any]:
+def describe_image(
+    image: Row, tables: Mapping[str, Sequence[Row]], shown: str, gold: bool, learned: bool = False
+) -> dict[str, Any]:
     """Facts of one image as plain values.
 
     Args:
@@ -19,10 +21,12 @@ def describe_image(image: Row, tables: Mapping[str, Sequence[Row]], shown: str, 
         shown: the table whose rows are drawn: `relations`, or `scores`, `proposed` or `candidates` where the
             run stops earlier.
         gold: the run has gold relations, so a relation that is not among them is wrong.
+        learned: the run chose by the learnt quality.
 
     Returns:
         `id`, `width`, `height` (pixels that boxes count in), `boxes`, `captions` (text by id), `relations`
-        with `verdict` (right, wrong, missed or None) and `evidence` (caption_id, spans).
+        with `score` (what the run chose by), `verdict` (right, wrong, missed or None) and `evidence`
+        (caption_id, spans); where the learnt quality chose, `score` is that and `tagger` the tagger's.
     """
     boxes = {row["box_id"]: row for row in tables.get("boxes", ())}
     texts = {row["caption_id"]: row["text"] for row in tables.get("captions", ())}
@@ -30,9 +34,11 @@ def describe_image(image: Row, tables: Mapping[str, Sequence[Row]], shown: str, 
     true = {_key(row) for row in tables.get("gold", ())}
 
     def entry(row: Row) -> dict[str, Any]:
+        quality = row.get("quality")
         return {
             **_pair(row),
-            "score": row.get("score"),
+            "score": row.get("score") if quality is None else quality,
+            **({} if quality is None else {"tagger": row["score"]}),
             "support": row["support"],
             "rule": row["rule"],
             "verdict": ("right" if _key(row) in true else "wrong") if gold else None,
@@ -42,13 +48,16 @@ def describe_image(image: Row, tables: Mapping[str, Sequence[Row]], shown: str, 
     kept = [entry(row) for row in tables.get(shown, ())]
     kept.sort(key=_order)
     found = {_key(row) for row in tables.get(shown, ())}
+    missed = _missed(tables, found)
+    if learned:  # the tagger's scores are no qualities
+        missed = [{**one, "score": None} for one in missed]
     return {
         "id": image["image_id"],
         "width": image["width"],
         "height": image["height"],
         "boxes": [_box(row) for row in boxes.values()],
         "captions": [[number, text] for number, text in sorted(texts.items())],
-        "relations": kept + _missed(tables, found),
+        "relations": kept + missed,
     }
 
 

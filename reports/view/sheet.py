@@ -30,7 +30,7 @@ def draw_sheet(run: str, count: int, seed: int, where: str | None = None) -> tup
     """A sheet of `count` relations of a run.
 
     Each tile is the part of the image around the two boxes (subject red, object blue), over the number, the
-    relation by classes, its score and the first caption that states it.
+    relation by classes, what it was chosen by and the first caption that states it.
 
     Args:
         run: run folder; its relations, or scores or candidates where it stops earlier.
@@ -102,7 +102,8 @@ def _tile(
         for row in scene["relations"]
         if row["verdict"] != "missed" and (row["subject"], row["predicate"], row["object"]) == one[1:]
     ]
-    score = "" if relation["score"] is None else f"score {relation['score']:.2f}, "
+    measure = "quality" if "tagger" in relation else "score"
+    score = "" if relation["score"] is None else f"{measure} {relation['score']:.2f}, "
     texts = dict(scene["captions"])
     said = [texts[caption] for caption, _ in relation["evidence"]]
     lines = [

@@ -48,6 +48,7 @@ def page(tmp_path: Path) -> Path:
         "run": "r",
         "dataset": HOSTILE,
         "shown": "relations",
+        "measure": "score",
         "gold": True,
         "total": 5,
         "left_out": 2,

@@ -10,10 +10,12 @@ import shutil
 import threading
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from relforge.cli.app import invoke
@@ -22,6 +24,7 @@ from relforge.reports.view.page import gather
 from relforge.reports.view.run_view import RunView
 from relforge.reports.view.serve import ViewServer
 from tests.fixtures.labelled import label_world
+from tests.stages.select.test_quality import write_model
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 WIDTHS = {"phone": 375, "tablet": 768, "desktop": 1300}
@@ -40,6 +43,21 @@ def strict(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     changed = [f"run.folder={folder}", "stages.select.top_k_image=2"]
     assert invoke(["run", str(config), *changed, "--executor", "loop"]) == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def learned(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same images, relations chosen by a quality that is not the score."""
+    root = tmp_path_factory.mktemp("learned")
+    weights = write_model(root / "quality.json", support=-5.0)
+    config = run.parent / "world.yaml"
+    changed = [
+        f"run.folder={root / 'run'}",
+        "stages.select.quality=learned",
+        f"stages.select.weights={weights}",
+    ]
+    assert invoke(["run", str(config), *changed, "--executor", "loop"]) == 0
+    return root / "run"
 
 
 @pytest.fixture(scope="module")
@@ -108,17 +126,33 @@ def test_facts_and_images_are_read_when_they_are_shown(page: Callable[..., Any],
     assert browser.run("document.querySelector('.pane image').href.baseVal") == "images/11.jpg"
 
 
-def test_the_index_of_a_run_is_that_of_its_images(run: Path, strict: Path) -> None:
-    for against in (None, str(strict)):
+def test_the_index_of_a_run_is_that_of_its_images(run: Path, strict: Path, learned: Path) -> None:
+    for first, against in ((run, None), (run, str(strict)), (learned, None), (learned, str(strict))):
         quick, slow = (
-            RunView(str(run), against).index(),
-            index_scenes(gather(str(run), against=against)["images"]),
+            RunView(str(first), against).index(),
+            index_scenes(gather(str(first), against=against)["images"]),
         )
         for index in (quick, slow):
             index["named"] = [index["kinds"][kind] for kind in index["kind"]]
         names = {*slow} - {"kinds", "kind"}
         assert {name: quick[name] for name in names} == {name: slow[name] for name in names}
         assert ("side" in quick) == (against is not None)
+
+
+def test_where_the_learnt_quality_chose_the_page_shows_it_and_the_taggers_score_beside(
+    learned: Path, tmp_path: Path, driven: Any
+) -> None:
+    assert invoke(["view", str(learned), "--out", str(tmp_path / "page.html")]) == 0
+    driven.open((tmp_path / "page.html").as_uri())
+
+    rows = pq.read_table(learned / "relations").to_pylist()
+    kept = min(rows, key=lambda row: row["quality"])
+    assert kept["score"] - kept["quality"] > 0.1
+    assert driven.run("document.getElementById('min-score-label').textContent").startswith("quality ≥")
+    driven.run(f"go(ids.indexOf('{kept['image_id']}') - state.at)")
+    driven.wait(f"scene.id === '{kept['image_id']}'")
+    said = driven.run("document.getElementById('relations').textContent")
+    assert f"quality {kept['quality']:.2f}, tagger {kept['score']:.2f}" in said
 
 
 def test_keys_lead_to_images_wrong_relations_and_help(page: Callable[..., Any]) -> None:
@@ -222,8 +256,10 @@ def test_two_runs_are_side_by_side(
     assert said["both"] > 0
     assert said["only_a"] > 0
     assert said["only_b"] == 0
+    counted = Counter(pq.read_table(run / "relations")["image_id"].to_pylist())
+    most = max(counted, key=lambda one: counted[one])  # the strict run keeps two
     for width in WIDTHS.values():
-        browser = page("", width, out=out)
+        browser = page(f"#image={most}", width, out=out)
         panes = "[...document.querySelectorAll('.pane')]"
         first, second = browser.run(f"{panes}.map(one => one.querySelectorAll('.arrow:not(.missed)').length)")
         assert first > second > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from relforge.reports.view import sheet
 from relforge.reports.view.sheet import SIDE, cut_pair, draw_sheet
 
 
@@ -34,10 +35,27 @@ def test_a_condition_says_what_is_drawn_from(relforge, finished, tmp_path) -> No
 
 
 def test_an_image_that_cannot_be_read_keeps_its_place(finished) -> None:
-    sheet, drawn = draw_sheet(str(finished), 1, 0)
+    shown, drawn = draw_sheet(str(finished), 1, 0)
 
     assert len(drawn) == 1
-    assert (np.asarray(sheet)[:SIDE] == 235).mean() > 0.5  # the empty frame of the tiny job's images
+    assert (np.asarray(shown)[:SIDE] == 235).mean() > 0.5  # the empty frame of the tiny job's images
+
+
+def test_a_tile_says_what_the_relation_was_chosen_by(finished, monkeypatch) -> None:
+    scene = {
+        "width": 10, "captions": [],
+        "boxes": [{"id": one, "category": name, "xywh": [0, 0, 5, 5]} for one, name in enumerate(("a", "b"))],
+        "relations": [
+            {"subject": 0, "predicate": "on", "object": 1, "score": 0.9, "tagger": 0.03, "support": 1,
+             "verdict": None, "evidence": []}
+        ],
+    }  # fmt: skip
+    written: list[str] = []
+    monkeypatch.setattr(sheet.ImageDraw.ImageDraw, "text", lambda _, at, text, **__: written.append(text))
+
+    sheet._tile(Image.new("RGB", (400, 400)), (0, 0), None, "no file", scene, ("1", 0, "on", 1), 1)
+
+    assert "image 1, boxes 0 1, quality 0.90, said 1x" in written
 
 
 def test_boxes_lie_where_they_are_in_the_image() -> None:

@@ -72,6 +72,17 @@ def test_the_best_score_comes_first() -> None:
     assert [one["score"] for one in found] == [0.8, 0.3]
 
 
+def test_the_quality_is_what_a_relation_was_chosen_by() -> None:
+    rows = [row(0, "on", 1, 0.03) | {"quality": 0.9}, row(0, "riding", 1, 0.8) | {"quality": 0.7}]
+    lost = {"gold": [row(1, "under", 0)], "scores": [row(1, "under", 0, 0.12)]}
+    tables = {"boxes": BOXES, "relations": rows, **lost}
+
+    found = describe_image(IMAGE, tables, "relations", True, learned=True)["relations"]
+
+    assert [(one["score"], one.get("tagger")) for one in found] == [(0.9, 0.03), (0.7, 0.8), (None, None)]
+    assert found[2]["why"] == "scored 0.12 and not kept"
+
+
 def test_evidence_names_the_captions_that_are_there() -> None:
     captions = [{"caption_id": 2, "text": "a man riding a horse"}]
 
