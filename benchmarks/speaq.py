@@ -115,7 +115,7 @@ def settings(world: World, model: str, variant: str, seed: int, steps: int) -> d
 
 def test_images(world: World) -> dict[str, str]:
     """The test split as options of the evaluator, drawn on first use."""
-    folder = write_split(world.work / "drawn-1", "detection", TEST, 1, SIZE)
+    folder = write_split(world.work / "drawn-1", "detection", TEST, 1, SIZE, look_alikes=0.0)
     return {
         "annotations": str(folder / "scene_graphs.json"),
         "images": str(folder / "images" / "{image_id:0>6}.jpg"),

@@ -1,12 +1,13 @@
 """Taggers of the drawn world beside what boxes and classes alone can tell.
 
     python benchmarks/world_tagger.py [--tagger NAME=FOLDER ...] [--look-alikes SHARE] [--images 200]
-        [--seed 7] [--gold 6000] [--seeds 0 1 2] [--captions perfect people blip] [--decoys N ...]
+        [--seed 7 ...] [--gold 6000] [--seeds 0 1 2] [--captions perfect people blip] [--decoys N ...]
         [--work FOLDER] [--json]
 
 Images that are in no training set. Candidates come from captions that state every relation of the gold
 (`perfect`), the world's own five (`people`) or ten of the shipped BLIP (`blip`). `boxes only` is a perceptron
-over boxes and classes, fitted to the gold of other images for each of `--seeds`. With perfect captions the
+over boxes and classes, fitted to the gold of other images for each of `--seeds`; with several `--seed`, which
+draw the images that are measured, each is measured on all. With perfect captions the
 taggers are also asked about boxes as a detector gives them: moved by a tenth of their sides, a fifth missing,
 a fifth found twice; a relation of a box found twice counts as wrong.
 
@@ -27,12 +28,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from laboratory.boxes_only import in_gold, score_from_boxes
+from laboratory.boxes_only import in_gold, learn_boxes
 from laboratory.labels import ORACLE, candidates, perfect, scores
 from laboratory.spread import rows
 from laboratory.world import Tables, World
 from report import emit
 
+from relforge.demo.world.compose import LOOK_ALIKES_SHARE
 from relforge.evaluation.calibration import calibration, expected_error
 from relforge.evaluation.labels import compare_labels
 
@@ -144,31 +146,53 @@ def without_decoys(scored: pa.Table, proposed: pa.Table) -> pa.Table:
 
 def run(args: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
     """One row per case and measure."""
-    world = World(
-        work, args.gold, args.images, args.images, size=128, seed=args.seed, look_alikes=args.look_alikes
-    )
-    tables, learned_from = world.tables("detection"), world.tables("vg-like")
+    worlds = [
+        World(work, args.gold, args.images, args.images, size=128, seed=seed, look_alikes=args.look_alikes)
+        for seed in args.seed
+    ]
+    learned = [learn_boxes(worlds[0].tables("vg-like"), seed) for seed in args.seeds]
     out = []
     for source in args.captions:
-        proposed = SOURCES[source](world, tables)
-        gold = tables["gold"]
-        boxes = [
-            measures(score_from_boxes(learned_from, tables, proposed, seed), gold) for seed in args.seeds
-        ]
-        out += rows(f"{source}, boxes only", "boxes only", boxes, boxes)
+        drawn = [_Drawn(world, source) for world in worlds]
+        boxes = [one.measure(perceptron(one.tables, one.proposed)) for perceptron in learned for one in drawn]
+        out += rows(f"{source}, boxes only", "boxes only", boxes, boxes) if boxes else []
         for name, folder in args.tagger:
-            found = [measures(scores(world, tables, proposed, Path(folder), **SIDES), gold)]
-            out += rows(f"{source}, {name}", "boxes only", found, boxes)
+            tagger, case = Path(folder), f"{source}, {name}"
+            found = [one.measure(one.score(tagger, one.proposed)) for one in drawn]
+            out += rows(case, "boxes only" if boxes else case, found, boxes or found)
             for count in args.decoys:
-                asked = scores(world, tables, with_decoys(proposed, count), Path(folder), **SIDES)
-                beside = [measures(without_decoys(asked, proposed), gold)]
-                out += rows(f"{source}, {name}, {count} decoys", f"{source}, {name}", beside, found)
-            for case, change in DETECTED.items() if source == "perfect" else ():
-                changed = change(tables)
-                here = _with_boxes(changed, tables)
-                scored = scores(world, changed, perfect(here), Path(folder), **SIDES)
-                out += rows(f"{source}, {name}, {case}", f"{source}, {name}", [measures(scored, gold)], found)
+                beside = [one.measure(one.score_with_decoys(tagger, count)) for one in drawn]
+                out += rows(f"{case}, {count} decoys", case, beside, found)
+            for change, changed in DETECTED.items() if source == "perfect" else ():
+                there = [one.measure(one.score_detected(tagger, changed)) for one in drawn]
+                out += rows(f"{case}, {change}", case, there, found)
     return out
+
+
+class _Drawn:
+    """Images of one seed and their candidates.
+
+    Args:
+        world: they are its split `detection`.
+        source: of the captions, a key of `SOURCES`.
+    """
+
+    def __init__(self, world: World, source: str) -> None:
+        self.world, self.tables = world, world.tables("detection")
+        self.proposed = SOURCES[source](world, self.tables)
+
+    def measure(self, scored: pa.Table) -> dict[str, float]:
+        return measures(scored, self.tables["gold"])
+
+    def score(self, tagger: Path, proposed: pa.Table, tables: Tables | None = None) -> pa.Table:
+        return scores(self.world, self.tables if tables is None else tables, proposed, tagger, **SIDES)
+
+    def score_with_decoys(self, tagger: Path, count: int) -> pa.Table:
+        return without_decoys(self.score(tagger, with_decoys(self.proposed, count)), self.proposed)
+
+    def score_detected(self, tagger: Path, change: Callable[[Tables], Tables]) -> pa.Table:
+        changed = change(self.tables)
+        return self.score(tagger, perfect(_with_boxes(changed, self.tables)), changed)
 
 
 def _with_boxes(changed: Tables, tables: Tables) -> Tables:
@@ -188,9 +212,9 @@ def main() -> None:
     options.add_argument(
         "--tagger", nargs="*", default=["shipped=demo/weights/rtagger"], metavar="NAME=FOLDER"
     )
-    options.add_argument("--look-alikes", type=float, default=0.0)
+    options.add_argument("--look-alikes", type=float, default=LOOK_ALIKES_SHARE)
     options.add_argument("--images", type=int, default=200)
-    options.add_argument("--seed", type=int, default=7)
+    options.add_argument("--seed", type=int, nargs="+", default=[7], help="of the images, each drawn anew")
     options.add_argument("--gold", type=int, default=6000)
     options.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     options.add_argument("--captions", nargs="*", choices=SOURCES, default=["perfect"])

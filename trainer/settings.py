@@ -32,7 +32,8 @@ class Settings:
             in `Blueprint`; `text` may also name a Hugging Face encoder (roberta-base by default). Or `start`:
             a model to start from, as `relforge.models.published.load_pretrained` takes it. With another
             `kind` beside it, the parts that both kinds have are taken over, as when ParSeD starts from an
-            R-Tagger (RLIPv2, Table 4). `pairs` keeps that many of its pair queries. A `.pth` may have
+            R-Tagger (RLIPv2, Table 4). `pairs` keeps that many of its pair queries; `sizes` may give an
+            R-Tagger `pair_geometry` and `pair_pixels`, which add nothing at first. A `.pth` may have
             `tokenizer` and `gate` beside it. A detector of boxes (a folder of recipe `detector` or of
             transformers, or a `.pth`) needs `kind`, `sizes` and `text` for what it does not hold, and may
             have `keep_random`: prefixes of parts that do not start from it. `words` is the path of word

@@ -28,6 +28,9 @@ from relforge.trainer.label_counts import counts_of
 from relforge.trainer.settings import Settings, choose_from, known
 from relforge.trainer.tokenizer import train_tokenizer
 
+CHANGEABLE = ("pair_geometry", "pair_pixels")
+"""Sizes that an R-Tagger to start from may get anew: what they add is zero at first."""
+
 
 def start_model(
     settings: Settings, data: RelationData
@@ -61,12 +64,15 @@ def start_model(
         print(f"{path}: {count} of {len(model.state_dict())} tensors start from the detector")
         return model, blueprint, tokenizer
     of_file = ("tokenizer", "gate") if path.suffix in PUBLISHED_SUFFIXES else ()
-    choose_from(options, ("kind", "start", "pairs", "words", *of_file), "model.")
+    sizes = ("sizes",) if kind == "rtagger" else ()
+    choose_from(options, ("kind", "start", "pairs", "words", *sizes, *of_file), "model.")
+    changed = dict(options.get("sizes", {}))
+    choose_from(changed, CHANGEABLE, "model.sizes.")
     pairs: Any = getattr(loaded.blueprint.sizes, "pairs", None)
     blueprint = replace(loaded.blueprint, **_label_names(kind, data))
     tokenizer = load_tokenizer(words if path.suffix in PUBLISHED_SUFFIXES else path, blueprint)
     kept = options.get("pairs", pairs)
-    if kind == blueprint.kind and kept == pairs and _fits(loaded.blueprint, blueprint):
+    if kind == blueprint.kind and kept == pairs and not changed and _fits(loaded.blueprint, blueprint):
         if "words" in options:
             _prepare(loaded.model, blueprint, settings)
         return loaded.model, blueprint, tokenizer
@@ -78,6 +84,7 @@ def start_model(
             raise ValueError(f"model.pairs: a {loaded.blueprint.kind} model has no pair queries")
         weights = cut_queries(weights, pairs, kept, published=settings.published)
         blueprint = replace(blueprint, sizes=replace(blueprint.sizes, pairs=kept))
+    blueprint = replace(blueprint, sizes=replace(blueprint.sizes, **changed))
     model = blueprint.build(tokenizer)
     take_over(model, weights)
     known_labels = (loaded.blueprint.kind, len(loaded.blueprint.classes), len(loaded.blueprint.relations))

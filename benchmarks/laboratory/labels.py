@@ -90,7 +90,9 @@ def scores(world: World, tables: Tables, proposed: pa.Table, model: Path | None,
     sides = {"short_side": SHORT_SIDE, "long_side": SIZE, "floor": 0.0, "threads": 1}
     stage = {"backend": "rtagger", "model": str(model), **sides, **options}
     boxes = digest([tables["boxes"][side].to_pylist() for side in "xywh"], Path("/"))
-    key = digest([stage, proposed.num_rows, hash_of(proposed), boxes], world.work)
+    # a folder may get other weights, whose hash its config has
+    described = (model / "config.json").read_text()
+    key = digest([stage, described, proposed.num_rows, hash_of(proposed), boxes], world.work)
     return read_or_make(
         world.work, "scores", key, lambda: _run("tag", stage, {**tables, "candidates": proposed})["scores"]
     )

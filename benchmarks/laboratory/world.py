@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from relforge.demo.world.compose import LOOK_ALIKES_SHARE
 from relforge.demo.world.dataset import write_split
 from relforge.stages.registry import build_source
 
@@ -39,7 +40,7 @@ class World:
     hoi: int = 300
     size: int = SIZE
     seed: int = 0
-    look_alikes: float = 0.0
+    look_alikes: float = LOOK_ALIKES_SHARE
 
     def folder(self, split: str) -> Path:
         """The split's folder, drawn on first use."""
@@ -53,12 +54,7 @@ class World:
 
     def source(self, split: str) -> dict[str, Any]:
         """The split as an entry of a recipe's `data`, and as the Visual Genome adapter reads it."""
-        folder = self.folder(split)
-        return {
-            "format": "visual_genome",
-            "annotations": str(folder / "scene_graphs.json"),
-            "images": str(folder / "images" / "{image_id:0>6}.jpg"),
-        }
+        return _source(self.folder(split))
 
     def tables(self, split: str) -> Tables:
         """`images`, `boxes` and `gold` of a split."""
@@ -67,6 +63,19 @@ class World:
     def evaluated_tables(self) -> Tables:
         """The same of the images whose labels are evaluated."""
         return first_images(self.tables("detection"), self.evaluated)
+
+
+def read_split(folder: Path) -> Tables:
+    """`images`, `boxes` and `gold` of a split that was drawn before."""
+    return _tables(**_source(folder))
+
+
+def _source(folder: Path) -> dict[str, Any]:
+    return {
+        "format": "visual_genome",
+        "annotations": str(folder / "scene_graphs.json"),
+        "images": str(folder / "images" / "{image_id:0>6}.jpg"),
+    }
 
 
 def first_images(tables: Tables, count: int) -> Tables:

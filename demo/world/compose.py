@@ -17,6 +17,9 @@ from relforge.demo.world.scene import Fact, Scene
 from relforge.demo.world.scene_builder import SceneBuilder
 from relforge.demo.world.truth import complete_facts, is_shown
 
+LOOK_ALIKES_SHARE = 0.8
+"""Default of `draw_image`; with 0 the world is drawn as it was before it had look-alikes."""
+
 
 @dataclass(frozen=True)
 class DrawnImage:
@@ -36,7 +39,11 @@ class DrawnImage:
 
 
 def draw_image(
-    seed: int, index: int, size: int = 128, without: Sequence[str] = (), look_alikes: float = 0.0
+    seed: int,
+    index: int,
+    size: int = 128,
+    without: Sequence[str] = (),
+    look_alikes: float = LOOK_ALIKES_SHARE,
 ) -> DrawnImage:
     """The image with that number, a function of the arguments alone.
 

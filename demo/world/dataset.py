@@ -25,7 +25,7 @@ from relforge import __version__
 from relforge.demo.world.benchmarks import write_benchmarks
 from relforge.demo.world.captions import write_stated
 from relforge.demo.world.catalogue import CLASSES, list_synonyms
-from relforge.demo.world.compose import draw_image
+from relforge.demo.world.compose import LOOK_ALIKES_SHARE, draw_image
 from relforge.demo.world.detector_boxes import FoundBox, detect
 
 _NOISY = "-noisy"
@@ -53,7 +53,12 @@ _LAYOUT = 3
 
 
 def write_split(
-    folder: Path, name: str, count: int, seed: int = 0, size: int = 128, look_alikes: float = 0.0
+    folder: Path,
+    name: str,
+    count: int,
+    seed: int = 0,
+    size: int = 128,
+    look_alikes: float = LOOK_ALIKES_SHARE,
 ) -> Path:
     """Draw and write one split; the same arguments give the same bytes, and are not drawn again.
 
@@ -149,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--look-alikes", type=float, default=0.0)
+    parser.add_argument("--look-alikes", type=float, default=LOOK_ALIKES_SHARE)
     args = parser.parse_args(arguments)
     for entry in args.split:
         name, _, count = entry.partition("=")

@@ -1,7 +1,7 @@
 """Interactions by name. Each function places the things that take part and records the facts.
 
 Every predicate is visible in the image: who rides sits astride with bent knees, what is eaten is at the
-mouth. Boxes tell most of them apart too, unless `look_alikes` are drawn beside them.
+mouth. Boxes would tell most of them apart too; `look_alikes`, drawn beside them, have the same boxes.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from relforge.kernels.msda.module import MSDeformAttn
 from relforge.models.blocks.layers import MLP
 from relforge.models.blocks.memory_saving import Dropout
+from relforge.models.blocks.pair_pixels import Shown
 from relforge.models.blocks.position import anchor_encoding
 from relforge.models.blocks.pyramid import Tokens
 
@@ -26,6 +27,7 @@ class Memory:
         valid_ratios: B x L x 2.
         labels: label features B x T x dim for each decoder layer, in the order objects, relations; none in
             models without texts.
+        shown: the images themselves, for what looks at pairs closely; None where nothing does.
     """
 
     values: Tensor
@@ -33,6 +35,7 @@ class Memory:
     padding: Tensor | None
     valid_ratios: Tensor
     labels: list[Tensor] = field(default_factory=list)
+    shown: Shown | None = None
 
     @classmethod
     def of(cls, tokens: Tokens, values: Tensor, labels: Sequence[Tensor] = ()) -> Memory:

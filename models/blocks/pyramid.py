@@ -74,7 +74,7 @@ class Pyramid(nn.Module):
             positions=torch.cat(positions, 1),
             shapes=shapes,
             padding=None if padding is None else torch.cat([mask.flatten(1) for mask in masks], 1),
-            valid_ratios=torch.stack([_valid_ratio(mask) for mask in masks], 1),
+            valid_ratios=torch.stack([valid_ratio(mask) for mask in masks], 1),
         )
 
     def _encode(self, mask: Tensor, level: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ def _shrink(padding: Tensor | None, level: Tensor) -> Tensor:
     return F.interpolate(padding[:, None].float(), size=(height, width))[:, 0].bool()
 
 
-def _valid_ratio(mask: Tensor) -> Tensor:
+def valid_ratio(mask: Tensor) -> Tensor:
     """(x, y) share of B x H x W that is not padding, B x 2."""
     height, width = mask.shape[1:]
     x = (~mask[:, 0, :]).sum(1) / width

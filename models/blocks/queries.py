@@ -20,6 +20,7 @@ class Queries:
         relation_positions: N x P x dim, or None where they are made from the decoded pair.
         attention_mask: (N * heads) x 2P x 2P of training, True = must not attend.
         key_padding_mask: N x 2P, True where the query holds no pair.
+        evidence: N x P x dim, added to relation states where they are classified; or None.
     """
 
     content: Tensor
@@ -29,6 +30,7 @@ class Queries:
     relation_positions: Tensor | None = None
     attention_mask: Tensor | None = None
     key_padding_mask: Tensor | None = None
+    evidence: Tensor | None = None
 
     @property
     def pairs(self) -> int:

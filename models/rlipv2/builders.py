@@ -13,7 +13,7 @@ from relforge.models.blocks.heads import BoxHeads, LabelClassifier
 from relforge.models.blocks.language import LanguageLayer, Resizer
 from relforge.models.blocks.ordered_pair import OrderedPair
 from relforge.models.blocks.pair_geometry import PairGeometry
-from relforge.models.blocks.pair_pixels import PairPixels
+from relforge.models.blocks.pair_pixels import LEAST_POINTS, PairPixels
 from relforge.models.blocks.pair_queries import PairQueries
 from relforge.models.blocks.predicate_copies import predicate_copies
 from relforge.models.blocks.pyramid import Pyramid
@@ -87,6 +87,10 @@ def _compose(
     for switch in ("pair_geometry", "pair_pixels"):
         if getattr(s, switch) and not isinstance(queries, PairQueries):
             raise ValueError(f"{switch} is for the R-Tagger, whose pairs are given")
+    if 0 < s.pair_pixels < LEAST_POINTS:
+        raise ValueError(
+            f"pair_pixels: {s.pair_pixels:d} points a side are too few; use {LEAST_POINTS} or more"
+        )
     if s.predicate_copies > 1 and isinstance(queries, PairQueries):
         raise ValueError("predicate_copies is for models that search; the R-Tagger's pairs are given")
     widths = s.dim, s.heads, s.feedforward, s.dropout, s.levels
@@ -128,5 +132,5 @@ def _compose(
         predicate_copies=predicate_copies(s.dim, s.predicate_copies),
         pair_fusion=MultiBranchFusion(s.dim) if s.branch_fusion else None,
         ordered_pair=OrderedPair(s.dim) if s.ordered_pairs else None,
-        pair_pixels=PairPixels(s.dim) if s.pair_pixels else None,
+        pair_pixels=PairPixels(s.dim, s.pair_pixels) if s.pair_pixels else None,
     )

@@ -29,7 +29,7 @@ def tagger_losses(*, published: bool = False, weights: Mapping[str, float] | Non
 
 def without_ordered_pairs(sizes: Sizes) -> Sizes:
     """Sizes for a model that searches: ordered pairs, their geometry and their pixels are for given ones."""
-    return replace(sizes, ordered_pairs=False, pair_geometry=False, pair_pixels=False)
+    return replace(sizes, ordered_pairs=False, pair_geometry=False, pair_pixels=0)
 
 
 PARSED = Family(

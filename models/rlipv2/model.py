@@ -6,6 +6,7 @@ Parallel entity detection (subjects and objects as queries of one decoder), then
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from relforge.models.blocks.backbone import Backbone
@@ -16,11 +17,11 @@ from relforge.models.blocks.encoder import FusionEncoder
 from relforge.models.blocks.heads import BoxHeads, LabelClassifier
 from relforge.models.blocks.language import Resizer
 from relforge.models.blocks.ordered_pair import OrderedPair
-from relforge.models.blocks.pair_pixels import PairPixels
+from relforge.models.blocks.pair_pixels import PairPixels, Shown
 from relforge.models.blocks.pair_queries import PairBatch, PairQueries
 from relforge.models.blocks.predicate_copies import PredicateCopies
 from relforge.models.blocks.prediction import Labels, Output, Prediction
-from relforge.models.blocks.pyramid import Pyramid
+from relforge.models.blocks.pyramid import Pyramid, valid_ratio
 from relforge.models.blocks.queries import AnchorQueries, LearnedQueries, Queries
 from relforge.models.blocks.text import TextEncoder
 
@@ -42,7 +43,7 @@ class RelationModel(nn.Module):
         pair_fusion: mixes subject and object state into a relation query; None sums them into its position.
         ordered_pair: starts the relation queries of given pairs from subject and object side by side.
         predicate_copies: makes several relation queries of each pair; None: one.
-        pair_pixels: adds what the hull of a given pair shows; None: nothing does, as published.
+        pair_pixels: adds what the crop of a given pair shows; None: nothing does, as published.
     """
 
     def __init__(
@@ -143,7 +144,11 @@ class RelationModel(nn.Module):
         resized = [self.resizer(state) for state in states]
         # text layer k supplies the classifier of decoder layer k; with more fusions they are thinned out
         step = max(1, len(resized) // len(self.entity_decoder.layers))
-        return Memory.of(tokens, values, resized[::step])
+        memory = Memory.of(tokens, values, resized[::step])
+        if self.pair_pixels is not None:
+            none = images.new_zeros(images[:, 0].shape, dtype=torch.bool)
+            memory.shown = Shown(images, valid_ratio(none if padding is None else padding))
+        return memory
 
     def decode(
         self, memory: Memory, objects: int, given: PairBatch | None = None, *, last_only: bool = False
@@ -162,6 +167,8 @@ class RelationModel(nn.Module):
         )
         states, boxes = entities.states, entities.boxes
         relations = self._decode_relations(memory, queries, states[-1], boxes[-1])
+        if queries.evidence is not None:
+            relations = [state + queries.evidence for state in relations]
         layers = range(len(states) - 1 if last_only else 0, len(states))
         return [self._classify(memory, k, states[k], *boxes[k], relations[k], objects) for k in layers]
 
@@ -176,7 +183,10 @@ class RelationModel(nn.Module):
         features = memory.labels[-1].repeat_interleave(len(given.boxes) // batch_size, 0)
         queries = self.queries(given, features)
         if self.pair_pixels is not None:
-            queries.relation_content = queries.relation_content + self.pair_pixels(given.boxes, memory)
+            assert memory.shown is not None
+            filled = ~given.key_padding_mask.chunk(2, 1)[0]
+            content, queries.evidence = self.pair_pixels(given.boxes, queries.content, filled, memory.shown)
+            queries.relation_content = queries.relation_content + content
         return queries
 
     def _decode_relations(

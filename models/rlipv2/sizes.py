@@ -28,8 +28,8 @@ class Sizes:
             that a pair and its reverse differ; the published one adds them (docs/method.md, "Pair queries").
         pair_geometry: R-Tagger only: a perceptron of 14 numbers about how the two boxes lie to each other,
             zero at first, is added to the relation queries; the published one sees each box by itself.
-        pair_pixels: R-Tagger only: convolutions over a grid of the finest level within the hull of the two
-            boxes, zero at first, are added to the relation queries; the published one has none.
+        pair_pixels: R-Tagger only: four convolutions over so many points a side of the crop around both
+            boxes, zero at first, are added to the relation queries; 0: none are, as published.
         fusion_dim: width of the fusion's attention.
         language_heads: attention heads of a language layer.
         language_feedforward: hidden width of a language layer.
@@ -51,7 +51,7 @@ class Sizes:
     branch_fusion: bool = False
     ordered_pairs: bool = False
     pair_geometry: bool = False
-    pair_pixels: bool = False
+    pair_pixels: int = 0
     fusion_dim: int = 2048
     language_heads: int = 12
     language_feedforward: int = 3072

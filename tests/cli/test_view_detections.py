@@ -16,7 +16,7 @@ from relforge.evaluation.pairs import join
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_split(tmp_path_factory.mktemp("world"), "hoi", 24, size=64)
+    return write_split(tmp_path_factory.mktemp("world"), "hoi", 24, size=64, look_alikes=0.0)
 
 
 @pytest.fixture

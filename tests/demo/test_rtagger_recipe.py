@@ -16,7 +16,7 @@ from relforge.stages.tables import SCHEMAS, conform
 from relforge.trainer.recipes import relations
 
 RECIPE = Path(__file__).resolve().parents[2] / "configs" / "train" / "world_rtagger.yaml"
-FIRST, LAST = 37.4, 30.3
+FIRST, LAST = 83.5, 44.1
 """Losses of the run below as recorded: of its first step, and the mean of its last four."""
 
 BLANK = {

@@ -23,7 +23,7 @@ SIDES = ["short_side=48", "long_side=64"]
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_split(tmp_path_factory.mktemp("world"), "hoi", 12, size=64)
+    return write_split(tmp_path_factory.mktemp("world"), "hoi", 12, size=64, look_alikes=0.0)
 
 
 def files(world: Path, benchmark: str) -> tuple[dict[str, Any], list[str]]:

@@ -136,3 +136,26 @@ def test_the_published_function_is_the_cpus_on_a_gpu_too(tiny: Any) -> None:
     for one, other in zip(*rows, strict=True):
         assert abs(one.score - other.score) < 1e-4
         assert abs(one.subject_score - other.subject_score) < 1e-4
+
+
+def test_crops_of_pairs_are_those_of_the_image_whatever_is_padded(tiny: Any) -> None:
+    """`pair_pixels` reads the images themselves, which a GPU's batches pad."""
+    requests = [
+        tiny.request(str(i), i, height=60 - 5 * i, width=70 + 9 * i, candidates=4 + i) for i in range(3)
+    ]
+    found = []
+    for on_gpu, dtype in ((False, torch.float32), (True, torch.float32), (True, torch.bfloat16)):
+        model = tiny.model(pair_pixels=48)
+        torch.manual_seed(0)
+        for part in (model.pair_pixels.mix, model.pair_pixels.direct):
+            torch.nn.init.normal_(part.layers[-1].weight, std=0.1)
+        if on_gpu:
+            prepare_for_gpu(model, dtype)
+        features = TextFeatures(model.text_encoder, "0" * 64)
+        found.append(results(Engine(model, features, dtype=dtype, batch_size=3, on_gpu=on_gpu), requests))
+    exact, padded, rounded = found
+    plain = results(Engine(tiny.model(), features, batch_size=3), requests)
+    for key, one in exact.items():
+        assert np.abs(one.scores - padded[key].scores).max() <= BATCH_NOISE[torch.float32]
+        assert np.abs(one.scores - rounded[key].scores).max() <= 2 * BATCH_NOISE[torch.bfloat16]
+        assert np.abs(one.scores - plain[key].scores).max() > 2 * BATCH_NOISE[torch.bfloat16]

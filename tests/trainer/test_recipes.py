@@ -12,9 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from relforge.data.sources import load_relations
 from relforge.models.checkpoint import load_model
 from relforge.trainer.recipes import relations
 from relforge.trainer.settings import settings_from
+from relforge.trainer.start import start_model
 from tests.fixtures import tiny_published, tiny_tagger
 from tests.fixtures.stopping import stopped_after
 
@@ -79,6 +81,40 @@ def test_bf16_and_a_model_to_start_from(settings: dict[str, Any]) -> None:
     settings |= {"out": settings["out"] + "-2", "model": {"start": str(start)}, "steps": 1}
     settings["optimisation"] = {"precision": "bf16"}
     assert relations.main(settings).is_dir()
+
+
+def test_an_r_tagger_to_start_from_gets_parts_that_add_nothing_at_first(settings: dict[str, Any]) -> None:
+    start = relations.main(settings | {"steps": 1})
+    wanted = {"pair_geometry": True, "pair_pixels": 48}
+    more = settings | {"model": {"start": str(start), "sizes": wanted}}
+    before = load_file(start / "model.safetensors")
+
+    begun, blueprint, _ = start_model(settings_from(more), load_relations(more["data"]))
+
+    assert (blueprint.sizes.pair_geometry, blueprint.sizes.pair_pixels) == (True, 48)
+    state = begun.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in before.items())
+    assert not state["pair_pixels.mix.layers.1.weight"].any()
+    trained = relations.main(more | {"out": settings["out"] + "-2", "steps": 1})
+    finer = settings_from(more | {"model": {"start": str(trained), "sizes": {"pair_pixels": 64}}})
+    model, blueprint, _ = start_model(finer, load_relations(more["data"]))
+    assert (blueprint.sizes.pair_pixels, model.pair_pixels.points) == (64, 64)
+    assert torch.equal(model.pair_pixels.seen.weight, load_model(trained).model.pair_pixels.seen.weight)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"dim": 32}, r"unknown setting model\.sizes\.dim; .*choose from model\.sizes\.pair_geometry"),
+        ({"pair_pixels": True}, "pair_pixels: 1 points a side are too few; use 16 or more"),
+    ],
+)
+def test_no_other_size_of_a_model_to_start_from_changes(
+    settings: dict[str, Any], sizes: dict[str, Any], message: str
+) -> None:
+    start = relations.main(settings | {"steps": 1})
+    with pytest.raises(ValueError, match=message):
+        relations.main(settings | {"out": "x", "model": {"start": str(start), "sizes": sizes}})
 
 
 @pytest.mark.parametrize(
@@ -175,6 +211,6 @@ def test_what_nothing_would_read_is_refused(settings: dict[str, Any]) -> None:
     ):
         relations.main(settings | {"model": {"size": {}}})
     start = relations.main(settings | {"steps": 0})
-    again = settings | {"out": settings["out"] + "-2", "model": {"start": str(start), "sizes": {}}}
-    with pytest.raises(ValueError, match=r"unknown setting model\.sizes; choose from model\.kind"):
+    again = settings | {"out": settings["out"] + "-2", "model": {"start": str(start), "text": {}}}
+    with pytest.raises(ValueError, match=r"unknown setting model\.text; choose from model\.kind"):
         relations.main(again)

@@ -28,7 +28,7 @@ SMALL: dict[str, int | float] = {
 }
 
 
-def model(kind: str, **switches: bool) -> RelationModel:
+def model(kind: str, **switches: int) -> RelationModel:
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     text = TextEncoder(BertModel(BertConfig(vocab_size=9, **sizes)), lambda label: [1, 2, 3])
