@@ -10,7 +10,7 @@ Spatial predicates are left out. Batch norms make this fast; they are folded int
 The model in `--out` is the tagger with these convolutions, whose result nothing reads yet: a training that
 starts from it (`configs/train/world_rtagger_end.yaml`) has to follow.
 
-`--gold` is a split of the drawn world; ten minutes on one processor core for 8,000 images.
+`--gold` is a split of the drawn world; five minutes on one processor core for 8,000 images.
 """
 
 from __future__ import annotations
