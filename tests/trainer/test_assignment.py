@@ -64,7 +64,7 @@ def test_it_trains_stores_its_groups_and_detects(searching: dict[str, Any], kind
         searching["model"]["backbone"]["hidden_sizes"] = [16, 24, 32, 48]
     loaded = load_model(relations.main(searching))
 
-    data = sources.load_relations(searching["data"])
+    data = sources.load_relations(searching["data"], max_pairs=searching["batch"]["max_pairs"])
     groups = loaded.blueprint.predicate_groups
     assert groups is not None
     assert dict(zip(groups.names, groups.counts, strict=True)) == dict(
