@@ -38,7 +38,7 @@ def main() -> None:
     own = {"backend": "oracle", "files": [str(given.work / "world" / "detection" / "captions.json")]}
     captions = f"stages.caption={json.dumps(own)}"
     relforge("run", config, captions, "--executor", "loop")
-    fewer = [f"run.folder={other}", "stages.select.top_k_image=3"]
+    fewer = [f"run.folder={other}", "stages.select.top_k_image=2"]
     relforge("run", config, captions, *fewer, "--executor", "loop")
     relforge("view", run, "--folder", given.work / "one")
     relforge("view", run, "--against", other, "--folder", given.work / "two")
@@ -50,7 +50,7 @@ def main() -> None:
             browser.open(page.absolute().as_uri() + "#order=wrong")
             browser.wait("document.querySelector('.pane image') && scene")
             # 0: the first relation stands out
-            browser.run(f"open(visible[1], {-1 if name == 'view' else 0})")
+            browser.run(f"open(visible[4], {-1 if name == 'view' else 0})")
             browser.wait("scene.id === ids[state.at] && [...document.images].every(one => one.complete)")
             browser.run("new Promise(done => setTimeout(done, 300))")  # images are drawn after they are read
             save(browser.screenshot(), given.out / f"{name}.jpg")
