@@ -1,7 +1,7 @@
 """Teaches an R-Tagger what crops show (`model.sizes.pair_pixels`), on the pairs that boxes cannot tell apart.
 
     python benchmarks/teach_crops.py --tagger FOLDER --gold SPLIT --out FOLDER [--images 8000] [--epochs 7]
-        [--seed 0]
+        [--seed 0] [--json]
 
 In the training of a tagger, few of an image's pairs need a look, and what they need is learned late or not at
 all. Here a perceptron over boxes and classes is fitted first; gold relations and those that it cannot exclude
@@ -16,6 +16,7 @@ starts from it (`configs/train/world_rtagger_end.yaml`) has to follow.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from laboratory.boxes_only import describe_candidates, in_gold, learn_boxes
 from laboratory.labels import perfect
 from laboratory.world import Tables, first_images, read_split
 from PIL import Image
+from report import emit
 from torch import Tensor, nn
 
 from relforge.demo.world.interactions import SPATIAL
@@ -163,19 +165,25 @@ def main() -> None:
     options.add_argument("--images", type=int, default=8000)
     options.add_argument("--epochs", type=int, default=7)
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--json", action="store_true")
     args = options.parse_args()
     torch.manual_seed(args.seed)
     tables = first_images(read_split(args.gold), args.images)
     said, facts, right = choose_rows(tables, args.seed)
+    if len(right) < BATCH:
+        options.error(
+            f"--gold {args.gold}: {len(right)} rows of {args.images} images, and a batch has {BATCH}"
+        )
     crops = crop(said, tables, args.gold / "images")
     loaded = load_model(args.tagger)
     blueprint = replace(loaded.blueprint, sizes=replace(loaded.blueprint.sizes, pair_pixels=POINTS))
     pixels = PairPixels(loaded.blueprint.sizes.dim, POINTS)
     student = Student(pixels, facts.shape[1])
-    print(f"{len(right):,} rows, {right.mean():.3f} of them right", flush=True)
     truth = torch.from_numpy(right.astype(np.float32))
-    for epoch, loss in enumerate(teach(student, crops, torch.from_numpy(facts), truth, args.epochs)):
-        print(f"epoch {epoch + 1} of {args.epochs}: loss {loss:.3f}", flush=True)
+    losses = []
+    for loss in teach(student, crops, torch.from_numpy(facts), truth, args.epochs):
+        losses.append(loss)
+        print(f"epoch {len(losses)} of {args.epochs}: loss {loss:.3f}", file=sys.stderr, flush=True)
     student.fold()
     tokenizer = load_tokenizer(args.tagger, loaded.blueprint)
     model = blueprint.build(tokenizer)
@@ -184,6 +192,9 @@ def main() -> None:
     model.load_state_dict(weights)
     args.out.mkdir(parents=True, exist_ok=True)
     save_model(args.out, model, blueprint, tokenizer)
+    case = f"loss of the last epoch, {len(right):,} rows, {right.mean():.3f} of them right"
+    row = {"case": case, "peer": "the first epoch", "ours": losses[-1], "theirs": losses[0]}
+    emit([row | {"ratio": losses[-1] / losses[0]}], args.json, "what crops show")
 
 
 if __name__ == "__main__":

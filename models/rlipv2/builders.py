@@ -87,7 +87,7 @@ def _compose(
     for switch in ("pair_geometry", "pair_pixels"):
         if getattr(s, switch) and not isinstance(queries, PairQueries):
             raise ValueError(f"{switch} is for the R-Tagger, whose pairs are given")
-    if 0 < s.pair_pixels < LEAST_POINTS:
+    if s.pair_pixels and s.pair_pixels < LEAST_POINTS:
         raise ValueError(
             f"pair_pixels: {s.pair_pixels:d} points a side are too few; use {LEAST_POINTS} or more"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -63,15 +64,21 @@ def test_crops_are_those_that_the_tagger_sees(script: Any, tmp_path: Path) -> No
 
 
 def test_the_tagger_gets_convolutions_whose_result_nothing_reads_yet(
-    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tagger = tiny_tagger.folder(tmp_path / "tagger")
     drawn = write_split(tmp_path / "world", "vg-like", 80, size=64)
     arguments = ["--tagger", str(tagger), "--gold", str(drawn), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", ["teach_crops.py", *arguments, "--epochs", "1", "--json"])
+    monkeypatch.setattr(script, "BATCH", 10**6)
+    with pytest.raises(SystemExit):
+        script.main()
+    assert "and a batch has 1000000" in capsys.readouterr().err
     monkeypatch.setattr(script, "BATCH", 16)
-    monkeypatch.setattr("sys.argv", ["teach_crops.py", *arguments, "--epochs", "1"])
 
     script.main()
+
+    assert json.loads(capsys.readouterr().out)[0]["ratio"] == 1
 
     before, after = (script.load_model(str(one)) for one in (tagger, tmp_path / "out"))
     assert after.blueprint.sizes.pair_pixels == script.POINTS

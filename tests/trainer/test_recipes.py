@@ -107,6 +107,7 @@ def test_an_r_tagger_to_start_from_gets_parts_that_add_nothing_at_first(settings
     [
         ({"dim": 32}, r"unknown setting model\.sizes\.dim; .*choose from model\.sizes\.pair_geometry"),
         ({"pair_pixels": True}, "pair_pixels: 1 points a side are too few; use 16 or more"),
+        ({"pair_pixels": -5}, "pair_pixels: -5 points a side are too few; use 16 or more"),
     ],
 )
 def test_no_other_size_of_a_model_to_start_from_changes(
